@@ -1,0 +1,1 @@
+"""Storefront: a headless shop. One commerce domain under several HTTP surfaces."""

@@ -1,0 +1,1 @@
+"""Pure values without I/O: money, time, ids, errors, the actor, pages."""

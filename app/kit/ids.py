@@ -1,0 +1,32 @@
+"""Secrets and tokens: how they are made, and how those that log somebody in are stored."""
+
+import hashlib
+import hmac
+import secrets
+import uuid
+
+
+def new_uuid() -> uuid.UUID:
+    """A random (version 4) UUID: 122 bits, unguessable (RFC 9562)."""
+    return uuid.uuid4()
+
+
+def new_token() -> str:
+    """A URL-safe secret of 256 bits."""
+    return secrets.token_urlsafe(32)
+
+
+def digest(secret: str) -> bytes:
+    """What is stored of a high-entropy secret: SHA-256. Never for passwords or short codes."""
+    return hashlib.sha256(secret.encode()).digest()
+
+
+def sign(key: str, *parts: str) -> str:
+    """HMAC-SHA256 over unambiguously joined parts, in hex."""
+    message = b"".join(len(part.encode()).to_bytes(4, "big") + part.encode() for part in parts)
+    return hmac.new(key.encode(), message, hashlib.sha256).hexdigest()
+
+
+def verify(keys: tuple[str, ...], signature: str, *parts: str) -> bool:
+    """Whether one of the keys made the signature, in constant time for each."""
+    return any(hmac.compare_digest(sign(key, *parts), signature) for key in keys)

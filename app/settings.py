@@ -1,0 +1,204 @@
+"""What can be set from outside: one frozen Settings, read from environment variables by load_settings."""
+
+import ipaddress
+import os
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+LOOPBACK: tuple[Network, ...] = (ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1/128"))
+SECRET_FIELDS = frozenset({"secret_keys", "database_url", "redis_url", "smtp_url"})
+MIN_SECRET_LENGTH = 32
+
+
+class SettingsError(ValueError):
+    """A variable has a value that cannot be used; the message names the variable, never a secret."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Settings:
+    """The effective configuration. Durations are seconds; an empty URL means the embedded server."""
+
+    env: str = "development"
+    host: str = "127.0.0.1"
+    port: int = 8000
+    workers: int = 1
+    data_dir: Path = Path(".data")
+    secret_keys: tuple[str, ...] = ()
+    secret_is_made: bool = True
+    public_url: str = "http://localhost:8000"
+    shop_url: str = "http://localhost:8000"
+    allowed_origins: tuple[str, ...] = ()
+    trusted_proxies: tuple[Network, ...] = ()
+    metrics_allow: tuple[Network, ...] = LOOPBACK
+
+    database_url: str = ""
+    redis_url: str = ""
+    smtp_url: str = ""
+    mail_from: str = "Storefront <shop@localhost>"
+
+    reservation_seconds: int = 900
+    checkout_seconds: int = 86_400
+    cart_seconds: int = 7_776_000
+    session_seconds: int = 86_400
+    remember_seconds: int = 2_592_000
+    login_link_seconds: int = 3_600
+    reconcile_seconds: float = 30.0
+    queue_poll_seconds: float = 2.0
+    signature_window_seconds: int = 300
+    payment_wait_seconds: float = 10.0
+    idempotency_seconds: int = 86_400
+
+    database_pool_size: int = 10
+    reads_pool_size: int = 10
+    log_level: str = "info"
+    log_format: str = "text"
+
+    @property
+    def is_production(self) -> bool:
+        return self.env == "production"
+
+    @property
+    def secret_key(self) -> str:
+        """The newest key: it signs; the older ones only verify."""
+        return self.secret_keys[0]
+
+
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    environ: Mapping[str, str]
+    problems: list[str] = field(default_factory=list)
+
+    def text(self, name: str, default: str) -> str:
+        return self.environ.get(name, "").strip() or default
+
+    def words(self, name: str) -> tuple[str, ...]:
+        return tuple(part.strip() for part in self.text(name, "").split(",") if part.strip())
+
+    def number(self, name: str, default: float, *, least: float = 0, most: float = 10**9) -> float:
+        raw = self.text(name, "")
+        if not raw:
+            return default
+        try:
+            value = float(raw)
+        except ValueError:
+            value = float("nan")
+        if not least <= value <= most:
+            self.problems.append(f"{name} must be a number from {least:g} to {most:g}")
+            return default
+        return value
+
+    def whole(self, name: str, default: int, *, least: int = 0, most: int = 10**9) -> int:
+        value = self.number(name, default, least=least, most=most)
+        if value != int(value):
+            self.problems.append(f"{name} must be a whole number")
+        return int(value)
+
+    def choice(self, name: str, default: str, allowed: tuple[str, ...]) -> str:
+        value = self.text(name, default).lower()
+        if value not in allowed:
+            self.problems.append(f"{name} must be one of {', '.join(allowed)}")
+            return default
+        return value
+
+    def networks(self, name: str, default: tuple[Network, ...]) -> tuple[Network, ...]:
+        words = self.words(name)
+        if not words:
+            return default
+        try:
+            return tuple(ipaddress.ip_network(word, strict=False) for word in words)
+        except ValueError:
+            self.problems.append(f"{name} must be a comma-separated list of networks, as 10.0.0.0/8")
+            return default
+
+    def url(self, name: str, default: str, schemes: tuple[str, ...]) -> str:
+        value = self.text(name, default)
+        if value and not value.startswith(tuple(f"{scheme}://" for scheme in schemes)):
+            self.problems.append(f"{name} must begin with {' or '.join(f'{s}://' for s in schemes)}")
+            return default
+        return value
+
+
+def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
+    """Read the environment. Raises SettingsError with every problem at once, a line each."""
+    reader = _Reader(os.environ if environ is None else environ)
+    env = reader.choice("STOREFRONT_ENV", "development", ("development", "production"))
+    port = reader.whole("PORT", 8000, least=1, most=65_535)
+    secret_keys = reader.words("STOREFRONT_SECRET_KEY")
+    public_url = reader.url(
+        "STOREFRONT_PUBLIC_URL", f"http://localhost:{port}", ("http", "https")
+    ).rstrip("/")
+    settings = Settings(
+        env=env,
+        host=reader.text("STOREFRONT_HOST", "127.0.0.1"),
+        port=port,
+        workers=reader.whole("STOREFRONT_WORKERS", min(os.cpu_count() or 1, 4), least=1, most=64),
+        data_dir=Path(reader.text("STOREFRONT_DATA_DIR", ".data")).absolute(),
+        secret_keys=secret_keys or (secrets.token_urlsafe(48),),
+        secret_is_made=not secret_keys,
+        public_url=public_url,
+        shop_url=reader.url("STOREFRONT_SHOP_URL", public_url, ("http", "https")).rstrip("/"),
+        allowed_origins=reader.words("STOREFRONT_ALLOWED_ORIGINS"),
+        trusted_proxies=reader.networks("STOREFRONT_TRUSTED_PROXIES", ()),
+        metrics_allow=reader.networks("STOREFRONT_METRICS_ALLOW", LOOPBACK),
+        database_url=reader.url("DATABASE_URL", "", ("postgresql", "postgres")),
+        redis_url=reader.url("REDIS_URL", "", ("redis", "rediss", "unix")),
+        smtp_url=reader.url("SMTP_URL", "", ("smtp", "smtps")),
+        mail_from=reader.text("MAIL_FROM", "Storefront <shop@localhost>"),
+        reservation_seconds=reader.whole("STOREFRONT_RESERVATION_SECONDS", 900, least=1),
+        checkout_seconds=reader.whole("STOREFRONT_CHECKOUT_SECONDS", 86_400, least=1),
+        cart_seconds=reader.whole("STOREFRONT_CART_SECONDS", 7_776_000, least=1),
+        session_seconds=reader.whole("STOREFRONT_SESSION_SECONDS", 86_400, least=1),
+        remember_seconds=reader.whole("STOREFRONT_REMEMBER_SECONDS", 2_592_000, least=1),
+        login_link_seconds=reader.whole("STOREFRONT_LOGIN_LINK_SECONDS", 3_600, least=1),
+        reconcile_seconds=reader.number("STOREFRONT_RECONCILE_SECONDS", 30, least=0.1),
+        queue_poll_seconds=reader.number("STOREFRONT_QUEUE_POLL_SECONDS", 2, least=0.05),
+        signature_window_seconds=reader.whole("STOREFRONT_SIGNATURE_WINDOW_SECONDS", 300, least=1),
+        payment_wait_seconds=reader.number("STOREFRONT_PAYMENT_WAIT_SECONDS", 10, least=0.1, most=60),
+        idempotency_seconds=reader.whole("STOREFRONT_IDEMPOTENCY_SECONDS", 86_400, least=60),
+        database_pool_size=reader.whole("STOREFRONT_DATABASE_POOL", 10, least=1, most=200),
+        reads_pool_size=reader.whole("STOREFRONT_READS_POOL", 10, least=1, most=200),
+        log_level=reader.choice("LOG_LEVEL", "info", ("debug", "info", "warning", "error")),
+        log_format=reader.choice(
+            "LOG_FORMAT", "json" if env == "production" else "text", ("text", "json")
+        ),
+    )
+    if reader.problems:
+        raise SettingsError("\n".join(reader.problems))
+    return settings
+
+
+def check_production(settings: Settings) -> list[str]:
+    """Say, a line each, what stands in the way of production; empty where nothing does."""
+    if not settings.is_production:
+        return []
+    problems = []
+    if settings.secret_is_made:
+        problems.append("STOREFRONT_SECRET_KEY is not set: production needs a secret of its own")
+    problems.extend(
+        f"STOREFRONT_SECRET_KEY number {number} is shorter than {MIN_SECRET_LENGTH} characters"
+        for number, key in enumerate(settings.secret_keys, 1)
+        if len(key) < MIN_SECRET_LENGTH
+    )
+    if not settings.database_url:
+        problems.append("DATABASE_URL is not set: the embedded PostgreSQL is for development")
+    if not settings.redis_url:
+        problems.append("REDIS_URL is not set: the embedded Redis is for development")
+    if not settings.smtp_url:
+        problems.append("SMTP_URL is not set: mails would only be written to files")
+    if not settings.public_url.startswith("https://"):
+        problems.append("STOREFRONT_PUBLIC_URL must be an https address: it stands in every mailed link")
+    return problems
+
+
+def masked(settings: Settings) -> dict[str, Any]:
+    """Every effective value for people to read, secrets as stars."""
+    shown: dict[str, Any] = {}
+    for item in fields(settings):
+        value = getattr(settings, item.name)
+        shown[item.name] = "****" if item.name in SECRET_FIELDS and value else value
+    return shown
