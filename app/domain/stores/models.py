@@ -1,0 +1,103 @@
+"""Tables of a store's own settings."""
+
+from typing import Any
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.db.base import Base, BigId, CreatedAt, Minor, Ref, StoreId
+
+
+class Store(Base):
+    """One shop. Its order numbers come from the sequence order_numbers_<id>, made with it."""
+
+    __tablename__ = "stores"
+    __table_args__ = (
+        UniqueConstraint("code"),
+        UniqueConstraint("host"),
+        CheckConstraint("currency ~ '^[A-Z]{3}$'", name="currency"),
+    )
+
+    id: Mapped[BigId]
+    code: Mapped[str]
+    host: Mapped[str | None]
+    name: Mapped[str]
+    email: Mapped[str]
+    currency: Mapped[str]
+    language: Mapped[str]
+    country: Mapped[str]
+    order_prefix: Mapped[str] = mapped_column(server_default="#")
+    tax_included: Mapped[bool] = mapped_column(server_default="false")
+    tax_shipping: Mapped[bool] = mapped_column(server_default="false")
+    cancellation_reasons: Mapped[list[str]] = mapped_column(server_default="[]")
+    contact_subjects: Mapped[list[str]] = mapped_column(server_default="[]")
+    settings: Mapped[dict[str, Any]] = mapped_column(server_default="{}")
+    created_at: Mapped[CreatedAt]
+
+
+class ShippingZone(Base):
+    """Places that share shipping options."""
+
+    __tablename__ = "shipping_zones"
+    __table_args__ = (UniqueConstraint("store_id", "name"),)
+
+    id: Mapped[BigId]
+    store_id: Mapped[StoreId] = mapped_column(ForeignKey("stores.id"))
+    name: Mapped[str]
+    # ISO 3166-1 alpha-2 codes, and ISO 3166-2 codes where only a part of a country is meant.
+    countries: Mapped[list[str]] = mapped_column(server_default="[]")
+    regions: Mapped[list[str]] = mapped_column(server_default="[]")
+
+
+class ShippingOption(Base):
+    """One way to ship inside a zone, for a band of weight (grams) and of price (minor units)."""
+
+    __tablename__ = "shipping_options"
+    __table_args__ = (
+        UniqueConstraint("store_id", "zone_id", "title"),
+        CheckConstraint("price >= 0", name="price"),
+        Index(None, "zone_id"),
+    )
+
+    id: Mapped[BigId]
+    store_id: Mapped[StoreId]
+    zone_id: Mapped[Ref] = mapped_column(ForeignKey("shipping_zones.id", ondelete="CASCADE"))
+    title: Mapped[str]
+    price: Mapped[Minor]
+    free_from: Mapped[Minor | None]
+    min_weight_grams: Mapped[int | None]
+    max_weight_grams: Mapped[int | None]
+    min_price: Mapped[Minor | None]
+    max_price: Mapped[Minor | None]
+    min_days: Mapped[int | None]
+    max_days: Mapped[int | None]
+    position: Mapped[int] = mapped_column(server_default="0")
+
+
+class TaxRate(Base):
+    """The tax of a country, or of a region (ISO 3166-2) of it; rate in basis points. Region '' is the country."""
+
+    __tablename__ = "tax_rates"
+    __table_args__ = (
+        UniqueConstraint("store_id", "country", "region", "name"),
+        CheckConstraint("rate >= 0", name="rate"),
+    )
+
+    id: Mapped[BigId]
+    store_id: Mapped[StoreId] = mapped_column(ForeignKey("stores.id"))
+    country: Mapped[str]
+    region: Mapped[str] = mapped_column(server_default="")
+    name: Mapped[str]
+    rate: Mapped[int]
+
+
+class StorePaymentService(Base):
+    """A payment service that this store offers, by the name that clients send."""
+
+    __tablename__ = "store_payment_services"
+
+    store_id: Mapped[StoreId] = mapped_column(ForeignKey("stores.id"), primary_key=True)
+    name: Mapped[str] = mapped_column(primary_key=True)
+    title: Mapped[str]
+    enabled: Mapped[bool] = mapped_column(server_default="true")
+    position: Mapped[int] = mapped_column(server_default="0")
