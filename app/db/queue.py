@@ -1,0 +1,178 @@
+"""Later work: rows written in the transaction that wants it, taken by workers after its commit.
+
+Delivery is at least once, so every job may run twice. A (kind, dedupe_key) is accepted once for good.
+"""
+
+import asyncio
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from sqlalchemy import CheckConstraint, Index, UniqueConstraint, text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.sql import bindparam
+
+from app.db.base import Base, BigId, CreatedAt, StoreId
+
+CHANNEL: Final = "storefront_jobs"
+LEASE: Final = timedelta(minutes=2)
+MAX_TRIES: Final = 12
+FIRST_GAP_SECONDS: Final = 2
+LONGEST_GAP_SECONDS: Final = 3600
+
+
+class JobRow(Base):
+    """A job: queued, running under a lease, done, or parked with the reason of its last failure."""
+
+    __tablename__ = "jobs"
+    __table_args__ = (
+        UniqueConstraint("kind", "dedupe_key"),
+        CheckConstraint("state IN ('queued', 'running', 'done', 'parked')", name="state"),
+        Index("jobs_due_idx", "run_at", "id", postgresql_where="state = 'queued'"),
+        Index("jobs_leased_idx", "lease_until", postgresql_where="state = 'running'"),
+    )
+
+    id: Mapped[BigId]
+    store_id: Mapped[StoreId]
+    kind: Mapped[str]
+    dedupe_key: Mapped[str]
+    payload: Mapped[dict[str, Any]]
+    state: Mapped[str] = mapped_column(server_default="queued")
+    tries: Mapped[int] = mapped_column(server_default="0")
+    run_at: Mapped[datetime]
+    lease_until: Mapped[datetime | None]
+    reason: Mapped[str | None]
+    created_at: Mapped[CreatedAt]
+    finished_at: Mapped[datetime | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A job as its handler sees it; tries counts this one."""
+
+    id: int
+    store_id: int
+    kind: str
+    dedupe_key: str
+    payload: dict[str, Any]
+    tries: int
+
+
+class GiveUp(Exception):  # noqa: N818 - a handler says what it does
+    """Raised by a handler whose job can never succeed: it is parked at once, with this reason."""
+
+
+_ENQUEUE = text(
+    """
+    WITH added AS (
+        INSERT INTO jobs (store_id, kind, dedupe_key, payload, run_at)
+        VALUES (:store_id, :kind, :dedupe_key, :payload, :run_at)
+        ON CONFLICT (kind, dedupe_key) DO NOTHING
+        RETURNING id
+    )
+    SELECT id, pg_notify(:channel, '') FROM added
+    """
+).bindparams(bindparam("payload", type_=JSONB))
+
+_TAKE = text(
+    """
+    UPDATE jobs SET state = 'running', tries = tries + 1, lease_until = :lease_until
+    WHERE id IN (
+        SELECT id FROM jobs
+        WHERE (state = 'queued' AND run_at <= :now) OR (state = 'running' AND lease_until < :now)
+        ORDER BY run_at, id
+        LIMIT :most
+        FOR UPDATE SKIP LOCKED
+    )
+    RETURNING id, store_id, kind, dedupe_key, payload, tries
+    """
+)
+
+_FINISH = text(
+    "UPDATE jobs SET state = 'done', finished_at = :now, lease_until = NULL, reason = NULL "
+    "WHERE id = :id AND state = 'running' AND tries = :tries"
+)
+
+_FAIL = text(
+    "UPDATE jobs SET state = :state, run_at = :run_at, lease_until = NULL, reason = :reason "
+    "WHERE id = :id AND state = 'running' AND tries = :tries"
+)
+
+
+async def enqueue(
+    session: AsyncSession,
+    *,
+    store_id: int,
+    kind: str,
+    dedupe_key: str,
+    payload: Mapping[str, Any],
+    run_at: datetime,
+) -> bool:
+    """Queue a job in the session's transaction; False where this (kind, dedupe_key) was ever queued before."""
+    result = await session.execute(
+        _ENQUEUE,
+        {
+            "store_id": store_id,
+            "kind": kind,
+            "dedupe_key": dedupe_key,
+            "payload": dict(payload),
+            "run_at": run_at,
+            "channel": CHANNEL,
+        },
+    )
+    return result.first() is not None
+
+
+async def take(session: AsyncSession, *, now: datetime, most: int, lease: timedelta = LEASE) -> list[Job]:
+    """Lease due jobs, those of dead workers among them; commit before working on them."""
+    rows = await session.execute(_TAKE, {"now": now, "most": most, "lease_until": now + lease})
+    return [Job(**row) for row in rows.mappings()]
+
+
+async def finish(session: AsyncSession, job: Job, *, now: datetime) -> None:
+    """Mark a job done, unless its lease was lost to another worker meanwhile."""
+    await session.execute(_FINISH, {"id": job.id, "tries": job.tries, "now": now})
+
+
+async def fail(session: AsyncSession, job: Job, *, reason: str, now: datetime, for_good: bool) -> None:
+    """Put a job back for a later try, or park it where tries have run out or it can never succeed."""
+    parked = for_good or job.tries >= MAX_TRIES
+    await session.execute(
+        _FAIL,
+        {
+            "id": job.id,
+            "tries": job.tries,
+            "state": "parked" if parked else "queued",
+            "run_at": now + retry_gap(job.tries),
+            "reason": reason[:2000],
+        },
+    )
+
+
+def retry_gap(tries: int) -> timedelta:
+    """How long to wait after that many tries: doubling from two seconds to an hour, with a quarter of jitter."""
+    gap = min(FIRST_GAP_SECONDS * 2 ** (tries - 1), LONGEST_GAP_SECONDS)
+    return timedelta(seconds=gap * random.uniform(0.75, 1.25))  # noqa: S311 - spreads load, guards nothing
+
+
+class Bell:
+    """Wakes the worker when a job was committed: LISTEN on a connection of its own, else the poll interval."""
+
+    def __init__(self) -> None:
+        self._rung = asyncio.Event()
+
+    def ring(self, *_: object) -> None:
+        self._rung.set()
+
+    async def wait(self, seconds: float) -> None:
+        """Return when rung, at the latest after so many seconds."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._rung.wait()
+        except TimeoutError:
+            pass
+        self._rung.clear()

@@ -1,0 +1,82 @@
+"""The ORM's way to the database: one engine, and one session with one transaction per request or job."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+
+Sessions = async_sessionmaker[AsyncSession]
+
+# Milliseconds; a shopper never waits longer for the database than the first of these.
+LIMITS: Final = {
+    "statement_timeout": "5000",
+    "lock_timeout": "2000",
+    "idle_in_transaction_session_timeout": "10000",
+    "jit": "off",
+    "timezone": "UTC",
+}
+POOL_WAIT_SECONDS: Final = 2.0
+CONNECT_SECONDS: Final = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where the database is, in the two spellings that its users need."""
+
+    sqlalchemy: str
+    asyncpg: str
+
+
+def database_address(url: str) -> Address:
+    """Both spellings of a postgresql:// URL; a socket folder may stand in ?host=."""
+    parts = urlsplit(url)
+    query = [(key, value) for key, value in parse_qsl(parts.query) if key != "sslrootcert"]
+    # The empty path segment keeps `postgresql:///name` whole: urlunsplit drops an empty authority.
+    plain = urlunsplit(("postgresql", parts.netloc or "", parts.path, parts.query, ""))
+    if not parts.netloc:
+        plain = plain.replace("postgresql:", "postgresql://", 1) if "//" not in plain else plain
+    spelled = f"postgresql+asyncpg://{parts.netloc}{parts.path}"
+    return Address(sqlalchemy=f"{spelled}?{urlencode(query)}" if query else spelled, asyncpg=plain)
+
+
+def create_engine(url: str, *, pool_size: int, application_name: str = "storefront") -> AsyncEngine:
+    """An engine whose connections carry our time limits and are tested before each use."""
+    return create_async_engine(
+        database_address(url).sqlalchemy,
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_timeout=POOL_WAIT_SECONDS,
+        pool_pre_ping=True,
+        pool_recycle=1800,
+        connect_args={
+            "timeout": CONNECT_SECONDS,
+            "server_settings": {**LIMITS, "application_name": application_name},
+        },
+    )
+
+
+def create_sessions(engine: AsyncEngine) -> Sessions:
+    return async_sessionmaker(engine, expire_on_commit=False, autoflush=False)
+
+
+@asynccontextmanager
+async def transaction(sessions: Sessions) -> AsyncIterator[AsyncSession]:
+    """One session, one transaction: committed at the end, rolled back on any exception."""
+    async with sessions() as session:
+        yield session
+        await session.commit()
+
+
+async def raw_connection(session: AsyncSession) -> Any:
+    """The asyncpg connection of a session that has begun, for COPY and the like.
+
+    The BEGIN is sent first: SQLAlchemy begins lazily, and a statement on the raw connection before it
+    would commit at once and survive a rollback.
+    """
+    connection = await session.connection()
+    await connection.exec_driver_sql("SELECT 1")
+    raw = await connection.get_raw_connection()
+    return raw.driver_connection
