@@ -1,0 +1,1 @@
+"""Feature 6: what somebody means to buy."""

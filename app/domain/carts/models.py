@@ -1,0 +1,60 @@
+"""Tables of carts. Prices stand in the catalogue; a line keeps only what was wanted."""
+
+import uuid
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.db.base import Base, BigId, CreatedAt, Minor, OptionalRef, Ref, StoreId
+
+MAX_QUANTITY = 999
+MAX_LINES = 200
+
+
+class Cart(Base):
+    """A cart of a guest, whose uuid is its secret, or of one customer."""
+
+    __tablename__ = "carts"
+    __table_args__ = (
+        UniqueConstraint("store_id", "uuid"),
+        Index("carts_expires_idx", "expires_at"),
+        Index(
+            "carts_customer_key",
+            "store_id",
+            "customer_id",
+            unique=True,
+            postgresql_where="customer_id IS NOT NULL",
+        ),
+    )
+
+    id: Mapped[BigId]
+    store_id: Mapped[StoreId] = mapped_column(ForeignKey("stores.id"))
+    uuid: Mapped[uuid.UUID]
+    customer_id: Mapped[OptionalRef]
+    currency: Mapped[str]
+    note: Mapped[str | None]
+    attributes: Mapped[list[Any]] = mapped_column(server_default="[]")
+    coupon_code: Mapped[str | None]
+    created_at: Mapped[CreatedAt]
+    updated_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
+
+
+class CartLine(Base):
+    """A variant and how many; one line per variant. added_price is what it cost when it was added."""
+
+    __tablename__ = "cart_lines"
+    __table_args__ = (
+        UniqueConstraint("cart_id", "variant_id"),
+        CheckConstraint(f"quantity BETWEEN 1 AND {MAX_QUANTITY}", name="quantity"),
+    )
+
+    id: Mapped[BigId]
+    store_id: Mapped[StoreId]
+    cart_id: Mapped[Ref] = mapped_column(ForeignKey("carts.id", ondelete="CASCADE"))
+    variant_id: Mapped[Ref]
+    quantity: Mapped[int]
+    added_price: Mapped[Minor]
+    created_at: Mapped[CreatedAt]

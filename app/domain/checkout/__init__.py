@@ -1,0 +1,1 @@
+"""Feature 8: from a cart to a placed order."""

@@ -1,0 +1,56 @@
+"""The table of checkouts: a view of a cart until it is paid, frozen while paying."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.db.base import Base, BigId, CreatedAt, OptionalRef, Ref, StoreId
+
+
+class Checkout(Base):
+    """One way through the till. A cart has at most one that is open. frozen holds lines and quote while paying."""
+
+    __tablename__ = "checkouts"
+    __table_args__ = (
+        UniqueConstraint("store_id", "token"),
+        CheckConstraint(
+            "state IN ('open', 'priced', 'paying', 'completed', 'expired', 'cancelled')", name="state"
+        ),
+        CheckConstraint("state <> 'paying' OR frozen IS NOT NULL", name="frozen"),
+        Index(
+            "checkouts_open_key",
+            "store_id",
+            "cart_id",
+            unique=True,
+            postgresql_where="state IN ('open', 'priced', 'paying')",
+        ),
+        Index("checkouts_paying_idx", "held_until", postgresql_where="state = 'paying'"),
+        Index(
+            "checkouts_expires_idx", "expires_at", postgresql_where="state IN ('open', 'priced')"
+        ),
+    )
+
+    id: Mapped[BigId]
+    store_id: Mapped[StoreId] = mapped_column(ForeignKey("stores.id"))
+    token: Mapped[str]
+    cart_id: Mapped[Ref] = mapped_column(ForeignKey("carts.id", ondelete="CASCADE"))
+    customer_id: Mapped[OptionalRef]
+    state: Mapped[str] = mapped_column(server_default="open")
+    currency: Mapped[str]
+    email: Mapped[str | None]
+    subscribe: Mapped[bool] = mapped_column(server_default="false")
+    shipping_address: Mapped[dict[str, Any] | None]
+    billing_address: Mapped[dict[str, Any] | None]
+    billing_same_as_shipping: Mapped[bool] = mapped_column(server_default="true")
+    shipping_option_id: Mapped[OptionalRef]
+    identity: Mapped[str | None]
+    time_zone: Mapped[str | None]
+    detected_country: Mapped[str | None]
+    frozen: Mapped[dict[str, Any] | None]
+    held_until: Mapped[datetime | None]
+    order_id: Mapped[OptionalRef]
+    created_at: Mapped[CreatedAt]
+    updated_at: Mapped[datetime]
+    expires_at: Mapped[datetime]

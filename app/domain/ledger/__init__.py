@@ -1,0 +1,1 @@
+"""Feature 2: what money moved, in double entry, never changed afterwards."""

@@ -1,0 +1,57 @@
+"""How a movement of money is written: once per key, all its entries in one statement."""
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from sqlalchemy import BigInteger, Text, bindparam, text
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.ext.asyncio import AsyncSession
+
+_POST = text(
+    """
+    WITH made AS (
+        INSERT INTO ledger_transactions (store_id, key, order_id, at)
+        VALUES (:store_id, :key, :order_id, :now)
+        ON CONFLICT (store_id, key) DO NOTHING
+        RETURNING id
+    )
+    INSERT INTO ledger_entries (store_id, transaction_id, account, currency, amount, order_id)
+    SELECT :store_id, made.id, e.account, :currency, e.amount, :order_id
+    FROM made, unnest(:accounts, :amounts) AS e (account, amount)
+    RETURNING id
+    """
+).bindparams(bindparam("accounts", type_=ARRAY(Text)), bindparam("amounts", type_=ARRAY(BigInteger)))
+
+
+async def post_entries(
+    session: AsyncSession,
+    store_id: int,
+    *,
+    key: str,
+    currency: str,
+    amounts: Mapping[str, int],
+    order_id: int | None,
+    now: datetime,
+) -> bool:
+    """Write a balanced transaction, {account: minor units}; False where this key was posted before.
+
+    Raises ValueError where the amounts do not sum to zero; the database would refuse them too.
+    """
+    entries = {account: amount for account, amount in amounts.items() if amount}
+    if sum(entries.values()) != 0:
+        raise ValueError(f"ledger transaction {key} does not sum to zero")
+    if not entries:
+        return False
+    result = await session.execute(
+        _POST,
+        {
+            "store_id": store_id,
+            "key": key,
+            "order_id": order_id,
+            "now": now,
+            "currency": currency,
+            "accounts": list(entries),
+            "amounts": list(entries.values()),
+        },
+    )
+    return result.first() is not None

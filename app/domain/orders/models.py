@@ -1,0 +1,128 @@
+"""Tables of orders: frozen lines and totals, and a timeline of everything that happened."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, LargeBinary, Text, UniqueConstraint
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.db.base import Base, BigId, CreatedAt, Minor, OptionalRef, Ref, StoreId
+
+
+class Order(Base):
+    """One order of one checkout. Until it is placed it is pending: no number, in no list, no mail.
+
+    total = items - discount + shipping + tax, where tax is 0 in it for stores whose prices include tax
+    (tax_included): then `tax` says how much of the total is tax. Minor units.
+    """
+
+    __tablename__ = "orders"
+    __table_args__ = (
+        UniqueConstraint("store_id", "checkout_id"),
+        UniqueConstraint("store_id", "number"),
+        CheckConstraint("status IN ('pending', 'open', 'completed', 'cancelled')", name="status"),
+        CheckConstraint(
+            "payment_status IN ('pending', 'authorized', 'paid', 'partially_paid', "
+            "'partially_refunded', 'refunded', 'failed')",
+            name="payment_status",
+        ),
+        CheckConstraint(
+            "fulfilment_status IN ('unfulfilled', 'partial', 'fulfilled', 'returned')",
+            name="fulfilment_status",
+        ),
+        CheckConstraint(
+            "total = items_total - discount_total + shipping_total "
+            "+ CASE WHEN tax_included THEN 0 ELSE tax_total END",
+            name="total",
+        ),
+        CheckConstraint("total >= 0", name="total_sign"),
+        CheckConstraint("(status = 'pending') = (number IS NULL) OR status = 'cancelled'", name="number"),
+        Index("orders_customer_idx", "store_id", "customer_id", "id"),
+        Index("orders_email_idx", "store_id", "email"),
+    )
+
+    id: Mapped[BigId]
+    store_id: Mapped[StoreId] = mapped_column(ForeignKey("stores.id"))
+    checkout_id: Mapped[Ref]
+    checkout_token: Mapped[str]
+    number: Mapped[int | None]
+    name: Mapped[str | None]
+    customer_id: Mapped[OptionalRef]
+    email: Mapped[str]
+    status: Mapped[str] = mapped_column(server_default="pending")
+    payment_status: Mapped[str] = mapped_column(server_default="pending")
+    fulfilment_status: Mapped[str] = mapped_column(server_default="unfulfilled")
+    currency: Mapped[str]
+    tax_included: Mapped[bool]
+    items_total: Mapped[Minor]
+    discount_total: Mapped[Minor]
+    shipping_total: Mapped[Minor]
+    tax_total: Mapped[Minor]
+    total: Mapped[Minor]
+    shipping_address: Mapped[dict[str, Any] | None]
+    billing_address: Mapped[dict[str, Any] | None]
+    shipping_option: Mapped[dict[str, Any] | None]
+    coupon_code: Mapped[str | None]
+    additional_fields: Mapped[Any] = mapped_column(JSONB, nullable=True)
+    created_at: Mapped[CreatedAt]
+    placed_at: Mapped[datetime | None]
+    paid_at: Mapped[datetime | None]
+
+
+class OrderLine(Base):
+    """A line as it was bought. line_price is price times quantity, before its discount. Minor units."""
+
+    __tablename__ = "order_lines"
+    __table_args__ = (
+        CheckConstraint("quantity > 0", name="quantity"),
+        CheckConstraint("line_price = price * quantity", name="line_price"),
+        Index(None, "order_id"),
+        Index(None, "store_id", "variant_id"),
+    )
+
+    id: Mapped[BigId]
+    store_id: Mapped[StoreId]
+    order_id: Mapped[Ref] = mapped_column(ForeignKey("orders.id", ondelete="CASCADE"))
+    position: Mapped[int]
+    variant_id: Mapped[Ref]
+    product_id: Mapped[Ref]
+    title: Mapped[str]
+    variant_title: Mapped[str]
+    sku: Mapped[str | None]
+    image: Mapped[str | None]
+    quantity: Mapped[int]
+    price: Mapped[Minor]
+    line_price: Mapped[Minor]
+    discount: Mapped[Minor]
+    tax: Mapped[Minor]
+    tax_rate: Mapped[int]
+    grams: Mapped[int]
+    requires_shipping: Mapped[bool]
+
+
+class OrderEvent(Base):
+    """A row of an order's timeline."""
+
+    __tablename__ = "order_events"
+    __table_args__ = (Index(None, "order_id"),)
+
+    id: Mapped[BigId]
+    store_id: Mapped[StoreId]
+    order_id: Mapped[Ref] = mapped_column(ForeignKey("orders.id", ondelete="CASCADE"))
+    at: Mapped[datetime]
+    event: Mapped[str]
+    detail: Mapped[str] = mapped_column(Text, server_default="")
+
+
+class OrderLink(Base):
+    """A mailed secret that opens one order once; kept as its SHA-256."""
+
+    __tablename__ = "order_links"
+    __table_args__ = (Index(None, "expires_at"),)
+
+    digest: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
+    store_id: Mapped[StoreId]
+    order_id: Mapped[Ref] = mapped_column(ForeignKey("orders.id", ondelete="CASCADE"))
+    expires_at: Mapped[datetime]
+    used_at: Mapped[datetime | None]

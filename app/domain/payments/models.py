@@ -1,0 +1,73 @@
+"""Tables of payments: each attempt a row written before the service is called, and the events received."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.db.base import Base, BigId, CreatedAt, Minor, Ref, StoreId
+from app.domain.payments.states import LIVE, PaymentState
+
+
+def _in(column: str, values: tuple[str, ...]) -> str:
+    return f"{column} IN ({', '.join(repr(value) for value in values)})"
+
+
+class Payment(Base):
+    """One attempt to be paid for an order. At most one attempt of an order is alive.
+
+    The row is committed before the service is called, and its key is the service's idempotency key:
+    after a crash the same attempt is repeated, after a decline a new one is made. Minor units.
+    """
+
+    __tablename__ = "payments"
+    __table_args__ = (
+        UniqueConstraint("order_id", "attempt"),
+        UniqueConstraint("store_id", "key"),
+        CheckConstraint(_in("state", tuple(PaymentState)), name="state"),
+        CheckConstraint("refunded >= 0 AND refunded <= captured", name="refunded"),
+        CheckConstraint("captured >= 0 AND captured <= amount", name="captured"),
+        Index("payments_live_key", "order_id", unique=True, postgresql_where=_in("state", LIVE)),
+        Index(
+            "payments_unfinished_idx",
+            "updated_at",
+            postgresql_where="state IN ('started', 'action_needed', 'unknown')",
+        ),
+        Index("payments_reference_idx", "service", "reference"),
+    )
+
+    id: Mapped[BigId]
+    store_id: Mapped[StoreId] = mapped_column(ForeignKey("stores.id"))
+    order_id: Mapped[Ref]
+    checkout_id: Mapped[Ref]
+    attempt: Mapped[int]
+    key: Mapped[str]
+    service: Mapped[str]
+    state: Mapped[str]
+    currency: Mapped[str]
+    amount: Mapped[Minor]
+    captured: Mapped[Minor] = mapped_column(server_default="0")
+    refunded: Mapped[Minor] = mapped_column(server_default="0")
+    reference: Mapped[str | None]
+    reason: Mapped[str | None]
+    # What the page needs to go on: next_step_url, client_secret, approval_url.
+    action: Mapped[dict[str, Any] | None]
+    created_at: Mapped[CreatedAt]
+    updated_at: Mapped[datetime]
+
+
+class PaymentEvent(Base):
+    """A webhook as it was received, once per event id of its service."""
+
+    __tablename__ = "payment_events"
+    __table_args__ = (UniqueConstraint("service", "event_id"),)
+
+    id: Mapped[BigId]
+    store_id: Mapped[StoreId]
+    service: Mapped[str]
+    event_id: Mapped[str]
+    kind: Mapped[str]
+    payload: Mapped[dict[str, Any]]
+    outcome: Mapped[str]
+    received_at: Mapped[CreatedAt]

@@ -1,0 +1,51 @@
+"""Which states a payment attempt can be in, and which moves are allowed."""
+
+from enum import StrEnum
+from typing import Final
+
+
+class PaymentState(StrEnum):
+    STARTED = "started"  # the row is there, the service may or may not have been called
+    ACTION_NEEDED = "action_needed"  # the shopper has a step to do at the service
+    UNKNOWN = "unknown"  # the service was called and its answer is not known
+    PENDING = "pending"  # to be paid outside: on delivery, by invoice
+    CAPTURED = "captured"
+    DECLINED = "declined"
+    CANCELLED = "cancelled"
+
+
+UNFINISHED: Final = (PaymentState.STARTED, PaymentState.ACTION_NEEDED, PaymentState.UNKNOWN)
+LIVE: Final = (*UNFINISHED, PaymentState.PENDING, PaymentState.CAPTURED)
+
+MOVES: Final[dict[PaymentState, frozenset[PaymentState]]] = {
+    PaymentState.STARTED: frozenset(
+        {
+            PaymentState.ACTION_NEEDED,
+            PaymentState.UNKNOWN,
+            PaymentState.PENDING,
+            PaymentState.CAPTURED,
+            PaymentState.DECLINED,
+            PaymentState.CANCELLED,
+        }
+    ),
+    PaymentState.ACTION_NEEDED: frozenset(
+        {PaymentState.UNKNOWN, PaymentState.CAPTURED, PaymentState.DECLINED, PaymentState.CANCELLED}
+    ),
+    PaymentState.UNKNOWN: frozenset(
+        {
+            PaymentState.ACTION_NEEDED,
+            PaymentState.CAPTURED,
+            PaymentState.DECLINED,
+            PaymentState.CANCELLED,
+        }
+    ),
+    PaymentState.PENDING: frozenset({PaymentState.CAPTURED, PaymentState.CANCELLED}),
+    # A late capture of an attempt that was given up is real money: it is recorded, then refunded.
+    PaymentState.DECLINED: frozenset({PaymentState.CAPTURED}),
+    PaymentState.CANCELLED: frozenset({PaymentState.CAPTURED}),
+    PaymentState.CAPTURED: frozenset(),
+}
+
+
+def may_move(old: str, new: PaymentState) -> bool:
+    return new in MOVES[PaymentState(old)]
