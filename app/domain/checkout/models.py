@@ -35,7 +35,7 @@ class Checkout(Base):
     id: Mapped[BigId]
     store_id: Mapped[StoreId] = mapped_column(ForeignKey("stores.id"))
     token: Mapped[str]
-    cart_id: Mapped[Ref] = mapped_column(ForeignKey("carts.id", ondelete="CASCADE"))
+    cart_id: Mapped[Ref] = mapped_column(ForeignKey("carts.id"))
     customer_id: Mapped[OptionalRef]
     state: Mapped[str] = mapped_column(server_default="open")
     currency: Mapped[str]
