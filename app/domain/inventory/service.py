@@ -1,0 +1,192 @@
+"""How stock moves: held, sold, given back, each by one conditional statement that locks in variant order."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import BigInteger, BindParameter, Integer, bindparam, text
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.domain.inventory.errors import OUT_OF_STOCK
+from app.kit.errors import Conflict
+
+
+def _lines() -> tuple[BindParameter[Any], ...]:
+    return (bindparam("variants", type_=ARRAY(BigInteger)), bindparam("quantities", type_=ARRAY(Integer)))
+
+
+# Rows are locked in primary-key order by the CTE before any is changed, so that two checkouts with the
+# same variants in another order wait for each other and never deadlock. The UPDATE looks at the newest
+# version of each row: its WHERE, not an earlier read, says whether there is enough.
+_RESERVE: Final = text(
+    """
+    WITH wanted AS (SELECT * FROM unnest(:variants, :quantities) AS w (variant_id, quantity)),
+    locked AS (
+        SELECT s.variant_id, w.quantity FROM stock_items s JOIN wanted w USING (variant_id)
+        WHERE s.store_id = :store_id AND s.tracked
+        ORDER BY s.variant_id FOR NO KEY UPDATE OF s
+    ),
+    taken AS (
+        UPDATE stock_items s SET reserved = s.reserved + locked.quantity
+        FROM locked
+        WHERE s.store_id = :store_id AND s.variant_id = locked.variant_id
+          AND (s.floor IS NULL OR s.on_hand - s.reserved - locked.quantity >= s.floor)
+        RETURNING s.variant_id
+    ),
+    held AS (
+        INSERT INTO reservations (store_id, checkout_id, variant_id, quantity, state, expires_at)
+        SELECT :store_id, :checkout_id, w.variant_id, w.quantity, 'held', :expires_at
+        FROM wanted w JOIN taken USING (variant_id)
+        ON CONFLICT (store_id, checkout_id, variant_id) DO UPDATE
+            SET quantity = EXCLUDED.quantity, state = 'held', expires_at = EXCLUDED.expires_at
+            WHERE reservations.state = 'released'
+        RETURNING variant_id
+    )
+    SELECT
+        (SELECT count(*) FROM locked) AS asked,
+        (SELECT count(*) FROM held) AS held,
+        ARRAY(SELECT variant_id FROM locked EXCEPT SELECT variant_id FROM held) AS missing
+    """
+).bindparams(*_lines())
+
+_SELL: Final = text(
+    """
+    WITH locked AS (
+        SELECT s.variant_id FROM stock_items s
+        JOIN reservations r ON r.store_id = s.store_id AND r.variant_id = s.variant_id
+        WHERE s.store_id = :store_id AND r.checkout_id = :checkout_id AND r.state = 'held'
+        ORDER BY s.variant_id FOR NO KEY UPDATE OF s
+    ),
+    sold AS (
+        UPDATE reservations r SET state = 'sold'
+        FROM locked
+        WHERE r.store_id = :store_id AND r.checkout_id = :checkout_id AND r.state = 'held'
+          AND r.variant_id = locked.variant_id
+        RETURNING r.variant_id, r.quantity
+    ),
+    moved AS (
+        UPDATE stock_items s SET reserved = s.reserved - sold.quantity, on_hand = s.on_hand - sold.quantity
+        FROM sold WHERE s.store_id = :store_id AND s.variant_id = sold.variant_id
+        RETURNING s.variant_id
+    )
+    INSERT INTO stock_movements (store_id, variant_id, kind, delta, order_id, at)
+    SELECT :store_id, sold.variant_id, 'sold', -sold.quantity, :order_id, :now
+    FROM sold JOIN moved USING (variant_id)
+    """
+)
+
+_RELEASE: Final = text(
+    """
+    WITH locked AS (
+        SELECT s.variant_id FROM stock_items s
+        JOIN reservations r ON r.store_id = s.store_id AND r.variant_id = s.variant_id
+        WHERE s.store_id = :store_id AND r.checkout_id = :checkout_id AND r.state = 'held'
+        ORDER BY s.variant_id FOR NO KEY UPDATE OF s
+    ),
+    released AS (
+        UPDATE reservations r SET state = 'released'
+        FROM locked
+        WHERE r.store_id = :store_id AND r.checkout_id = :checkout_id AND r.state = 'held'
+          AND r.variant_id = locked.variant_id
+        RETURNING r.variant_id, r.quantity
+    )
+    UPDATE stock_items s SET reserved = s.reserved - released.quantity
+    FROM released WHERE s.store_id = :store_id AND s.variant_id = released.variant_id
+    """
+)
+
+_SELL_NOW: Final = text(
+    """
+    WITH wanted AS (SELECT * FROM unnest(:variants, :quantities) AS w (variant_id, quantity)),
+    locked AS (
+        SELECT s.variant_id, w.quantity FROM stock_items s JOIN wanted w USING (variant_id)
+        WHERE s.store_id = :store_id AND s.tracked
+        ORDER BY s.variant_id FOR NO KEY UPDATE OF s
+    ),
+    sold AS (
+        UPDATE stock_items s SET on_hand = s.on_hand - locked.quantity
+        FROM locked
+        WHERE s.store_id = :store_id AND s.variant_id = locked.variant_id
+          AND (s.floor IS NULL OR s.on_hand - s.reserved - locked.quantity >= s.floor)
+        RETURNING s.variant_id, locked.quantity
+    ),
+    moved AS (
+        INSERT INTO stock_movements (store_id, variant_id, kind, delta, order_id, at)
+        SELECT :store_id, variant_id, 'sold', -quantity, :order_id, :now FROM sold
+        RETURNING variant_id
+    )
+    SELECT ARRAY(SELECT variant_id FROM locked EXCEPT SELECT variant_id FROM moved) AS missing
+    """
+).bindparams(*_lines())
+
+
+def _missing(variants: list[int]) -> Conflict:
+    return Conflict(
+        OUT_OF_STOCK,
+        "Some items can no longer be had.",
+        items=[{"variant_id": variant_id} for variant_id in sorted(variants)],
+    )
+
+
+async def reserve_stock(
+    session: AsyncSession,
+    store_id: int,
+    *,
+    checkout_id: int,
+    demand: Mapping[int, int],
+    expires_at: datetime,
+) -> None:
+    """Hold units for a checkout: all of the demand, {variant id: units}, or none.
+
+    Demand is already summed per variant. Untracked variants need no hold. Locks stock rows in variant
+    order. Raises Conflict out_of_stock with `items`; the caller's rollback then undoes what was taken.
+    """
+    result = (
+        await session.execute(
+            _RESERVE,
+            {
+                "store_id": store_id,
+                "checkout_id": checkout_id,
+                "variants": list(demand),
+                "quantities": list(demand.values()),
+                "expires_at": expires_at,
+            },
+        )
+    ).one()
+    if result.missing:
+        raise _missing(result.missing)
+
+
+async def sell_reserved(
+    session: AsyncSession, store_id: int, *, checkout_id: int, order_id: int, now: datetime
+) -> None:
+    """Turn what a checkout holds into a sale. Repeating it does nothing."""
+    await session.execute(
+        _SELL, {"store_id": store_id, "checkout_id": checkout_id, "order_id": order_id, "now": now}
+    )
+
+
+async def sell_stock(
+    session: AsyncSession, store_id: int, *, order_id: int, demand: Mapping[int, int], now: datetime
+) -> None:
+    """Sell without a hold before, for orders that are made in one transaction. Errors as reserve_stock."""
+    missing = (
+        await session.execute(
+            _SELL_NOW,
+            {
+                "store_id": store_id,
+                "order_id": order_id,
+                "variants": list(demand),
+                "quantities": list(demand.values()),
+                "now": now,
+            },
+        )
+    ).scalar_one()
+    if missing:
+        raise _missing(missing)
+
+
+async def release_stock(session: AsyncSession, store_id: int, *, checkout_id: int) -> None:
+    """Give back what a checkout holds, once: a second call finds nothing held."""
+    await session.execute(_RELEASE, {"store_id": store_id, "checkout_id": checkout_id})

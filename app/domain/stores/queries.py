@@ -1,0 +1,149 @@
+"""What is read of a store: its whole configuration in one statement."""
+
+from typing import Final
+
+import msgspec
+
+from app.db.reads import Reads
+from app.kit.errors import NotFound, declare
+
+STORE_NOT_FOUND: Final = declare(NotFound, "store_not_found", "No store answers to this name.")
+
+
+class ShippingChoice(msgspec.Struct, frozen=True):
+    """A shipping option as set up: bands in grams and minor units, None where open."""
+
+    id: int
+    title: str
+    price: int
+    free_from: int | None
+    min_weight_grams: int | None
+    max_weight_grams: int | None
+    min_price: int | None
+    max_price: int | None
+    min_days: int | None
+    max_days: int | None
+
+
+class Zone(msgspec.Struct, frozen=True):
+    """Places, by ISO 3166 codes, and the options that reach them."""
+
+    id: int
+    name: str
+    countries: frozenset[str]
+    regions: frozenset[str]
+    options: tuple[ShippingChoice, ...]
+
+
+class Tax(msgspec.Struct, frozen=True):
+    """A rate in basis points; region '' is the whole country."""
+
+    country: str
+    region: str
+    name: str
+    rate: int
+
+
+class PaymentChoice(msgspec.Struct, frozen=True):
+    name: str
+    title: str
+
+
+class StoreConfig(msgspec.Struct, frozen=True):
+    """Everything a request needs to know of its store."""
+
+    id: int
+    code: str
+    host: str | None
+    name: str
+    email: str
+    currency: str
+    language: str
+    country: str
+    order_prefix: str
+    tax_included: bool
+    tax_shipping: bool
+    cancellation_reasons: tuple[str, ...]
+    contact_subjects: tuple[str, ...]
+    zones: tuple[Zone, ...]
+    taxes: tuple[Tax, ...]
+    payment_services: tuple[PaymentChoice, ...]
+
+    def zone_of(self, country: str, region: str | None) -> Zone | None:
+        """The zone that ships there; one that names the region comes before one that names the country."""
+        for zone in self.zones:
+            if region and region in zone.regions:
+                return zone
+        return next((zone for zone in self.zones if country in zone.countries), None)
+
+    def tax_rate(self, country: str, region: str | None) -> int:
+        """Basis points at a place: the region's own rates where there are any, else the country's, added up."""
+        here = [tax for tax in self.taxes if tax.country == country]
+        local = [tax.rate for tax in here if region and tax.region == region]
+        return sum(local) if local else sum(tax.rate for tax in here if not tax.region)
+
+    def shipping_countries(self) -> list[str]:
+        found = {country for zone in self.zones for country in zone.countries}
+        found.update(region.split("-")[0] for zone in self.zones for region in zone.regions)
+        return sorted(found)
+
+
+_CONFIG: Final = """
+SELECT json_build_object(
+    'id', s.id, 'code', s.code, 'host', s.host, 'name', s.name, 'email', s.email,
+    'currency', s.currency, 'language', s.language, 'country', s.country,
+    'order_prefix', s.order_prefix, 'tax_included', s.tax_included, 'tax_shipping', s.tax_shipping,
+    'cancellation_reasons', s.cancellation_reasons, 'contact_subjects', s.contact_subjects,
+    'zones', (
+        SELECT coalesce(json_agg(json_build_object(
+            'id', z.id, 'name', z.name, 'countries', z.countries, 'regions', z.regions,
+            'options', (
+                SELECT coalesce(json_agg(json_build_object(
+                    'id', o.id, 'title', o.title, 'price', o.price, 'free_from', o.free_from,
+                    'min_weight_grams', o.min_weight_grams, 'max_weight_grams', o.max_weight_grams,
+                    'min_price', o.min_price, 'max_price', o.max_price,
+                    'min_days', o.min_days, 'max_days', o.max_days
+                ) ORDER BY o.position, o.id), '[]')
+                FROM shipping_options o WHERE o.zone_id = z.id
+            )
+        ) ORDER BY z.id), '[]')
+        FROM shipping_zones z WHERE z.store_id = s.id
+    ),
+    'taxes', (
+        SELECT coalesce(json_agg(json_build_object(
+            'country', t.country, 'region', t.region, 'name', t.name, 'rate', t.rate
+        ) ORDER BY t.id), '[]')
+        FROM tax_rates t WHERE t.store_id = s.id
+    ),
+    'payment_services', (
+        SELECT coalesce(json_agg(json_build_object('name', p.name, 'title', p.title)
+            ORDER BY p.position, p.name), '[]')
+        FROM store_payment_services p WHERE p.store_id = s.id AND p.enabled
+    )
+) FROM stores s WHERE s.id = $1
+"""
+
+# A single store answers to every name; among several, X-Store comes before the host name.
+_STORE_ID: Final = """
+SELECT CASE
+    WHEN (SELECT count(*) FROM (SELECT 1 FROM stores LIMIT 2) few) = 1 THEN (SELECT id FROM stores)
+    WHEN $1::text <> '' THEN (SELECT id FROM stores WHERE code = $1)
+    ELSE (SELECT id FROM stores WHERE host = $2)
+END
+"""
+
+
+async def get_store_id(reads: Reads, *, code: str, host: str) -> int:
+    """The store meant by X-Store (code, may be empty) and host name. Raises NotFound store_not_found."""
+    found: int | None = await reads.fetchval(_STORE_ID, code, host)
+    if found is None:
+        raise NotFound(STORE_NOT_FOUND, "No store answers to this name.")
+    return found
+
+
+async def get_store_config(reads: Reads, store_id: int) -> StoreConfig:
+    """The configuration of a store. Raises NotFound store_not_found."""
+    found: str | None = await reads.fetchval(_CONFIG, store_id)
+    if found is None:
+        raise NotFound(STORE_NOT_FOUND, "No such store.")
+    return msgspec.json.decode(found, type=StoreConfig)
