@@ -132,14 +132,18 @@ class Scene:
             raise SetupError(f"{method} {path} answers {describe(response)}, wanted {status}")
         return response.json() if response.content else None
 
-    def mailed(self, address: str, pattern: str) -> str:
-        """The newest match of `pattern` (its first group) in mails to `address`; waits for the queue."""
+    def mailed(self, address: str, pattern: str, *, at_least: int = 1) -> str:
+        """The newest match of `pattern` (its first group) in mails to `address`; waits for the queue.
+
+        `at_least` mails must have come: an older mail with a link of its own is not the one that was asked for.
+        """
         if self.shop.mails is None:
             raise SetupError("needs the shop's mails: pass --data-dir")
         for _ in every(MAIL_PATIENCE):
-            for text in mails_to(self.shop.mails, address):
-                if found := re.search(pattern, text):
-                    return found[1]
+            texts = list(mails_to(self.shop.mails, address))
+            found = [match[1] for text in texts if (match := re.search(pattern, text))]
+            if found and len(texts) >= at_least:
+                return found[0]
         raise SetupError(f"no mail with {pattern} came to {address} within {MAIL_PATIENCE:.0f} s")
 
 
@@ -154,7 +158,10 @@ def every(seconds: float, gap: float = 0.2) -> Iterator[None]:
 
 def mails_to(folder: Path, address: str) -> Iterator[str]:
     """Texts of the mails to an address, the newest first."""
-    for file in sorted(folder.rglob("*.eml"), key=lambda path: path.stat().st_mtime, reverse=True):
+    # The data folder holds a database too, which is not worth walking where a folder is named after mail.
+    named = [place for place in folder.iterdir() if place.is_dir() and "mail" in place.name]
+    files = [file for place in named or [folder] for file in place.rglob("*.eml")]
+    for file in sorted(files, key=lambda path: path.stat().st_mtime, reverse=True):
         message = message_from_bytes(file.read_bytes(), policy=policy.default)
         if address.lower() in str(message["to"]).lower():
             parts = [part for part in message.walk() if part.get_content_maintype() == "text"]

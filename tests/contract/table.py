@@ -72,6 +72,8 @@ class Mistake:
 
 @dataclass(frozen=True)
 class Row:
+    """One line of the contract. `page` is "many" for a paged list; `needs` names what a real call waits for."""
+
     id: str
     method: str
     path: str
@@ -91,6 +93,7 @@ class Row:
     mistakes: tuple[Mistake, ...]
     encodings: tuple[str, ...]
     media_type: str
+    needs: str
 
     @property
     def label(self) -> str:
@@ -107,7 +110,9 @@ def load_rows(folder: Path = HERE / "rows") -> list[Row]:
     doubles = {row.id for row in rows if sum(other.id == row.id for other in rows) > 1}
     if doubles:
         raise ValueError(f"named twice: {sorted(doubles)}")
-    return sorted(rows, key=lambda row: (not BLOCK.match(row.id), row.id if BLOCK.match(row.id) else row.path))
+    return sorted(
+        rows, key=lambda row: (not BLOCK.match(row.id), row.id if BLOCK.match(row.id) else row.path)
+    )
 
 
 def load_expected(file: Path = HERE / "expected.toml") -> list[str]:
@@ -121,47 +126,52 @@ def read_row(raw: dict[str, Any]) -> Row:
     method, path = raw.pop("method"), raw.pop("path")
     name = raw.pop("id", f"{method} {path}")
     try:
-        if method not in METHODS or not PATH.match(path):
-            raise ValueError(f"cannot read {method} {path}")
-        parameters = tuple(_read_parameters(raw.pop("takes", {})))
-        in_path = {p.name for p in parameters if p.place == "path"}
-        if in_path != set(re.findall(r"\{([a-z_]+)\}", path)):
-            raise ValueError(f"path parameters {sorted(in_path)} don't match {path}")
-        answer = raw.pop("answer", "")
-        if answer:
-            assert_known(answer)
-        expands = raw.pop("expands", {})
-        for expression in expands.values():
-            assert_known(expression)
-        call = raw.pop("call", {})
-        request = _read_request({"method": method, "path": path} | call)
-        body_encodings = ["json", "form", "multipart"] if request.body is not None else ["json"]
-        status = raw.pop("status", 200)
-        row = Row(
-            id=name,
-            method=method,
-            path=path,
-            base=raw.pop("base", BASE),
-            status=tuple(status) if isinstance(status, list) else (status,),
-            answer=answer,
-            parameters=parameters,
-            page=raw.pop("page", ""),
-            page_size=raw.pop("page_size", 0),
-            expands=expands,
-            expands_at=raw.pop("expands_at", ""),
-            cached=raw.pop("cached", False),
-            given=tuple(raw.pop("given", [])),
-            request=request,
-            expect=tuple(Expectation(**item) for item in raw.pop("expect", [])),
-            then=tuple(_read_follow_up(item) for item in raw.pop("then", [])),
-            mistakes=tuple(_read_mistake(item, request) for item in raw.pop("mistakes", [])),
-            encodings=tuple(raw.pop("encodings", ["multipart"] if request.files else body_encodings)),
-            media_type=raw.pop("media_type", "application/json"),
-        )
-        if raw:
-            raise ValueError(f"unknown keys {sorted(raw)}")
+        return _build_row(raw, name, method, path)
     except (TypeError, ValueError, KeyError) as error:
         raise ValueError(f"{name}: {error}") from error
+
+
+def _build_row(raw: dict[str, Any], name: str, method: str, path: str) -> Row:
+    if method not in METHODS or not PATH.match(path):
+        raise ValueError(f"cannot read {method} {path}")
+    parameters = tuple(_read_parameters(raw.pop("takes", {})))
+    in_path = {p.name for p in parameters if p.place == "path"}
+    if in_path != set(re.findall(r"\{([a-z_]+)\}", path)):
+        raise ValueError(f"path parameters {sorted(in_path)} don't match {path}")
+    answer = raw.pop("answer", "")
+    if answer:
+        assert_known(answer)
+    expands = raw.pop("expands", {})
+    for expression in expands.values():
+        assert_known(expression)
+    call = raw.pop("call", {})
+    request = _read_request({"method": method, "path": path} | call)
+    body_encodings = ["json", "form", "multipart"] if request.body is not None else ["json"]
+    status = raw.pop("status", 200)
+    row = Row(
+        id=name,
+        method=method,
+        path=path,
+        base=raw.pop("base", BASE),
+        status=tuple(status) if isinstance(status, list) else (status,),
+        answer=answer,
+        parameters=parameters,
+        page=raw.pop("page", ""),
+        page_size=raw.pop("page_size", 0),
+        expands=expands,
+        expands_at=raw.pop("expands_at", ""),
+        cached=raw.pop("cached", False),
+        given=tuple(raw.pop("given", [])),
+        request=request,
+        expect=tuple(Expectation(**item) for item in raw.pop("expect", [])),
+        then=tuple(_read_follow_up(item) for item in raw.pop("then", [])),
+        mistakes=tuple(_read_mistake(item, request) for item in raw.pop("mistakes", [])),
+        encodings=tuple(raw.pop("encodings", ["multipart"] if request.files else body_encodings)),
+        media_type=raw.pop("media_type", "application/json"),
+        needs=raw.pop("needs", ""),
+    )
+    if raw:
+        raise ValueError(f"unknown keys {sorted(raw)}")
     return row
 
 
