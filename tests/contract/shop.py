@@ -13,9 +13,11 @@ from pathlib import Path
 import httpx
 
 from tests.contract.scene import every
+from tests.contract.table import BASE
 
 ROOT = Path(__file__).resolve().parents[2]
 START_PATIENCE = 180.0
+FILL_PATIENCE = 60.0
 STOP_PATIENCE = 30.0
 
 
@@ -26,7 +28,7 @@ class StartError(Exception):
 @contextmanager
 def started_shop() -> Iterator[tuple[str, Path]]:
     """Run `storefront dev` on a free port with a new data folder; yields its address and that folder."""
-    with tempfile.TemporaryDirectory(prefix="storefront-contract-") as folder:
+    with tempfile.TemporaryDirectory(prefix="storefront-contract-", ignore_cleanup_errors=True) as folder:
         data, log_file = Path(folder) / "data", Path(folder) / "shop.log"
         port = _free_port()
         environment = os.environ | {
@@ -48,6 +50,7 @@ def started_shop() -> Iterator[tuple[str, Path]]:
             try:
                 base_url = f"http://127.0.0.1:{port}"
                 _wait_until_ready(base_url, process, log_file)
+                _wait_until_filled(base_url)
                 yield base_url, data
             finally:
                 _stop(process)
@@ -65,6 +68,19 @@ def _wait_until_ready(base_url: str, process: subprocess.Popen[bytes], log_file:
             continue
     tail = log_file.read_text("utf-8", "replace")[-2000:]
     raise StartError(f"`storefront dev` was not ready within {START_PATIENCE:.0f} s:\n{tail}")
+
+
+def _wait_until_filled(base_url: str) -> None:
+    """Wait while the demo catalogue grows. A shop without one is judged as it is: the rows will tell."""
+    before = 0
+    for _ in every(FILL_PATIENCE, gap=1.0):
+        response = httpx.get(f"{base_url}{BASE}/products", params={"offset": 1}, timeout=5)
+        if response.status_code != 200:
+            return
+        count = response.json().get("_meta", {}).get("totalCount") or 0
+        if count and count == before:
+            return
+        before = count
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
