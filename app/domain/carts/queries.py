@@ -1,0 +1,108 @@
+"""What is read of carts; prices and stock come fresh from the catalogue each time."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+import msgspec
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.db.reads import Reads
+from app.domain.carts.errors import cart_not_found
+from app.domain.catalogue.queries import SaleItem, list_sale_items, read_sale_items
+
+
+class CartItem(msgspec.Struct, frozen=True):
+    """A line with what the catalogue says of its variant now; item is None where the variant is gone."""
+
+    id: int
+    variant_id: int
+    quantity: int
+    added_price: int
+    item: SaleItem | None
+
+
+class CartView(msgspec.Struct, frozen=True):
+    """A cart as it is shown and bought from."""
+
+    id: int
+    uuid: UUID
+    currency: str
+    note: str | None
+    attributes: list[Any]
+    items: tuple[CartItem, ...]
+
+
+_CART: Final = """
+SELECT c.id, c.uuid, c.currency, c.note, c.attributes,
+    (SELECT coalesce(json_agg(json_build_array(l.id, l.variant_id, l.quantity, l.added_price)
+        ORDER BY l.id), '[]') FROM cart_lines l WHERE l.cart_id = c.id) AS lines
+FROM carts c
+WHERE c.store_id = {store_id} AND c.expires_at > {now}
+  AND {which}
+"""
+
+# A cart of a customer answers to that customer only; a guest's to whoever knows its uuid.
+_BY_UUID: Final = "c.uuid = {uuid} AND (c.customer_id IS NULL OR c.customer_id = {customer})"
+
+_READ_BY_UUID: Final = _CART.format(
+    store_id="$1", now="$2", which=_BY_UUID.format(uuid="$3", customer="$4::bigint")
+)
+_READ_BY_CUSTOMER: Final = _CART.format(store_id="$1", now="$2", which="c.customer_id = $3")
+_LOAD_BY_ID: Final = text(_CART.format(store_id=":store_id", now=":now", which="c.id = :cart_id"))
+
+
+def _decoded(value: Any) -> Any:
+    """JSON columns come as text from the raw driver and as objects from SQLAlchemy."""
+    return msgspec.json.decode(value) if isinstance(value, str) else value
+
+
+def _view(row: Any, lines: list[Sequence[int]], items: Sequence[SaleItem]) -> CartView:
+    found = {item.variant_id: item for item in items}
+    return CartView(
+        id=row["id"],
+        uuid=row["uuid"],
+        currency=row["currency"],
+        note=row["note"],
+        attributes=_decoded(row["attributes"]),
+        items=tuple(
+            CartItem(line_id, variant_id, quantity, price, found.get(variant_id))
+            for line_id, variant_id, quantity, price in lines
+        ),
+    )
+
+
+async def get_cart(
+    reads: Reads, store_id: int, *, uuid: UUID, customer_id: int | None, now: datetime
+) -> CartView:
+    """The cart of a uuid, for a guest or its customer. Raises NotFound cart_not_found."""
+    row = await reads.fetchrow(_READ_BY_UUID, store_id, now, uuid, customer_id)
+    if row is None:
+        raise cart_not_found()
+    return await _read(reads, store_id, row)
+
+
+async def find_customer_cart(
+    reads: Reads, store_id: int, *, customer_id: int, now: datetime
+) -> CartView | None:
+    row = await reads.fetchrow(_READ_BY_CUSTOMER, store_id, now, customer_id)
+    return None if row is None else await _read(reads, store_id, row)
+
+
+async def _read(reads: Reads, store_id: int, row: Any) -> CartView:
+    lines = _decoded(row["lines"])
+    items = await read_sale_items(reads, store_id, [line[1] for line in lines]) if lines else []
+    return _view(row, lines, items)
+
+
+async def load_cart(session: AsyncSession, store_id: int, cart_id: int, *, now: datetime) -> CartView:
+    """The cart of an id, inside a transaction. Raises NotFound cart_not_found."""
+    rows = await session.execute(_LOAD_BY_ID, {"store_id": store_id, "cart_id": cart_id, "now": now})
+    row = rows.mappings().first()
+    if row is None:
+        raise cart_not_found()
+    lines = _decoded(row["lines"])
+    items = await list_sale_items(session, store_id, [line[1] for line in lines]) if lines else []
+    return _view(row, lines, items)

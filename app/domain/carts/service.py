@@ -1,0 +1,263 @@
+"""What may be put into a cart. One line per variant; the line's quantity is bounded by stock and by 999."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+from uuid import UUID
+
+from sqlalchemy import TextClause, text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.domain.carts.errors import (
+    CART_FULL,
+    QUANTITY_TOO_LARGE,
+    VARIANT_NOT_FOUND,
+    cart_not_found,
+)
+from app.domain.carts.models import MAX_LINES, MAX_QUANTITY
+from app.domain.carts.queries import CartItem
+from app.domain.catalogue.queries import SaleItem, list_sale_items
+from app.domain.inventory.errors import NOT_ENOUGH_STOCK
+from app.kit.errors import Invalid
+from app.kit.ids import new_uuid
+
+# Finding a cart for a change also keeps it alive, and locks it: changes to one cart follow each other.
+_TOUCH: Final = text(
+    """
+    UPDATE carts SET updated_at = :now, expires_at = :expires_at
+    WHERE store_id = :store_id AND uuid = :uuid AND expires_at > :now
+      AND (customer_id IS NULL OR customer_id = :customer_id)
+    RETURNING id, (SELECT count(*) FROM cart_lines l WHERE l.cart_id = carts.id) AS line_count
+    """
+)
+
+_TOUCH_CUSTOMERS: Final = text(
+    """
+    INSERT INTO carts (store_id, uuid, customer_id, currency, updated_at, expires_at)
+    VALUES (:store_id, :new_uuid, :customer_id, :currency, :now, :expires_at)
+    ON CONFLICT (store_id, customer_id) WHERE customer_id IS NOT NULL
+        DO UPDATE SET updated_at = EXCLUDED.updated_at, expires_at = EXCLUDED.expires_at
+    RETURNING id, uuid, (SELECT count(*) FROM cart_lines l WHERE l.cart_id = carts.id) AS line_count
+    """
+)
+
+_CREATE: Final = text(
+    """
+    INSERT INTO carts (store_id, uuid, currency, updated_at, expires_at)
+    VALUES (:store_id, :new_uuid, :currency, :now, :expires_at)
+    RETURNING id
+    """
+)
+
+_ADD: Final = text(
+    """
+    INSERT INTO cart_lines AS l (store_id, cart_id, variant_id, quantity, added_price)
+    VALUES (:store_id, :cart_id, :variant_id, :quantity, :price)
+    ON CONFLICT (cart_id, variant_id)
+        DO UPDATE SET quantity = least(l.quantity + EXCLUDED.quantity, :most + 1)
+    RETURNING id, quantity, added_price, xmax = 0 AS is_new
+    """
+)
+
+_SET: Final = text(
+    """
+    INSERT INTO cart_lines AS l (store_id, cart_id, variant_id, quantity, added_price)
+    VALUES (:store_id, :cart_id, :variant_id, :quantity, :price)
+    ON CONFLICT (cart_id, variant_id) DO UPDATE SET quantity = EXCLUDED.quantity
+    RETURNING id, quantity, added_price, xmax = 0 AS is_new
+    """
+)
+
+_REMOVE: Final = text("DELETE FROM cart_lines WHERE cart_id = :cart_id AND variant_id = :variant_id")
+
+# What was bought leaves the cart; what was added meanwhile stays.
+_TAKE_OUT: Final = text(
+    """
+    WITH bought AS (
+        SELECT variant_id, sum(quantity) AS quantity FROM order_lines WHERE order_id = :order_id GROUP BY 1
+    ),
+    reduced AS (
+        UPDATE cart_lines l SET quantity = l.quantity - bought.quantity
+        FROM bought
+        WHERE l.cart_id = :cart_id AND l.variant_id = bought.variant_id AND l.quantity > bought.quantity
+    )
+    DELETE FROM cart_lines l USING bought
+    WHERE l.cart_id = :cart_id AND l.variant_id = bought.variant_id AND l.quantity <= bought.quantity
+    """
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Touched:
+    id: int
+    uuid: UUID
+    line_count: int
+
+
+async def _touch(
+    session: AsyncSession,
+    store_id: int,
+    *,
+    uuid: UUID | None,
+    customer_id: int | None,
+    currency: str,
+    now: datetime,
+    keep_seconds: int,
+    make: bool,
+) -> _Touched:
+    fresh = new_uuid()
+    values = {
+        "store_id": store_id,
+        "uuid": uuid,
+        "new_uuid": fresh,
+        "customer_id": customer_id,
+        "currency": currency,
+        "now": now,
+        "expires_at": now + timedelta(seconds=keep_seconds),
+    }
+    if uuid is not None:
+        found = (await session.execute(_TOUCH, values)).first()
+        if found is not None:
+            return _Touched(found.id, uuid, found.line_count)
+    if not make:
+        raise cart_not_found()
+    if customer_id is not None:
+        own = (await session.execute(_TOUCH_CUSTOMERS, values)).one()
+        return _Touched(own.id, own.uuid, own.line_count)
+    made = (await session.execute(_CREATE, values)).one()
+    return _Touched(made.id, fresh, 0)
+
+
+async def _get_sale_item(session: AsyncSession, store_id: int, variant_id: int) -> SaleItem:
+    items = await list_sale_items(session, store_id, [variant_id])
+    if not items or not items[0].on_sale:
+        raise Invalid.at("product_id", VARIANT_NOT_FOUND, "There is no such variant on sale.")
+    return items[0]
+
+
+def check_quantity(item: SaleItem, quantity: int) -> None:
+    """Raise Invalid where a line cannot have this many: quantity_too_large or not_enough_stock."""
+    if quantity > MAX_QUANTITY:
+        raise Invalid.at("quantity", QUANTITY_TOO_LARGE, f"A line holds at most {MAX_QUANTITY} units.")
+    available = item.available_units
+    if available is not None and quantity > available:
+        raise Invalid.at(
+            "quantity",
+            NOT_ENOUGH_STOCK,
+            f"Only {available} left." if available else "Sold out.",
+            available=available,
+        )
+
+
+async def add_item(
+    session: AsyncSession,
+    store_id: int,
+    *,
+    uuid: UUID | None,
+    customer_id: int | None,
+    variant_id: int,
+    quantity: int,
+    currency: str,
+    now: datetime,
+    keep_seconds: int,
+) -> tuple[UUID, CartItem]:
+    """Add units of a variant to a cart, making the cart where there is none; what is there adds up.
+
+    Answers the cart's uuid and the line. Raises Invalid variant_not_found, not_enough_stock,
+    quantity_too_large or cart_full. Parallel calls on one cart follow each other.
+    """
+    item = await _get_sale_item(session, store_id, variant_id)
+    cart = await _touch(
+        session,
+        store_id,
+        uuid=uuid,
+        customer_id=customer_id,
+        currency=currency,
+        now=now,
+        keep_seconds=keep_seconds,
+        make=True,
+    )
+    line = await _write(session, _ADD, store_id, cart, item, quantity)
+    return cart.uuid, line
+
+
+async def set_item(
+    session: AsyncSession,
+    store_id: int,
+    *,
+    uuid: UUID,
+    customer_id: int | None,
+    variant_id: int,
+    quantity: int,
+    currency: str,
+    now: datetime,
+    keep_seconds: int,
+) -> CartItem | None:
+    """Set how many of a variant a cart holds; 0 removes the line and answers None. Errors as add_item."""
+    cart = await _touch(
+        session,
+        store_id,
+        uuid=uuid,
+        customer_id=customer_id,
+        currency=currency,
+        now=now,
+        keep_seconds=keep_seconds,
+        make=False,
+    )
+    if quantity == 0:
+        await session.execute(_REMOVE, {"cart_id": cart.id, "variant_id": variant_id})
+        return None
+    item = await _get_sale_item(session, store_id, variant_id)
+    return await _write(session, _SET, store_id, cart, item, quantity)
+
+
+async def remove_item(
+    session: AsyncSession,
+    store_id: int,
+    *,
+    uuid: UUID,
+    customer_id: int | None,
+    variant_id: int,
+    currency: str,
+    now: datetime,
+    keep_seconds: int,
+) -> None:
+    """Take a variant out of a cart; twice is fine. Raises NotFound cart_not_found."""
+    await set_item(
+        session,
+        store_id,
+        uuid=uuid,
+        customer_id=customer_id,
+        variant_id=variant_id,
+        quantity=0,
+        currency=currency,
+        now=now,
+        keep_seconds=keep_seconds,
+    )
+
+
+async def _write(
+    session: AsyncSession, statement: TextClause, store_id: int, cart: _Touched, item: SaleItem, quantity: int
+) -> CartItem:
+    row = (
+        await session.execute(
+            statement,
+            {
+                "store_id": store_id,
+                "cart_id": cart.id,
+                "variant_id": item.variant_id,
+                "quantity": quantity,
+                "price": item.price,
+                "most": MAX_QUANTITY,
+            },
+        )
+    ).one()
+    check_quantity(item, row.quantity)
+    if row.is_new and cart.line_count >= MAX_LINES:
+        raise Invalid(CART_FULL, f"A cart holds at most {MAX_LINES} different variants.")
+    return CartItem(row.id, item.variant_id, row.quantity, row.added_price, item)
+
+
+async def take_out_bought(session: AsyncSession, cart_id: int, *, order_id: int) -> None:
+    """Take what an order bought out of its cart, once per order: the caller holds the order's lock."""
+    await session.execute(_TAKE_OUT, {"cart_id": cart_id, "order_id": order_id})

@@ -1,0 +1,369 @@
+"""How an order is placed: reserve, call, settle.
+
+Reserve is one short transaction under the checkout's lock: it freezes lines and quote, holds the stock,
+writes the pending order and the attempt to pay. The payment service is then called without any
+transaction. Settle is idempotent: the browser's call, a webhook and the reconciler all end here, and
+whoever comes first wins. Locks are taken parents first: checkout, order, payment, stock.
+"""
+
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import msgspec
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.db import queue
+from app.domain.carts.queries import load_cart
+from app.domain.carts.service import take_out_bought
+from app.domain.checkout.errors import CHECKOUT_INCOMPLETE, TOTAL_CHANGED
+from app.domain.checkout.models import Checkout
+from app.domain.checkout.queries import Priced, lock_checkout, lock_checkout_by_id, price
+from app.domain.checkout.quote import Quote
+from app.domain.checkout.service import check_basket, check_editable, move_checkout, what_is_missing
+from app.domain.checkout.states import CheckoutState
+from app.domain.inventory.service import release_stock, reserve_stock, sell_reserved, sell_stock
+from app.domain.ledger.service import post_entries
+from app.domain.orders.models import Order
+from app.domain.orders.service import (
+    NewLine,
+    NewOrder,
+    lock_order,
+    note_event,
+    place_order,
+    write_pending_order,
+)
+from app.domain.payments.errors import PAYMENT_NOT_FREE
+from app.domain.payments.models import Payment
+from app.domain.payments.service import (
+    find_live_payment,
+    lock_payment,
+    move_payment,
+    start_payment,
+)
+from app.domain.payments.services import ActionNeeded, Captured, Finding, Refused, Unheard, Unknown
+from app.domain.payments.states import PaymentState
+from app.domain.stores.queries import StoreConfig
+from app.kit.errors import Conflict, Invalid
+
+FREE: Final = "free_payment"
+MANUAL: Final = "manual"
+AT_ONCE: Final = frozenset({FREE, MANUAL})
+
+
+class Placed(msgspec.Struct, frozen=True):
+    """The order of the checkout is made."""
+
+    order_id: int
+
+
+class Started(msgspec.Struct, frozen=True):
+    """An attempt to pay is on its way: this caller's own (mine), or one that was started before."""
+
+    payment_id: int
+    order_id: int
+    mine: bool
+
+
+def totals_of(quote: Quote) -> dict[str, int]:
+    """The totals as every surface names them. Minor units."""
+    return {
+        "items": quote.items,
+        "discount": quote.discount,
+        "shipping": quote.shipping,
+        "tax": quote.tax,
+        "total": quote.total,
+    }
+
+
+async def reserve(
+    session: AsyncSession,
+    store: StoreConfig,
+    *,
+    token: str,
+    service: str,
+    amount: int | None,
+    additional_fields: Any,
+    hold_seconds: int,
+    now: datetime,
+) -> Placed | Started:
+    """The first phase, to be committed before any service is called.
+
+    `manual` and `free_payment` are placed at once. A repeated or parallel call answers what the first
+    one made. Raises Conflict total_changed where `amount` (minor units; None trusts the caller to have
+    read the total from us) is not the total, out_of_stock, and Invalid where something is missing.
+    """
+    checkout = await lock_checkout(session, store.id, token)
+    if checkout.state == CheckoutState.COMPLETED and checkout.order_id is not None:
+        return Placed(checkout.order_id)
+    if checkout.state == CheckoutState.PAYING and checkout.order_id is not None:
+        live = await find_live_payment(session, store.id, checkout.order_id)
+        if live is not None:
+            return Started(live.id, checkout.order_id, mine=False)
+    check_editable(checkout, now=now)
+    cart = await load_cart(session, store.id, checkout.cart_id, now=now)
+    check_basket(cart)
+    priced = price(store, checkout, cart)
+    faults = what_is_missing(checkout, priced)
+    if faults:
+        raise Invalid(CHECKOUT_INCOMPLETE, "Something is still missing.", errors=faults)
+    quote = priced.quote
+    if amount is not None and amount != quote.total:
+        raise Conflict(
+            TOTAL_CHANGED, "The total is another one by now.", totals=totals_of(quote), currency=quote.currency
+        )
+    if (service == FREE) != (quote.total == 0):
+        raise Invalid.at(
+            "payment_type", PAYMENT_NOT_FREE, "free_payment is for a total of 0, and a total of 0 for it."
+        )
+    order = await write_pending_order(
+        session, store.id, _new_order(checkout, quote, additional_fields), now=now
+    )
+    checkout.order_id = order.id
+    demand = _demand(quote)
+    if service in AT_ONCE:
+        await sell_stock(session, store.id, order_id=order.id, demand=demand, now=now)
+        await _place_at_once(session, store, checkout, order, priced, service=service, now=now)
+        return Placed(order.id)
+    held_until = now + timedelta(seconds=hold_seconds)
+    await reserve_stock(session, store.id, checkout_id=checkout.id, demand=demand, expires_at=held_until)
+    payment = await start_payment(
+        session,
+        store.id,
+        order_id=order.id,
+        checkout_id=checkout.id,
+        service=service,
+        amount=quote.total,
+        currency=quote.currency,
+        now=now,
+    )
+    checkout.frozen = msgspec.to_builtins(priced)
+    checkout.held_until = held_until
+    move_checkout(checkout, CheckoutState.PRICED, now=now)
+    move_checkout(checkout, CheckoutState.PAYING, now=now)
+    return Started(payment.id, order.id, mine=True)
+
+
+def _demand(quote: Quote) -> dict[int, int]:
+    demand: dict[int, int] = {}
+    for quoted in quote.lines:
+        line = quoted.line
+        demand[line.variant_id] = demand.get(line.variant_id, 0) + line.quantity
+    return demand
+
+
+def _new_order(checkout: Checkout, quote: Quote, additional_fields: Any) -> NewOrder:
+    return NewOrder(
+        checkout_id=checkout.id,
+        checkout_token=checkout.token,
+        customer_id=checkout.customer_id,
+        email=checkout.email or "",
+        currency=quote.currency,
+        tax_included=quote.tax_included,
+        items_total=quote.items,
+        discount_total=quote.discount,
+        shipping_total=quote.shipping,
+        tax_total=quote.tax,
+        total=quote.total,
+        shipping_address=checkout.shipping_address,
+        billing_address=checkout.billing_address or checkout.shipping_address,
+        shipping_option=msgspec.to_builtins(quote.shipping_option),
+        coupon_code=None,
+        additional_fields=additional_fields,
+        lines=tuple(
+            NewLine(
+                position=position,
+                variant_id=quoted.line.variant_id,
+                product_id=quoted.line.product_id,
+                title=quoted.line.title,
+                variant_title=quoted.line.variant_title,
+                sku=quoted.line.sku,
+                image=quoted.line.image,
+                quantity=quoted.line.quantity,
+                price=quoted.line.price,
+                line_price=quoted.line_price,
+                discount=quoted.discount,
+                tax=quoted.tax,
+                tax_rate=quoted.tax_rate,
+                grams=quoted.line.grams,
+                requires_shipping=quoted.line.requires_shipping,
+            )
+            for position, quoted in enumerate(quote.lines, 1)
+        ),
+    )
+
+
+async def _place_at_once(
+    session: AsyncSession,
+    store: StoreConfig,
+    checkout: Checkout,
+    order: Order,
+    priced: Priced,
+    *,
+    service: str,
+    now: datetime,
+) -> None:
+    payment = await start_payment(
+        session,
+        store.id,
+        order_id=order.id,
+        checkout_id=checkout.id,
+        service=service,
+        amount=order.total,
+        currency=order.currency,
+        now=now,
+    )
+    move_payment(payment, PaymentState.CAPTURED if service == FREE else PaymentState.PENDING, now=now)
+    await _complete(session, store, checkout, order, service=service, captured=payment.captured, now=now)
+    checkout.frozen = msgspec.to_builtins(priced)
+
+
+async def _complete(
+    session: AsyncSession,
+    store: StoreConfig,
+    checkout: Checkout,
+    order: Order,
+    *,
+    service: str,
+    captured: int,
+    now: datetime,
+) -> None:
+    await place_order(session, order, prefix=store.order_prefix, service=service, captured=captured, now=now)
+    await take_out_bought(session, checkout.cart_id, order_id=order.id)
+    if checkout.state == CheckoutState.OPEN:
+        move_checkout(checkout, CheckoutState.PRICED, now=now)
+    move_checkout(checkout, CheckoutState.COMPLETED, now=now)
+    checkout.held_until = None
+
+
+async def settle(
+    session: AsyncSession, store: StoreConfig, *, payment: Payment, finding: Finding, now: datetime
+) -> PaymentState:
+    """The last phase: write down what the service says became of an attempt, and what follows from it.
+
+    `payment` names the attempt; it is read again under its lock. Idempotent, in any order of callers.
+    A capture of another sum or currency than the attempt's is never taken for a payment of this order.
+    """
+    checkout = await lock_checkout_by_id(session, store.id, payment.checkout_id)
+    order = await lock_order(session, store.id, payment.order_id)
+    payment = await lock_payment(session, store.id, payment.id)
+    match finding:
+        case Captured():
+            await _settle_captured(session, store, checkout, order, payment, finding, now=now)
+        case Refused():
+            await _give_back(
+                session, checkout, order, payment, PaymentState.DECLINED, reason=finding.reason, now=now
+            )
+        case Unheard():
+            await _give_back(
+                session, checkout, order, payment, PaymentState.CANCELLED, reason="not charged", now=now
+            )
+        case ActionNeeded():
+            move_payment(
+                payment,
+                PaymentState.ACTION_NEEDED,
+                reference=finding.reference,
+                action=finding.action,
+                now=now,
+            )
+        case Unknown():
+            move_payment(
+                payment, PaymentState.UNKNOWN, reference=finding.reference, reason=finding.reason, now=now
+            )
+    await session.flush()
+    return PaymentState(payment.state)
+
+
+async def _settle_captured(
+    session: AsyncSession,
+    store: StoreConfig,
+    checkout: Checkout,
+    order: Order,
+    payment: Payment,
+    finding: Captured,
+    *,
+    now: datetime,
+) -> None:
+    if (finding.amount, finding.currency) != (payment.amount, payment.currency):
+        await note_event(
+            session,
+            order,
+            "payment_mismatch",
+            f"{payment.service} says {finding.amount} {finding.currency} for {payment.key}",
+            now=now,
+        )
+        return
+    was_live = payment.state not in (PaymentState.DECLINED, PaymentState.CANCELLED)
+    if not move_payment(payment, PaymentState.CAPTURED, reference=finding.reference, now=now):
+        return
+    if was_live and checkout.state == CheckoutState.PAYING and order.status == "pending":
+        await sell_reserved(session, store.id, checkout_id=checkout.id, order_id=order.id, now=now)
+        await _complete(
+            session, store, checkout, order, service=payment.service, captured=payment.captured, now=now
+        )
+    else:
+        await _owe_back(session, order, payment, now=now)
+
+
+async def _owe_back(session: AsyncSession, order: Order, payment: Payment, *, now: datetime) -> None:
+    """Money that came after its attempt was given up is booked as owed to the shopper, and sent back."""
+    await post_entries(
+        session,
+        order.store_id,
+        key=f"payment-{payment.id}-late",
+        currency=payment.currency,
+        amounts={f"payments:{payment.service}": payment.captured, "owed_to_shoppers": -payment.captured},
+        order_id=order.id,
+        now=now,
+    )
+    await note_event(session, order, "late_capture", f"{payment.service}: to be refunded", now=now)
+    await queue.enqueue(
+        session,
+        store_id=order.store_id,
+        kind="payments.refund",
+        dedupe_key=f"payment-{payment.id}",
+        payload={"payment_id": payment.id},
+        run_at=now,
+    )
+
+
+async def note_refund(
+    session: AsyncSession, *, payment: Payment, amount: int, now: datetime
+) -> None:
+    """Write down that a late capture was given back, in full. Repeating it does nothing."""
+    order = await lock_order(session, payment.store_id, payment.order_id)
+    payment = await lock_payment(session, payment.store_id, payment.id)
+    if payment.refunded + amount > payment.captured:
+        return
+    payment.refunded += amount
+    payment.updated_at = now
+    await post_entries(
+        session,
+        order.store_id,
+        key=f"payment-{payment.id}-refund-{payment.refunded}",
+        currency=payment.currency,
+        amounts={f"payments:{payment.service}": -amount, "owed_to_shoppers": amount},
+        order_id=order.id,
+        now=now,
+    )
+    await note_event(session, order, "refunded", f"{payment.service}: {amount} {payment.currency}", now=now)
+
+
+async def _give_back(
+    session: AsyncSession,
+    checkout: Checkout,
+    order: Order,
+    payment: Payment,
+    new: PaymentState,
+    *,
+    reason: str,
+    now: datetime,
+) -> None:
+    """End an attempt without money: stock goes back, the checkout is a view of its cart again."""
+    if not move_payment(payment, new, reason=reason, now=now):
+        return
+    await note_event(session, order, f"payment_{new}", reason, now=now)
+    if checkout.state == CheckoutState.PAYING:
+        await release_stock(session, checkout.store_id, checkout_id=checkout.id)
+        move_checkout(checkout, CheckoutState.PRICED, now=now)
+        checkout.frozen = None
+        checkout.held_until = None

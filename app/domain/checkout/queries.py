@@ -1,0 +1,132 @@
+"""What is read of checkouts: the row, and beside it the basket priced now or, while paying, as frozen."""
+
+from datetime import datetime
+from typing import Final
+
+import msgspec
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.domain.carts.queries import CartView, load_cart
+from app.domain.checkout.errors import checkout_not_found
+from app.domain.checkout.models import Checkout
+from app.domain.checkout.quote import Line, Quote, Shipping, make_quote, shipping_choices
+from app.domain.checkout.states import EDITABLE, CheckoutState
+from app.domain.orders.models import Order
+from app.domain.stores.queries import StoreConfig
+
+
+class CheckoutView(msgspec.Struct, frozen=True):
+    """A checkout as it is shown. missing names items that are no longer on sale."""
+
+    checkout: Checkout
+    cart_uuid: str
+    quote: Quote
+    choices: tuple[Shipping, ...]
+    missing: tuple[int, ...]
+    order_name: str | None
+
+
+class Priced(msgspec.Struct, frozen=True):
+    """A basket priced for a checkout as it stands."""
+
+    quote: Quote
+    choices: tuple[Shipping, ...]
+    missing: tuple[int, ...]
+
+
+
+
+async def get_checkout(session: AsyncSession, store_id: int, token: str) -> Checkout:
+    """The checkout of a token. Raises NotFound checkout_not_found."""
+    found = await session.scalar(select(Checkout).where(Checkout.store_id == store_id, Checkout.token == token))
+    if found is None:
+        raise checkout_not_found()
+    return found
+
+
+async def lock_checkout(session: AsyncSession, store_id: int, token: str) -> Checkout:
+    """The checkout of a token, locked until the transaction ends. Raises NotFound checkout_not_found."""
+    found = await session.scalar(
+        select(Checkout)
+        .where(Checkout.store_id == store_id, Checkout.token == token)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    )
+    if found is None:
+        raise checkout_not_found()
+    return found
+
+
+async def lock_checkout_by_id(session: AsyncSession, store_id: int, checkout_id: int) -> Checkout:
+    """The checkout of an id, locked until the transaction ends. Raises NotFound checkout_not_found."""
+    found = await session.scalar(
+        select(Checkout)
+        .where(Checkout.store_id == store_id, Checkout.id == checkout_id)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    )
+    if found is None:
+        raise checkout_not_found()
+    return found
+
+
+def lines_of(cart: CartView) -> tuple[tuple[Line, ...], tuple[int, ...]]:
+    """The lines of a cart that can be bought, and the variant ids of those that cannot."""
+    lines, missing = [], []
+    for entry in cart.items:
+        item = entry.item
+        if item is None or not item.on_sale:
+            missing.append(entry.variant_id)
+            continue
+        lines.append(
+            Line(
+                variant_id=item.variant_id,
+                product_id=item.product_id,
+                title=item.title,
+                variant_title=item.variant_title,
+                sku=item.sku or None,
+                image=item.image,
+                quantity=entry.quantity,
+                price=item.price,
+                grams=round(item.grams),
+                taxable=item.taxable,
+                requires_shipping=item.requires_shipping,
+            )
+        )
+    return tuple(lines), tuple(missing)
+
+
+def price(store: StoreConfig, checkout: Checkout, cart: CartView) -> Priced:
+    """Price a cart for a checkout: its address decides on tax and on the options that reach it."""
+    lines, missing = lines_of(cart)
+    address = checkout.shipping_address or checkout.billing_address
+    country = address["country_code"] if address else None
+    region = address.get("province") if address else None
+    choices = shipping_choices(store, lines, country=country, region=region) if country else ()
+    chosen = next((choice for choice in choices if choice.id == checkout.shipping_option_id), None)
+    rate = store.tax_rate(country, region) if country else 0
+    quote = make_quote(store, lines, tax_rate=rate, shipping_option=chosen)
+    return Priced(quote=quote, choices=choices, missing=missing)
+
+
+async def view_checkout(
+    session: AsyncSession, store: StoreConfig, checkout: Checkout, *, now: datetime
+) -> CheckoutView:
+    """A checkout with its basket: priced now, or as frozen from reserve to settle and ever after."""
+    cart = await load_cart(session, store.id, checkout.cart_id, now=now)
+    if checkout.frozen is not None and checkout.state not in EDITABLE:
+        priced = msgspec.convert(checkout.frozen, Priced)
+    else:
+        priced = price(store, checkout, cart)
+    order_name = None
+    if checkout.state == CheckoutState.COMPLETED:
+        order_name = await session.scalar(select(Order.name).where(Order.id == checkout.order_id))
+    return CheckoutView(
+        checkout=checkout,
+        cart_uuid=str(cart.uuid),
+        quote=priced.quote,
+        choices=priced.choices,
+        missing=priced.missing,
+        order_name=order_name,
+    )

@@ -1,0 +1,208 @@
+"""What may be done with a checkout before it is paid."""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.domain.carts.errors import CART_EMPTY, ITEMS_UNAVAILABLE, cart_not_found
+from app.domain.carts.models import Cart
+from app.domain.carts.queries import CartView, load_cart
+from app.domain.checkout.errors import (
+    CHECKOUT_COMPLETED,
+    CHECKOUT_EXPIRED,
+    CHECKOUT_PAYING,
+    NO_SHIPPING,
+    SHIPPING_OPTION,
+)
+from app.domain.checkout.models import Checkout
+from app.domain.checkout.queries import Priced, lock_checkout, price
+from app.domain.checkout.quote import Quote
+from app.domain.checkout.states import EDITABLE, CheckoutState, may_move
+from app.domain.stores.queries import StoreConfig
+from app.kit.errors import Conflict, FieldError, Invalid
+from app.kit.ids import new_token
+
+LIVE = ("open", "priced", "paying")
+
+
+def move_checkout(checkout: Checkout, new: CheckoutState, *, now: datetime) -> None:
+    """Write a state; the only place that does. An impossible move is a bug and raises ValueError."""
+    if not may_move(checkout.state, new):
+        raise ValueError(f"a checkout cannot go from {checkout.state} to {new}")
+    checkout.state = new
+    checkout.updated_at = now
+
+
+async def open_checkout(
+    session: AsyncSession,
+    store: StoreConfig,
+    *,
+    cart_uuid: Any,
+    customer_id: int | None,
+    identity: str | None,
+    now: datetime,
+    keep_seconds: int,
+) -> Checkout:
+    """Make a checkout of a cart, or answer the one that it has open; two at once get the same.
+
+    Raises NotFound cart_not_found, Invalid cart_empty or items_unavailable. Locks the cart.
+    """
+    cart = await session.scalar(
+        select(Cart)
+        .where(
+            Cart.store_id == store.id,
+            Cart.uuid == cart_uuid,
+            Cart.expires_at > now,
+            Cart.customer_id.is_(None) | (Cart.customer_id == customer_id),
+        )
+        .with_for_update()
+    )
+    if cart is None:
+        raise cart_not_found()
+    found = await session.scalar(
+        select(Checkout).where(
+            Checkout.store_id == store.id, Checkout.cart_id == cart.id, Checkout.state.in_(LIVE)
+        )
+    )
+    if found is not None:
+        if found.state == CheckoutState.PAYING or found.expires_at > now:
+            return found
+        move_checkout(found, CheckoutState.EXPIRED, now=now)
+        await session.flush()
+    check_basket(await load_cart(session, store.id, cart.id, now=now))
+    return (
+        await session.scalars(
+            upsert(Checkout)
+            .values(
+                store_id=store.id,
+                token=new_token(),
+                cart_id=cart.id,
+                customer_id=cart.customer_id,
+                state=CheckoutState.OPEN,
+                currency=store.currency,
+                identity=identity,
+                updated_at=now,
+                expires_at=now + timedelta(seconds=keep_seconds),
+            )
+            .returning(Checkout)
+        )
+    ).one()
+
+
+def check_basket(cart: CartView) -> None:
+    """Raise Invalid where a cart cannot be bought: cart_empty, or items_unavailable with `items`."""
+    if not cart.items:
+        raise Invalid(CART_EMPTY, "The cart is empty.")
+    missing = [entry for entry in cart.items if entry.item is None or not entry.item.on_sale]
+    if missing:
+        raise Invalid(
+            ITEMS_UNAVAILABLE,
+            "Some items are no longer on sale. Take them out of the cart to go on.",
+            items=[{"variant_id": entry.variant_id} for entry in missing],
+        )
+
+
+def check_editable(checkout: Checkout, *, now: datetime) -> None:
+    """Raise Conflict where a checkout cannot be changed any more, or not now."""
+    if checkout.state == CheckoutState.PAYING:
+        raise Conflict(CHECKOUT_PAYING, "The checkout is being paid.")
+    if checkout.state == CheckoutState.COMPLETED:
+        raise Conflict(
+            CHECKOUT_COMPLETED, "The order of this checkout is placed.", order_id=checkout.order_id
+        )
+    if checkout.state not in EDITABLE or checkout.expires_at <= now:
+        raise Conflict(CHECKOUT_EXPIRED, "This checkout has ended. Make a new one from the cart.")
+
+
+async def lock_editable(
+    session: AsyncSession, store_id: int, token: str, *, now: datetime, keep_seconds: int
+) -> Checkout:
+    """The checkout, locked for a change that also keeps it alive. Raises NotFound and Conflict."""
+    checkout = await lock_checkout(session, store_id, token)
+    check_editable(checkout, now=now)
+    checkout.updated_at = now
+    checkout.expires_at = now + timedelta(seconds=keep_seconds)
+    return checkout
+
+
+async def set_customer(
+    session: AsyncSession,
+    store: StoreConfig,
+    checkout: Checkout,
+    *,
+    email: str,
+    shipping_address: Mapping[str, Any],
+    billing_address: Mapping[str, Any] | None,
+    subscribe: bool,
+    facts: Mapping[str, str | None],
+    now: datetime,
+) -> None:
+    """Write who buys and where it goes; billing_address None means the same as shipping.
+
+    `facts` are identity, time_zone and detected_country, as the page tells them. The shipping option
+    stays where it still reaches the address. Raises Invalid country_not_shipped.
+    """
+    checkout.email = email
+    checkout.shipping_address = dict(shipping_address)
+    checkout.billing_address = None if billing_address is None else dict(billing_address)
+    checkout.billing_same_as_shipping = billing_address is None
+    checkout.subscribe = subscribe
+    for name, value in facts.items():
+        if value is not None:
+            setattr(checkout, name, value)
+    cart = await load_cart(session, store.id, checkout.cart_id, now=now)
+    priced = price(store, checkout, cart)
+    if needs_shipping(priced.quote) and not priced.choices:
+        country = shipping_address["country"]
+        raise Invalid(
+            NO_SHIPPING,
+            f"We do not ship this to {country}.",
+            errors=[
+                FieldError("shipping_address.country", NO_SHIPPING, f"We do not ship this to {country}.")
+            ],
+        )
+    settle_state(checkout, priced, now=now)
+
+
+async def choose_shipping(
+    session: AsyncSession, store: StoreConfig, checkout: Checkout, *, option_id: int, now: datetime
+) -> None:
+    """Pick a shipping option. Raises Invalid shipping_option_not_available."""
+    checkout.shipping_option_id = option_id
+    cart = await load_cart(session, store.id, checkout.cart_id, now=now)
+    priced = price(store, checkout, cart)
+    if priced.quote.shipping_option is None:
+        raise Invalid.at(
+            "shipping_option_id",
+            SHIPPING_OPTION,
+            "This option does not reach the address."
+            if checkout.shipping_address
+            else "Give the shipping address first.",
+        )
+    settle_state(checkout, priced, now=now)
+
+
+def needs_shipping(quote: Quote) -> bool:
+    return any(quoted.line.requires_shipping for quoted in quote.lines)
+
+
+def what_is_missing(checkout: Checkout, priced: Priced) -> list[FieldError]:
+    """What must still be given before paying."""
+    faults = []
+    if not checkout.email:
+        faults.append(FieldError("email", "required", "Say whom the order is for."))
+    if not checkout.shipping_address:
+        faults.append(FieldError("shipping_address", "required", "Say where the order goes."))
+    elif needs_shipping(priced.quote) and priced.quote.shipping_option is None:
+        faults.append(FieldError("shipping_option_id", "required", "Choose how the order is shipped."))
+    return faults
+
+
+def settle_state(checkout: Checkout, priced: Priced, *, now: datetime) -> None:
+    """Let the state say whether everything for paying is there."""
+    ready = not what_is_missing(checkout, priced)
+    move_checkout(checkout, CheckoutState.PRICED if ready else CheckoutState.OPEN, now=now)

@@ -1,0 +1,152 @@
+"""How a payment service is called between reserve and settle, and who waits for its answer how long."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final
+
+from sqlalchemy import select
+
+from app.db.session import Sessions, transaction
+from app.domain.checkout.placing import Placed, Started, settle
+from app.domain.orders.models import Order
+from app.domain.payments.errors import NO_PAYMENT, PAYMENT_DECLINED, SECOND_STEP, SERVICE_NOT_FOUND
+from app.domain.payments.models import Payment
+from app.domain.payments.service import find_live_payment
+from app.domain.payments.services import Charge, Finding, PaymentService, Unknown
+from app.domain.payments.states import PaymentState
+from app.domain.stores.queries import StoreConfig
+from app.kit.errors import Conflict, Declined, NotFound
+
+CALL_SECONDS: Final = 60.0
+LOOK_SECONDS: Final = 0.1
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """The outcome is not known yet; the page asks the checkout again after so many seconds."""
+
+    retry_after: int = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Till:
+    """The services that can be paid at, and how long callers wait.
+
+    A call to a service goes on in the background when its caller has stopped waiting, and settles by
+    itself. Where the process dies meanwhile, the reconciler asks the service.
+    """
+
+    sessions: Sessions
+    services: Mapping[str, PaymentService]
+    return_url: str
+    wait_seconds: float
+    clock: Callable[[], datetime]
+    running: set[asyncio.Task[None]] = field(default_factory=set)
+
+    def get_service(self, name: str) -> PaymentService:
+        """The service of a name. Raises NotFound payment_service_not_found."""
+        service = self.services.get(name)
+        if service is None:
+            raise NotFound(SERVICE_NOT_FOUND, f"There is no payment service {name!r} to start here.")
+        return service
+
+    async def finish(self, store: StoreConfig, started: Started, *, payment_token: str) -> Placed | Pending:
+        """Charge what was reserved, or wait for whoever does, and say what came of it.
+
+        Raises Declined payment_declined or second_step_required.
+        """
+        if started.mine:
+            task = asyncio.create_task(self._charge(store, started.payment_id, payment_token))
+            self.running.add(task)
+            task.add_done_callback(self.running.discard)
+            await asyncio.wait({task}, timeout=self.wait_seconds)
+        return await self.outcome(started.payment_id)
+
+    async def outcome(self, payment_id: int) -> Placed | Pending:
+        """What came of an attempt, waiting while it runs. Raises Declined, as finish does."""
+        try:
+            async with asyncio.timeout(self.wait_seconds):
+                while (payment := await self._look(payment_id)).state == PaymentState.STARTED:
+                    await asyncio.sleep(LOOK_SECONDS)
+        except TimeoutError:
+            return Pending()
+        return said_of(payment)
+
+    async def confirm(self, store: StoreConfig, *, order_id: int | None, service: str) -> Placed | Pending:
+        """Ask the service what became of the attempt that the shopper returned from, and settle it."""
+        async with self.sessions() as session:
+            payment = None
+            if order_id is not None:
+                payment = await find_live_payment(session, store.id, order_id)
+                placed = await session.scalar(
+                    select(Order.id).where(Order.id == order_id, Order.status != "pending")
+                )
+                if placed is not None:
+                    return Placed(placed)
+        if payment is None or payment.service != service:
+            raise Conflict(NO_PAYMENT, "No payment with this service is on its way.")
+        await self.ask(store, payment)
+        return await self.outcome(payment.id)
+
+    async def ask(self, store: StoreConfig, payment: Payment, *, give_up: bool = False) -> PaymentState:
+        """Ask a service about an attempt and settle what it says; give_up ends one that waits for the shopper."""
+        service = self.get_service(payment.service)
+        call = service.cancel if give_up else service.find
+        finding = await _heard(call(payment.key, payment.reference))
+        async with transaction(self.sessions) as session:
+            return await settle(session, store, payment=payment, finding=finding, now=self.clock())
+
+    async def _charge(self, store: StoreConfig, payment_id: int, token: str) -> None:
+        async with self.sessions() as session:
+            payment = await session.get_one(Payment, payment_id)
+            order = await session.get_one(Order, payment.order_id)
+        charge = Charge(
+            key=payment.key,
+            amount=payment.amount,
+            currency=payment.currency,
+            token=token,
+            order_id=order.id,
+            checkout_token=order.checkout_token,
+            email=order.email,
+            return_url=self.return_url,
+        )
+        finding = await _heard(self.get_service(payment.service).charge(charge))
+        async with transaction(self.sessions) as session:
+            await settle(session, store, payment=payment, finding=finding, now=self.clock())
+
+    async def _look(self, payment_id: int) -> Payment:
+        async with self.sessions() as session:
+            return await session.get_one(Payment, payment_id)
+
+
+async def _heard(call: Awaitable[Finding]) -> Finding:
+    try:
+        async with asyncio.timeout(CALL_SECONDS):
+            return await call
+    except Exception:  # whatever a service does, its answer is then simply not known
+        logger.exception("a payment service did not answer")
+        return Unknown("no_answer")
+
+
+def said_of(payment: Payment) -> Placed | Pending:
+    """What an attempt's state means to whoever tries to pay."""
+    match PaymentState(payment.state):
+        case PaymentState.CAPTURED | PaymentState.PENDING:
+            return Placed(payment.order_id)
+        case PaymentState.DECLINED | PaymentState.CANCELLED:
+            raise Declined(
+                PAYMENT_DECLINED,
+                "The payment was refused. Try another card or another way to pay.",
+                reason=payment.reason,
+            )
+        case PaymentState.ACTION_NEEDED:
+            raise Declined(
+                SECOND_STEP, "The payment needs one more step by you.", **(payment.action or {})
+            )
+        case _:
+            return Pending()

@@ -1,0 +1,122 @@
+"""What is read of orders: always with the store, and with what proves the right to see one."""
+
+from datetime import datetime
+from typing import Any, Final
+
+import msgspec
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.db.reads import Reads
+from app.domain.orders.errors import order_not_found
+
+
+class OrderLineView(msgspec.Struct, frozen=True):
+    id: int
+    variant_id: int
+    product_id: int
+    title: str
+    variant_title: str
+    sku: str | None
+    image: str | None
+    quantity: int
+    price: int
+    line_price: int
+    discount: int
+    tax: int
+    requires_shipping: bool
+
+
+class PaymentView(msgspec.Struct, frozen=True):
+    id: int
+    service: str
+    state: str
+    amount: int
+    captured: int
+    refunded: int
+
+
+class EventView(msgspec.Struct, frozen=True):
+    at: datetime
+    event: str
+    detail: str
+
+
+class OrderView(msgspec.Struct, frozen=True):
+    """An order with everything that belongs to it. Minor units."""
+
+    id: int
+    store_id: int
+    checkout_token: str
+    name: str | None
+    customer_id: int | None
+    email: str
+    status: str
+    payment_status: str
+    fulfilment_status: str
+    currency: str
+    tax_included: bool
+    items_total: int
+    discount_total: int
+    shipping_total: int
+    tax_total: int
+    total: int
+    shipping_address: dict[str, Any] | None
+    billing_address: dict[str, Any] | None
+    shipping_option: dict[str, Any] | None
+    coupon_code: str | None
+    created_at: datetime
+    placed_at: datetime | None
+    paid_at: datetime | None
+    lines: tuple[OrderLineView, ...]
+    payments: tuple[PaymentView, ...]
+    events: tuple[EventView, ...]
+
+
+_ORDER: Final = """
+SELECT to_jsonb(o) || jsonb_build_object(
+    'lines', (SELECT coalesce(jsonb_agg(to_jsonb(l) ORDER BY l.position), '[]')
+        FROM order_lines l WHERE l.order_id = o.id),
+    'payments', (SELECT coalesce(jsonb_agg(jsonb_build_object('id', p.id, 'service', p.service,
+            'state', p.state, 'amount', p.amount, 'captured', p.captured, 'refunded', p.refunded)
+            ORDER BY p.attempt), '[]')
+        FROM payments p WHERE p.order_id = o.id),
+    'events', (SELECT coalesce(jsonb_agg(jsonb_build_object('at', e.at, 'event', e.event,
+            'detail', e.detail) ORDER BY e.id), '[]')
+        FROM order_events e WHERE e.order_id = o.id)
+)::text
+FROM orders o
+"""
+
+# A pending order is not an order yet: only its own checkout knows of it.
+_OF_BUYER: Final = (
+    _ORDER
+    + """
+WHERE o.store_id = $1 AND o.id = $2 AND o.status <> 'pending'
+  AND (o.customer_id = $3::bigint OR o.checkout_token = $4::text)
+"""
+)
+_BY_ID: Final = text(_ORDER.replace("::text", " #>> '{}'") + "WHERE o.store_id = :store_id AND o.id = :id")
+
+
+async def get_order(
+    reads: Reads, store_id: int, order_id: int, *, customer_id: int | None, checkout_token: str | None
+) -> OrderView:
+    """The placed order of a customer, or of whoever holds its checkout's token. Raises NotFound.
+
+    A missing customer or token (None) matches nothing: no customer never equals no customer.
+    """
+    found: str | None = await reads.fetchval(_OF_BUYER, store_id, order_id, customer_id, checkout_token)
+    if found is None:
+        raise order_not_found()
+    return msgspec.json.decode(found, type=OrderView)
+
+
+async def load_order(session: AsyncSession, store_id: int, order_id: int) -> OrderView:
+    """An order by its id alone, for jobs and for links that were checked. Raises NotFound."""
+    found: str | None = (
+        await session.execute(_BY_ID, {"store_id": store_id, "id": order_id})
+    ).scalar()
+    if found is None:
+        raise order_not_found()
+    return msgspec.json.decode(found, type=OrderView)

@@ -1,0 +1,255 @@
+"""How an order is written, placed and moved on; every move leaves a row in its timeline."""
+
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import msgspec
+from sqlalchemy import bindparam, insert, select, text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.db import queue
+from app.domain.ledger.service import post_entries
+from app.domain.orders.errors import LINK_NOT_FOUND, order_not_found
+from app.domain.orders.models import Order, OrderEvent, OrderLine, OrderLink
+from app.domain.orders.states import may_move
+from app.domain.stores.service import draw_order_number
+from app.kit.errors import NotFound
+from app.kit.ids import digest, new_token
+
+
+class NewLine(msgspec.Struct, frozen=True):
+    """A frozen line, as OrderLine keeps it."""
+
+    position: int
+    variant_id: int
+    product_id: int
+    title: str
+    variant_title: str
+    sku: str | None
+    image: str | None
+    quantity: int
+    price: int
+    line_price: int
+    discount: int
+    tax: int
+    tax_rate: int
+    grams: int
+    requires_shipping: bool
+
+
+class NewOrder(msgspec.Struct, frozen=True):
+    """The frozen content of an order, as its checkout computed it. Minor units."""
+
+    checkout_id: int
+    checkout_token: str
+    customer_id: int | None
+    email: str
+    currency: str
+    tax_included: bool
+    items_total: int
+    discount_total: int
+    shipping_total: int
+    tax_total: int
+    total: int
+    shipping_address: dict[str, Any] | None
+    billing_address: dict[str, Any] | None
+    shipping_option: dict[str, Any] | None
+    coupon_code: str | None
+    additional_fields: Any
+    lines: tuple[NewLine, ...]
+
+
+_LINE_COLUMNS: Final = ", ".join(
+    column.name for column in OrderLine.__table__.columns if column.name not in {"id", "store_id", "order_id"}
+)
+
+# One statement however many lines; those of an earlier attempt are replaced.
+_WRITE_LINES: Final = text(
+    f"""
+    WITH gone AS (DELETE FROM order_lines WHERE order_id = :order_id)
+    INSERT INTO order_lines (store_id, order_id, {_LINE_COLUMNS})
+    SELECT :store_id, :order_id, {_LINE_COLUMNS}
+    FROM jsonb_populate_recordset(NULL::order_lines, :lines)
+    """  # noqa: S608 - column names of our own table
+).bindparams(bindparam("lines", type_=JSONB))
+
+
+async def write_pending_order(session: AsyncSession, store_id: int, new: NewOrder, *, now: datetime) -> Order:
+    """Write the order of a checkout without placing it, or write it anew for the next attempt to pay.
+
+    The caller holds the checkout's lock; one checkout has one order by constraint, and an order that
+    was placed is never written again.
+    """
+    content = {name: getattr(new, name) for name in new.__struct_fields__ if name != "lines"}
+    statement = upsert(Order).values(store_id=store_id, status="pending", created_at=now, **content)
+    order = (
+        await session.scalars(
+            statement.on_conflict_do_update(
+                index_elements=["store_id", "checkout_id"],
+                set_={name: statement.excluded[name] for name in content},
+                where=Order.status == "pending",
+            ).returning(Order),
+            execution_options={"populate_existing": True},
+        )
+    ).one()
+    await session.execute(
+        _WRITE_LINES,
+        {"store_id": store_id, "order_id": order.id, "lines": [msgspec.structs.asdict(x) for x in new.lines]},
+    )
+    return order
+
+
+async def lock_order(session: AsyncSession, store_id: int, order_id: int) -> Order:
+    """The order, locked; its checkout's lock is taken before it. Raises NotFound order_not_found."""
+    order = await session.scalar(
+        select(Order)
+        .where(Order.store_id == store_id, Order.id == order_id)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    )
+    if order is None:
+        raise order_not_found()
+    return order
+
+
+async def place_order(
+    session: AsyncSession,
+    order: Order,
+    *,
+    prefix: str,
+    service: str,
+    captured: int,
+    now: datetime,
+) -> bool:
+    """Turn a pending order into a placed one: number, timeline, ledger and confirmation mail.
+
+    Idempotent: False where it was placed before. `captured` is what the service took, in minor units;
+    the rest is owed and stands in the ledger as receivable. The caller holds the order's lock.
+    """
+    if not may_move(order.status, "open"):
+        return False
+    number = await draw_order_number(session, order.store_id)
+    paid = captured == order.total
+    order.status = "open"
+    order.number = number
+    order.name = f"{prefix}{number}"
+    order.placed_at = now
+    order.payment_status = "paid" if paid else "pending"
+    order.paid_at = now if paid else None
+    events = [("placed", order.name)]
+    if captured:
+        events.append(("paid", service))
+    await _note(session, order, events, now=now)
+    await _post_sale(session, order, service=service, captured=captured, now=now)
+    await queue.enqueue(
+        session,
+        store_id=order.store_id,
+        kind="orders.confirm",
+        dedupe_key=f"order-{order.id}",
+        payload={"order_id": order.id},
+        run_at=now,
+    )
+    return True
+
+
+async def _post_sale(
+    session: AsyncSession, order: Order, *, service: str, captured: int, now: datetime
+) -> None:
+    net_tax = 0 if order.tax_included else order.tax_total
+    await post_entries(
+        session,
+        order.store_id,
+        key=f"order-{order.id}-sale",
+        currency=order.currency,
+        amounts={
+            f"payments:{service}": captured,
+            "receivable": order.total - captured,
+            "sales": -(order.items_total - order.discount_total),
+            "shipping": -order.shipping_total,
+            "tax": -net_tax,
+        },
+        order_id=order.id,
+        now=now,
+    )
+
+
+async def _note(
+    session: AsyncSession, order: Order, events: list[tuple[str, str]], *, now: datetime
+) -> None:
+    rows = [
+        {"store_id": order.store_id, "order_id": order.id, "at": now, "event": event, "detail": detail}
+        for event, detail in events
+    ]
+    await session.execute(insert(OrderEvent).values(rows))
+
+
+async def note_event(session: AsyncSession, order: Order, event: str, detail: str, *, now: datetime) -> None:
+    """Add a row to an order's timeline."""
+    await _note(session, order, [(event, detail)], now=now)
+
+
+async def ask_for_order_link(
+    session: AsyncSession, store_id: int, *, number: int, email: str, now: datetime
+) -> None:
+    """Queue the mail with a link to an order; does the same work, and says the same, where there is none.
+
+    An address gets one mail per order and minute, however often it is asked for.
+    """
+    found = (
+        await session.execute(
+            select(Order.id).where(
+                Order.store_id == store_id,
+                Order.number == number,
+                Order.email == email,
+                Order.status != "pending",
+            )
+        )
+    ).scalar()
+    await queue.enqueue(
+        session,
+        store_id=store_id,
+        kind="orders.send_link",
+        dedupe_key=f"{store_id}:{number}:{digest(email).hex()}:{now:%Y%m%d%H%M}",
+        payload={"order_id": found},
+        run_at=now,
+    )
+
+
+async def make_order_link(
+    session: AsyncSession, store_id: int, order_id: int, *, now: datetime, seconds: int
+) -> str:
+    """A new single-use secret that opens an order; only its digest is kept."""
+    secret = new_token()
+    session.add(
+        OrderLink(
+            digest=digest(secret),
+            store_id=store_id,
+            order_id=order_id,
+            expires_at=now + timedelta(seconds=seconds),
+        )
+    )
+    await session.flush()
+    return secret
+
+
+_USE_LINK: Final = text(
+    """
+    UPDATE order_links SET used_at = :now
+    WHERE digest = :digest AND store_id = :store_id AND order_id = :order_id
+      AND used_at IS NULL AND expires_at > :now
+    RETURNING order_id
+    """
+)
+
+
+async def use_order_link(
+    session: AsyncSession, store_id: int, order_id: int, *, secret: str, now: datetime
+) -> None:
+    """Spend a mailed secret; of two uses at once one succeeds. Raises NotFound link_not_found."""
+    used = await session.execute(
+        _USE_LINK, {"digest": digest(secret), "store_id": store_id, "order_id": order_id, "now": now}
+    )
+    if used.first() is None:
+        raise NotFound(LINK_NOT_FOUND, "This link was used before or is too old. Ask for a new one.")

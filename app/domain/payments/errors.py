@@ -1,0 +1,17 @@
+"""What can go wrong in paying, as shoppers are told."""
+
+from typing import Final
+
+from app.kit.errors import Conflict, Declined, Invalid, NotFound, declare
+
+PAYMENT_DECLINED: Final = declare(Declined, "payment_declined", "The payment service refused this payment.")
+SECOND_STEP: Final = declare(
+    Declined,
+    "second_step_required",
+    "The payment needs a step by the shopper; what the page needs stands beside the code.",
+)
+SERVICE_NOT_FOUND: Final = declare(NotFound, "payment_service_not_found", "The store has no such service.")
+PAYMENT_NOT_FREE: Final = declare(
+    Invalid, "payment_not_free", "free_payment is for a total of 0 only, and a total of 0 for it only."
+)
+NO_PAYMENT: Final = declare(Conflict, "no_payment_started", "No payment with this service was started.")

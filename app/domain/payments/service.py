@@ -1,0 +1,149 @@
+"""How an attempt to be paid is written down and moved on. Callers hold the lock of its order."""
+
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import select, text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.domain.payments.models import Payment, PaymentEvent
+from app.domain.payments.states import LIVE, PaymentState, may_move
+from app.kit.errors import NotFound
+
+
+async def start_payment(
+    session: AsyncSession,
+    store_id: int,
+    *,
+    order_id: int,
+    checkout_id: int,
+    service: str,
+    amount: int,
+    currency: str,
+    now: datetime,
+) -> Payment:
+    """Write the row of a new attempt, to be committed before the service is called.
+
+    Its key is made of order and attempt number. A second live attempt of the order is an IntegrityError.
+    """
+    last = (
+        await session.execute(text("SELECT max(attempt) FROM payments WHERE order_id = :id"), {"id": order_id})
+    ).scalar()
+    attempt = (last or 0) + 1
+    payment = Payment(
+        store_id=store_id,
+        order_id=order_id,
+        checkout_id=checkout_id,
+        attempt=attempt,
+        key=f"order-{order_id}-charge-{attempt}",
+        service=service,
+        state=PaymentState.STARTED,
+        currency=currency,
+        amount=amount,
+        captured=0,
+        refunded=0,
+        updated_at=now,
+    )
+    session.add(payment)
+    await session.flush()
+    return payment
+
+
+async def lock_payment(session: AsyncSession, store_id: int, payment_id: int) -> Payment:
+    """The attempt, locked. Raises NotFound."""
+    found = await session.scalar(
+        select(Payment).where(Payment.store_id == store_id, Payment.id == payment_id).with_for_update()
+    )
+    if found is None:
+        raise NotFound("not_found", "There is no such payment.")
+    return found
+
+
+async def find_live_payment(session: AsyncSession, store_id: int, order_id: int) -> Payment | None:
+    return (
+        await session.scalars(
+            select(Payment)
+            .where(Payment.store_id == store_id, Payment.order_id == order_id, Payment.state.in_(LIVE))
+            .order_by(Payment.attempt.desc())
+            .limit(1)
+        )
+    ).first()
+
+
+async def find_payment_by_reference(
+    session: AsyncSession, service: str, *, key: str | None, reference: str | None
+) -> Payment | None:
+    """The attempt that a service speaks of, by our key or by its own reference."""
+    query = select(Payment).where(Payment.service == service)
+    if key is not None:
+        query = query.where(Payment.key == key)
+    else:
+        query = query.where(Payment.reference == reference)
+    return (await session.scalars(query.limit(1))).first()
+
+
+def move_payment(
+    payment: Payment,
+    new: PaymentState,
+    *,
+    now: datetime,
+    reference: str | None = None,
+    reason: str | None = None,
+    action: dict[str, Any] | None = None,
+) -> bool:
+    """Move an attempt on; False where it is there already or may not go there. The only writer of state."""
+    if payment.state == new or not may_move(payment.state, new):
+        return False
+    payment.state = new
+    payment.updated_at = now
+    payment.reference = reference or payment.reference
+    payment.reason = reason
+    payment.action = action
+    if new is PaymentState.CAPTURED:
+        payment.captured = payment.amount
+    return True
+
+
+_RECEIVE: Final = text(
+    """
+    INSERT INTO payment_events (store_id, service, event_id, kind, payload, outcome)
+    VALUES (:store_id, :service, :event_id, :kind, CAST(:payload AS jsonb), :outcome)
+    ON CONFLICT (service, event_id) DO NOTHING RETURNING id
+    """
+)
+
+
+async def receive_event(
+    session: AsyncSession,
+    store_id: int,
+    *,
+    service: str,
+    event_id: str,
+    kind: str,
+    payload: str,
+    outcome: str,
+) -> bool:
+    """Keep an event of a service in the transaction of its effect; False where it was received before."""
+    row = await session.execute(
+        _RECEIVE,
+        {
+            "store_id": store_id,
+            "service": service,
+            "event_id": event_id,
+            "kind": kind,
+            "payload": payload,
+            "outcome": outcome,
+        },
+    )
+    return row.first() is not None
+
+
+__all__ = [
+    "PaymentEvent",
+    "find_live_payment",
+    "find_payment_by_reference",
+    "lock_payment",
+    "move_payment",
+    "receive_event",
+    "start_payment",
+]

@@ -1,0 +1,81 @@
+"""What a payment service is to us: it charges, says what became of a charge, and gives money back."""
+
+from typing import Any, Protocol
+
+import msgspec
+
+
+class Charge(msgspec.Struct, frozen=True):
+    """One attempt as the service is told of it. key is its idempotency key; amount in minor units."""
+
+    key: str
+    amount: int
+    currency: str
+    token: str
+    order_id: int
+    checkout_token: str
+    email: str
+    return_url: str
+
+
+class Captured(msgspec.Struct, frozen=True, tag="captured"):
+    """The money was taken: this much, in this currency, under this reference of the service."""
+
+    reference: str
+    amount: int
+    currency: str
+
+
+class Refused(msgspec.Struct, frozen=True, tag="refused"):
+    """The service will not take the money on this attempt; another attempt may do."""
+
+    reason: str
+    reference: str | None = None
+
+
+class ActionNeeded(msgspec.Struct, frozen=True, tag="action_needed"):
+    """The shopper has a step to do; action is what the page needs for it."""
+
+    reference: str
+    action: dict[str, Any]
+
+
+class Unknown(msgspec.Struct, frozen=True, tag="unknown"):
+    """The service has not said. Only its answer ends this state."""
+
+    reason: str
+    reference: str | None = None
+
+
+class Unheard(msgspec.Struct, frozen=True, tag="unheard"):
+    """The service has never heard of this key: nothing was charged and, the attempt being over, nothing will be."""
+
+
+Outcome = Captured | Refused | ActionNeeded | Unknown
+Finding = Captured | Refused | ActionNeeded | Unknown | Unheard
+
+
+class PaymentService(Protocol):
+    """A service that takes money at once. Calls never raise for the service's own trouble: that is Unknown."""
+
+    name: str
+
+    def public_settings(self) -> dict[str, Any]:
+        """What the page needs to know, as the public key."""
+        ...
+
+    async def charge(self, charge: Charge) -> Outcome:
+        """Charge, or answer again what became of the charge with this key."""
+        ...
+
+    async def find(self, key: str, reference: str | None) -> Finding:
+        """What became of a charge."""
+        ...
+
+    async def cancel(self, key: str, reference: str | None) -> Finding:
+        """End an attempt that waits for the shopper; Captured where the money was taken before."""
+        ...
+
+    async def refund(self, key: str, reference: str, amount: int, currency: str) -> str | None:
+        """Give money back once per key; the refund's reference, or None where the answer is not known."""
+        ...
