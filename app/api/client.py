@@ -1,0 +1,57 @@
+"""Which address a call comes from: the socket's peer, unless a trusted proxy says otherwise."""
+
+import ipaddress
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+UNKNOWN = "0.0.0.0"  # noqa: S104 - stands for 'nobody', nothing is bound to it
+
+
+def peer_address(scope: Any) -> str:
+    """Who holds the other end of the socket; UNKNOWN on a Unix socket."""
+    client = scope.get("client")
+    return str(client[0]) if client and client[0] else UNKNOWN
+
+
+def client_address(scope: Any, trusted: Sequence[Network]) -> str:
+    """The last address on the way in that is no trusted proxy; without trusted proxies, the peer."""
+    address = peer_address(scope)
+    if not trusted or not is_within(address, trusted):
+        return address
+    hops = [
+        hop.strip()
+        for name, value in scope["headers"]
+        if name == b"x-forwarded-for"
+        for hop in value.decode("latin-1").split(",")
+    ]
+    for hop in reversed(hops):
+        if _parse(hop) is None:
+            break
+        address = hop
+        if not is_within(hop, trusted):
+            break
+    return address
+
+
+def is_within(address: str, networks: Iterable[Network]) -> bool:
+    parsed = _parse(address)
+    if parsed is None:
+        return False
+    if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped:
+        parsed = parsed.ipv4_mapped
+    return any(parsed.version == network.version and parsed in network for network in networks)
+
+
+def was_forwarded(scope: Any) -> bool:
+    """Whether some proxy, trusted or not, stands between the client and us."""
+    return any(name in (b"x-forwarded-for", b"forwarded", b"x-real-ip") for name, _ in scope["headers"])
+
+
+def _parse(address: str) -> Address | None:
+    try:
+        return ipaddress.ip_address(address.strip("[]"))
+    except ValueError:
+        return None

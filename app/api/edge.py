@@ -1,0 +1,64 @@
+"""How the parts of the HTTP edge are put together: everything that an application is, but for its surfaces."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from litestar import Litestar
+from litestar.di import Provide
+
+from app.api.errors import Envelope, Envelopes
+from app.api.health import Check, health, ready_handler
+from app.api.metrics import create_observer, metrics_handler
+from app.api.middleware import Edge
+from app.api.openapi import StrictStructSchema, openapi_config, openapi_handler
+from app.api.paging import provide_page
+from app.api.request import MAX_BODY, ShopRequest
+from app.settings import Settings
+
+
+def create_edge(
+    settings: Settings,
+    *,
+    route_handlers: Sequence[Any],
+    checks: Mapping[str, Check],
+    envelopes: Mapping[str, Envelope] | None = None,
+    dependencies: Mapping[str, Any] | None = None,
+    version: str = "1",
+    metrics_directory: Path | None = None,
+    **options: Any,
+) -> Litestar:
+    """A Litestar application with the edge around it; `options` go to Litestar (state, lifespan, middleware).
+
+    `envelopes` gives surfaces with another error form than RFC 9457 their own, by path prefix.
+    """
+    chosen = Envelopes(envelopes or {})
+    directory = metrics_directory or settings.data_dir / "metrics"
+    app = Litestar(
+        route_handlers=[
+            health,
+            ready_handler(checks),
+            metrics_handler(settings, directory),
+            openapi_handler(),
+            *route_handlers,
+        ],
+        dependencies={"paging": Provide(provide_page), **(dependencies or {})},
+        request_class=ShopRequest,
+        request_max_body_size=MAX_BODY,
+        exception_handlers={Exception: chosen.handle},
+        openapi_config=openapi_config(version),
+        plugins=[StrictStructSchema(), *options.pop("plugins", ())],
+        logging_config=None,
+        debug=False,
+        **options,
+    )
+    level_for_success = "debug" if settings.is_production else "info"
+    app.asgi_handler = Edge(
+        app.asgi_handler,
+        envelopes=chosen,
+        origins=settings.allowed_origins,
+        production=settings.is_production,
+        observe=create_observer(directory),
+        log_success=settings.log_level in ("debug", level_for_success),
+    )
+    return app

@@ -1,0 +1,104 @@
+"""How a page is asked for and answered: `page`, a size under three names, and items with `_links` and `_meta`."""
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Generic, TypeVar
+from urllib.parse import quote
+
+import msgspec
+from litestar import Request
+from litestar.params import QueryParameter
+
+from app.api.faults import invalid_field
+from app.kit.paging import DEFAULT_PAGE_SIZE, MAX_PAGE, MAX_PAGE_SIZE, Page, PageRequest, page_count
+
+T = TypeVar("T")
+
+_Size = QueryParameter(ge=1, le=MAX_PAGE_SIZE, description="How many items a page has.")
+
+
+async def provide_page(
+    page: Annotated[int, QueryParameter(ge=1, le=MAX_PAGE, description="Pages count from 1.")] = 1,
+    offset: Annotated[int | None, _Size] = None,
+    limit: Annotated[int | None, _Size] = None,
+    per_page: Annotated[
+        int | None,
+        QueryParameter(name="per-page", ge=1, le=MAX_PAGE_SIZE, description="The same as `offset`."),
+    ] = None,
+) -> PageRequest:
+    """The dependency `paging`: which page the query asks for."""
+    sizes = {size for size in (offset, limit, per_page) if size is not None}
+    if len(sizes) > 1:
+        raise invalid_field("offset", "ambiguous", "`offset`, `limit` and `per-page` mean the same size.")
+    return PageRequest(page, sizes.pop() if sizes else DEFAULT_PAGE_SIZE)
+
+
+class Link(msgspec.Struct, frozen=True):
+    href: str
+
+
+class Links(msgspec.Struct, frozen=True, omit_defaults=True, rename={"self_": "self"}):
+    self_: Link
+    first: Link
+    last: Link
+    prev: Link | None = None
+    next: Link | None = None
+
+
+class PageMeta(msgspec.Struct, frozen=True, rename="camel"):
+    total_count: int
+    page_count: int
+    current_page: int
+    per_page: int
+
+
+class PageAnswer(msgspec.Struct, Generic[T], frozen=True):
+    """A page on the wire."""
+
+    items: list[T]
+    links: Links = msgspec.field(name="_links")
+    meta: PageMeta = msgspec.field(name="_meta")
+
+
+def page_answer(
+    request: Request[Any, Any, Any], paging: PageRequest, items: list[T], total: int
+) -> PageAnswer[T]:
+    """A page of Structs."""
+    return PageAnswer(items, page_links(request, paging, total), page_meta(paging, total))
+
+
+def page_of(request: Request[Any, Any, Any], paging: PageRequest, page: Page[T]) -> PageAnswer[T]:
+    return page_answer(request, paging, page.items, page.total)
+
+
+def page_bytes(
+    request: Request[Any, Any, Any], paging: PageRequest, items: Sequence[bytes] | Sequence[str], total: int
+) -> bytes:
+    """A page whose items are JSON documents already: they are joined, not decoded."""
+    joined = b",".join(item.encode() if isinstance(item, str) else item for item in items)
+    links = msgspec.json.encode(page_links(request, paging, total))
+    meta = msgspec.json.encode(page_meta(paging, total))
+    return b'{"items":[%b],"_links":%b,"_meta":%b}' % (joined, links, meta)
+
+
+def page_meta(paging: PageRequest, total: int) -> PageMeta:
+    return PageMeta(total, page_count(total, paging.size), paging.number, paging.size)
+
+
+def page_links(request: Request[Any, Any, Any], paging: PageRequest, total: int) -> Links:
+    """Links to the pages around, with every other part of the query kept."""
+    scope = request.scope
+    kept = b"&".join(
+        part for part in scope["query_string"].split(b"&") if part and part.partition(b"=")[0] != b"page"
+    )
+    # Whatever a client put into the query comes back as a legal URI (RFC 3986), never as markup.
+    query = quote(kept, safe="%&=+,-._~[]:;@!$()*/?")
+    base = f"{quote(scope['path'])}?{query}&page=" if query else f"{quote(scope['path'])}?page="
+    last = max(1, page_count(total, paging.size))
+    number = paging.number
+    return Links(
+        self_=Link(f"{base}{number}"),
+        first=Link(f"{base}1"),
+        last=Link(f"{base}{last}"),
+        prev=Link(f"{base}{min(number - 1, last)}") if number > 1 else None,
+        next=Link(f"{base}{number + 1}") if number < last else None,
+    )
