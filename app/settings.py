@@ -129,9 +129,9 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     env = reader.choice("STOREFRONT_ENV", "development", ("development", "production"))
     port = reader.whole("PORT", 8000, least=1, most=65_535)
     secret_keys = reader.words("STOREFRONT_SECRET_KEY")
-    public_url = reader.url(
-        "STOREFRONT_PUBLIC_URL", f"http://localhost:{port}", ("http", "https")
-    ).rstrip("/")
+    public_url = reader.url("STOREFRONT_PUBLIC_URL", f"http://localhost:{port}", ("http", "https")).rstrip(
+        "/"
+    )
     settings = Settings(
         env=env,
         host=reader.text("STOREFRONT_HOST", "127.0.0.1"),
@@ -163,9 +163,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         database_pool_size=reader.whole("STOREFRONT_DATABASE_POOL", 10, least=1, most=200),
         reads_pool_size=reader.whole("STOREFRONT_READS_POOL", 10, least=1, most=200),
         log_level=reader.choice("LOG_LEVEL", "info", ("debug", "info", "warning", "error")),
-        log_format=reader.choice(
-            "LOG_FORMAT", "json" if env == "production" else "text", ("text", "json")
-        ),
+        log_format=reader.choice("LOG_FORMAT", "json" if env == "production" else "text", ("text", "json")),
     )
     if reader.problems:
         raise SettingsError("\n".join(reader.problems))

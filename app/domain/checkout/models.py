@@ -27,9 +27,7 @@ class Checkout(Base):
             postgresql_where="state IN ('open', 'priced', 'paying')",
         ),
         Index("checkouts_paying_idx", "held_until", postgresql_where="state = 'paying'"),
-        Index(
-            "checkouts_expires_idx", "expires_at", postgresql_where="state IN ('open', 'priced')"
-        ),
+        Index("checkouts_expires_idx", "expires_at", postgresql_where="state IN ('open', 'priced')"),
     )
 
     id: Mapped[BigId]

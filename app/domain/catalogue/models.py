@@ -1,0 +1,399 @@
+"""Tables of the catalogue: what a merchant enters, and beside it what is derived from it for fast reads.
+
+Every key begins with store_id. Ids are unique across stores all the same.
+"""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Annotated, Any
+from uuid import UUID
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Computed,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Identity,
+    Index,
+    Numeric,
+    Text,
+    UniqueConstraint,
+    Uuid,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, TSVECTOR
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.db.base import Base, CreatedAt, Minor, OptionalRef, Ref
+
+OwnStore = Annotated[int, mapped_column(BigInteger, ForeignKey("stores.id"), primary_key=True)]
+KeyStore = Annotated[int, mapped_column(BigInteger, primary_key=True)]
+KeyId = Annotated[int, mapped_column(BigInteger, Identity(always=False), primary_key=True)]
+KeyRef = Annotated[int, mapped_column(BigInteger, primary_key=True)]
+Words = Annotated[list[str], mapped_column(ARRAY(Text), server_default="{}")]
+Extra = Annotated[dict[str, Any], mapped_column(server_default="{}")]
+
+
+def _belongs_to(table: str, column: str) -> ForeignKeyConstraint:
+    return ForeignKeyConstraint(
+        ["store_id", column], [f"{table}.store_id", f"{table}.id"], ondelete="CASCADE"
+    )
+
+
+class ProductType(Base):
+    """What kind of thing a product is; its name as the merchant wrote it."""
+
+    __tablename__ = "product_types"
+    __table_args__ = (UniqueConstraint("store_id", "name"),)
+
+    store_id: Mapped[OwnStore]
+    id: Mapped[KeyId]
+    name: Mapped[str]
+
+
+class Product(Base):
+    """One product. It is on sale when listed, which follows from status and published."""
+
+    __tablename__ = "products"
+    __table_args__ = (
+        UniqueConstraint("store_id", "handle"),
+        CheckConstraint("status IN ('active', 'draft', 'archived')", name="status"),
+        ForeignKeyConstraint(["store_id", "type_id"], ["product_types.store_id", "product_types.id"]),
+        Index("products_by_date_idx", "store_id", "created_at", "id", postgresql_where=text("listed")),
+        Index("products_type_idx", "store_id", "type_id"),
+        Index("products_tags_idx", "tags", postgresql_using="gin"),
+        Index("products_search_idx", "search", postgresql_using="gin"),
+    )
+
+    store_id: Mapped[OwnStore]
+    id: Mapped[KeyId]
+    handle: Mapped[str]
+    title: Mapped[str]
+    body_html: Mapped[str] = mapped_column(server_default="")
+    vendor: Mapped[str] = mapped_column(server_default="")
+    type_id: Mapped[OptionalRef]
+    product_category: Mapped[str] = mapped_column(server_default="")
+    tags: Mapped[Words]
+    status: Mapped[str] = mapped_column(server_default="active")
+    published: Mapped[bool] = mapped_column(server_default="true")
+    published_at: Mapped[datetime | None]
+    template_suffix: Mapped[str] = mapped_column(server_default="")
+    published_scope: Mapped[str] = mapped_column(server_default="web")
+    gift_card: Mapped[bool] = mapped_column(server_default="false")
+    seo_title: Mapped[str] = mapped_column(server_default="")
+    seo_description: Mapped[str] = mapped_column(server_default="")
+    # Columns of a product file that have no column here, by the header they came under.
+    metafields: Mapped[Extra]
+    # Variant ids to show beside it, set by hand.
+    related: Mapped[list[int]] = mapped_column(ARRAY(BigInteger), server_default="{}")
+    created_at: Mapped[CreatedAt]
+    updated_at: Mapped[CreatedAt]
+    version: Mapped[int] = mapped_column(BigInteger, server_default="1")
+    listed: Mapped[bool] = mapped_column(Computed("status = 'active' AND published", persisted=True))
+    # Derived: the first variant, units sold lately, and the text that search matches.
+    lead_variant_id: Mapped[OptionalRef]
+    sold: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    search: Mapped[Any | None] = mapped_column(TSVECTOR)
+
+
+class ProductOption(Base):
+    """One thing to choose of a product, as Colour; key is its name folded for filters."""
+
+    __tablename__ = "product_options"
+    __table_args__ = (
+        UniqueConstraint("store_id", "product_id", "position", deferrable=True, initially="DEFERRED"),
+        _belongs_to("products", "product_id"),
+        CheckConstraint("position BETWEEN 1 AND 3", name="position"),
+    )
+
+    store_id: Mapped[KeyStore]
+    id: Mapped[KeyId]
+    product_id: Mapped[Ref]
+    name: Mapped[str]
+    key: Mapped[str]
+    position: Mapped[int]
+    linked_to: Mapped[str] = mapped_column(server_default="")
+
+
+class OptionValue(Base):
+    """One value of an option, as Red."""
+
+    __tablename__ = "option_values"
+    __table_args__ = (
+        UniqueConstraint("store_id", "option_id", "name"),
+        _belongs_to("product_options", "option_id"),
+    )
+
+    store_id: Mapped[KeyStore]
+    id: Mapped[KeyId]
+    option_id: Mapped[Ref]
+    name: Mapped[str]
+    key: Mapped[str]
+    position: Mapped[int]
+
+
+class Image(Base):
+    """A picture of a product; src is an address that is passed on, never fetched."""
+
+    __tablename__ = "product_images"
+    __table_args__ = (
+        Index("product_images_product_idx", "store_id", "product_id", "position"),
+        _belongs_to("products", "product_id"),
+    )
+
+    store_id: Mapped[KeyStore]
+    id: Mapped[KeyId]
+    uuid: Mapped[UUID] = mapped_column(Uuid, server_default=text("gen_random_uuid()"))
+    product_id: Mapped[Ref]
+    position: Mapped[int]
+    src: Mapped[str]
+    alt: Mapped[str] = mapped_column(server_default="")
+    width: Mapped[int | None]
+    height: Mapped[int | None]
+    tags: Mapped[Words]
+    created_at: Mapped[CreatedAt]
+    updated_at: Mapped[CreatedAt]
+
+
+class Variant(Base):
+    """What is put into a cart. Prices in minor units of the store's currency; cost is never shown."""
+
+    __tablename__ = "variants"
+    __table_args__ = (
+        _belongs_to("products", "product_id"),
+        CheckConstraint("price >= 0", name="price"),
+        CheckConstraint("compare_at_price >= 0", name="compare_at_price"),
+        CheckConstraint("cost >= 0", name="cost"),
+        CheckConstraint("grams >= 0", name="grams"),
+        Index("variants_product_idx", "store_id", "product_id", "position"),
+        Index("variants_sku_idx", "store_id", text("lower(sku)"), postgresql_where=text("sku <> ''")),
+        Index("variants_barcode_idx", "store_id", "barcode", postgresql_where=text("barcode <> ''")),
+        Index("variants_by_date_idx", "store_id", "created_at", "id", postgresql_where=text("listed")),
+        Index("variants_by_title_idx", "store_id", "full_title", "id", postgresql_where=text("listed")),
+        Index("variants_by_price_idx", "store_id", "price", "id", postgresql_where=text("listed")),
+        Index("variants_by_sold_idx", "store_id", "sold", "id", postgresql_where=text("listed")),
+        Index("variants_type_idx", "store_id", "type_id", postgresql_where=text("listed")),
+        Index("variants_facets_idx", "facets", postgresql_using="gin"),
+    )
+
+    store_id: Mapped[KeyStore]
+    id: Mapped[KeyId]
+    product_id: Mapped[Ref]
+    position: Mapped[int]
+    title: Mapped[str]
+    sku: Mapped[str] = mapped_column(server_default="")
+    barcode: Mapped[str] = mapped_column(server_default="")
+    price: Mapped[Minor]
+    compare_at_price: Mapped[Minor | None]
+    cost: Mapped[Minor | None]
+    grams: Mapped[Decimal] = mapped_column(Numeric(14, 4), server_default="0")
+    weight_unit: Mapped[str] = mapped_column(server_default="g")
+    taxable: Mapped[bool] = mapped_column(server_default="true")
+    tax_code: Mapped[str] = mapped_column(server_default="")
+    requires_shipping: Mapped[bool] = mapped_column(server_default="true")
+    fulfillment_service: Mapped[str] = mapped_column(server_default="manual")
+    # Who counts the stock: '' nobody, 'shopify' or an app's name as the product file has it.
+    inventory_management: Mapped[str] = mapped_column(server_default="")
+    image_id: Mapped[OptionalRef]
+    seo_title: Mapped[str] = mapped_column(server_default="")
+    seo_description: Mapped[str] = mapped_column(server_default="")
+    metafields: Mapped[Extra]
+    created_at: Mapped[CreatedAt]
+    updated_at: Mapped[CreatedAt]
+    # Derived from the product by whoever writes it, so that lists of variants need an index and no join.
+    listed: Mapped[bool] = mapped_column(server_default="false")
+    type_id: Mapped[OptionalRef]
+    full_title: Mapped[str] = mapped_column(server_default="")
+    # "colour=red": option and value folded, for filters and their counts.
+    facets: Mapped[Words]
+    sold: Mapped[int] = mapped_column(BigInteger, server_default="0")
+
+
+class VariantValue(Base):
+    """Which value of an option a variant has."""
+
+    __tablename__ = "variant_values"
+    __table_args__ = (
+        _belongs_to("variants", "variant_id"),
+        _belongs_to("product_options", "option_id"),
+        _belongs_to("option_values", "value_id"),
+        Index("variant_values_value_idx", "store_id", "value_id"),
+    )
+
+    store_id: Mapped[KeyStore]
+    variant_id: Mapped[KeyRef]
+    option_id: Mapped[KeyRef]
+    value_id: Mapped[Ref]
+
+
+class MarketPrice(Base):
+    """What a product file says of one market; a price of None means no special price there."""
+
+    __tablename__ = "market_prices"
+    __table_args__ = (_belongs_to("variants", "variant_id"),)
+
+    store_id: Mapped[KeyStore]
+    variant_id: Mapped[KeyRef]
+    market: Mapped[str] = mapped_column(primary_key=True)
+    included: Mapped[bool] = mapped_column(server_default="true")
+    price: Mapped[Minor | None]
+    compare_at_price: Mapped[Minor | None]
+
+
+class Collection(Base):
+    """A named group of products, chosen by hand or by rules.
+
+    A rule is {"field", "relation", "value"}; condition says whether all must hold or any.
+    """
+
+    __tablename__ = "collections"
+    __table_args__ = (
+        UniqueConstraint("store_id", "handle"),
+        CheckConstraint("kind IN ('manual', 'rule')", name="kind"),
+        CheckConstraint("condition IN ('all', 'any')", name="condition"),
+    )
+
+    store_id: Mapped[OwnStore]
+    id: Mapped[KeyId]
+    handle: Mapped[str]
+    title: Mapped[str]
+    body_html: Mapped[str] = mapped_column(server_default="")
+    visible: Mapped[bool] = mapped_column(server_default="true")
+    seo_title: Mapped[str] = mapped_column(server_default="")
+    seo_description: Mapped[str] = mapped_column(server_default="")
+    seo_keywords: Mapped[str] = mapped_column(server_default="")
+    media: Mapped[Extra]
+    kind: Mapped[str] = mapped_column(server_default="manual")
+    condition: Mapped[str] = mapped_column(server_default="all")
+    rules: Mapped[list[Any]] = mapped_column(server_default="[]")
+    sort_order: Mapped[str] = mapped_column(server_default="manual")
+    created_at: Mapped[CreatedAt]
+    updated_at: Mapped[CreatedAt]
+
+
+class CollectionProduct(Base):
+    """A product's place in a collection; listed follows the product, so that pages and totals need no join."""
+
+    __tablename__ = "collection_products"
+    __table_args__ = (
+        _belongs_to("collections", "collection_id"),
+        _belongs_to("products", "product_id"),
+        Index(
+            "collection_products_page_idx",
+            "store_id",
+            "collection_id",
+            "position",
+            "product_id",
+            postgresql_where=text("listed"),
+        ),
+        Index("collection_products_product_idx", "store_id", "product_id"),
+    )
+
+    store_id: Mapped[KeyStore]
+    collection_id: Mapped[KeyRef]
+    product_id: Mapped[KeyRef]
+    position: Mapped[int] = mapped_column(BigInteger)
+    listed: Mapped[bool] = mapped_column(server_default="true")
+
+
+class Category(Base):
+    """A node of the tree that shoppers walk; its products are those of its collections and of nodes below."""
+
+    __tablename__ = "categories"
+    __table_args__ = (
+        UniqueConstraint("store_id", "handle"),
+        ForeignKeyConstraint(["store_id", "parent_id"], ["categories.store_id", "categories.id"]),
+        CheckConstraint("parent_id <> id", name="parent"),
+        Index("categories_parent_idx", "store_id", "parent_id", "position"),
+    )
+
+    store_id: Mapped[OwnStore]
+    id: Mapped[KeyId]
+    parent_id: Mapped[OptionalRef]
+    handle: Mapped[str]
+    title: Mapped[str]
+    body_html: Mapped[str] = mapped_column(server_default="")
+    visible: Mapped[bool] = mapped_column(server_default="true")
+    seo_title: Mapped[str] = mapped_column(server_default="")
+    seo_description: Mapped[str] = mapped_column(server_default="")
+    seo_keywords: Mapped[str] = mapped_column(server_default="")
+    media: Mapped[Extra]
+    position: Mapped[int] = mapped_column(server_default="0")
+    created_at: Mapped[CreatedAt]
+    updated_at: Mapped[CreatedAt]
+
+
+class CategoryCollection(Base):
+    """Which collections a category shows, in order."""
+
+    __tablename__ = "category_collections"
+    __table_args__ = (
+        _belongs_to("categories", "category_id"),
+        _belongs_to("collections", "collection_id"),
+        Index("category_collections_collection_idx", "store_id", "collection_id"),
+    )
+
+    store_id: Mapped[KeyStore]
+    category_id: Mapped[KeyRef]
+    collection_id: Mapped[KeyRef]
+    position: Mapped[int] = mapped_column(server_default="0")
+
+
+# Documents stay in the row up to a page: beyond 2 KB PostgreSQL would compress them, which costs reads.
+_INLINE = {"postgresql_with": {"toast_tuple_target": 8160}}
+
+
+class ProductDocument(Base):
+    """Ready-made JSON of a product, the same for everyone: members without braces, joined at read time."""
+
+    __tablename__ = "product_documents"
+    __table_args__ = (_belongs_to("products", "product_id"), _INLINE)
+
+    store_id: Mapped[KeyStore]
+    product_id: Mapped[KeyRef]
+    # brief: the members of the expand "product"; images and options: JSON arrays; page: what lists of
+    # collections and categories add to an item.
+    brief: Mapped[str]
+    images: Mapped[str]
+    options: Mapped[str]
+    page: Mapped[str]
+    updated_at: Mapped[CreatedAt]
+
+
+class VariantDocument(Base):
+    """Ready-made JSON of a variant, without price and stock, which are joined at read time."""
+
+    __tablename__ = "variant_documents"
+    __table_args__ = (
+        _belongs_to("variants", "variant_id"),
+        _INLINE,
+    )
+
+    store_id: Mapped[KeyStore]
+    variant_id: Mapped[KeyRef]
+    # core: members of every shape; flat: members in lists of variants; nested: members inside a product;
+    # options: a JSON array; specifications in both forms that the API has, a list and an object by key.
+    core: Mapped[str]
+    flat: Mapped[str]
+    nested: Mapped[str]
+    options: Mapped[str]
+    specs_list: Mapped[str]
+    specs_object: Mapped[str]
+
+
+class SearchWord(Base):
+    """A word that occurs in a store's products, for mending typing errors; stale words do no harm."""
+
+    __tablename__ = "search_words"
+    __table_args__ = (
+        Index(
+            "search_words_trgm_idx",
+            "word",
+            postgresql_using="gin",
+            postgresql_ops={"word": "gin_trgm_ops"},
+        ),
+    )
+
+    store_id: Mapped[OwnStore]
+    word: Mapped[str] = mapped_column(primary_key=True)

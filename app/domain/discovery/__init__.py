@@ -1,0 +1,1 @@
+"""How things are found: search over what the catalogue keeps."""
