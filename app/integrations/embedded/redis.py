@@ -1,0 +1,117 @@
+"""The embedded Redis: which binary, and how it is started, without persistence and without a port."""
+
+import asyncio
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from urllib.parse import quote
+
+from app.integrations.embedded.process import (
+    EmbeddedServer,
+    EmbeddedServerError,
+    end_process,
+    lock_folder,
+    open_log,
+    private_socket_folder,
+    spawn,
+    wait_until_ready,
+)
+
+NAME = "Redis"
+SOCKET = "redis.sock"
+READY_SECONDS = 20.0
+STOP = ((signal.SIGTERM, 5.0),)
+FETCHED = Path("lib", "storefront", "redis-server")  # where `make run` puts it, inside the environment
+
+
+def find_server(environ: Mapping[str, str]) -> Path:
+    """The server program: named, from the PATH, or the one that the set-up put into the environment."""
+    named = environ.get("STOREFRONT_REDIS_SERVER", "").strip()
+    if named:
+        if not os.access(named, os.X_OK):
+            raise EmbeddedServerError(f"STOREFRONT_REDIS_SERVER: {named} cannot be executed")
+        return Path(named).absolute()
+    for name in ("redis-server", "valkey-server"):
+        found = shutil.which(name, path=environ.get("PATH"))
+        if found:
+            return Path(found)
+    fetched = Path(sys.prefix) / FETCHED
+    if os.access(fetched, os.X_OK):
+        return fetched
+    raise EmbeddedServerError(
+        "no Redis was found: set REDIS_URL to a running one (Redis 6.2 or newer, or Valkey), "
+        "install redis-server or valkey-server, or let `make run` fetch one"
+    )
+
+
+def _answers(path: Path) -> bool:
+    with contextlib.closing(socket.socket(socket.AF_UNIX)) as connection:
+        connection.settimeout(1)
+        try:
+            connection.connect(str(path))
+            connection.sendall(b"PING\r\n")
+            return connection.recv(7) == b"+PONG\r\n"
+        except OSError:
+            return False
+
+
+def start_redis(
+    data_dir: Path, *, server: Path | None = None, use_pipe: bool | None = None
+) -> EmbeddedServer:
+    """Start an empty Redis and return when it answers.
+
+    It ends with `stop`, or with this process, however that ends. Raises EmbeddedServerError with one line
+    for people.
+    """
+    data_dir = data_dir.absolute()
+    program = server or find_server(os.environ)
+    lock = lock_folder(data_dir, NAME)
+    try:
+        socket_folder = private_socket_folder(data_dir, SOCKET)
+        path = socket_folder / SOCKET
+        log, since = open_log(data_dir)
+        process, farewell = spawn(
+            [
+                *(str(program), "--port", "0", "--unixsocket", str(path), "--unixsocketperm", "700"),
+                *("--save", "", "--appendonly", "no", "--dir", str(data_dir), "--daemonize", "no"),
+                *("--loglevel", "warning"),
+            ],
+            death_signal=signal.SIGTERM,
+            log=log,
+            lock=lock,
+            use_pipe=use_pipe,
+        )
+        try:
+            wait_until_ready(
+                process, lambda: _answers(path), name=NAME, log=log, since=since, seconds=READY_SECONDS
+            )
+        except BaseException:
+            end_process(process, STOP)
+            raise
+    except BaseException:
+        os.close(lock)
+        raise
+    return EmbeddedServer(
+        name=NAME,
+        url=f"unix://{quote(str(path))}",
+        process=process,
+        lock=lock,
+        socket_folder=socket_folder,
+        farewell=farewell,
+        stop_signals=STOP,
+    )
+
+
+@contextlib.asynccontextmanager
+async def embedded_redis(data_dir: Path) -> AsyncIterator[str]:
+    """The URL of a server that lives as long as the block."""
+    server = await asyncio.to_thread(start_redis, data_dir)
+    try:
+        yield server.url
+    finally:
+        await asyncio.to_thread(server.stop)
