@@ -9,6 +9,7 @@ from litestar.di import Provide
 
 from app.api.errors import Envelope, Envelopes
 from app.api.health import Check, health, ready_handler
+from app.api.limits import refuse_lost_bounds
 from app.api.metrics import create_observer, metrics_handler
 from app.api.middleware import Edge
 from app.api.openapi import StrictStructSchema, openapi_config, openapi_handler
@@ -52,6 +53,7 @@ def create_edge(
         debug=False,
         **options,
     )
+    refuse_lost_bounds(app)
     level_for_success = "debug" if settings.is_production else "info"
     app.asgi_handler = Edge(
         app.asgi_handler,

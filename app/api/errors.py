@@ -40,7 +40,7 @@ class HttpError(AppError):
 
     def __init__(self, status: int, code: str, message: str, **data: Any) -> None:
         super().__init__(code, message, **data)
-        self.status = status
+        self.status = int(status)
         self.headers: dict[str, str] = {}
 
 

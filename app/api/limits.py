@@ -2,6 +2,8 @@
 
 from typing import Annotated
 
+from litestar import Litestar
+from litestar.params import PathParameter, QueryParameter
 from msgspec import Meta
 
 from app.kit.paging import MAX_PAGE, MAX_PAGE_SIZE
@@ -30,3 +32,36 @@ CountryWord = Annotated[str, Meta(min_length=2, max_length=100, description="Eng
 CurrencyCode = Annotated[str, Meta(min_length=3, max_length=3, pattern="^[A-Z]{3}$")]
 SearchText = Annotated[str, Meta(min_length=1, max_length=200)]
 Ids = Annotated[list[Id], Meta(max_length=MAX_PAGE_SIZE)]
+
+# Litestar reads the bounds of a parameter from its own marker only and drops those of `Meta`, so values in
+# paths and queries have types of their own; an application that mixes them up does not start.
+PathId = Annotated[int, PathParameter(ge=1, le=MAX_ID, description="An id.")]
+PathToken = Annotated[str, PathParameter(min_length=1, max_length=200)]
+PathHandle = Annotated[str, PathParameter(min_length=1, max_length=255)]
+QueryId = Annotated[int, QueryParameter(ge=1, le=MAX_ID, description="An id.")]
+OptionalQueryId = Annotated[int | None, QueryParameter(ge=1, le=MAX_ID, description="An id.")]
+QueryWord = Annotated[str, QueryParameter(min_length=1, max_length=64)]
+OptionalQueryWord = Annotated[str | None, QueryParameter(min_length=1, max_length=64)]
+QuerySearch = Annotated[str, QueryParameter(min_length=1, max_length=200, description="What to look for.")]
+OptionalQuerySearch = Annotated[str | None, QueryParameter(max_length=200, description="What to look for.")]
+QueryExpand = Annotated[
+    str | None, QueryParameter(max_length=200, description="Extra objects, comma-separated.")
+]
+
+
+def refuse_lost_bounds(app: Litestar) -> None:
+    """Raise TypeError where a path or query parameter carries bounds that Litestar would drop."""
+    for route in app.routes:
+        for handler in getattr(route, "route_handlers", ()):
+            signatures = [handler.parsed_fn_signature]
+            signatures += [provide.parsed_fn_signature for provide in handler.resolve_dependencies().values()]
+            for signature in signatures:
+                for name, parameter in signature.parameters.items():
+                    if (
+                        name != "data"
+                        and any(part.has_metadata(Meta) for part in (parameter, *parameter.inner_types))
+                        and not parameter.is_non_string_sequence
+                    ):
+                        raise TypeError(
+                            f"{handler}: the bounds of {name!r} would be lost; see app/api/limits.py"
+                        )

@@ -1,5 +1,7 @@
 """Which bodies are read and how much of them: JSON and both kinds of forms, by content type, within limits."""
 
+import asyncio
+import contextlib
 import hashlib
 import json
 from collections import Counter
@@ -35,6 +37,10 @@ MAX_BODY = 256 * 1024
 MAX_FILE = 10 * 1024 * 1024
 MAX_FILES = 10
 MAX_PARTS = 200
+MAX_DRAIN = 16 * 1024 * 1024
+DRAIN_SECONDS = 2.0
+
+_HELD_IN_PARTS = b"multipart"
 
 JSON = "application/json"
 URLENCODED = "application/x-www-form-urlencoded"
@@ -51,7 +57,7 @@ class ShopRequest(Request[Any, Any, Any]):
     Struct already passes its own conversion untouched, so JSON stays strict although parameters are lenient.
     """
 
-    __slots__ = ("_fingerprint", "_names")
+    __slots__ = ("_ended", "_fingerprint", "_names")
 
     async def stream(self) -> AsyncGenerator[bytes, None]:
         """The raw body in pieces, up to MAX_BODY."""
@@ -65,7 +71,7 @@ class ShopRequest(Request[Any, Any, Any]):
         """The raw body. A multipart form is never held as a whole: its text is `multipart`, its parts json()."""
         if not isinstance(self._connection_state.body, bytes):
             if self.content_type[0] == MULTIPART:
-                self._connection_state.body = b"multipart"
+                self._connection_state.body = _HELD_IN_PARTS
             else:
                 self._connection_state.body = b"".join([chunk async for chunk in self.stream()])
         self._body = self._connection_state.body
@@ -83,7 +89,8 @@ class ShopRequest(Request[Any, Any, Any]):
         if isinstance(known, tuple) and known[0] is target:
             value: T = known[1]
             return value
-        shape = shape_of(target)
+        wanted: Any = target
+        shape = shape_of(wanted)
         kind = self.content_type[0]
         try:
             if kind == JSON:
@@ -98,6 +105,9 @@ class ShopRequest(Request[Any, Any, Any]):
             raise _malformed(error) from None
         except FormTooLargeError:
             raise too_large(f"A form has at most {MAX_FIELDS} fields.") from None
+        except HttpError:
+            await self._drain()
+            raise
         self._connection_state.json = (target, value)
         return value
 
@@ -114,21 +124,42 @@ class ShopRequest(Request[Any, Any, Any]):
         names: list[str] = self._names
         return names
 
+    def _is_received(self) -> bool:
+        return bool(getattr(self, "_ended", False))
+
+    async def _drain(self) -> None:
+        """Read on and forget, within bounds: whoever is still sending would never see the refusal."""
+        left = 0 if self._is_received() else MAX_DRAIN
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(DRAIN_SECONDS):
+                while left > 0:
+                    event: Any = await self.receive()
+                    if event["type"] == "http.disconnect" or not event.get("more_body", False):
+                        self._ended = True
+                        return
+                    left -= len(event.get("body", b""))
+
     async def _received(self, limit: int) -> AsyncGenerator[bytes, None]:
         """What arrives, up to a limit that holds whatever Content-Length says."""
-        self._refuse_by_headers(limit)
+        try:
+            self._refuse_by_headers(limit)
+        except HttpError:
+            await self._drain()
+            raise
         total = 0
         while True:
             event: Any = await self.receive()
+            self._ended = event["type"] == "http.disconnect" or not event.get("more_body", False)
             if event["type"] == "http.disconnect":
                 raise HttpError(HTTPStatus.BAD_REQUEST, INCOMPLETE_BODY, "The body ended too early.")
             chunk = event.get("body", b"")
             total += len(chunk)
             if total > limit:
+                await self._drain()
                 raise too_large(f"A body of this kind may have {limit // 1024} KB.")
             if chunk:
                 yield chunk
-            if not event.get("more_body", False):
+            if self._ended:
                 return
 
     def _refuse_by_headers(self, limit: int) -> None:
