@@ -111,7 +111,7 @@ def _make_cluster(
         log=log,
         lock=lock,
         identity=identity,
-        folders=[cluster.parent],
+        folders=[cluster.parent, fresh],
         environ=environ,
     )
     try:
@@ -221,7 +221,7 @@ def _start(
         log=log,
         lock=lock,
         identity=identity,
-        folders=[data_dir] if socket_folder.is_relative_to(data_dir) else [data_dir, socket_folder],
+        folders=[data_dir, socket_folder],
         environ=environ,
         use_pipe=use_pipe,
     )
