@@ -12,6 +12,16 @@ depends_on = None
 
 def upgrade() -> None:
     op.create_table(
+        "test_charges",
+        sa.Column("key", sa.Text(), primary_key=True),
+        sa.Column("reference", sa.Text(), nullable=False, unique=True),
+        sa.Column("amount", sa.BigInteger(), nullable=False),
+        sa.Column("currency", sa.Text(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("return_url", sa.Text(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+    )
+    op.create_table(
         "payment_events",
         sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
         sa.Column("store_id", sa.BigInteger(), nullable=False),
@@ -277,6 +287,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    op.drop_table("test_charges")
     op.drop_index(op.f("order_links_expires_at_idx"), table_name="order_links")
     op.drop_table("order_links")
     op.drop_index(op.f("order_lines_store_id_variant_id_idx"), table_name="order_lines")

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from app.kit.errors import Conflict, Declined, Invalid, NotFound, declare
+from app.kit.errors import Conflict, Declined, Forbidden, Invalid, NotFound, declare
 
 PAYMENT_DECLINED: Final = declare(Declined, "payment_declined", "The payment service refused this payment.")
 SECOND_STEP: Final = declare(
@@ -15,3 +15,4 @@ PAYMENT_NOT_FREE: Final = declare(
     Invalid, "payment_not_free", "free_payment is for a total of 0 only, and a total of 0 for it only."
 )
 NO_PAYMENT: Final = declare(Conflict, "no_payment_started", "No payment with this service was started.")
+BAD_SIGNATURE: Final = declare(Forbidden, "bad_signature", "The signature does not fit, or is too old.")

@@ -6,7 +6,7 @@ from typing import Any, Final
 from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.domain.payments.models import Payment, PaymentEvent
+from app.domain.payments.models import Payment
 from app.domain.payments.states import LIVE, PaymentState, may_move
 from app.kit.errors import NotFound
 
@@ -137,13 +137,3 @@ async def receive_event(
     )
     return row.first() is not None
 
-
-__all__ = [
-    "PaymentEvent",
-    "find_live_payment",
-    "find_payment_by_reference",
-    "lock_payment",
-    "move_payment",
-    "receive_event",
-    "start_payment",
-]

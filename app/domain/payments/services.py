@@ -1,5 +1,7 @@
 """What a payment service is to us: it charges, says what became of a charge, and gives money back."""
 
+from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, Protocol
 
 import msgspec
@@ -55,6 +57,18 @@ Outcome = Captured | Refused | ActionNeeded | Unknown
 Finding = Captured | Refused | ActionNeeded | Unknown | Unheard
 
 
+class ServiceEvent(msgspec.Struct, frozen=True):
+    """An event whose signature was checked: which attempt it speaks of, and what became of that.
+
+    finding None is a kind of event that has no effect here; it is kept all the same.
+    """
+
+    event_id: str
+    kind: str
+    key: str
+    finding: Captured | Refused | None
+
+
 class PaymentService(Protocol):
     """A service that takes money at once. Calls never raise for the service's own trouble: that is Unknown."""
 
@@ -78,4 +92,8 @@ class PaymentService(Protocol):
 
     async def refund(self, key: str, reference: str, amount: int, currency: str) -> str | None:
         """Give money back once per key; the refund's reference, or None where the answer is not known."""
+        ...
+
+    def read_event(self, body: bytes, headers: Mapping[str, str], *, now: datetime) -> ServiceEvent:
+        """Check an event's signature on its raw body. Raises Forbidden bad_signature, Invalid for nonsense."""
         ...

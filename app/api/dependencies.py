@@ -1,0 +1,72 @@
+"""What handlers are given: the shop's parts, the store that is meant, one session, who asks, and the time."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from litestar.di import Provide
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+
+from app.api.request import ShopRequest
+from app.db.reads import Reads
+from app.db.session import Sessions
+from app.domain.checkout.till import Till
+from app.domain.stores.directory import StoreDirectory
+from app.domain.stores.queries import StoreConfig
+from app.kit.clock import utc_now
+from app.settings import Settings
+
+STATE_KEY: Final = "shop"
+
+
+@dataclass(frozen=True, slots=True)
+class Shop:
+    """The parts of a running shop, made once by create_app."""
+
+    settings: Settings
+    engine: AsyncEngine
+    sessions: Sessions
+    reads: Reads
+    stores: StoreDirectory
+    till: Till
+
+
+async def provide_shop(request: ShopRequest) -> Shop:
+    shop: Shop = request.app.state[STATE_KEY]
+    return shop
+
+
+async def provide_reads(request: ShopRequest) -> Reads:
+    shop: Shop = request.app.state[STATE_KEY]
+    return shop.reads
+
+
+async def provide_store(request: ShopRequest) -> StoreConfig:
+    """The store of X-Store or of the host name. Raises NotFound store_not_found."""
+    shop: Shop = request.app.state[STATE_KEY]
+    headers = request.headers
+    host = headers.get("host", "").partition(":")[0].lower()
+    return await shop.stores.find(code=headers.get("x-store", ""), host=host)
+
+
+async def provide_session(request: ShopRequest) -> AsyncIterator[AsyncSession]:
+    """One transaction per request, committed before anything is sent; any exception rolls it back."""
+    shop: Shop = request.app.state[STATE_KEY]
+    async with shop.sessions() as session:
+        yield session
+        await session.commit()
+
+
+async def provide_now() -> datetime:
+    return utc_now()
+
+
+def dependencies() -> dict[str, Any]:
+    return {
+        "shop": Provide(provide_shop),
+        "reads": Provide(provide_reads),
+        "store": Provide(provide_store),
+        "session": Provide(provide_session),
+        "now": Provide(provide_now),
+    }

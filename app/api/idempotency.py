@@ -1,0 +1,40 @@
+"""The Idempotency-Key header: whose key it is, and what body it came with.
+
+A key belongs to store, method, path and caller: the login, else the cart or checkout secret in the
+call, else nobody, and then it must be long enough that nobody else has chosen it.
+"""
+
+import hashlib
+from typing import Any, Final
+
+from litestar import Response
+
+from app.api.faults import invalid_field
+from app.api.request import ShopRequest
+from app.db.idempotency import Key
+
+HEADER: Final = "idempotency-key"
+REPLAYED: Final = {"Idempotency-Replayed": "true"}
+MAX_LENGTH: Final = 255
+MIN_ANONYMOUS_LENGTH: Final = 22
+
+
+async def read_key(request: ShopRequest, *, caller: str | None) -> Key | None:
+    """The key of a call, None where it has none. Raises Invalid where it cannot be used."""
+    sent = request.headers.get(HEADER)
+    if sent is None:
+        return None
+    least = 1 if caller else MIN_ANONYMOUS_LENGTH
+    if not least <= len(sent) <= MAX_LENGTH or not sent.isascii() or not sent.isprintable():
+        raise invalid_field(
+            "Idempotency-Key", "invalid_key", f"The key must have {least} to {MAX_LENGTH} printable characters."
+        )
+    whose = "\n".join((request.method, request.url.path, caller or "", sent))
+    return Key(
+        key_digest=hashlib.sha256(whose.encode()).digest(), body_digest=await request.fingerprint()
+    )
+
+
+def answered(body: Any, *, replayed: bool, status_code: int = 200) -> Response[Any]:
+    """An answer that says whether it repeats an earlier one."""
+    return Response(body, status_code=status_code, headers=REPLAYED if replayed else None)

@@ -1,0 +1,1 @@
+"""The storefront API: shoppers, their single-page shop, mobile app and checkout page."""

@@ -1,0 +1,300 @@
+"""The cart: read, add, change, remove (contract rows B60 to B63)."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+import msgspec
+from litestar import Controller, Response, delete, get, post, put
+from litestar.params import QueryParameter, RequestBody
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.api.dependencies import Shop
+from app.api.idempotency import answered, read_key
+from app.api.limits import Id, Quantity, QuantityOrNone, Token
+from app.api.request import ShopRequest, read_query_or_body
+from app.db import idempotency
+from app.db.reads import Reads
+from app.domain.carts.errors import cart_not_found
+from app.domain.carts.queries import CartItem, CartView, get_cart
+from app.domain.carts.service import add_item, remove_item, set_item
+from app.domain.stores.queries import StoreConfig
+from app.kit.ids import digest
+
+
+class AddToCart(msgspec.Struct, forbid_unknown_fields=True):
+    """`product_id` is a variant's id; without a `cart_uuid`, or with an unknown one, a new cart is made."""
+
+    product_id: Id
+    quantity: Quantity
+    cart_uuid: Token | None = None
+
+
+class ChangeCart(msgspec.Struct, forbid_unknown_fields=True):
+    """Sets how many of a variant the cart holds; 0 removes the line."""
+
+    product_id: Id
+    quantity: QuantityOrNone
+    cart_uuid: Token
+
+
+class RemoveFromCart(msgspec.Struct, forbid_unknown_fields=True):
+    product_id: Id
+    cart_uuid: Token
+
+
+class StorefrontCartLine(msgspec.Struct, kw_only=True):
+    """A line with today's price. Money in minor units of the cart's currency."""
+
+    id: int
+    properties: None = None
+    quantity: int
+    variant_id: int
+    key: None = None
+    title: str
+    price: int
+    original_price: int
+    discounted_price: int
+    line_price: int
+    original_line_price: int
+    total_discount: int
+    discounts: list[dict[str, Any]]
+    sku: str
+    grams: int
+    taxable: bool
+    product_id: int | None
+    gift_card: bool
+    url: str
+    image: str | None
+    handle: str
+    requires_shipping: bool
+    product_type: str
+    product_title: str
+    product_description: str
+    variant_title: str
+    variant_options: dict[str, str]
+    product_options: dict[str, list[str]]
+    related_products: dict[str, Any]
+    available: bool
+    added_price: int
+    cart_uuid: str
+
+
+class StorefrontCart(msgspec.Struct, kw_only=True):
+    """A cart; `token` is its uuid, null while there is none."""
+
+    token: str | None
+    note: str | None = None
+    attributes: list[Any]
+    currency: str
+    original_total_price: int
+    total_price: int
+    total_discount: int
+    total_weight: int
+    item_count: int
+    items: list[StorefrontCartLine]
+    coupon: None = None
+
+
+def show_line(entry: CartItem, cart_uuid: str) -> StorefrontCartLine:
+    """A line as shoppers see it; what is gone from sale stays visible with available false."""
+    item = entry.item
+    price = item.price if item else entry.added_price
+    return StorefrontCartLine(
+        id=entry.id,
+        quantity=entry.quantity,
+        variant_id=entry.variant_id,
+        title=item.title if item else "",
+        price=price,
+        original_price=price,
+        discounted_price=price,
+        line_price=price * entry.quantity,
+        original_line_price=price * entry.quantity,
+        total_discount=0,
+        discounts=[],
+        sku=item.sku if item else "",
+        grams=round(item.grams) if item else 0,
+        taxable=item.taxable if item else False,
+        product_id=item.product_id if item else None,
+        gift_card=item.gift_card if item else False,
+        url=item.url if item else "",
+        image=item.image if item else None,
+        handle=item.handle if item else "",
+        requires_shipping=item.requires_shipping if item else False,
+        product_type=item.product_type if item else "",
+        product_title=item.product_title if item else "",
+        product_description=item.product_description if item else "",
+        variant_title=item.variant_title if item else "",
+        variant_options=item.variant_options if item else {},
+        product_options=item.product_options if item else {},
+        related_products={},
+        available=item is not None
+        and item.on_sale
+        and (item.available_units is None or item.available_units >= entry.quantity),
+        added_price=entry.added_price,
+        cart_uuid=cart_uuid,
+    )
+
+
+def show_cart(cart: CartView) -> StorefrontCart:
+    lines = [show_line(entry, str(cart.uuid)) for entry in cart.items]
+    return _cart(str(cart.uuid), cart.currency, lines, note=cart.note, attributes=cart.attributes)
+
+
+def _cart(
+    token: str | None,
+    currency: str,
+    lines: Sequence[StorefrontCartLine],
+    *,
+    note: str | None = None,
+    attributes: Sequence[Any] = (),
+) -> StorefrontCart:
+    total = sum(line.line_price for line in lines)
+    return StorefrontCart(
+        token=token,
+        note=note,
+        attributes=list(attributes),
+        currency=currency,
+        original_total_price=total,
+        total_price=total,
+        total_discount=0,
+        total_weight=sum(line.grams * line.quantity for line in lines),
+        item_count=sum(line.quantity for line in lines),
+        items=list(lines),
+    )
+
+
+def read_uuid(sent: str | None) -> UUID | None:
+    """A cart's uuid; what is none names no cart."""
+    try:
+        return UUID(sent) if sent else None
+    except ValueError:
+        return None
+
+
+class CartController(Controller):
+    """A cart belongs to whoever knows its uuid. Prices are always the catalogue's."""
+
+    path = "/cart"
+    tags = ("Cart",)
+
+    @get("/", operation_id="getCart", summary="Read a cart")
+    async def read(
+        self,
+        reads: Reads,
+        store: StoreConfig,
+        now: datetime,
+        cart_uuid: Annotated[str | None, QueryParameter(max_length=64)] = None,
+    ) -> Response[StorefrontCart]:
+        """The cart of a uuid; without one an empty answer, and nothing is written."""
+        if not cart_uuid:
+            return Response(_cart(None, store.currency, []), headers={"Cache-Control": "private, no-store"})
+        uuid = read_uuid(cart_uuid)
+        if uuid is None:
+            raise cart_not_found()
+        cart = await get_cart(reads, store.id, uuid=uuid, customer_id=None, now=now)
+        return Response(show_cart(cart), headers={"Cache-Control": "private, no-store"})
+
+    @post("/items", status_code=200, operation_id="addCartItem", summary="Add to the cart")
+    async def add(
+        self,
+        request: ShopRequest,
+        data: RequestBody[AddToCart],
+        session: AsyncSession,
+        shop: Shop,
+        store: StoreConfig,
+        now: datetime,
+    ) -> Response[StorefrontCartLine]:
+        """Adds units of a variant; the answer is the line, with `cart_uuid` beside it.
+
+        Over stock, over 999 in a line or below 1 is a 422. Takes Idempotency-Key.
+        """
+        settings = shop.settings
+        uuid = read_uuid(data.cart_uuid)
+        key = await read_key(request, caller=data.cart_uuid and digest(data.cart_uuid).hex())
+        if key is not None:
+            made = await idempotency.claim(
+                session, store.id, key, now=now, keep_seconds=settings.idempotency_seconds
+            )
+            if made is not None:
+                line = await _find_line(shop.reads, store, UUID(made["cart"]), data.product_id, now=now)
+                return answered(line, replayed=True)
+        uuid, entry = await add_item(
+            session,
+            store.id,
+            uuid=uuid,
+            customer_id=None,
+            variant_id=data.product_id,
+            quantity=data.quantity,
+            currency=store.currency,
+            now=now,
+            keep_seconds=settings.cart_seconds,
+        )
+        if key is not None:
+            await idempotency.keep(session, store.id, key, {"cart": str(uuid)})
+        return answered(show_line(entry, str(uuid)), replayed=False)
+
+    @put("/items", operation_id="setCartItem", summary="Set a quantity")
+    async def change(
+        self,
+        data: RequestBody[ChangeCart],
+        session: AsyncSession,
+        shop: Shop,
+        store: StoreConfig,
+        now: datetime,
+    ) -> Response[StorefrontCartLine | None]:
+        """Sets how many of a variant the cart holds; 0 removes the line and answers 204."""
+        uuid = read_uuid(data.cart_uuid)
+        if uuid is None:
+            raise cart_not_found()
+        entry = await set_item(
+            session,
+            store.id,
+            uuid=uuid,
+            customer_id=None,
+            variant_id=data.product_id,
+            quantity=data.quantity,
+            currency=store.currency,
+            now=now,
+            keep_seconds=shop.settings.cart_seconds,
+        )
+        if entry is None:
+            return Response(None, status_code=204)
+        return Response(show_line(entry, str(uuid)))
+
+    @delete("/items", status_code=204, operation_id="removeCartItem", summary="Remove from the cart")
+    async def remove(
+        self,
+        request: ShopRequest,
+        session: AsyncSession,
+        shop: Shop,
+        store: StoreConfig,
+        now: datetime,
+    ) -> None:
+        """Takes a variant out of the cart (`product_id`, `cart_uuid` in the query or body); twice is fine."""
+        sent = await read_query_or_body(request, RemoveFromCart)
+        uuid = read_uuid(sent.cart_uuid)
+        if uuid is None:
+            raise cart_not_found()
+        await remove_item(
+            session,
+            store.id,
+            uuid=uuid,
+            customer_id=None,
+            variant_id=sent.product_id,
+            currency=store.currency,
+            now=now,
+            keep_seconds=shop.settings.cart_seconds,
+        )
+
+
+async def _find_line(
+    reads: Reads, store: StoreConfig, uuid: UUID, variant_id: int, *, now: datetime
+) -> StorefrontCartLine | None:
+    """The line that an earlier call made, as it stands now; None where it was taken out since."""
+    cart = await get_cart(reads, store.id, uuid=uuid, customer_id=None, now=now)
+    for entry in cart.items:
+        if entry.variant_id == variant_id:
+            return show_line(entry, str(uuid))
+    return None

@@ -1,0 +1,497 @@
+"""The checkout: from a cart to a placed order (contract rows B30 to B36)."""
+
+from datetime import datetime
+from typing import Annotated, Any
+
+import msgspec
+from litestar import Controller, Response, get, post, put
+from litestar.params import FromPath, QueryParameter, RequestBody
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.api.dependencies import Shop
+from app.api.idempotency import answered, read_key
+from app.api.limits import Amount, Id, Line, Token, Word
+from app.api.request import ShopRequest, refuse_repeated_names
+from app.api.storefront.carts import read_uuid
+from app.api.storefront.orders import StorefrontOrder, show_order
+from app.db import idempotency
+from app.db.session import transaction
+from app.domain.carts.errors import cart_not_found
+from app.domain.checkout.placing import AT_ONCE, Placed, Started, reserve, totals_of
+from app.domain.checkout.queries import CheckoutView, get_checkout, view_checkout
+from app.domain.checkout.quote import Shipping
+from app.domain.checkout.service import choose_shipping, lock_editable, open_checkout, set_customer
+from app.domain.checkout.states import CheckoutState
+from app.domain.checkout.till import Pending
+from app.domain.customers.addresses import Address, AddressInput, check_address
+from app.domain.orders.queries import get_order
+from app.domain.payments.errors import SECOND_STEP
+from app.domain.payments.models import Payment
+from app.domain.stores.queries import StoreConfig
+from app.kit.clock import isoformat
+from app.kit.errors import VALIDATION_FAILED, Declined, FieldError, Invalid
+from app.kit.ids import digest
+from app.kit.places import email_form
+
+PRIVATE = {"Cache-Control": "private, no-store"}
+Uuid = Annotated[str, msgspec.Meta(max_length=64)]
+
+
+class OpenCheckout(msgspec.Struct, forbid_unknown_fields=True):
+    cart_uuid: Uuid
+    identity: Line | None = None
+    coupon: Line | None = None
+
+
+class CheckoutCustomer(msgspec.Struct, forbid_unknown_fields=True):
+    """Who buys and where it goes. `billing_address` is needed where `billing_same_as_shipping` is 0."""
+
+    email: Annotated[str, msgspec.Meta(max_length=254)]
+    shipping_address: AddressInput
+    billing_address: AddressInput | None = None
+    billing_same_as_shipping: bool = True
+    subscribe: bool = True
+    time_zone: Line | None = None
+    detected_country: Line | None = None
+    identity: Line | None = None
+    checkout_token: Token | None = None
+
+
+class ChooseShipping(msgspec.Struct, forbid_unknown_fields=True):
+    shipping_option_id: Id
+    checkout_token: Token | None = None
+
+
+class Pay(msgspec.Struct, forbid_unknown_fields=True):
+    """`amount` is the total that the page showed, in minor units; `payment_type` a service's name."""
+
+    payment_type: Word
+    amount: Amount
+    payment_token: Annotated[str, msgspec.Meta(max_length=500)] = ""
+    identity: Line | None = None
+    order_additional_fields: dict[str, Any] | list[Any] | None = None
+    checkout_token: Token | None = None
+
+
+class StartPayment(msgspec.Struct, forbid_unknown_fields=True):
+    additional: dict[str, Any] | list[Any] | None = None
+    checkout_token: Token | None = None
+    service: Word | None = None
+
+
+class StorefrontCheckoutLine(msgspec.Struct):
+    variant_id: int
+    product_id: int
+    title: str
+    variant_title: str
+    sku: str | None
+    quantity: int
+    price: int
+    line_price: int
+    total_discount: int
+    tax: int
+    requires_shipping: bool
+    image: str | None
+
+
+class StorefrontTotals(msgspec.Struct):
+    """Minor units. Where tax_included, `tax` is contained in the others and not added."""
+
+    items: int
+    discount: int
+    shipping: int
+    tax: int
+    total: int
+
+
+class StorefrontService(msgspec.Struct):
+    name: str
+    title: str
+    public_key: str | None = None
+
+
+class OrderName(msgspec.Struct):
+    id: int
+    number: str | None
+
+
+class StorefrontCheckout(msgspec.Struct, kw_only=True):
+    """A checkout: until it is paid a view of its cart with today's prices."""
+
+    checkout_token: str
+    state: str
+    currency: str
+    cart_uuid: str
+    email: str | None
+    customer_id: int | None
+    items: list[StorefrontCheckoutLine]
+    shipping_address: dict[str, Any] | None
+    billing_address: dict[str, Any] | None
+    billing_same_as_shipping: bool
+    shipping_options: list[Shipping]
+    shipping_option_id: int | None
+    coupon: dict[str, Any] | None = None
+    totals: StorefrontTotals
+    tax_included: bool
+    payment_services: list[StorefrontService]
+    order: OrderName | StorefrontOrder | None
+    unavailable_items: list[int]
+    expires_at: str
+
+
+class StartedPayment(msgspec.Struct):
+    """What the page needs to go on; `next_step_url` where the shopper has a step to do."""
+
+    service: str
+    payment_id: int
+    status: str
+    amount: int
+    currency: str
+    next_step_url: str | None = None
+    client_secret: str | None = None
+    approval_url: str | None = None
+
+
+class StillPaying(msgspec.Struct):
+    state: str
+    retry_after: int
+
+
+def show_services(store: StoreConfig, shop: Shop) -> list[StorefrontService]:
+    """The services that can be used now: set up by the store, and known to this installation."""
+    services = []
+    for choice in store.payment_services:
+        if choice.name in AT_ONCE:
+            services.append(StorefrontService(choice.name, choice.title))
+        elif choice.name in shop.till.services:
+            public = shop.till.services[choice.name].public_settings()
+            services.append(StorefrontService(choice.name, choice.title, public.get("public_key")))
+    return services
+
+
+def show_checkout(
+    view: CheckoutView, store: StoreConfig, shop: Shop, *, order: StorefrontOrder | None = None
+) -> StorefrontCheckout:
+    checkout, quote = view.checkout, view.quote
+    name = None
+    if checkout.state == CheckoutState.COMPLETED and checkout.order_id is not None:
+        name = order or OrderName(checkout.order_id, view.order_name)
+    shipping = checkout.shipping_address
+    return StorefrontCheckout(
+        checkout_token=checkout.token,
+        state=checkout.state,
+        currency=quote.currency,
+        cart_uuid=view.cart_uuid,
+        email=checkout.email,
+        customer_id=checkout.customer_id,
+        items=[
+            StorefrontCheckoutLine(
+                variant_id=quoted.line.variant_id,
+                product_id=quoted.line.product_id,
+                title=quoted.line.title,
+                variant_title=quoted.line.variant_title,
+                sku=quoted.line.sku,
+                quantity=quoted.line.quantity,
+                price=quoted.line.price,
+                line_price=quoted.line_price,
+                total_discount=quoted.discount,
+                tax=quoted.tax,
+                requires_shipping=quoted.line.requires_shipping,
+                image=quoted.line.image,
+            )
+            for quoted in quote.lines
+        ],
+        shipping_address=shipping,
+        billing_address=shipping if checkout.billing_same_as_shipping else checkout.billing_address,
+        billing_same_as_shipping=checkout.billing_same_as_shipping,
+        shipping_options=list(view.choices),
+        shipping_option_id=quote.shipping_option.id if quote.shipping_option else None,
+        totals=StorefrontTotals(**totals_of(quote)),
+        tax_included=quote.tax_included,
+        payment_services=show_services(store, shop),
+        order=name,
+        unavailable_items=list(view.missing),
+        expires_at=isoformat(checkout.expires_at),
+    )
+
+
+def check_customer(data: CheckoutCustomer) -> tuple[str, Address, Address | None]:
+    """Mail address and addresses, or every fault in them at once."""
+    faults: list[FieldError] = []
+    email = email_form(data.email)
+    if email is None:
+        faults.append(FieldError("email", "invalid_email", "This is no mail address."))
+    shipping = check_address(data.shipping_address, at="shipping_address")
+    billing: Address | list[FieldError] | None = None
+    if not data.billing_same_as_shipping:
+        billing = check_address(data.billing_address or AddressInput(), at="billing_address")
+    for checked in (shipping, billing):
+        if isinstance(checked, list):
+            faults.extend(checked)
+    if faults or email is None or isinstance(shipping, list) or isinstance(billing, list):
+        raise Invalid(VALIDATION_FAILED, "Some fields cannot be accepted.", errors=faults)
+    return email, shipping, billing
+
+
+class CheckoutController(Controller):
+    """The token is the only handle that a guest needs."""
+
+    path = "/checkout"
+    tags = ("Checkout",)
+
+    @post("/", status_code=200, operation_id="openCheckout", summary="Open a checkout")
+    async def open(
+        self,
+        request: ShopRequest,
+        data: RequestBody[OpenCheckout],
+        session: AsyncSession,
+        shop: Shop,
+        store: StoreConfig,
+        now: datetime,
+    ) -> Response[StorefrontCheckout]:
+        """A checkout of a cart; a cart that has an open one answers that one. Takes Idempotency-Key."""
+        uuid = read_uuid(data.cart_uuid)
+        if uuid is None:
+            raise cart_not_found()
+        key = await read_key(request, caller=digest(data.cart_uuid).hex())
+        made = None
+        if key is not None:
+            made = await idempotency.claim(
+                session, store.id, key, now=now, keep_seconds=shop.settings.idempotency_seconds
+            )
+        if made is not None:
+            checkout = await get_checkout(session, store.id, made["token"])
+        else:
+            checkout = await open_checkout(
+                session,
+                store,
+                cart_uuid=uuid,
+                customer_id=None,
+                identity=data.identity,
+                now=now,
+                keep_seconds=shop.settings.checkout_seconds,
+            )
+            if key is not None:
+                await idempotency.keep(session, store.id, key, {"token": checkout.token})
+        view = await view_checkout(session, store, checkout, now=now)
+        return answered(show_checkout(view, store, shop), replayed=made is not None)
+
+    @get("/{checkout_token:str}", operation_id="getCheckout", summary="Read a checkout")
+    async def read(
+        self,
+        checkout_token: FromPath[str],
+        session: AsyncSession,
+        shop: Shop,
+        store: StoreConfig,
+        now: datetime,
+        expand: Annotated[str | None, QueryParameter(max_length=200)] = None,
+        funnel: bool = False,  # noqa: ARG002 - upsell offers come with promotions; none are set up yet
+    ) -> Response[StorefrontCheckout]:
+        """The checkout, prices fresh until paying; `expand=order` answers the whole order."""
+        checkout = await get_checkout(session, store.id, checkout_token)
+        view = await view_checkout(session, store, checkout, now=now)
+        order = None
+        if expand == "order" and checkout.state == CheckoutState.COMPLETED and checkout.order_id:
+            found = await get_order(
+                shop.reads, store.id, checkout.order_id, customer_id=None, checkout_token=checkout.token
+            )
+            order = show_order(found, to_buyer=True)
+        return Response(show_checkout(view, store, shop, order=order), headers=PRIVATE)
+
+    @put("/{checkout_token:str}/customer", operation_id="setCheckoutCustomer", summary="Who and where to")
+    async def customer(
+        self,
+        checkout_token: FromPath[str],
+        data: RequestBody[CheckoutCustomer],
+        session: AsyncSession,
+        shop: Shop,
+        store: StoreConfig,
+        now: datetime,
+    ) -> StorefrontCheckout:
+        """Mail address and addresses; the answer has the shipping options that reach the address."""
+        email, shipping, billing = check_customer(data)
+        checkout = await lock_editable(
+            session, store.id, checkout_token, now=now, keep_seconds=shop.settings.checkout_seconds
+        )
+        await set_customer(
+            session,
+            store,
+            checkout,
+            email=email,
+            shipping_address=shipping.as_json(),
+            billing_address=billing.as_json() if billing else None,
+            subscribe=data.subscribe,
+            facts={
+                "identity": data.identity,
+                "time_zone": data.time_zone,
+                "detected_country": data.detected_country,
+            },
+            now=now,
+        )
+        return show_checkout(await view_checkout(session, store, checkout, now=now), store, shop)
+
+    @put("/{checkout_token:str}/shipping", operation_id="setCheckoutShipping", summary="Choose shipping")
+    async def shipping(
+        self,
+        checkout_token: FromPath[str],
+        data: RequestBody[ChooseShipping],
+        session: AsyncSession,
+        shop: Shop,
+        store: StoreConfig,
+        now: datetime,
+    ) -> StorefrontCheckout:
+        """Picks a shipping option; the totals follow."""
+        checkout = await lock_editable(
+            session, store.id, checkout_token, now=now, keep_seconds=shop.settings.checkout_seconds
+        )
+        await choose_shipping(session, store, checkout, option_id=data.shipping_option_id, now=now)
+        return show_checkout(await view_checkout(session, store, checkout, now=now), store, shop)
+
+    @post(
+        "/{checkout_token:str}/payment",
+        status_code=204,
+        operation_id="payCheckout",
+        summary="Pay and place the order",
+        before_request=refuse_repeated_names,
+    )
+    async def pay(
+        self,
+        request: ShopRequest,
+        checkout_token: FromPath[str],
+        data: RequestBody[Pay],
+        shop: Shop,
+        store: StoreConfig,
+        now: datetime,
+    ) -> Response[Any]:
+        """204 with Location once the order is made, also for every later or parallel caller.
+
+        202 while the outcome is not known, 402 where the payment was declined or needs a second step,
+        409 where the total or the stock has changed. Takes Idempotency-Key.
+        """
+        service = data.payment_type
+        if service not in {choice.name for choice in show_services(store, shop)}:
+            shop.till.get_service("" if service in AT_ONCE else service)
+        key = await read_key(request, caller=digest(checkout_token).hex())
+        async with transaction(shop.sessions) as session:
+            made = None
+            if key is not None:
+                made = await idempotency.claim(
+                    session, store.id, key, now=now, keep_seconds=shop.settings.idempotency_seconds
+                )
+            if made and "payment_id" in made:
+                result: Placed | Started = Started(made["payment_id"], 0, mine=False)
+            else:
+                result = await reserve(
+                    session,
+                    store,
+                    token=checkout_token,
+                    service=service,
+                    amount=data.amount,
+                    additional_fields=data.order_additional_fields,
+                    hold_seconds=shop.settings.reservation_seconds,
+                    now=now,
+                )
+                if key is not None and isinstance(result, Started):
+                    await idempotency.keep(session, store.id, key, {"payment_id": result.payment_id})
+        if isinstance(result, Started):
+            outcome = await shop.till.finish(store, result, payment_token=data.payment_token)
+        else:
+            outcome = result
+        if isinstance(outcome, Pending):
+            return Response(
+                StillPaying("paying", outcome.retry_after),
+                status_code=202,
+                headers={"Retry-After": str(outcome.retry_after)},
+            )
+        return Response(
+            None,
+            status_code=204,
+            headers={"Location": f"/storefront/v1/orders/{outcome.order_id}"},
+        )
+
+    @post(
+        "/{checkout_token:str}/payment/{service:str}",
+        status_code=200,
+        operation_id="startPayment",
+        summary="Start a payment at a service",
+        before_request=refuse_repeated_names,
+    )
+    async def start(
+        self,
+        request: ShopRequest,
+        checkout_token: FromPath[str],
+        service: FromPath[str],
+        data: RequestBody[StartPayment],  # noqa: ARG002 - read so that unknown fields are refused
+        shop: Shop,
+        store: StoreConfig,
+        now: datetime,
+    ) -> Response[StartedPayment]:
+        """Freezes the checkout and opens a payment at the service that the shopper then completes there."""
+        shop.till.get_service(service)
+        key = await read_key(request, caller=digest(checkout_token).hex())
+        async with transaction(shop.sessions) as session:
+            if key is not None:
+                await idempotency.claim(
+                    session, store.id, key, now=now, keep_seconds=shop.settings.idempotency_seconds
+                )
+            result = await reserve(
+                session,
+                store,
+                token=checkout_token,
+                service=service,
+                amount=None,
+                additional_fields=None,
+                hold_seconds=shop.settings.reservation_seconds,
+                now=now,
+            )
+        if isinstance(result, Placed):
+            return Response(
+                None,  # type: ignore[arg-type]  # the order is made: nothing is left to start
+                status_code=204,
+                headers={"Location": f"/storefront/v1/orders/{result.order_id}"},
+            )
+        try:
+            await shop.till.finish(store, result, payment_token="")
+        except Declined as needed:
+            if needed.code != SECOND_STEP:
+                raise
+        async with shop.sessions() as session:
+            payment = await session.get_one(Payment, result.payment_id)
+        action = payment.action or {}
+        return Response(
+            StartedPayment(
+                service=payment.service,
+                payment_id=payment.id,
+                status=payment.state,
+                amount=payment.amount,
+                currency=payment.currency,
+                next_step_url=action.get("next_step_url"),
+                client_secret=action.get("client_secret"),
+                approval_url=action.get("approval_url"),
+            )
+        )
+
+    @post(
+        "/{checkout_token:str}/payment/{service:str}/confirm",
+        status_code=200,
+        operation_id="confirmPayment",
+        summary="Finish a payment after the shopper's return",
+        before_request=refuse_repeated_names,
+    )
+    async def confirm(
+        self,
+        checkout_token: FromPath[str],
+        service: FromPath[str],
+        data: RequestBody[StartPayment],  # noqa: ARG002 - read so that unknown fields are refused
+        shop: Shop,
+        store: StoreConfig,
+        now: datetime,
+    ) -> StorefrontCheckout:
+        """Asks the service and settles; the service's webhook may have done so before. Answers the checkout."""
+        shop.till.get_service(service)
+        async with shop.sessions() as session:
+            checkout = await get_checkout(session, store.id, checkout_token)
+        await shop.till.confirm(store, order_id=checkout.order_id, service=service)
+        async with shop.sessions() as session:
+            checkout = await get_checkout(session, store.id, checkout_token)
+            return show_checkout(await view_checkout(session, store, checkout, now=now), store, shop)

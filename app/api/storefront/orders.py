@@ -1,0 +1,233 @@
+"""Orders as their buyers see them (contract rows B40, B42 and B48)."""
+
+from datetime import datetime
+from typing import Annotated, Any
+
+import msgspec
+from litestar import Controller, Response, get, post
+from litestar.params import FromPath, HeaderParameter, QueryParameter, RequestBody
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.api.expand import parse_expand
+from app.api.limits import MAX_ID, Token
+from app.db.reads import Reads
+from app.domain.orders.queries import OrderView, get_order, load_order
+from app.domain.orders.service import ask_for_order_link, use_order_link
+from app.domain.stores.queries import StoreConfig
+from app.kit.clock import isoformat
+from app.kit.places import email_form
+
+PRIVATE = {"Cache-Control": "private, no-store"}
+EXPANDS = ("fulfilment", "discount", "gift", "verify_payment_files")
+
+# What the shopper is told of an attempt to pay.
+PAYMENT_STATUS = {
+    "started": "pending",
+    "action_needed": "pending",
+    "unknown": "pending",
+    "pending": "pending",
+    "captured": "paid",
+    "declined": "failed",
+    "cancelled": "failed",
+}
+
+
+class FindOrder(msgspec.Struct, forbid_unknown_fields=True):
+    """`order` as "#1001" or 1001."""
+
+    order: str | int
+    email: Annotated[str, msgspec.Meta(max_length=254)]
+
+
+class OpenOrder(msgspec.Struct, forbid_unknown_fields=True):
+    """`uuid` is the secret of a mailed link."""
+
+    uuid: Token
+    id: int | None = None
+
+
+class StorefrontOrderLine(msgspec.Struct):
+    id: int
+    variant_id: int
+    product_id: int
+    title: str
+    variant_title: str
+    sku: str | None
+    quantity: int
+    price: int
+    line_price: int
+    total_discount: int
+    tax: int
+    requires_shipping: bool
+    image: str | None
+
+
+class StorefrontOrderTotals(msgspec.Struct):
+    items: int
+    discount: int
+    shipping: int
+    tax: int
+    total: int
+
+
+class StorefrontPayment(msgspec.Struct):
+    id: int
+    service: str
+    status: str
+    amount: int
+    refunded: int
+
+
+class StorefrontEvent(msgspec.Struct):
+    at: str
+    event: str
+    detail: str
+
+
+class StorefrontOrder(msgspec.Struct, kw_only=True, omit_defaults=False):
+    """An order as it was bought. Money in minor units of its currency."""
+
+    id: int
+    number: str | None
+    status: str
+    payment_status: str
+    fulfilment_status: str
+    currency: str
+    tax_included: bool
+    email: str
+    items: list[StorefrontOrderLine]
+    shipping_address: dict[str, Any] | None
+    billing_address: dict[str, Any] | None
+    shipping_option: dict[str, Any] | None
+    totals: StorefrontOrderTotals
+    total_price: int
+    payments: list[StorefrontPayment]
+    refunds: list[dict[str, Any]]
+    timeline: list[StorefrontEvent]
+    cancellation: dict[str, Any] | None = None
+    checkout_token: str | None
+    created_at: str
+    paid_at: str | None
+    fulfilment: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
+    discount: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
+    gift: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
+    verify_payment_files: list[dict[str, Any]] | msgspec.UnsetType = msgspec.UNSET
+
+
+def show_order(
+    order: OrderView, *, to_buyer: bool, expand: frozenset[str] = frozenset()
+) -> StorefrontOrder:
+    shown = StorefrontOrder(
+        id=order.id,
+        number=order.name,
+        status=order.status,
+        payment_status=order.payment_status,
+        fulfilment_status=order.fulfilment_status,
+        currency=order.currency,
+        tax_included=order.tax_included,
+        email=order.email,
+        items=[
+            StorefrontOrderLine(
+                id=line.id,
+                variant_id=line.variant_id,
+                product_id=line.product_id,
+                title=line.title,
+                variant_title=line.variant_title,
+                sku=line.sku,
+                quantity=line.quantity,
+                price=line.price,
+                line_price=line.line_price,
+                total_discount=line.discount,
+                tax=line.tax,
+                requires_shipping=line.requires_shipping,
+                image=line.image,
+            )
+            for line in order.lines
+        ],
+        shipping_address=order.shipping_address,
+        billing_address=order.billing_address,
+        shipping_option=order.shipping_option,
+        totals=StorefrontOrderTotals(
+            order.items_total, order.discount_total, order.shipping_total, order.tax_total, order.total
+        ),
+        total_price=order.total,
+        payments=[
+            StorefrontPayment(p.id, p.service, PAYMENT_STATUS[p.state], p.amount, p.refunded)
+            for p in order.payments
+        ],
+        refunds=[
+            {"payment_id": p.id, "amount": p.refunded, "currency": order.currency}
+            for p in order.payments
+            if p.refunded
+        ],
+        timeline=[StorefrontEvent(isoformat(e.at), e.event, e.detail) for e in order.events],
+        checkout_token=order.checkout_token if to_buyer else None,
+        created_at=isoformat(order.created_at),
+        paid_at=isoformat(order.paid_at) if order.paid_at else None,
+    )
+    if "fulfilment" in expand:
+        shown.fulfilment = {"status": order.fulfilment_status, "parcels": []}
+    if "discount" in expand:
+        shown.discount = {"code": order.coupon_code, "amount": order.discount_total}
+    if "gift" in expand:
+        shown.gift = {}
+    if "verify_payment_files" in expand:
+        shown.verify_payment_files = []
+    return shown
+
+
+def read_number(sent: str | int) -> int | None:
+    """An order number as people write it: #1342 or 1342."""
+    text = str(sent).strip().lstrip("#")
+    number = int(text) if text.isascii() and text.isdigit() and len(text) < 19 else 0
+    return number if 0 < number <= MAX_ID else None
+
+
+class OrderController(Controller):
+    """An order answers to its buyer only; anybody else's is a 404."""
+
+    path = "/orders"
+    tags = ("Orders",)
+
+    @get("/{order_id:int}", operation_id="getOrder", summary="One order")
+    async def read(
+        self,
+        order_id: FromPath[int],
+        reads: Reads,
+        store: StoreConfig,
+        checkout_token: Annotated[
+            str | None, HeaderParameter(name="X-Checkout-Token", max_length=200)
+        ] = None,
+        expand: Annotated[str | None, QueryParameter(max_length=200)] = None,
+    ) -> Response[StorefrontOrder]:
+        """The order, for whoever sends its checkout's token as X-Checkout-Token."""
+        wanted = parse_expand(expand, EXPANDS)
+        order = await get_order(reads, store.id, order_id, customer_id=None, checkout_token=checkout_token)
+        return Response(show_order(order, to_buyer=True, expand=wanted), headers=PRIVATE)
+
+    @post("/find", status_code=204, operation_id="findOrder", summary="Mail a link to an order")
+    async def find(
+        self,
+        data: RequestBody[FindOrder],
+        session: AsyncSession,
+        store: StoreConfig,
+        now: datetime,
+    ) -> None:
+        """Number and mail address: where they belong together, a link is mailed. Always 204."""
+        email = email_form(data.email)
+        number = read_number(data.order)
+        await ask_for_order_link(session, store.id, number=number or 0, email=email or "", now=now)
+
+    @post("/{order_id:int}/access", status_code=200, operation_id="openOrder", summary="Open a mailed link")
+    async def access(
+        self,
+        order_id: FromPath[int],
+        data: RequestBody[OpenOrder],
+        session: AsyncSession,
+        store: StoreConfig,
+        now: datetime,
+    ) -> Response[StorefrontOrder]:
+        """The order behind a mailed link; the link works once."""
+        await use_order_link(session, store.id, order_id, secret=data.uuid, now=now)
+        order = await load_order(session, store.id, order_id)
+        return Response(show_order(order, to_buyer=True), headers=PRIVATE)

@@ -1,0 +1,73 @@
+"""How a mail leaves: over SMTP where a server is set, else as a file that can be read."""
+
+import os
+import re
+from email.message import EmailMessage
+from email.policy import SMTP as CRLF
+from pathlib import Path
+from typing import Final
+from urllib.parse import unquote, urlsplit
+
+import aiosmtplib
+import anyio
+
+from app.domain.stores.mail import Mail, Mailer
+from app.settings import Settings
+
+SMTP_SECONDS: Final = 10.0
+
+
+def build_message(mail: Mail) -> EmailMessage:
+    """The mail as RFC 5322 has it, text first and HTML beside it."""
+    message = EmailMessage(policy=CRLF)
+    message["From"] = mail.sender
+    message["To"] = mail.to
+    message["Subject"] = mail.subject
+    message["Message-ID"] = mail.message_id
+    message.set_content(mail.text)
+    message.add_alternative(mail.html, subtype="html")
+    return message
+
+
+class SmtpMailer:
+    """Sends over SMTP: smtp:// upgrades to TLS where the server can, smtps:// is TLS from the start."""
+
+    def __init__(self, url: str) -> None:
+        self._parts = urlsplit(url)
+
+    async def send(self, mail: Mail) -> None:
+        parts = self._parts
+        await aiosmtplib.send(
+            build_message(mail),
+            hostname=parts.hostname or "localhost",
+            port=parts.port or (465 if parts.scheme == "smtps" else 25),
+            username=unquote(parts.username) if parts.username else None,
+            password=unquote(parts.password) if parts.password else None,
+            use_tls=parts.scheme == "smtps",
+            timeout=SMTP_SECONDS,
+        )
+
+
+class FileMailer:
+    """Writes .eml files; the same mail again replaces its file, so that a repeated job leaves one."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    async def send(self, mail: Mail) -> None:
+        name = re.sub(r"[^A-Za-z0-9._-]+", "-", mail.message_id.strip("<>"))[:150]
+        content = build_message(mail).as_bytes()
+        await anyio.to_thread.run_sync(self._write, name, content)
+
+    def _write(self, name: str, content: bytes) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        target = self._folder / f"{name}.eml"
+        draft = target.with_suffix(f".{os.getpid()}.draft")
+        draft.write_bytes(content)
+        draft.replace(target)
+
+
+def create_mailer(settings: Settings) -> Mailer:
+    if settings.smtp_url:
+        return SmtpMailer(settings.smtp_url)
+    return FileMailer(settings.data_dir / "mails")
