@@ -109,7 +109,10 @@ async def reserve(
     quote = priced.quote
     if amount is not None and amount != quote.total:
         raise Conflict(
-            TOTAL_CHANGED, "The total is another one by now.", totals=totals_of(quote), currency=quote.currency
+            TOTAL_CHANGED,
+            "The total is another one by now.",
+            totals=totals_of(quote),
+            currency=quote.currency,
         )
     if (service == FREE) != (quote.total == 0):
         raise Invalid.at(
@@ -326,9 +329,7 @@ async def _owe_back(session: AsyncSession, order: Order, payment: Payment, *, no
     )
 
 
-async def note_refund(
-    session: AsyncSession, *, payment: Payment, amount: int, now: datetime
-) -> None:
+async def note_refund(session: AsyncSession, *, payment: Payment, amount: int, now: datetime) -> None:
     """Write down that a late capture was given back, in full. Repeating it does nothing."""
     order = await lock_order(session, payment.store_id, payment.order_id)
     payment = await lock_payment(session, payment.store_id, payment.id)

@@ -35,11 +35,11 @@ class Priced(msgspec.Struct, frozen=True):
     missing: tuple[int, ...]
 
 
-
-
 async def get_checkout(session: AsyncSession, store_id: int, token: str) -> Checkout:
     """The checkout of a token. Raises NotFound checkout_not_found."""
-    found = await session.scalar(select(Checkout).where(Checkout.store_id == store_id, Checkout.token == token))
+    found = await session.scalar(
+        select(Checkout).where(Checkout.store_id == store_id, Checkout.token == token)
+    )
     if found is None:
         raise checkout_not_found()
     return found

@@ -145,8 +145,6 @@ def said_of(payment: Payment) -> Placed | Pending:
                 reason=payment.reason,
             )
         case PaymentState.ACTION_NEEDED:
-            raise Declined(
-                SECOND_STEP, "The payment needs one more step by you.", **(payment.action or {})
-            )
+            raise Declined(SECOND_STEP, "The payment needs one more step by you.", **(payment.action or {}))
         case _:
             return Pending()

@@ -114,9 +114,7 @@ async def get_order(
 
 async def load_order(session: AsyncSession, store_id: int, order_id: int) -> OrderView:
     """An order by its id alone, for jobs and for links that were checked. Raises NotFound."""
-    found: str | None = (
-        await session.execute(_BY_ID, {"store_id": store_id, "id": order_id})
-    ).scalar()
+    found: str | None = (await session.execute(_BY_ID, {"store_id": store_id, "id": order_id})).scalar()
     if found is None:
         raise order_not_found()
     return msgspec.json.decode(found, type=OrderView)

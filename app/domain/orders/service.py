@@ -175,9 +175,7 @@ async def _post_sale(
     )
 
 
-async def _note(
-    session: AsyncSession, order: Order, events: list[tuple[str, str]], *, now: datetime
-) -> None:
+async def _note(session: AsyncSession, order: Order, events: list[tuple[str, str]], *, now: datetime) -> None:
     rows = [
         {"store_id": order.store_id, "order_id": order.id, "at": now, "event": event, "detail": detail}
         for event, detail in events

@@ -27,7 +27,9 @@ async def start_payment(
     Its key is made of order and attempt number. A second live attempt of the order is an IntegrityError.
     """
     last = (
-        await session.execute(text("SELECT max(attempt) FROM payments WHERE order_id = :id"), {"id": order_id})
+        await session.execute(
+            text("SELECT max(attempt) FROM payments WHERE order_id = :id"), {"id": order_id}
+        )
     ).scalar()
     attempt = (last or 0) + 1
     payment = Payment(
