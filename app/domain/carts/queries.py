@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db.reads import Reads
 from app.domain.carts.errors import cart_not_found
-from app.domain.catalogue.queries import SaleItem, list_sale_items, read_sale_items
+from app.domain.catalogue.sale_items import SaleItem, list_sale_items, read_sale_items
 
 
 class CartItem(msgspec.Struct, frozen=True):

@@ -16,7 +16,7 @@ from app.domain.carts.errors import (
 )
 from app.domain.carts.models import MAX_LINES, MAX_QUANTITY
 from app.domain.carts.queries import CartItem
-from app.domain.catalogue.queries import SaleItem, list_sale_items
+from app.domain.catalogue.sale_items import SaleItem, list_sale_items
 from app.domain.inventory.errors import NOT_ENOUGH_STOCK
 from app.kit.errors import Invalid
 from app.kit.ids import new_uuid

@@ -61,6 +61,12 @@ async def lock_payment(session: AsyncSession, store_id: int, payment_id: int) ->
     return found
 
 
+async def find_payment(session: AsyncSession, store_id: int, payment_id: int) -> Payment | None:
+    return await session.scalar(
+        select(Payment).where(Payment.store_id == store_id, Payment.id == payment_id)
+    )
+
+
 async def find_live_payment(session: AsyncSession, store_id: int, order_id: int) -> Payment | None:
     return (
         await session.scalars(

@@ -1,0 +1,113 @@
+"""What a cart needs to know of variants: price, stock and how they are shown, fresh, in one statement."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+from sqlalchemy import BigInteger, bindparam, text
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.db.reads import Reads
+
+
+class SaleItem(msgspec.Struct, frozen=True):
+    """A variant as it can be bought now. Price in minor units of the store's currency."""
+
+    variant_id: int
+    product_id: int
+    product_title: str
+    variant_title: str
+    sku: str
+    price: int
+    compare_at_price: int | None
+    grams: float
+    taxable: bool
+    requires_shipping: bool
+    gift_card: bool
+    on_sale: bool
+    handle: str
+    image: str | None
+    product_type: str
+    product_description: str
+    variant_options: dict[str, str]
+    product_options: dict[str, list[str]]
+    tracked: bool
+    on_hand: int
+    reserved: int
+    floor: int | None
+
+    @property
+    def title(self) -> str:
+        """The product's title with the variant's, unless the product has a single, nameless variant."""
+        if self.variant_title in ("", "Default Title"):
+            return self.product_title
+        return f"{self.product_title} - {self.variant_title}"
+
+    @property
+    def url(self) -> str:
+        return f"/products/{self.handle}?variant={self.variant_id}"
+
+    @property
+    def available_units(self) -> int | None:
+        """How many can be sold now; None where nothing limits it."""
+        if not self.tracked or self.floor is None:
+            return None
+        return max(0, self.on_hand - self.reserved - self.floor)
+
+
+_ITEMS: Final = """
+SELECT CAST(json_build_object(
+    'variant_id', v.id, 'product_id', p.id, 'product_title', p.title, 'variant_title', v.title,
+    'sku', v.sku, 'price', v.price, 'compare_at_price', v.compare_at_price, 'grams', v.grams,
+    'taxable', v.taxable, 'requires_shipping', v.requires_shipping, 'gift_card', p.gift_card,
+    'on_sale', p.listed, 'handle', p.handle, 'image', i.src, 'product_type', coalesce(t.name, ''),
+    'product_description', p.body_html,
+    'variant_options', (
+        SELECT coalesce(json_object_agg(o.name, w.name), '{}')
+        FROM variant_values vv
+        JOIN product_options o ON o.store_id = vv.store_id AND o.id = vv.option_id
+        JOIN option_values w ON w.store_id = vv.store_id AND w.id = vv.value_id
+        WHERE vv.store_id = v.store_id AND vv.variant_id = v.id
+    ),
+    'product_options', (
+        SELECT coalesce(json_object_agg(o.name, (
+            SELECT coalesce(json_agg(w.name ORDER BY w.position), '[]') FROM option_values w
+            WHERE w.store_id = o.store_id AND w.option_id = o.id
+        )), '{}')
+        FROM product_options o WHERE o.store_id = p.store_id AND o.product_id = p.id
+    ),
+    'tracked', coalesce(s.tracked, false), 'on_hand', coalesce(s.on_hand, 0),
+    'reserved', coalesce(s.reserved, 0), 'floor', s.floor
+) AS text)
+FROM unnest(CAST(@ids AS bigint[])) WITH ORDINALITY AS wanted (id, place)
+JOIN variants v ON v.store_id = @store_id AND v.id = wanted.id
+JOIN products p ON p.store_id = v.store_id AND p.id = v.product_id
+LEFT JOIN product_types t ON t.store_id = p.store_id AND t.id = p.type_id
+LEFT JOIN stock_items s ON s.store_id = v.store_id AND s.variant_id = v.id
+LEFT JOIN LATERAL (
+    SELECT src FROM product_images g WHERE g.store_id = p.store_id AND g.product_id = p.id
+    ORDER BY g.id <> coalesce(v.image_id, 0), g.position LIMIT 1
+) i ON true
+ORDER BY wanted.place
+"""
+
+_READ: Final = _ITEMS.replace("@store_id", "$1").replace("@ids", "$2")
+_LIST: Final = text(_ITEMS.replace("@store_id", ":store_id").replace("@ids", ":ids")).bindparams(
+    bindparam("ids", type_=ARRAY(BigInteger))
+)
+_decoder: Final = msgspec.json.Decoder(SaleItem)
+
+
+async def list_sale_items(
+    session: AsyncSession, store_id: int, variant_ids: Sequence[int]
+) -> list[SaleItem]:
+    """The variants as they can be bought now, in the order asked for; unknown ids are left out."""
+    found = await session.execute(_LIST, {"store_id": store_id, "ids": list(variant_ids)})
+    return [_decoder.decode(row) for row in found.scalars()]
+
+
+async def read_sale_items(reads: Reads, store_id: int, variant_ids: Sequence[int]) -> list[SaleItem]:
+    """The same as list_sale_items, outside any transaction."""
+    rows: list[Any] = await reads.fetch(_READ, store_id, list(variant_ids))
+    return [_decoder.decode(row[0]) for row in rows]

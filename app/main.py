@@ -1,0 +1,102 @@
+"""How the application is put together: engine, gateways and surfaces. The only file that knows everything."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from litestar import Litestar, Router
+from litestar.datastructures import State
+
+from app.api.dependencies import STATE_KEY, Shop, dependencies
+from app.api.edge import create_edge
+from app.api.storefront import storefront_handlers
+from app.db.migrations import check_migrations
+from app.db.reads import Reads
+from app.db.session import create_engine, create_sessions
+from app.domain.checkout.till import Till
+from app.domain.payments.services import PaymentService
+from app.domain.stores.directory import StoreDirectory
+from app.integrations.redis import create_redis
+from app.integrations.test_payments import TestPayments
+from app.kit.clock import utc_now
+from app.settings import Settings, load_settings
+from app.web import web_handlers
+
+
+def build_shop(settings: Settings, *, application_name: str = "storefront") -> Shop:
+    """The parts that server and worker share. Opens no connection yet."""
+    engine = create_engine(
+        settings.database_url, pool_size=settings.database_pool_size, application_name=application_name
+    )
+    sessions = create_sessions(engine)
+    reads = Reads(settings.database_url, size=settings.reads_pool_size)
+    services: dict[str, PaymentService] = {}
+    if not settings.is_production:
+        services[TestPayments.name] = TestPayments(
+            sessions,
+            public_url=settings.public_url,
+            secrets=settings.secret_keys,
+            window=settings.signature_window_seconds,
+        )
+    till = Till(
+        sessions=sessions,
+        services=services,
+        return_url=settings.shop_url,
+        wait_seconds=settings.payment_wait_seconds,
+        clock=utc_now,
+    )
+    return Shop(
+        settings=settings,
+        engine=engine,
+        sessions=sessions,
+        reads=reads,
+        stores=StoreDirectory(reads),
+        till=till,
+    )
+
+
+def create_app(settings: Settings) -> Litestar:
+    """The application of these settings. DATABASE_URL and REDIS_URL must be set by now."""
+    shop = build_shop(settings)
+    redis = create_redis(settings.redis_url)
+
+    async def database_answers() -> None:
+        await shop.reads.fetchval("SELECT 1")
+
+    async def redis_answers() -> None:
+        await redis.ping()
+
+    async def migrations_are_done() -> None:
+        await check_migrations(shop.reads)
+
+    @asynccontextmanager
+    async def lifespan(_: Litestar) -> AsyncIterator[None]:
+        await shop.reads.open()
+        try:
+            yield
+        finally:
+            await shop.reads.close()
+            await shop.engine.dispose()
+            await redis.aclose()
+
+    handlers: list[Any] = [
+        Router("/storefront/v1", route_handlers=storefront_handlers(), dependencies=dependencies())
+    ]
+    if not settings.is_production:
+        handlers.extend(web_handlers(settings, shop))
+    return create_edge(
+        settings,
+        route_handlers=handlers,
+        checks={
+            "database": database_answers,
+            "redis": redis_answers,
+            "migrations": migrations_are_done,
+        },
+        state=State({STATE_KEY: shop}),
+        lifespan=[lifespan],
+    )
+
+
+def app_from_environment() -> Litestar:
+    """What the server process calls."""
+    return create_app(load_settings())

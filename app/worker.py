@@ -1,0 +1,141 @@
+"""The worker: takes jobs from the queue, and keeps the clockwork of reconciling and sweeping going."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import timedelta
+from typing import Any, Final
+
+import asyncpg
+
+from app.db import queue
+from app.db.queue import Bell, GiveUp, Job
+from app.db.session import Sessions, database_address, transaction
+from app.domain.checkout.jobs import checkout_jobs, reconcile, sweep
+from app.domain.orders.jobs import order_jobs
+from app.integrations.mail import create_mailer
+from app.integrations.test_payments import DELIVER, TestPayments
+from app.kit.clock import utc_now
+from app.main import build_shop
+from app.settings import Settings
+
+Handler = Callable[[Job], Awaitable[None]]
+
+BATCH: Final = 10
+JOB_SECONDS: Final = 60.0  # well inside the lease, so that no job is taken twice while it runs
+SWEEP_SECONDS: Final = 60.0
+PAUSE_SECONDS: Final = 1.0
+
+logger = logging.getLogger("storefront.worker")
+
+
+async def run_worker(settings: Settings) -> None:
+    """Work until cancelled. Trouble with the database pauses the worker, never ends it."""
+    shop = build_shop(settings, application_name="storefront-worker")
+    mailer = create_mailer(settings)
+    handlers: dict[str, Handler] = {
+        **order_jobs(
+            sessions=shop.sessions, stores=shop.stores, mailer=mailer, settings=settings, clock=utc_now
+        ),
+        **checkout_jobs(till=shop.till, clock=utc_now),
+    }
+    test = shop.till.services.get(TestPayments.name)
+    if isinstance(test, TestPayments):
+        address = f"http://{_reachable(settings.host)}:{settings.port}/storefront/v1/webhooks/test"
+        handlers[DELIVER] = lambda job: test.deliver(job.payload, address=address)
+    bell = Bell()
+    # A payment is asked about once nobody can be waiting for its first answer any more.
+    quiet = timedelta(seconds=max(settings.reconcile_seconds, 1))
+
+    async def ask() -> None:
+        await reconcile(shop.till, shop.stores, now=utc_now(), quiet=quiet)
+
+    async def tidy() -> None:
+        await sweep(shop.sessions, now=utc_now())
+
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(_listen(settings.database_url, bell))
+            tasks.create_task(_work(shop.sessions, handlers, bell, settings.queue_poll_seconds))
+            tasks.create_task(_repeat(ask, settings.reconcile_seconds))
+            tasks.create_task(_repeat(tidy, SWEEP_SECONDS))
+    finally:
+        await shop.engine.dispose()
+        await shop.reads.close()
+
+
+def _reachable(host: str) -> str:
+    return "127.0.0.1" if host in ("0.0.0.0", "::", "") else host  # noqa: S104 - compared, not bound
+
+
+async def _repeat(step: Callable[[], Awaitable[None]], seconds: float) -> None:
+    while True:
+        try:
+            await step()
+        except Exception:  # the next round tries again
+            logger.exception("a round of the worker failed")
+        await asyncio.sleep(seconds)
+
+
+async def _listen(database_url: str, bell: Bell) -> None:
+    """Ring whenever a job was committed; without a connection the poll interval does the work."""
+    while True:
+        try:
+            connection: Any = await asyncpg.connect(database_address(database_url).asyncpg, timeout=5)
+            try:
+                await connection.add_listener(queue.CHANNEL, bell.ring)
+                bell.ring()
+                while not connection.is_closed():
+                    await connection.fetchval("SELECT 1")
+                    await asyncio.sleep(10)
+            finally:
+                connection.terminate()
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as problem:
+            logger.warning("not listening for jobs: %s", problem)
+        await asyncio.sleep(PAUSE_SECONDS)
+
+
+async def _work(
+    sessions: Sessions, handlers: Mapping[str, Handler], bell: Bell, poll_seconds: float
+) -> None:
+    while True:
+        try:
+            done = await work_once(sessions, handlers)
+        except Exception:  # the database is away: what was leased comes back by itself
+            logger.exception("the queue cannot be read")
+            done = 0
+            await asyncio.sleep(PAUSE_SECONDS)
+        if not done:
+            await bell.wait(poll_seconds)
+
+
+async def work_once(sessions: Sessions, handlers: Mapping[str, Handler]) -> int:
+    """Take one batch of due jobs and work on them side by side; how many there were."""
+    async with transaction(sessions) as session:
+        jobs = await queue.take(session, now=utc_now(), most=BATCH)
+    await asyncio.gather(*(_run(sessions, handlers, job) for job in jobs))
+    return len(jobs)
+
+
+async def _run(sessions: Sessions, handlers: Mapping[str, Handler], job: Job) -> None:
+    problem: Exception | None = None
+    try:
+        handler = handlers.get(job.kind)
+        if handler is None:
+            raise GiveUp(f"nobody knows how to do {job.kind}")
+        async with asyncio.timeout(JOB_SECONDS):
+            await handler(job)
+    except Exception as error:  # noqa: BLE001 - whatever went wrong, the job is put back or parked
+        problem = error
+        logger.warning("job %s %s failed on try %s: %r", job.kind, job.id, job.tries, error)
+    async with transaction(sessions) as session:
+        if problem is None:
+            await queue.finish(session, job, now=utc_now())
+        else:
+            await queue.fail(
+                session,
+                job,
+                reason=f"{type(problem).__name__}: {problem}",
+                now=utc_now(),
+                for_good=isinstance(problem, GiveUp),
+            )
