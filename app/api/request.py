@@ -248,7 +248,7 @@ class _Parts:
         # a file input that was left empty comes as a part with an empty file name: nothing was sent
 
 
-async def refuse_repeated_names(request: ShopRequest) -> None:
+async def refuse_repeated_names(request: Request[Any, Any, Any]) -> None:
     """Refuse a JSON body, form or query that names a thing twice: which one counts would be a guess.
 
     For signed and money calls, as `before_request` of the handler.
@@ -263,7 +263,7 @@ async def refuse_repeated_names(request: ShopRequest) -> None:
             names += [name for name, _ in parse_pairs(await request.body())]
         elif kind == MULTIPART:
             await request.json()
-            names += request.part_names()
+            names += request.part_names() if isinstance(request, ShopRequest) else []
     except FormTooLargeError:
         raise too_large(f"A form has at most {MAX_FIELDS} fields.") from None
     except (ValueError, RecursionError) as error:
