@@ -10,17 +10,17 @@ from litestar.datastructures import State
 from app.api.dependencies import STATE_KEY, Shop, dependencies
 from app.api.edge import create_edge
 from app.api.storefront import storefront_handlers
-from app.db.migrations import check_migrations
+from app.db.migrations import head_revision
 from app.db.reads import Reads
 from app.db.session import create_engine, create_sessions
 from app.domain.checkout.till import Till
 from app.domain.payments.services import PaymentService
 from app.domain.stores.directory import StoreDirectory
-from app.integrations.redis import create_redis
+from app.integrations.redis import RedisGateway
 from app.integrations.test_payments import TestPayments
 from app.kit.clock import utc_now
 from app.settings import Settings, load_settings
-from app.web import web_handlers
+from app.web import web_routes
 
 
 def build_shop(settings: Settings, *, application_name: str = "storefront") -> Shop:
@@ -58,7 +58,7 @@ def build_shop(settings: Settings, *, application_name: str = "storefront") -> S
 def create_app(settings: Settings) -> Litestar:
     """The application of these settings. DATABASE_URL and REDIS_URL must be set by now."""
     shop = build_shop(settings)
-    redis = create_redis(settings.redis_url)
+    redis = RedisGateway(settings.redis_url)
 
     async def database_answers() -> None:
         await shop.reads.fetchval("SELECT 1")
@@ -66,8 +66,12 @@ def create_app(settings: Settings) -> Litestar:
     async def redis_answers() -> None:
         await redis.ping()
 
+    head = head_revision()
+
     async def migrations_are_done() -> None:
-        await check_migrations(shop.reads)
+        current = await shop.reads.fetchval("SELECT version_num FROM alembic_version")
+        if current != head:
+            raise RuntimeError(f"the database is at revision {current}, this code needs {head}")
 
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
@@ -77,13 +81,13 @@ def create_app(settings: Settings) -> Litestar:
         finally:
             await shop.reads.close()
             await shop.engine.dispose()
-            await redis.aclose()
+            await redis.close()
 
     handlers: list[Any] = [
         Router("/storefront/v1", route_handlers=storefront_handlers(), dependencies=dependencies())
     ]
     if not settings.is_production:
-        handlers.extend(web_handlers(settings, shop))
+        handlers.extend(web_routes(settings))
     return create_edge(
         settings,
         route_handlers=handlers,

@@ -95,9 +95,7 @@ async def _listen(database_url: str, bell: Bell) -> None:
         await asyncio.sleep(PAUSE_SECONDS)
 
 
-async def _work(
-    sessions: Sessions, handlers: Mapping[str, Handler], bell: Bell, poll_seconds: float
-) -> None:
+async def _work(sessions: Sessions, handlers: Mapping[str, Handler], bell: Bell, poll_seconds: float) -> None:
     while True:
         try:
             done = await work_once(sessions, handlers)
@@ -117,14 +115,15 @@ async def work_once(sessions: Sessions, handlers: Mapping[str, Handler]) -> int:
     return len(jobs)
 
 
+async def _unknown(job: Job) -> None:
+    raise GiveUp(f"nobody knows how to do {job.kind}")
+
+
 async def _run(sessions: Sessions, handlers: Mapping[str, Handler], job: Job) -> None:
     problem: Exception | None = None
     try:
-        handler = handlers.get(job.kind)
-        if handler is None:
-            raise GiveUp(f"nobody knows how to do {job.kind}")
         async with asyncio.timeout(JOB_SECONDS):
-            await handler(job)
+            await handlers.get(job.kind, _unknown)(job)
     except Exception as error:  # noqa: BLE001 - whatever went wrong, the job is put back or parked
         problem = error
         logger.warning("job %s %s failed on try %s: %r", job.kind, job.id, job.tries, error)

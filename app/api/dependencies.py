@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from litestar.di import Provide
+from litestar.di import NamedDependency, Provide
+from litestar.params import SkipValidation
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from app.api.request import ShopRequest
@@ -70,3 +71,11 @@ def dependencies() -> dict[str, Any]:
         "session": Provide(provide_session),
         "now": Provide(provide_now),
     }
+
+
+# How handlers ask for them, by name. What we made ourselves needs no validation.
+GivenShop = NamedDependency[SkipValidation[Shop]]
+GivenReads = NamedDependency[SkipValidation[Reads]]
+GivenStore = NamedDependency[SkipValidation[StoreConfig]]
+GivenSession = NamedDependency[SkipValidation[AsyncSession]]
+GivenNow = NamedDependency[SkipValidation[datetime]]

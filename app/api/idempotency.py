@@ -27,12 +27,12 @@ async def read_key(request: ShopRequest, *, caller: str | None) -> Key | None:
     least = 1 if caller else MIN_ANONYMOUS_LENGTH
     if not least <= len(sent) <= MAX_LENGTH or not sent.isascii() or not sent.isprintable():
         raise invalid_field(
-            "Idempotency-Key", "invalid_key", f"The key must have {least} to {MAX_LENGTH} printable characters."
+            "Idempotency-Key",
+            "invalid_key",
+            f"The key must have {least} to {MAX_LENGTH} printable characters.",
         )
     whose = "\n".join((request.method, request.url.path, caller or "", sent))
-    return Key(
-        key_digest=hashlib.sha256(whose.encode()).digest(), body_digest=await request.fingerprint()
-    )
+    return Key(key_digest=hashlib.sha256(whose.encode()).digest(), body_digest=await request.fingerprint())
 
 
 def answered(body: Any, *, replayed: bool, status_code: int = 200) -> Response[Any]:

@@ -7,7 +7,7 @@ from typing import Any, Final, TypeVar
 import asyncpg
 
 from app.db.session import CONNECT_SECONDS, LIMITS, POOL_WAIT_SECONDS, database_address
-from app.kit.errors import Unavailable
+from app.kit.errors import UNAVAILABLE, Unavailable
 
 T = TypeVar("T")
 LOST: Final = (
@@ -69,10 +69,10 @@ class Reads:
                     return await call(connection)
             except LOST as problem:
                 if last:
-                    raise Unavailable("database_unavailable", "The database cannot be reached.") from problem
+                    raise Unavailable(UNAVAILABLE, "The database cannot be reached.") from problem
                 await self._pool.expire_connections()
             except TimeoutError as problem:
-                raise Unavailable("database_busy", "The database is busy.") from problem
+                raise Unavailable(UNAVAILABLE, "The database is busy.") from problem
         raise AssertionError("unreachable")
 
 

@@ -51,6 +51,7 @@ def create_engine(url: str, *, pool_size: int, application_name: str = "storefro
         pool_timeout=POOL_WAIT_SECONDS,
         pool_pre_ping=True,
         pool_recycle=1800,
+        hide_parameters=True,  # what shoppers sent stays out of logs
         connect_args={
             "timeout": CONNECT_SECONDS,
             "server_settings": {**LIMITS, "application_name": application_name},

@@ -120,11 +120,5 @@ FORBIDDEN = declare(Forbidden, "forbidden", "Whoever is asking may not do this."
 UNAVAILABLE = declare(
     Unavailable, "unavailable", "Something the shop depends on is away; repeat after `Retry-After` seconds."
 )
-DATABASE_BUSY = declare(
-    Unavailable, "database_busy", "Too many reads wait for the database; repeat after `Retry-After` seconds."
-)
-DATABASE_UNAVAILABLE = declare(
-    Unavailable, "database_unavailable", "The database is away; repeat after `Retry-After` seconds."
-)
 LOGIN_REQUIRED = declare(Unauthenticated, "login_required", "This call needs a login.")
 LOGIN_FAILED = declare(Unauthenticated, "login_failed", "The login was refused.")

@@ -8,9 +8,8 @@ from uuid import UUID
 import msgspec
 from litestar import Controller, Response, delete, get, post, put
 from litestar.params import QueryParameter, RequestBody
-from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.api.dependencies import Shop
+from app.api.dependencies import GivenNow, GivenReads, GivenSession, GivenShop, GivenStore
 from app.api.idempotency import answered, read_key
 from app.api.limits import Id, Quantity, QuantityOrNone, Token
 from app.api.request import ShopRequest, read_query_or_body
@@ -182,9 +181,9 @@ class CartController(Controller):
     @get("/", operation_id="getCart", summary="Read a cart")
     async def read(
         self,
-        reads: Reads,
-        store: StoreConfig,
-        now: datetime,
+        reads: GivenReads,
+        store: GivenStore,
+        now: GivenNow,
         cart_uuid: Annotated[str | None, QueryParameter(max_length=64)] = None,
     ) -> Response[StorefrontCart]:
         """The cart of a uuid; without one an empty answer, and nothing is written."""
@@ -201,10 +200,10 @@ class CartController(Controller):
         self,
         request: ShopRequest,
         data: RequestBody[AddToCart],
-        session: AsyncSession,
-        shop: Shop,
-        store: StoreConfig,
-        now: datetime,
+        session: GivenSession,
+        shop: GivenShop,
+        store: GivenStore,
+        now: GivenNow,
     ) -> Response[StorefrontCartLine]:
         """Adds units of a variant; the answer is the line, with `cart_uuid` beside it.
 
@@ -239,10 +238,10 @@ class CartController(Controller):
     async def change(
         self,
         data: RequestBody[ChangeCart],
-        session: AsyncSession,
-        shop: Shop,
-        store: StoreConfig,
-        now: datetime,
+        session: GivenSession,
+        shop: GivenShop,
+        store: GivenStore,
+        now: GivenNow,
     ) -> Response[StorefrontCartLine | None]:
         """Sets how many of a variant the cart holds; 0 removes the line and answers 204."""
         uuid = read_uuid(data.cart_uuid)
@@ -267,10 +266,10 @@ class CartController(Controller):
     async def remove(
         self,
         request: ShopRequest,
-        session: AsyncSession,
-        shop: Shop,
-        store: StoreConfig,
-        now: datetime,
+        session: GivenSession,
+        shop: GivenShop,
+        store: GivenStore,
+        now: GivenNow,
     ) -> None:
         """Takes a variant out of the cart (`product_id`, `cart_uuid` in the query or body); twice is fine."""
         sent = await read_query_or_body(request, RemoveFromCart)

@@ -1,14 +1,13 @@
 """The checkout: from a cart to a placed order (contract rows B30 to B36)."""
 
-from datetime import datetime
 from typing import Annotated, Any
 
 import msgspec
 from litestar import Controller, Response, get, post, put
-from litestar.params import FromPath, QueryParameter, RequestBody
-from sqlalchemy.ext.asyncio import AsyncSession
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.params import FromPath, FromQuery, QueryParameter, RequestBody
 
-from app.api.dependencies import Shop
+from app.api.dependencies import GivenNow, GivenSession, GivenShop, GivenStore, Shop
 from app.api.idempotency import answered, read_key
 from app.api.limits import Amount, Id, Line, Token, Word
 from app.api.request import ShopRequest, refuse_repeated_names
@@ -244,10 +243,10 @@ class CheckoutController(Controller):
         self,
         request: ShopRequest,
         data: RequestBody[OpenCheckout],
-        session: AsyncSession,
-        shop: Shop,
-        store: StoreConfig,
-        now: datetime,
+        session: GivenSession,
+        shop: GivenShop,
+        store: GivenStore,
+        now: GivenNow,
     ) -> Response[StorefrontCheckout]:
         """A checkout of a cart; a cart that has an open one answers that one. Takes Idempotency-Key."""
         uuid = read_uuid(data.cart_uuid)
@@ -280,12 +279,12 @@ class CheckoutController(Controller):
     async def read(
         self,
         checkout_token: FromPath[str],
-        session: AsyncSession,
-        shop: Shop,
-        store: StoreConfig,
-        now: datetime,
+        session: GivenSession,
+        shop: GivenShop,
+        store: GivenStore,
+        now: GivenNow,
         expand: Annotated[str | None, QueryParameter(max_length=200)] = None,
-        funnel: bool = False,  # noqa: ARG002 - upsell offers come with promotions; none are set up yet
+        funnel: FromQuery[bool] = False,  # noqa: ARG002 - upsell offers come with promotions; none are set up yet
     ) -> Response[StorefrontCheckout]:
         """The checkout, prices fresh until paying; `expand=order` answers the whole order."""
         checkout = await get_checkout(session, store.id, checkout_token)
@@ -303,10 +302,10 @@ class CheckoutController(Controller):
         self,
         checkout_token: FromPath[str],
         data: RequestBody[CheckoutCustomer],
-        session: AsyncSession,
-        shop: Shop,
-        store: StoreConfig,
-        now: datetime,
+        session: GivenSession,
+        shop: GivenShop,
+        store: GivenStore,
+        now: GivenNow,
     ) -> StorefrontCheckout:
         """Mail address and addresses; the answer has the shipping options that reach the address."""
         email, shipping, billing = check_customer(data)
@@ -335,10 +334,10 @@ class CheckoutController(Controller):
         self,
         checkout_token: FromPath[str],
         data: RequestBody[ChooseShipping],
-        session: AsyncSession,
-        shop: Shop,
-        store: StoreConfig,
-        now: datetime,
+        session: GivenSession,
+        shop: GivenShop,
+        store: GivenStore,
+        now: GivenNow,
     ) -> StorefrontCheckout:
         """Picks a shipping option; the totals follow."""
         checkout = await lock_editable(
@@ -349,8 +348,9 @@ class CheckoutController(Controller):
 
     @post(
         "/{checkout_token:str}/payment",
-        status_code=204,
+        status_code=202,
         operation_id="payCheckout",
+        responses={204: ResponseSpec(None, description="The order is made; Location names it.")},
         summary="Pay and place the order",
         before_request=refuse_repeated_names,
     )
@@ -359,10 +359,10 @@ class CheckoutController(Controller):
         request: ShopRequest,
         checkout_token: FromPath[str],
         data: RequestBody[Pay],
-        shop: Shop,
-        store: StoreConfig,
-        now: datetime,
-    ) -> Response[Any]:
+        shop: GivenShop,
+        store: GivenStore,
+        now: GivenNow,
+    ) -> Response[StillPaying | None]:
         """204 with Location once the order is made, also for every later or parallel caller.
 
         202 while the outcome is not known, 402 where the payment was declined or needs a second step,
@@ -422,9 +422,9 @@ class CheckoutController(Controller):
         checkout_token: FromPath[str],
         service: FromPath[str],
         data: RequestBody[StartPayment],  # noqa: ARG002 - read so that unknown fields are refused
-        shop: Shop,
-        store: StoreConfig,
-        now: datetime,
+        shop: GivenShop,
+        store: GivenStore,
+        now: GivenNow,
     ) -> Response[StartedPayment]:
         """Freezes the checkout and opens a payment at the service that the shopper then completes there."""
         shop.till.get_service(service)
@@ -483,9 +483,9 @@ class CheckoutController(Controller):
         checkout_token: FromPath[str],
         service: FromPath[str],
         data: RequestBody[StartPayment],  # noqa: ARG002 - read so that unknown fields are refused
-        shop: Shop,
-        store: StoreConfig,
-        now: datetime,
+        shop: GivenShop,
+        store: GivenStore,
+        now: GivenNow,
     ) -> StorefrontCheckout:
         """Asks the service and settles; the service's webhook may have done so before. Answers the checkout."""
         shop.till.get_service(service)

@@ -5,9 +5,8 @@ from typing import Any
 import msgspec
 from litestar import Response, get
 
-from app.api.dependencies import Shop
+from app.api.dependencies import GivenShop, GivenStore
 from app.api.storefront.checkouts import StorefrontService, show_services
-from app.domain.stores.queries import StoreConfig
 from app.kit.money import exponent
 from app.kit.places import country_name, list_regions
 
@@ -44,7 +43,7 @@ class StorefrontOptions(msgspec.Struct):
 
 
 @get("/options", tags=["Settings"], operation_id="getOptions", summary="Public settings")
-async def options(store: StoreConfig, shop: Shop) -> Response[StorefrontOptions]:
+async def options(store: GivenStore, shop: GivenShop) -> Response[StorefrontOptions]:
     """Countries that the store ships to, currencies, payment services, reasons and subjects."""
     answer = StorefrontOptions(
         store=store.name,

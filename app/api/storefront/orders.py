@@ -1,19 +1,16 @@
 """Orders as their buyers see them (contract rows B40, B42 and B48)."""
 
-from datetime import datetime
 from typing import Annotated, Any
 
 import msgspec
 from litestar import Controller, Response, get, post
 from litestar.params import FromPath, HeaderParameter, QueryParameter, RequestBody
-from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.api.dependencies import GivenNow, GivenReads, GivenSession, GivenStore
 from app.api.expand import parse_expand
 from app.api.limits import MAX_ID, Token
-from app.db.reads import Reads
 from app.domain.orders.queries import OrderView, get_order, load_order
 from app.domain.orders.service import ask_for_order_link, use_order_link
-from app.domain.stores.queries import StoreConfig
 from app.kit.clock import isoformat
 from app.kit.places import email_form
 
@@ -114,9 +111,7 @@ class StorefrontOrder(msgspec.Struct, kw_only=True, omit_defaults=False):
     verify_payment_files: list[dict[str, Any]] | msgspec.UnsetType = msgspec.UNSET
 
 
-def show_order(
-    order: OrderView, *, to_buyer: bool, expand: frozenset[str] = frozenset()
-) -> StorefrontOrder:
+def show_order(order: OrderView, *, to_buyer: bool, expand: frozenset[str] = frozenset()) -> StorefrontOrder:
     shown = StorefrontOrder(
         id=order.id,
         number=order.name,
@@ -193,8 +188,8 @@ class OrderController(Controller):
     async def read(
         self,
         order_id: FromPath[int],
-        reads: Reads,
-        store: StoreConfig,
+        reads: GivenReads,
+        store: GivenStore,
         checkout_token: Annotated[
             str | None, HeaderParameter(name="X-Checkout-Token", max_length=200)
         ] = None,
@@ -209,9 +204,9 @@ class OrderController(Controller):
     async def find(
         self,
         data: RequestBody[FindOrder],
-        session: AsyncSession,
-        store: StoreConfig,
-        now: datetime,
+        session: GivenSession,
+        store: GivenStore,
+        now: GivenNow,
     ) -> None:
         """Number and mail address: where they belong together, a link is mailed. Always 204."""
         email = email_form(data.email)
@@ -223,9 +218,9 @@ class OrderController(Controller):
         self,
         order_id: FromPath[int],
         data: RequestBody[OpenOrder],
-        session: AsyncSession,
-        store: StoreConfig,
-        now: datetime,
+        session: GivenSession,
+        store: GivenStore,
+        now: GivenNow,
     ) -> Response[StorefrontOrder]:
         """The order behind a mailed link; the link works once."""
         await use_order_link(session, store.id, order_id, secret=data.uuid, now=now)

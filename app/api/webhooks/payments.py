@@ -1,12 +1,9 @@
 """Events of payment services: one address a service."""
 
-from datetime import datetime
-
 from litestar import post
 from litestar.params import FromPath
-from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.api.dependencies import Shop
+from app.api.dependencies import GivenNow, GivenSession, GivenShop
 from app.api.request import ShopRequest
 from app.domain.checkout.events import take_event
 
@@ -19,7 +16,7 @@ from app.domain.checkout.events import take_event
     summary="An event of a payment service",
 )
 async def payment_event(
-    request: ShopRequest, service: FromPath[str], session: AsyncSession, shop: Shop, now: datetime
+    request: ShopRequest, service: FromPath[str], session: GivenSession, shop: GivenShop, now: GivenNow
 ) -> dict[str, bool]:
     """Takes a signed event; the same one again answers `taken: false` and has no effect.
 

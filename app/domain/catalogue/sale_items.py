@@ -99,9 +99,7 @@ _LIST: Final = text(_ITEMS.replace("@store_id", ":store_id").replace("@ids", ":i
 _decoder: Final = msgspec.json.Decoder(SaleItem)
 
 
-async def list_sale_items(
-    session: AsyncSession, store_id: int, variant_ids: Sequence[int]
-) -> list[SaleItem]:
+async def list_sale_items(session: AsyncSession, store_id: int, variant_ids: Sequence[int]) -> list[SaleItem]:
     """The variants as they can be bought now, in the order asked for; unknown ids are left out."""
     found = await session.execute(_LIST, {"store_id": store_id, "ids": list(variant_ids)})
     return [_decoder.decode(row) for row in found.scalars()]

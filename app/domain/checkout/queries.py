@@ -1,7 +1,6 @@
 """What is read of checkouts: the row, and beside it the basket priced now or, while paying, as frozen."""
 
 from datetime import datetime
-from typing import Final
 
 import msgspec
 from sqlalchemy import select

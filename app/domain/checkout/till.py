@@ -71,7 +71,8 @@ class Till:
         """What came of an attempt, waiting while it runs. Raises Declined, as finish does."""
         try:
             async with asyncio.timeout(self.wait_seconds):
-                while (payment := await self._look(payment_id)).state == PaymentState.STARTED:
+                while (payment := await self._look(payment_id)).state == PaymentState.STARTED:  # noqa: ASYNC110 - see below
+                    # The attempt may run in another process, so its row is the only place to look.
                     await asyncio.sleep(LOOK_SECONDS)
         except TimeoutError:
             return Pending()

@@ -25,9 +25,7 @@ def order_jobs(
     clock: Callable[[], datetime],
 ) -> dict[str, Handler]:
     """The handlers of this feature by kind of job."""
-    send = partial(
-        _send, sessions=sessions, stores=stores, mailer=mailer, settings=settings, clock=clock
-    )
+    send = partial(_send, sessions=sessions, stores=stores, mailer=mailer, settings=settings, clock=clock)
     return {
         "orders.confirm": partial(send, name="confirmation"),
         "orders.send_link": partial(send, name="link"),

@@ -11,7 +11,7 @@ from app.domain.payments.states import LIVE, PaymentState
 
 
 def _in(column: str, values: tuple[str, ...]) -> str:
-    return f"{column} IN ({', '.join(repr(value) for value in values)})"
+    return f"{column} IN ({', '.join(repr(str(value)) for value in values)})"
 
 
 class Payment(Base):

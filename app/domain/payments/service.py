@@ -62,9 +62,7 @@ async def lock_payment(session: AsyncSession, store_id: int, payment_id: int) ->
 
 
 async def find_payment(session: AsyncSession, store_id: int, payment_id: int) -> Payment | None:
-    return await session.scalar(
-        select(Payment).where(Payment.store_id == store_id, Payment.id == payment_id)
-    )
+    return await session.scalar(select(Payment).where(Payment.store_id == store_id, Payment.id == payment_id))
 
 
 async def find_live_payment(session: AsyncSession, store_id: int, order_id: int) -> Payment | None:
@@ -144,4 +142,3 @@ async def receive_event(
         },
     )
     return row.first() is not None
-

@@ -4,8 +4,8 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-revision = "0004"
-down_revision = "0003"
+revision = "0003"
+down_revision = "0002"
 branch_labels = None
 depends_on = None
 
@@ -134,7 +134,7 @@ def upgrade() -> None:
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
         sa.CheckConstraint(
-            "state IN (<PaymentState.STARTED: 'started'>, <PaymentState.ACTION_NEEDED: 'action_needed'>, <PaymentState.UNKNOWN: 'unknown'>, <PaymentState.PENDING: 'pending'>, <PaymentState.CAPTURED: 'captured'>, <PaymentState.DECLINED: 'declined'>, <PaymentState.CANCELLED: 'cancelled'>)",
+            "state IN ('started', 'action_needed', 'unknown', 'pending', 'captured', 'declined', 'cancelled')",
             name=op.f("payments_state_check"),
         ),
         sa.CheckConstraint("captured >= 0 AND captured <= amount", name=op.f("payments_captured_check")),
@@ -149,7 +149,7 @@ def upgrade() -> None:
         "payments",
         ["order_id"],
         unique=True,
-        postgresql_where="state IN (<PaymentState.STARTED: 'started'>, <PaymentState.ACTION_NEEDED: 'action_needed'>, <PaymentState.UNKNOWN: 'unknown'>, <PaymentState.PENDING: 'pending'>, <PaymentState.CAPTURED: 'captured'>)",
+        postgresql_where="state IN ('started', 'action_needed', 'unknown', 'pending', 'captured')",
     )
     op.create_index("payments_reference_idx", "payments", ["service", "reference"], unique=False)
     op.create_index(
@@ -313,7 +313,7 @@ def downgrade() -> None:
     op.drop_index(
         "payments_live_key",
         table_name="payments",
-        postgresql_where="state IN (<PaymentState.STARTED: 'started'>, <PaymentState.ACTION_NEEDED: 'action_needed'>, <PaymentState.UNKNOWN: 'unknown'>, <PaymentState.PENDING: 'pending'>, <PaymentState.CAPTURED: 'captured'>)",
+        postgresql_where="state IN ('started', 'action_needed', 'unknown', 'pending', 'captured')",
     )
     op.drop_table("payments")
     op.drop_index("orders_email_idx", table_name="orders")

@@ -1,0 +1,150 @@
+"""A guest's way from the cart to a placed order, and what stands in the database afterwards."""
+
+from sqlalchemy import text
+
+from app.db.session import Sessions
+from tests.shop import ADDRESS, Guest, add_variant
+
+
+async def stock_of(sessions: Sessions, variant_id: int) -> tuple[int, int]:
+    async with sessions() as session:
+        row = await session.execute(
+            text("SELECT on_hand, reserved FROM stock_items WHERE variant_id = :id"), {"id": variant_id}
+        )
+        found = row.one()
+        return found.on_hand, found.reserved
+
+
+async def test_a_guest_buys_with_the_test_service(guest: Guest, sessions: Sessions):
+    variant = await add_variant(sessions, guest.store, price=2500, on_hand=10)
+    checkout = await guest.prepare(variant, 2)
+    assert checkout["state"] == "priced"
+    assert checkout["totals"] == {"items": 5000, "discount": 0, "shipping": 500, "tax": 0, "total": 5500}
+    paid = await guest.pay(5500)
+    assert paid.status_code == 204, paid.text
+    order_id = int(paid.headers["location"].rpartition("/")[2])
+    order = (await guest.read_order(order_id)).json()
+    assert order["number"] == "#1001"
+    assert (order["status"], order["payment_status"]) == ("open", "paid")
+    assert order["total_price"] == 5500
+    assert [event["event"] for event in order["timeline"]] == ["placed", "paid"]
+    assert order["payments"] == [
+        {"id": order["payments"][0]["id"], "service": "test", "status": "paid", "amount": 5500, "refunded": 0}
+    ]
+    assert await stock_of(sessions, variant) == (8, 0)
+    cart = (await guest.call("GET", f"/cart?cart_uuid={guest.cart_uuid}")).json()
+    assert cart["items"] == []
+    assert cart["token"] == guest.cart_uuid
+    again = await guest.pay(5500)
+    assert (again.status_code, again.headers["location"]) == (204, paid.headers["location"])
+
+
+async def test_manual_payment_places_the_order_and_owes_the_money(guest: Guest, sessions: Sessions):
+    variant = await add_variant(sessions, guest.store, price=1999, on_hand=3)
+    await guest.prepare(variant)
+    paid = await guest.pay(2499, service="manual", payment_token="")
+    assert paid.status_code == 204, paid.text
+    order = (await guest.read_order(int(paid.headers["location"].rpartition("/")[2]))).json()
+    assert (order["status"], order["payment_status"], order["paid_at"]) == ("open", "pending", None)
+    assert await stock_of(sessions, variant) == (2, 0)
+    async with sessions() as session:
+        rows = await session.execute(
+            text("SELECT account, amount FROM ledger_entries WHERE store_id = :id ORDER BY account"),
+            {"id": guest.store.id},
+        )
+        assert [tuple(row) for row in rows] == [("receivable", 2499), ("sales", -1999), ("shipping", -500)]
+
+
+async def test_a_declined_card_gives_the_stock_back_and_another_card_pays(guest: Guest, sessions: Sessions):
+    variant = await add_variant(sessions, guest.store, on_hand=1)
+    checkout = await guest.prepare(variant)
+    total = checkout["totals"]["total"]
+    declined = await guest.pay(total, payment_token="decline")
+    assert (declined.status_code, declined.json()["code"]) == (402, "payment_declined")
+    assert await stock_of(sessions, variant) == (1, 0)
+    assert (await guest.read_checkout())["state"] == "priced"
+    assert (await guest.pay(total)).status_code == 204
+    assert await stock_of(sessions, variant) == (0, 0)
+
+
+async def test_the_second_step_holds_the_stock_until_it_is_answered(guest: Guest, sessions: Sessions):
+    variant = await add_variant(sessions, guest.store, on_hand=1)
+    checkout = await guest.prepare(variant)
+    total = checkout["totals"]["total"]
+    asked = await guest.pay(total, payment_token="second_step")
+    assert (asked.status_code, asked.json()["code"]) == (402, "second_step_required")
+    assert await stock_of(sessions, variant) == (1, 1)
+    assert (await guest.read_checkout())["state"] == "paying"
+    edit = await guest.call("PUT", f"/checkout/{guest.token}/shipping", {"shipping_option_id": guest.option_id})
+    assert (edit.status_code, edit.json()["code"]) == (409, "checkout_paying")
+    unanswered = await guest.call("POST", f"/checkout/{guest.token}/payment/test/confirm", {})
+    assert (unanswered.status_code, unanswered.json()["code"]) == (402, "second_step_required")
+    url = asked.json()["next_step_url"]
+    async with sessions() as session:
+        await session.execute(
+            text("UPDATE test_charges SET state = 'captured' WHERE reference = :reference"),
+            {"reference": url.rpartition("/")[2]},
+        )
+        await session.commit()
+    done = await guest.call("POST", f"/checkout/{guest.token}/payment/test/confirm", {})
+    assert done.status_code == 200, done.text
+    assert (done.json()["state"], done.json()["order"]["number"]) == ("completed", "#1001")
+    assert await stock_of(sessions, variant) == (0, 0)
+
+
+async def test_a_client_cannot_choose_what_it_pays(guest: Guest, sessions: Sessions):
+    variant = await add_variant(sessions, guest.store, price=2500)
+    await guest.prepare(variant)
+    cheap = await guest.pay(1)
+    assert (cheap.status_code, cheap.json()["code"]) == (409, "total_changed")
+    assert cheap.json()["totals"]["total"] == 3000
+    free = await guest.pay(3000, service="free_payment")
+    assert (free.status_code, free.json()["code"]) == (422, "payment_not_free")
+
+
+async def test_stock_that_left_meanwhile_is_said_before_paying(guest: Guest, sessions: Sessions):
+    variant = await add_variant(sessions, guest.store, on_hand=1)
+    checkout = await guest.prepare(variant)
+    async with sessions() as session:
+        await session.execute(
+            text("UPDATE stock_items SET on_hand = 0 WHERE variant_id = :id"), {"id": variant}
+        )
+        await session.commit()
+    late = await guest.pay(checkout["totals"]["total"])
+    assert (late.status_code, late.json()["code"]) == (409, "out_of_stock")
+    assert late.json()["items"] == [{"variant_id": variant}]
+    assert (await guest.read_checkout())["state"] == "priced"
+
+
+async def test_tax_is_added_per_line_and_shown(guest: Guest, sessions: Sessions):
+    async with sessions() as session:
+        await session.execute(
+            text("UPDATE tax_rates SET rate = 825 WHERE store_id = :id"), {"id": guest.store.id}
+        )
+        await session.commit()
+    variant = await add_variant(sessions, guest.store, price=999)
+    checkout = await guest.prepare(variant, 3)
+    # 29.97 * 8.25 % = 2.472525, half up
+    assert checkout["totals"] == {"items": 2997, "discount": 0, "shipping": 500, "tax": 247, "total": 3744}
+
+
+async def test_every_fault_of_an_address_is_named(guest: Guest, sessions: Sessions):
+    variant = await add_variant(sessions, guest.store)
+    await guest.add(variant)
+    await guest.open_checkout()
+    broken = {**ADDRESS, "country": "Atlantis", "city": ""}
+    answer = await guest.call(
+        "PUT", f"/checkout/{guest.token}/customer", {"email": "no", "shipping_address": broken}
+    )
+    assert answer.status_code == 422
+    fields = {error["field"] for error in answer.json()["errors"]}
+    assert {"email", "shipping_address.country", "shipping_address.city"} <= fields
+
+
+async def test_another_checkouts_token_opens_no_order(guest: Guest, sessions: Sessions):
+    variant = await add_variant(sessions, guest.store)
+    checkout = await guest.prepare(variant)
+    paid = await guest.pay(checkout["totals"]["total"])
+    path = f"/orders/{paid.headers['location'].rpartition('/')[2]}"
+    assert (await guest.call("GET", path)).status_code == 404
+    assert (await guest.call("GET", path, **{"X-Checkout-Token": "x" * 43})).status_code == 404

@@ -1,0 +1,99 @@
+"""What tests stand on: a real PostgreSQL and Redis, a schema from the migrations, a store of one's own.
+
+Databases are made from a migrated template, one per test process. Each test makes the stores it needs,
+so tests never see each other's rows and nothing has to be cleaned up.
+"""
+
+import os
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import asyncpg
+import pytest
+
+from app.db.migrations import migrate
+from app.db.reads import Reads
+from app.db.session import Sessions, create_engine, create_sessions, database_address, transaction
+from app.domain.stores.models import Store
+from app.domain.stores.service import create_store
+from app.integrations.embedded.postgres import start_postgres
+from app.integrations.embedded.redis import start_redis
+
+SHARED_DATA = Path(
+    os.environ.get("STOREFRONT_SHARED_DATA", Path(__file__).parents[2] / "shared" / "data")
+)
+
+
+@pytest.fixture(scope="session")
+def server_folder() -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(prefix="storefront-tests-"))
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def database_server(server_folder: Path) -> Iterator[str]:
+    """TEST_DATABASE_URL, or a PostgreSQL of our own for this process."""
+    named = os.environ.get("TEST_DATABASE_URL")
+    if named:
+        yield named
+        return
+    server = start_postgres(server_folder / "postgres")
+    yield server.url
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def redis_url(server_folder: Path) -> Iterator[str]:
+    """TEST_REDIS_URL, or a Redis of our own for this process."""
+    named = os.environ.get("TEST_REDIS_URL")
+    if named:
+        yield named
+        return
+    server = start_redis(server_folder / "redis")
+    yield server.url
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+async def database_url(database_server: str) -> AsyncIterator[str]:
+    """A migrated database for this test process."""
+    name = f"test_{uuid4().hex}"
+    admin = await asyncpg.connect(database_address(database_server).asyncpg)
+    await admin.execute(f'CREATE DATABASE "{name}"')
+    base, _, query = database_server.partition("?")
+    url = f"{base.rpartition('/')[0]}/{name}" + (f"?{query}" if query else "")
+    await migrate(url)
+    yield url
+    await admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+    await admin.close()
+
+
+@pytest.fixture(scope="session")
+async def sessions(database_url: str) -> AsyncIterator[Sessions]:
+    engine = create_engine(database_url, pool_size=20)
+    yield create_sessions(engine)
+    await engine.dispose()
+
+
+@pytest.fixture(scope="session")
+async def reads(database_url: str) -> AsyncIterator[Reads]:
+    pool = Reads(database_url, size=5)
+    yield pool
+    await pool.close()
+
+
+@pytest.fixture
+async def store(sessions: Sessions) -> Store:
+    """A store of the test's own, in USD."""
+    return await make_store(sessions)
+
+
+async def make_store(sessions: Sessions, *, currency: str = "USD") -> Store:
+    async with transaction(sessions) as session:
+        return await create_store(
+            session, code=f"store-{uuid4().hex[:12]}", name="Test store", currency=currency
+        )

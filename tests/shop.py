@@ -1,0 +1,197 @@
+"""How tests set a shop up and buy in it: products with stock, a running server, a guest's way through the till."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import uuid4
+
+import httpx
+from sqlalchemy import text
+
+from app.db.session import Sessions, transaction
+from app.domain.stores.models import ShippingOption, ShippingZone, Store, StorePaymentService, TaxRate
+from app.kit.clock import utc_now
+from app.main import create_app
+from app.settings import Settings, load_settings
+from tests.api.live import serve
+
+ADDRESS = {
+    "first_name": "Ada",
+    "last_name": "Berg",
+    "address_one": "12 Mill Lane",
+    "city": "Portland",
+    "zip": "97201",
+    "country": "United States",
+    "region": "Oregon",
+    "phone": "+1 503 555 0123",
+}
+
+
+def settings_for(database_url: str, redis_url: str, **environ: str) -> Settings:
+    return load_settings(
+        {
+            "DATABASE_URL": database_url,
+            "REDIS_URL": redis_url,
+            "STOREFRONT_SECRET_KEY": "tests-only-" + "x" * 40,
+            "LOG_LEVEL": "error",
+            **environ,
+        }
+    )
+
+
+@asynccontextmanager
+async def running_shop(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
+    """A real server of these settings and a client for it."""
+    async with serve(create_app(settings)) as url, httpx.AsyncClient(base_url=url, timeout=20) as client:
+        yield client
+
+
+async def add_variant(
+    sessions: Sessions,
+    store: Store,
+    *,
+    price: int = 2500,
+    on_hand: int = 10,
+    policy: str = "deny",
+    tracked: bool = True,
+    requires_shipping: bool = True,
+    taxable: bool = True,
+    grams: int = 500,
+) -> int:
+    """A product with one variant and its stock; the variant's id."""
+    values: dict[str, Any] = {
+        "store": store.id,
+        "handle": f"mug-{uuid4().hex[:10]}",
+        "price": price,
+        "on_hand": on_hand,
+        "policy": policy,
+        "tracked": tracked,
+        "shipping": requires_shipping,
+        "taxable": taxable,
+        "grams": grams,
+        "floor": None if policy == "continue" else min(0, on_hand),
+        "now": utc_now(),
+    }
+    async with transaction(sessions) as session:
+        product = await session.scalar(
+            text(
+                "INSERT INTO products (store_id, handle, title, published_at) "
+                "VALUES (:store, :handle, 'Enamel mug', :now) RETURNING id"
+            ),
+            values,
+        )
+        variant: int = await session.scalar(  # type: ignore[assignment]  # RETURNING id is never null
+            text(
+                "INSERT INTO variants (store_id, product_id, position, title, price, requires_shipping, "
+                "taxable, grams, listed) VALUES (:store, :product, 1, 'Default Title', :price, :shipping, "
+                ":taxable, :grams, true) RETURNING id"
+            ),
+            {**values, "product": product},
+        )
+        await session.execute(
+            text(
+                "INSERT INTO stock_items (store_id, variant_id, tracked, policy, on_hand, floor) "
+                "VALUES (:store, :variant, :tracked, :policy, :on_hand, :floor)"
+            ),
+            {**values, "variant": variant},
+        )
+        await session.execute(
+            text(
+                "INSERT INTO stock_movements (store_id, variant_id, kind, delta) "
+                "VALUES (:store, :variant, 'stocked', :on_hand)"
+            ),
+            {**values, "variant": variant},
+        )
+    return variant
+
+
+async def open_till(sessions: Sessions, store: Store, *, rate: int = 0, shipping: int = 500) -> int:
+    """Shipping to the United States, a tax rate in basis points, and every service; the option's id."""
+    async with transaction(sessions) as session:
+        zone = ShippingZone(store_id=store.id, name="US", countries=["US"], regions=[])
+        session.add(zone)
+        await session.flush()
+        option = ShippingOption(
+            store_id=store.id, zone_id=zone.id, title="Parcel", price=shipping, min_days=2, max_days=4, position=0
+        )
+        session.add(option)
+        session.add(TaxRate(store_id=store.id, country="US", region="", name="Tax", rate=rate))
+        for position, name in enumerate(("manual", "free_payment", "test")):
+            session.add(
+                StorePaymentService(
+                    store_id=store.id, name=name, title=name.title(), enabled=True, position=position
+                )
+            )
+        await session.flush()
+        return option.id
+
+
+@dataclass
+class Guest:
+    """A shopper with a client of a running shop."""
+
+    client: httpx.AsyncClient
+    store: Store
+    option_id: int
+    email: str = "ada@example.com"
+    cart_uuid: str = ""
+    token: str = ""
+    headers: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.headers = {"X-Store": self.store.code, **self.headers}
+
+    async def call(self, method: str, path: str, json: Any = None, **headers: str) -> httpx.Response:
+        return await self.client.request(
+            method, f"/storefront/v1{path}", json=json, headers={**self.headers, **headers}
+        )
+
+    async def add(self, variant_id: int, quantity: int = 1) -> httpx.Response:
+        body = {"product_id": variant_id, "quantity": quantity}
+        if self.cart_uuid:
+            body["cart_uuid"] = self.cart_uuid
+        answer = await self.call("POST", "/cart/items", body)
+        if answer.status_code == 200:
+            self.cart_uuid = answer.json()["cart_uuid"]
+        return answer
+
+    async def open_checkout(self) -> dict[str, Any]:
+        answer = await self.call("POST", "/checkout", {"cart_uuid": self.cart_uuid})
+        assert answer.status_code == 200, answer.text
+        self.token = answer.json()["checkout_token"]
+        found: dict[str, Any] = answer.json()
+        return found
+
+    async def prepare(self, variant_id: int, quantity: int = 1) -> dict[str, Any]:
+        """From an empty cart to a checkout that only wants paying; the checkout."""
+        added = await self.add(variant_id, quantity)
+        assert added.status_code == 200, added.text
+        await self.open_checkout()
+        customer = await self.call(
+            "PUT", f"/checkout/{self.token}/customer", {"email": self.email, "shipping_address": ADDRESS}
+        )
+        assert customer.status_code == 200, customer.text
+        shipping = await self.call(
+            "PUT", f"/checkout/{self.token}/shipping", {"shipping_option_id": self.option_id}
+        )
+        assert shipping.status_code == 200, shipping.text
+        checkout: dict[str, Any] = shipping.json()
+        return checkout
+
+    async def pay(
+        self, amount: int, *, service: str = "test", payment_token: str = "ok", **headers: str
+    ) -> httpx.Response:
+        return await self.call(
+            "POST",
+            f"/checkout/{self.token}/payment",
+            {"payment_type": service, "payment_token": payment_token, "amount": amount},
+            **headers,
+        )
+
+    async def read_checkout(self) -> dict[str, Any]:
+        found: dict[str, Any] = (await self.call("GET", f"/checkout/{self.token}")).json()
+        return found
+
+    async def read_order(self, order_id: int) -> httpx.Response:
+        return await self.call("GET", f"/orders/{order_id}", **{"X-Checkout-Token": self.token})
