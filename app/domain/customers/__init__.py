@@ -1,1 +1,1 @@
-"""Feature 3: who the customers are and how they stay logged in."""
+"""Feature 3: people who buy: their addresses and who is logged in."""
