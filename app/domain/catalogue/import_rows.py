@@ -357,9 +357,7 @@ class RowReader:
     def _quantity(self, key: str) -> int:
         units = self._whole(key, least=-MAX_UNITS, most=MAX_UNITS) if self._text(key) else 0
         if units < 0:
-            self._tell(
-                "warning", key, "the stock is negative; it is kept as it stands"
-            )
+            self._tell("warning", key, "the stock is negative; it is kept as it stands")
         return units
 
     def _grams(self, key: str) -> Decimal:
