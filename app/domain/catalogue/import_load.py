@@ -393,7 +393,8 @@ class Loader:
         ]
 
     async def _run(self, statement: TextClause, **values: Any) -> Sequence[Any]:
-        return (await self._execute(statement, **values)).all()
+        rows: Sequence[Any] = (await self._execute(statement, **values)).all()
+        return rows
 
     async def _execute(self, statement: TextClause, **values: Any) -> Any:
         if "rows" in values:

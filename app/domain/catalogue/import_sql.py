@@ -5,11 +5,28 @@ that a column that the file does not have keeps its value.
 """
 
 from collections.abc import Collection, Mapping
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import TextClause, text
+from sqlalchemy import ARRAY, BigInteger, DateTime, Text, TextClause, bindparam, text
+from sqlalchemy.types import TypeEngine
 
-STATE: Final = text(
+# The driver asks the server for the types of parameters; where a SELECT lists one, it must be told.
+_TYPES: Final[Mapping[str, TypeEngine[Any]]] = {
+    "store_id": BigInteger(),
+    "now": DateTime(timezone=True),
+    "ids": ARRAY(BigInteger()),
+    "handles": ARRAY(Text()),
+    "extra": ARRAY(Text()),
+}
+
+
+def _statement(sql: str) -> TextClause:
+    return text(sql).bindparams(
+        *(bindparam(name, type_=kind) for name, kind in _TYPES.items() if f":{name}" in sql)
+    )
+
+
+STATE: Final = _statement(
     """
     SELECT p.handle, CAST(jsonb_build_object(
         'id', p.id,
@@ -40,14 +57,14 @@ STATE: Final = text(
     """
 )
 # The lock comes before STATE, in a statement of its own, in key order.
-LOCK: Final = text(
+LOCK: Final = _statement(
     """
     SELECT id FROM products WHERE store_id = :store_id AND handle = ANY(:handles)
     ORDER BY id FOR NO KEY UPDATE
     """
 )
 
-ADD_TYPES: Final = text(
+ADD_TYPES: Final = _statement(
     """
     INSERT INTO product_types (store_id, name)
     SELECT DISTINCT :store_id, n.type
@@ -118,18 +135,18 @@ def _filled(names: Collection[str]) -> str:
 
 
 # The names in these statements are ours, from the tables above; what a file says travels as parameters.
-INSERT_PRODUCTS: Final = text(
+INSERT_PRODUCTS: Final = _statement(
     f"""
     INSERT INTO products (store_id, handle, type_id, metafields, published_at, created_at, updated_at,
         {", ".join(PRODUCT_TYPES)})
     SELECT :store_id, n.handle, n.type_id, n.metafields,
-        CASE WHEN coalesce(n.published, true) THEN CAST(:now AS timestamptz) END, :now, :now,
+        CASE WHEN coalesce(n.published, true) THEN :now END, :now, :now,
         {_filled(PRODUCT_TYPES)}
     FROM ({_PRODUCT_ROWS}) n ORDER BY n.place
     RETURNING handle, id
     """  # noqa: S608 - names are ours
 )
-INSERT_VARIANTS: Final = text(
+INSERT_VARIANTS: Final = _statement(
     f"""
     INSERT INTO variants (store_id, product_id, position, title, metafields, created_at, updated_at,
         {", ".join(VARIANT_TYPES)})
@@ -145,10 +162,10 @@ def update_products(names: Collection[str], *, has_type: bool) -> TextClause:
     columns = {name: f"n.{name}" for name in PRODUCT_TYPES if name in names}
     if has_type:
         columns["type_id"] = "n.type_id"
-    columns["metafields"] = "(p.metafields - CAST(:extra AS text[])) || n.metafields"
+    columns["metafields"] = "(p.metafields - :extra) || n.metafields"
     if "published" in columns:
         columns["published_at"] = "CASE WHEN n.published THEN coalesce(p.published_at, :now) END"
-    return text(
+    return _statement(
         f"""
         UPDATE products p SET {", ".join(f"{name} = {value}" for name, value in columns.items())}
         FROM ({_PRODUCT_ROWS}) n
@@ -163,8 +180,8 @@ def update_variants(names: Collection[str]) -> TextClause:
     """The UPDATE for a file with these columns; answers the products of rows that differed."""
     columns = {name: f"n.{name}" for name in ("position", "title")}
     columns |= {name: f"n.{name}" for name in VARIANT_TYPES if name in names}
-    columns["metafields"] = "(v.metafields - CAST(:extra AS text[])) || n.metafields"
-    return text(
+    columns["metafields"] = "(v.metafields - :extra) || n.metafields"
+    return _statement(
         f"""
         UPDATE variants v SET updated_at = :now,
             {", ".join(f"{name} = {value}" for name, value in columns.items())}
@@ -176,7 +193,7 @@ def update_variants(names: Collection[str]) -> TextClause:
     )
 
 
-MOVE_VARIANTS: Final = text(
+MOVE_VARIANTS: Final = _statement(
     """
     UPDATE variants v SET position = n.position
     FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS n (id bigint, position integer)
@@ -184,12 +201,12 @@ MOVE_VARIANTS: Final = text(
     RETURNING v.product_id
     """
 )
-DROP_VARIANTS: Final = text("DELETE FROM variants WHERE store_id = :store_id AND id = ANY(:ids)")
-DROP_OPTIONS: Final = text(
+DROP_VARIANTS: Final = _statement("DELETE FROM variants WHERE store_id = :store_id AND id = ANY(:ids)")
+DROP_OPTIONS: Final = _statement(
     "DELETE FROM product_options WHERE store_id = :store_id AND product_id = ANY(:ids)"
 )
 
-INSERT_OPTIONS: Final = text(
+INSERT_OPTIONS: Final = _statement(
     """
     INSERT INTO product_options (store_id, product_id, name, key, position, linked_to)
     SELECT :store_id, n.product_id, n.name, n.key, n.position, n.linked_to
@@ -199,7 +216,7 @@ INSERT_OPTIONS: Final = text(
     RETURNING product_id, position, id
     """
 )
-UPDATE_OPTIONS: Final = text(
+UPDATE_OPTIONS: Final = _statement(
     """
     UPDATE product_options o SET name = n.name, key = n.key, linked_to = coalesce(n.linked_to, o.linked_to)
     FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS n (id bigint, name text, key text, linked_to text)
@@ -208,7 +225,7 @@ UPDATE_OPTIONS: Final = text(
     RETURNING o.product_id
     """
 )
-INSERT_VALUES: Final = text(
+INSERT_VALUES: Final = _statement(
     """
     INSERT INTO option_values (store_id, option_id, name, key, position)
     SELECT :store_id, n.option_id, n.name, n.key, n.position
@@ -218,7 +235,7 @@ INSERT_VALUES: Final = text(
     RETURNING option_id, name, id
     """
 )
-INSERT_VARIANT_VALUES: Final = text(
+INSERT_VARIANT_VALUES: Final = _statement(
     """
     INSERT INTO variant_values (store_id, variant_id, option_id, value_id)
     SELECT :store_id, n.variant_id, n.option_id, n.value_id
@@ -227,7 +244,7 @@ INSERT_VARIANT_VALUES: Final = text(
     """
 )
 
-INSERT_IMAGES: Final = text(
+INSERT_IMAGES: Final = _statement(
     """
     INSERT INTO product_images (store_id, product_id, position, src, alt, created_at, updated_at)
     SELECT :store_id, n.product_id, n.position, n.src, coalesce(n.alt, ''), :now, :now
@@ -237,7 +254,7 @@ INSERT_IMAGES: Final = text(
     RETURNING product_id, src, id
     """
 )
-UPDATE_IMAGES: Final = text(
+UPDATE_IMAGES: Final = _statement(
     """
     UPDATE product_images i SET position = n.position, alt = coalesce(n.alt, i.alt), updated_at = :now
     FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS n (id bigint, position integer, alt text)
@@ -246,7 +263,7 @@ UPDATE_IMAGES: Final = text(
     RETURNING i.product_id
     """
 )
-DROP_IMAGES: Final = text(
+DROP_IMAGES: Final = _statement(
     """
     WITH freed AS (
         UPDATE variants SET image_id = NULL WHERE store_id = :store_id AND image_id = ANY(:ids)
@@ -255,7 +272,7 @@ DROP_IMAGES: Final = text(
     """
 )
 
-SET_MARKETS: Final = text(
+SET_MARKETS: Final = _statement(
     """
     INSERT INTO market_prices AS m (store_id, variant_id, market, included, price, compare_at_price)
     SELECT :store_id, n.variant_id, n.market,
@@ -277,7 +294,7 @@ SET_MARKETS: Final = text(
     ) AS product_id
     """
 )
-TOUCH_PRODUCTS: Final = text(
+TOUCH_PRODUCTS: Final = _statement(
     """
     UPDATE products SET updated_at = :now, version = version + 1
     WHERE store_id = :store_id AND id = ANY(:ids)

@@ -1,15 +1,29 @@
 """How a count from outside becomes the stock of many variants at once."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import msgspec
-from sqlalchemy import text
+from sqlalchemy import ARRAY, BigInteger, DateTime, TextClause, bindparam, text
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.types import TypeEngine
+
+_TYPES: Final[Mapping[str, TypeEngine[Any]]] = {
+    "store_id": BigInteger(),
+    "ids": ARRAY(BigInteger()),
+    "now": DateTime(timezone=True),
+}
+
+
+def _statement(sql: str) -> TextClause:
+    return text(sql).bindparams(
+        *(bindparam(name, type_=kind) for name, kind in _TYPES.items() if f":{name}" in sql)
+    )
+
 
 # Locked first, in key order, by a statement of its own: the next one then sees what is really there.
-_LOCK: Final = text(
+_LOCK: Final = _statement(
     """
     SELECT s.variant_id FROM stock_items s
     JOIN jsonb_to_recordset(CAST(:rows AS jsonb)) AS w (variant_id bigint) USING (variant_id)
@@ -17,7 +31,7 @@ _LOCK: Final = text(
     """
 )
 # The floor leaves room for what is held: a checkout that is being paid keeps its units, whatever was counted.
-_SET: Final = text(
+_SET: Final = _statement(
     """
     WITH wanted AS (
         SELECT * FROM jsonb_to_recordset(CAST(:rows AS jsonb))
@@ -53,7 +67,7 @@ _SET: Final = text(
     """
 )
 # What is held for a checkout that is being paid stays until that has ended.
-_REMOVE: Final = text(
+_REMOVE: Final = _statement(
     """
     WITH gone AS (
         DELETE FROM stock_items WHERE store_id = :store_id AND variant_id = ANY(:ids) AND reserved = 0
