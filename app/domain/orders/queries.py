@@ -74,7 +74,7 @@ class OrderView(msgspec.Struct, frozen=True):
 
 
 _ORDER: Final = """
-SELECT to_jsonb(o) || jsonb_build_object(
+SELECT CAST(to_jsonb(o) || jsonb_build_object(
     'lines', (SELECT coalesce(jsonb_agg(to_jsonb(l) ORDER BY l.position), '[]')
         FROM order_lines l WHERE l.order_id = o.id),
     'payments', (SELECT coalesce(jsonb_agg(jsonb_build_object('id', p.id, 'service', p.service,
@@ -84,7 +84,7 @@ SELECT to_jsonb(o) || jsonb_build_object(
     'events', (SELECT coalesce(jsonb_agg(jsonb_build_object('at', e.at, 'event', e.event,
             'detail', e.detail) ORDER BY e.id), '[]')
         FROM order_events e WHERE e.order_id = o.id)
-)::text
+) AS text)
 FROM orders o
 """
 
@@ -96,7 +96,7 @@ WHERE o.store_id = $1 AND o.id = $2 AND o.status <> 'pending'
   AND (o.customer_id = $3::bigint OR o.checkout_token = $4::text)
 """
 )
-_BY_ID: Final = text(_ORDER.replace("::text", " #>> '{}'") + "WHERE o.store_id = :store_id AND o.id = :id")
+_BY_ID: Final = text(_ORDER + "WHERE o.store_id = :store_id AND o.id = :id")
 
 
 async def get_order(
