@@ -88,9 +88,9 @@ def shipping_choices(
 def _fits(option: ShippingChoice, weight: int, worth: int) -> bool:
     return (
         (option.min_weight_grams is None or weight >= option.min_weight_grams)
-        and (option.max_weight_grams is None or weight <= option.max_weight_grams)
+        and (option.max_weight_grams is None or weight < option.max_weight_grams)
         and (option.min_price is None or worth >= option.min_price)
-        and (option.max_price is None or worth <= option.max_price)
+        and (option.max_price is None or worth < option.max_price)
     )
 
 

@@ -11,7 +11,7 @@ STORE_NOT_FOUND: Final = declare(NotFound, "store_not_found", "No store answers 
 
 
 class ShippingChoice(msgspec.Struct, frozen=True):
-    """A shipping option as set up: bands in grams and minor units, None where open."""
+    """A shipping option as set up. Bands in grams and minor units, upper bound left out, None where open."""
 
     id: int
     title: str
