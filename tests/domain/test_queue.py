@@ -1,0 +1,125 @@
+"""The queue: nothing is lost, nothing is accepted twice, and what fails is tried again."""
+
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+from sqlalchemy import text
+
+from app.db import queue
+from app.db.queue import GiveUp
+from app.db.session import Sessions, transaction
+from app.kit.clock import utc_now
+from app.worker import work_once
+
+
+@pytest.fixture
+async def kind(sessions: Sessions):
+    """A kind of job of the test's own, in an otherwise empty queue."""
+    async with transaction(sessions) as session:
+        await session.execute(text("DELETE FROM jobs"))
+    return f"test.{uuid4().hex}"
+
+
+async def put(sessions: Sessions, kind: str, key: str = "one", *, after: float = 0) -> bool:
+    async with transaction(sessions) as session:
+        return await queue.enqueue(
+            session,
+            store_id=1,
+            kind=kind,
+            dedupe_key=key,
+            payload={"key": key},
+            run_at=utc_now() + timedelta(seconds=after),
+        )
+
+
+async def state_of(sessions: Sessions, kind: str) -> list[tuple[str, int, str | None]]:
+    async with sessions() as session:
+        rows = await session.execute(
+            text("SELECT state, tries, reason FROM jobs WHERE kind = :kind ORDER BY id"), {"kind": kind}
+        )
+        return [tuple(row) for row in rows]
+
+
+async def test_a_job_runs_once_and_its_key_is_taken_for_good(sessions, kind):
+    done = []
+
+    async def handler(job):
+        done.append(job.payload["key"])
+
+    assert await put(sessions, kind)
+    assert not await put(sessions, kind)
+    assert await work_once(sessions, {kind: handler}) == 1
+    assert await work_once(sessions, {kind: handler}) == 0
+    assert not await put(sessions, kind)
+    assert done == ["one"]
+    assert await state_of(sessions, kind) == [("done", 1, None)]
+
+
+async def test_a_job_of_a_rolled_back_transaction_never_was(sessions, kind):
+    async with sessions() as session:
+        await queue.enqueue(session, store_id=1, kind=kind, dedupe_key="x", payload={}, run_at=utc_now())
+        await session.rollback()
+    assert await state_of(sessions, kind) == []
+
+
+async def test_a_failing_job_is_put_back_with_its_reason_and_a_gap(sessions, kind):
+    async def handler(job):
+        raise ConnectionError("the mail server is away")
+
+    await put(sessions, kind)
+    await work_once(sessions, {kind: handler})
+    assert await state_of(sessions, kind) == [
+        ("queued", 1, "ConnectionError: the mail server is away"),
+    ]
+    assert await work_once(sessions, {kind: handler}) == 0
+
+
+async def test_a_hopeless_job_and_an_unknown_one_are_parked(sessions, kind):
+    async def handler(job):
+        raise GiveUp("no such order")
+
+    await put(sessions, kind)
+    await work_once(sessions, {kind: handler})
+    await put(sessions, kind, "two")
+    await work_once(sessions, {})
+    assert [state for state, _, _ in await state_of(sessions, kind)] == ["parked", "parked"]
+
+
+async def test_tries_run_out(sessions, kind):
+    async def handler(job):
+        raise RuntimeError("again")
+
+    await put(sessions, kind)
+    for _ in range(queue.MAX_TRIES):
+        async with transaction(sessions) as session:
+            await session.execute(text("UPDATE jobs SET run_at = now() WHERE kind = :k"), {"k": kind})
+        await work_once(sessions, {kind: handler})
+    assert [row[:2] for row in await state_of(sessions, kind)] == [("parked", queue.MAX_TRIES)]
+
+
+async def test_the_job_of_a_dead_worker_is_taken_over_and_its_late_finish_is_ignored(sessions, kind):
+    await put(sessions, kind)
+    async with transaction(sessions) as session:
+        (first,) = await queue.take(session, now=utc_now(), most=5, lease=timedelta(seconds=-1))
+    async with transaction(sessions) as session:
+        (second,) = await queue.take(session, now=utc_now(), most=5)
+    assert (first.id, first.tries, second.tries) == (second.id, 1, 2)
+    async with transaction(sessions) as session:
+        await queue.finish(session, first, now=utc_now())
+    assert [row[0] for row in await state_of(sessions, kind)] == ["running"]
+
+
+async def test_a_job_waits_for_its_time(sessions, kind):
+    async def handler(job):
+        raise AssertionError("too early")
+
+    await put(sessions, kind, after=3600)
+    assert await work_once(sessions, {kind: handler}) == 0
+
+
+def test_gaps_grow_to_an_hour():
+    gaps = [queue.retry_gap(tries).total_seconds() for tries in range(1, 13)]
+    assert 1.5 <= gaps[0] <= 2.5
+    assert all(gap <= 3600 * 1.25 for gap in gaps)
+    assert gaps[-1] >= 2700

@@ -1,0 +1,134 @@
+"""The quote: its totals follow from its lines, to the cent."""
+
+from decimal import ROUND_HALF_UP, Decimal
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.domain.checkout.quote import Line, Shipping, make_quote, shipping_choices
+from app.domain.stores.queries import ShippingChoice, StoreConfig, Tax, Zone
+
+
+def store(*, tax_included=False, tax_shipping=False, zones=(), taxes=()):
+    return StoreConfig(
+        id=1,
+        code="s",
+        host=None,
+        name="S",
+        email="s@example.com",
+        currency="USD",
+        language="en",
+        country="US",
+        order_prefix="#",
+        tax_included=tax_included,
+        tax_shipping=tax_shipping,
+        cancellation_reasons=(),
+        contact_subjects=(),
+        zones=zones,
+        taxes=taxes,
+        payment_services=(),
+    )
+
+
+def line(price=1000, quantity=1, *, taxable=True, requires_shipping=True, grams=100, variant_id=1):
+    return Line(
+        variant_id=variant_id,
+        product_id=1,
+        title="Mug",
+        variant_title="",
+        sku=None,
+        image=None,
+        quantity=quantity,
+        price=price,
+        grams=grams,
+        taxable=taxable,
+        requires_shipping=requires_shipping,
+    )
+
+
+lines = st.lists(
+    st.builds(
+        line,
+        price=st.integers(0, 10**7),
+        quantity=st.integers(1, 999),
+        taxable=st.booleans(),
+    ),
+    max_size=12,
+)
+
+
+def half_up(value: Decimal) -> int:
+    return int(value.quantize(Decimal(1), ROUND_HALF_UP))
+
+
+@given(lines, st.integers(0, 3000), st.integers(0, 5000), st.integers(0, 10**8), st.booleans(), st.booleans())
+def test_a_quote_agrees_with_a_decimal_model(basket, rate, shipping_price, discount, included, tax_shipping):
+    quote = make_quote(
+        store(tax_included=included, tax_shipping=tax_shipping),
+        basket,
+        tax_rate=rate,
+        shipping_option=Shipping(1, "Parcel", shipping_price, 1, 2),
+        discount=discount,
+    )
+
+    def tax_of(value: int) -> int:
+        part = Decimal(rate) / (10_000 + rate) if included else Decimal(rate) / 10_000
+        return half_up(Decimal(value) * part)
+
+    assert quote.items == sum(entry.price * entry.quantity for entry in basket)
+    assert quote.discount == min(discount, quote.items)
+    assert sum(entry.discount for entry in quote.lines) == quote.discount
+    taxes = [tax_of(q.line_price - q.discount) if q.line.taxable else 0 for q in quote.lines]
+    assert [q.tax for q in quote.lines] == taxes
+    assert quote.tax == sum(taxes) + (tax_of(shipping_price) if tax_shipping else 0)
+    added = 0 if included else quote.tax
+    assert quote.total == quote.items - quote.discount + quote.shipping + added
+    assert quote.total >= 0
+
+
+def choice(**bands):
+    known = dict.fromkeys(
+        (
+            "free_from",
+            "min_weight_grams",
+            "max_weight_grams",
+            "min_price",
+            "max_price",
+            "min_days",
+            "max_days",
+        )
+    )
+    return ShippingChoice(id=1, title="Parcel", price=500, **{**known, **bands})
+
+
+def prices(option, basket, country="US", region=None):
+    shop = store(zones=(Zone(1, "Z", frozenset({"US"}), frozenset({"CA-QC"}), (option,)),))
+    return [found.price for found in shipping_choices(shop, basket, country=country, region=region)]
+
+
+def test_shipping_is_free_from_its_amount():
+    assert prices(choice(free_from=5000), [line(4999)]) == [500]
+    assert prices(choice(free_from=5000), [line(2500, 2)]) == [0]
+
+
+def test_bands_take_in_the_lower_bound_and_leave_out_the_upper():
+    option = choice(min_weight_grams=1000, max_weight_grams=2000)
+    assert prices(option, [line(grams=999)]) == []
+    assert prices(option, [line(grams=500, quantity=2)]) == [500]
+    assert prices(option, [line(grams=2000)]) == []
+
+
+def test_a_zone_is_found_by_country_or_by_region():
+    assert prices(choice(), [line()], country="CA", region="CA-QC") == [500]
+    assert prices(choice(), [line()], country="CA", region="CA-ON") == []
+
+
+def test_what_is_not_shipped_needs_no_option():
+    assert prices(choice(), [line(requires_shipping=False)]) == []
+
+
+def test_a_regions_tax_replaces_its_countrys():
+    shop = store(taxes=(Tax("US", "", "Federal", 100), Tax("US", "US-OR", "State", 250)))
+    assert shop.tax_rate("US", "US-OR") == 250
+    assert shop.tax_rate("US", "US-NY") == 100
+    assert shop.tax_rate("DE", None) == 0
