@@ -18,7 +18,7 @@ ARGS ?=
 
 .PHONY: help
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  \033[1m%-18s\033[0m %s\n", "make " $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  \033[1m%-22s\033[0m %s\n", "make " $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 .PHONY: run
 run: $(VENV)/.run-stamp $(VENV)/.redis-stamp ## Run the whole shop here: databases, API, worker, demo catalogue
@@ -96,15 +96,15 @@ $(BIN)/python:
 # The packages first, then the project itself, built by the flit_core that came with them.
 $(VENV)/.run-stamp: $(RUN_LOCK) pyproject.toml | $(BIN)/python
 	@echo "Installing what the shop needs (once)"
-	@$(PIP) install --quiet --require-hashes --no-deps -r $(RUN_LOCK)
-	@$(PIP) install --quiet --no-deps --no-build-isolation --editable .
+	@$(PIP) install -qq --require-hashes --no-deps -r $(RUN_LOCK)
+	@$(PIP) install -qq --no-deps --no-build-isolation --editable .
 	@touch $@
 
 # The development lock contains the other two.
 $(VENV)/.dev-stamp: requirements/dev.txt pyproject.toml | $(BIN)/python
 	@echo "Installing what development needs (once)"
-	@$(PIP) install --quiet --require-hashes --no-deps -r requirements/dev.txt
-	@$(PIP) install --quiet --no-deps --no-build-isolation --editable .
+	@$(PIP) install -qq --require-hashes --no-deps -r requirements/dev.txt
+	@$(PIP) install -qq --no-deps --no-build-isolation --editable .
 	@touch $(VENV)/.run-stamp $@
 
 $(VENV)/.redis-stamp: requirements/redis.txt | $(BIN)/python

