@@ -126,7 +126,8 @@ def main(orders: dict[str, Any], command: list[str]) -> None:
         die_with_parent(orders["parent"], orders["signal"])
     else:
         watch_parent(orders["pipe"], orders["signal"])
-    # A parent that ignores signals must not hand that down: the server has to be stoppable.
+    # A parent that ignores or blocks signals must not hand that down: the server has to be stoppable.
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
     for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT):
         signal.signal(signum, signal.SIG_DFL)
     os.execv(program, [program, *command[1:]])  # noqa: S606 - the point of this file: no shell, a command of ours

@@ -21,10 +21,11 @@ from app.integrations.embedded.process import (
     lock_folder,
     open_log,
     private_socket_folder,
+    socket_folders,
     spawn,
     wait_until_ready,
 )
-from app.integrations.embedded.wire import NotReadyError, run_statement
+from app.integrations.embedded.wire import NotReadyError, StatementError, run_statement
 
 NAME = "PostgreSQL"
 USER = DATABASE = "storefront"
@@ -148,6 +149,19 @@ def _remove_stale_pid_file(cluster: Path) -> None:
             pid_file.unlink()
 
 
+def _url(socket_folder: Path) -> str:
+    return f"postgresql://{USER}@/{DATABASE}?host={quote(str(socket_folder))}"
+
+
+def find_running_postgres(data_dir: Path) -> str | None:
+    """The URL of the server that another process runs in this data folder, if one answers."""
+    for folder in socket_folders(data_dir.absolute(), SOCKET + ".lock"):
+        with contextlib.suppress(NotReadyError, StatementError):
+            run_statement(folder / SOCKET, USER, DATABASE, "SELECT 1")
+            return _url(folder)
+    return None
+
+
 def start_postgres(
     data_dir: Path,
     *,
@@ -227,7 +241,7 @@ def _start(
     )
     server = EmbeddedServer(
         name=NAME,
-        url=f"postgresql://{USER}@/{DATABASE}?host={quote(str(socket_folder))}",
+        url=_url(socket_folder),
         process=process,
         lock=lock,
         socket_folder=socket_folder,

@@ -147,25 +147,33 @@ def _takes_sockets(folder: Path) -> bool:
     return True
 
 
+def socket_folders(data_folder: Path, socket_name: str) -> list[Path]:
+    """Where the socket of a data folder may be: beside the data, else under /tmp, whose path is short."""
+    folders = []
+    beside = data_folder / "run"
+    if len(os.fsencode(beside / socket_name)) <= SOCKET_PATH_LIMIT:
+        folders.append(beside)
+    base = Path(tempfile.gettempdir())
+    if len(os.fsencode(base)) > SOCKET_PATH_LIMIT // 2:
+        base = Path("/tmp")  # noqa: S108 - private_socket_folder checks that what is there is ours alone
+    digest = hashlib.sha256(os.fsencode(data_folder)).hexdigest()[:12]
+    return [*folders, base / f"storefront-{os.getuid()}-{digest}"]
+
+
 def private_socket_folder(data_folder: Path, socket_name: str) -> Path:
-    """A folder for nobody but us: beside the data, or under /tmp where that path is too long for a socket."""
-    folder = data_folder / "run"
-    if len(os.fsencode(folder / socket_name)) <= SOCKET_PATH_LIMIT:
+    """Make the first of socket_folders that takes sockets; nobody but us can enter it."""
+    *beside, elsewhere = socket_folders(data_folder, socket_name)
+    for folder in beside:
         folder.mkdir(exist_ok=True, mode=0o700)
         if _takes_sockets(folder):
             return folder
-    digest = hashlib.sha256(os.fsencode(data_folder)).hexdigest()[:12]
-    base = Path(tempfile.gettempdir())
-    if len(os.fsencode(base)) > SOCKET_PATH_LIMIT // 2:
-        base = Path("/tmp")  # noqa: S108 - checked below: a directory of ours that others cannot enter
-    folder = base / f"storefront-{os.getuid()}-{digest}"
-    folder.mkdir(exist_ok=True, mode=0o700)
-    found = folder.lstat()
+    elsewhere.mkdir(exist_ok=True, mode=0o700)
+    found = elsewhere.lstat()
     # Root may find it given to nobody by an earlier start that could not use a namespace.
     ours = found.st_uid == os.getuid() or os.getuid() == 0
     if not (stat.S_ISDIR(found.st_mode) and ours and not found.st_mode & 0o077):
-        raise EmbeddedServerError(f"{folder} is not a private folder of ours: remove it")
-    return folder
+        raise EmbeddedServerError(f"{elsewhere} is not a private folder of ours: remove it")
+    return elsewhere
 
 
 @functools.cache
@@ -177,7 +185,7 @@ def spawn(
     command: Sequence[str],
     *,
     death_signal: signal.Signals,
-    log: Path,
+    log: Path | None,
     lock: int | None = None,
     identity: str = "same",
     folders: Sequence[Path] = (),
@@ -187,7 +195,7 @@ def spawn(
     """Start a command in a session of its own that gets the signal when this process ends.
 
     The kernel ties the parent-death signal to the starting thread, so a start from a passing thread is
-    handed to one that lives as long as the process. Also returns the pipe that stands in for the signal
+    handed to one that lives as long as the process. Without a log the output is ours. Also returns the pipe that stands in for the signal
     where the system has none.
     """
     reader, writer = (
@@ -203,7 +211,7 @@ def spawn(
     kept = tuple(fd for fd in (lock, reader) if fd is not None)
 
     def start() -> subprocess.Popen[bytes]:
-        with log.open("ab") as sink:
+        with contextlib.nullcontext(None) if log is None else log.open("ab") as sink:
             return subprocess.Popen(  # noqa: S603 - our own child.py and a program we chose, no shell
                 [sys.executable, "-I", "-S", str(CHILD), json.dumps(orders), *command],
                 stdin=subprocess.DEVNULL,

@@ -18,6 +18,7 @@ from app.integrations.embedded.process import (
     lock_folder,
     open_log,
     private_socket_folder,
+    socket_folders,
     spawn,
     wait_until_ready,
 )
@@ -60,6 +61,18 @@ def _answers(path: Path) -> bool:
             return False
 
 
+def _url(path: Path) -> str:
+    return f"unix://{quote(str(path))}"
+
+
+def find_running_redis(data_dir: Path) -> str | None:
+    """The URL of the server that another process runs in this data folder, if one answers."""
+    for folder in socket_folders(data_dir.absolute(), SOCKET):
+        if _answers(folder / SOCKET):
+            return _url(folder / SOCKET)
+    return None
+
+
 def start_redis(
     data_dir: Path, *, server: Path | None = None, use_pipe: bool | None = None
 ) -> EmbeddedServer:
@@ -98,7 +111,7 @@ def start_redis(
         raise
     return EmbeddedServer(
         name=NAME,
-        url=f"unix://{quote(str(path))}",
+        url=_url(path),
         process=process,
         lock=lock,
         socket_folder=socket_folder,

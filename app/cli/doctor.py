@@ -1,0 +1,160 @@
+"""`storefront doctor`: the effective configuration, and whether what the shop depends on is in order."""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import asyncpg
+import click
+from redis.asyncio import Redis
+from rich.console import Console
+from rich.table import Table
+
+from app.cli.environment import with_databases
+from app.db.migrations import current_revision, head_revision
+from app.db.session import database_address
+from app.settings import Settings, check_production, load_settings, masked
+
+PATIENCE_SECONDS: Final = 5.0
+OLDEST_POSTGRES: Final = 150_000
+OLDEST_REDIS: Final = (6, 2)
+PLAIN_HTTP_IS_FINE: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+class TroubleError(Exception):
+    """What is wrong, for people."""
+
+
+@click.command()
+def command() -> None:
+    """Show the effective configuration, secrets masked, and check what the shop depends on.
+
+    Ends with status 1 where something is wrong.
+    """
+    settings = load_settings()
+    console = Console(highlight=False)
+    _print_settings(settings, console)
+    trouble = check_production(settings)
+    with with_databases(settings, redis=True) as reached:
+        trouble += asyncio.run(_check_all(reached, console))
+    for line in trouble:
+        console.print(f"[red]✗[/red] {line}")
+    if trouble:
+        raise SystemExit(1)
+    console.print("[green]Everything is in order.[/green]")
+
+
+def _print_settings(settings: Settings, console: Console) -> None:
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in masked(settings).items():
+        table.add_row(name, _shown(value))
+    console.print(table)
+    console.print()
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, tuple):
+        return ", ".join(str(part) for part in value) or "none"
+    if value == "":
+        return "embedded, or none"
+    return str(value)
+
+
+async def _check_all(settings: Settings, console: Console) -> list[str]:
+    checks: dict[str, Callable[[Settings], Awaitable[str]]] = {
+        "database": _check_database,
+        "migrations": _check_migrations,
+        "Redis": _check_redis,
+        "mail": _check_mail,
+        "public URL": _check_public_url,
+    }
+    trouble = []
+    for name, check in checks.items():
+        try:
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                console.print(f"[green]✓[/green] {name}: {await check(settings)}")
+        except TroubleError as problem:
+            trouble.append(f"{name}: {problem}")
+        except Exception as problem:  # noqa: BLE001 - a doctor reports whatever a driver raises
+            trouble.append(f"{name}: {type(problem).__name__}: {problem}".rstrip(": "))
+    return trouble
+
+
+async def _check_database(settings: Settings) -> str:
+    connection = await asyncpg.connect(database_address(settings.database_url).asyncpg)
+    try:
+        number = int(await connection.fetchval("SHOW server_version_num"))
+        version: str = await connection.fetchval("SHOW server_version")
+        # Both come with PostgreSQL, but some packagers leave the contrib modules out.
+        wanted = ["pg_trgm", "unaccent"]
+        known = await connection.fetch(
+            "SELECT name FROM pg_available_extensions WHERE name = ANY($1)", wanted
+        )
+    finally:
+        await connection.close()
+    if number < OLDEST_POSTGRES:
+        raise TroubleError(f"PostgreSQL {version} is too old: 15 or newer is needed")
+    missing = sorted(set(wanted) - {row["name"] for row in known})
+    if missing:
+        raise TroubleError(f"PostgreSQL {version} lacks the extensions {', '.join(missing)}")
+    return f"PostgreSQL {version}"
+
+
+async def _check_migrations(settings: Settings) -> str:
+    current, head = await current_revision(settings.database_url), head_revision()
+    if current != head:
+        raise TroubleError(
+            f"the schema is at {current or 'its beginning'}, not {head}: run `storefront migrate`"
+        )
+    return f"at {current}"
+
+
+async def _check_redis(settings: Settings) -> str:
+    client = Redis.from_url(settings.redis_url, socket_connect_timeout=2, socket_timeout=2)
+    try:
+        found: dict[str, Any] = await client.info("server")
+    finally:
+        await client.aclose()
+    version = str(found.get("valkey_version") or found.get("redis_version", "0"))
+    name = "Valkey" if "valkey_version" in found else "Redis"
+    if tuple(int(part) for part in version.split(".")[:2]) < OLDEST_REDIS:
+        raise TroubleError(f"{name} {version} is too old: 6.2 or newer is needed")
+    return f"{name} {version}"
+
+
+async def _check_mail(settings: Settings) -> str:
+    if not settings.smtp_url:
+        return f"written to {_writable(settings.data_dir / 'mails')}"
+    server = urlsplit(settings.smtp_url)
+    port = server.port or (465 if server.scheme == "smtps" else 25)
+    try:
+        _, writer = await asyncio.open_connection(server.hostname, port)
+    except OSError as error:
+        raise TroubleError(f"{server.hostname}:{port} does not answer ({error.strerror or error})") from error
+    writer.close()
+    with contextlib.suppress(OSError):
+        await writer.wait_closed()
+    return f"through {server.hostname}:{port}"
+
+
+def _writable(folder: Path) -> Path:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / ".probe"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise TroubleError(f"{folder} cannot be written ({error.strerror})") from error
+    return folder
+
+
+async def _check_public_url(settings: Settings) -> str:
+    parts = urlsplit(settings.public_url)
+    if parts.scheme != "https" and parts.hostname not in PLAIN_HTTP_IS_FINE:
+        raise TroubleError(f"{settings.public_url} is not https: browsers will not keep the session cookie")
+    return settings.public_url
