@@ -1,0 +1,151 @@
+"""What makes a postal address good enough to ship to, and how it is written down."""
+
+import re
+from typing import Final
+
+import msgspec
+
+from app.kit.errors import FieldError
+from app.kit.places import (
+    RegionError,
+    country_name,
+    find_country,
+    find_region_of,
+    normalise_phone,
+    region_name,
+)
+
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0e-\x1f\x7f\ud800-\udfff]")
+_MAX_LENGTHS: Final = {
+    "first_name": 100,
+    "last_name": 100,
+    "company": 200,
+    "address_one": 200,
+    "address_two": 200,
+    "apartment_suite": 100,
+    "city": 100,
+    "zip": 20,
+    "country": 100,
+    "region": 100,
+    "province": 100,
+    "state": 100,
+    "phone": 40,
+}
+_REQUIRED: Final = ("first_name", "last_name", "address_one", "city", "zip", "country", "phone")
+_REGION_FIELDS: Final = ("region", "province", "state")
+
+# Countries whose post has no codes (Universal Postal Union, addressing country sheets).
+_WITHOUT_ZIP: Final = frozenset(
+    {"AE", "AG", "AO", "AW", "BF", "BI", "BJ", "BO", "BS", "BW", "BZ", "CD", "CF", "CG", "CI", "CK", "CM", "DJ", "DM", "ER", "FJ", "GD", "GM", "GQ", "GY", "HK", "KI", "KM", "KN", "LY", "ML", "MO", "MR", "NR", "NU", "QA", "RW", "SB", "SC", "SL", "SR", "ST", "SY", "TD", "TG", "TK", "TL", "TO", "TV", "UG", "VU", "YE", "ZW"}
+)  # fmt: skip
+
+
+class AddressInput(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An address as it was sent: nothing is checked but the types."""
+
+    first_name: str | None = None
+    last_name: str | None = None
+    company: str | None = None
+    address_one: str | None = None
+    address_two: str | None = None
+    apartment_suite: str | None = None
+    city: str | None = None
+    zip: str | None = None
+    country: str | None = None
+    region: str | None = None
+    province: str | None = None
+    state: str | None = None
+    phone: str | int | None = None
+
+
+class Address(msgspec.Struct, frozen=True, kw_only=True):
+    """An address that was checked: codes for places, E.164 beside the phone number as typed."""
+
+    first_name: str
+    last_name: str
+    company: str | None
+    address_one: str
+    address_two: str | None
+    apartment_suite: str | None
+    city: str
+    zip: str | None
+    country_code: str
+    region_code: str | None
+    phone: str
+    phone_typed: str
+
+    def as_json(self) -> dict[str, str | None]:
+        """The fields that every surface for shoppers answers: names of places, with their codes beside."""
+        return {
+            "first_name": self.first_name,
+            "last_name": self.last_name,
+            "company": self.company,
+            "address_one": self.address_one,
+            "address_two": self.address_two,
+            "apartment_suite": self.apartment_suite,
+            "city": self.city,
+            "zip": self.zip,
+            "country": country_name(self.country_code),
+            "country_code": self.country_code,
+            "region": region_name(self.region_code) if self.region_code else None,
+            "province": self.region_code,
+            "phone": self.phone,
+        }
+
+
+def _cleaned(sent: AddressInput) -> dict[str, str]:
+    texts = {name: getattr(sent, name) for name in _MAX_LENGTHS}
+    return {name: " ".join(str(text).split()) for name, text in texts.items() if text is not None}
+
+
+def _text_faults(texts: dict[str, str], country: str | None) -> dict[str, tuple[str, str]]:
+    found: dict[str, tuple[str, str]] = {}
+    for field, text in texts.items():
+        if _CONTROL.search(text):
+            found[field] = ("invalid_text", "This contains characters that cannot be printed.")
+        elif len(text) > _MAX_LENGTHS[field]:
+            found[field] = ("too_long", f"At most {_MAX_LENGTHS[field]} characters fit here.")
+    for field in _REQUIRED:
+        if not texts.get(field) and not (field == "zip" and country in _WITHOUT_ZIP):
+            found[field] = ("required", "This is needed to send a parcel.")
+    if country is None:
+        found.setdefault(
+            "country", ("unknown_country", "This is no country that we know by code or English name.")
+        )
+    return found
+
+
+def check_address(sent: AddressInput, *, at: str = "") -> Address | list[FieldError]:
+    """The address, or every fault that it has; `at` stands before the fields' names (`shipping_address`)."""
+    texts = _cleaned(sent)
+    country = find_country(texts.get("country", ""))
+    faults = _text_faults(texts, country)
+    region: str | None = None
+    phone: tuple[str, str] | None = None
+    if country is not None:
+        named = {field: texts.get(field) for field in _REGION_FIELDS if field not in faults}
+        try:
+            region = find_region_of(country, **named)
+        except RegionError as error:
+            faults[error.field] = ("region_mismatch" if error.clash else "unknown_region", error.message)
+        phone = normalise_phone(texts.get("phone", ""), country)
+        if phone is None:
+            message = f"This is no phone number of {country_name(country)}; others begin with +."
+            faults.setdefault("phone", ("invalid_phone", message))
+    if faults or country is None or phone is None:
+        dot = f"{at}." if at else ""
+        return [FieldError(f"{dot}{field}", code, message) for field, (code, message) in faults.items()]
+    return Address(
+        first_name=texts["first_name"],
+        last_name=texts["last_name"],
+        company=texts.get("company") or None,
+        address_one=texts["address_one"],
+        address_two=texts.get("address_two") or None,
+        apartment_suite=texts.get("apartment_suite") or None,
+        city=texts["city"],
+        zip=texts.get("zip") or None,
+        country_code=country,
+        region_code=region,
+        phone=phone[0],
+        phone_typed=phone[1],
+    )
