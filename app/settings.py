@@ -46,6 +46,8 @@ class Settings:
     cart_seconds: int = 7_776_000
     session_seconds: int = 86_400
     remember_seconds: int = 2_592_000
+    session_end_seconds: int = 604_800
+    remember_end_seconds: int = 31_536_000
     login_link_seconds: int = 3_600
     reconcile_seconds: float = 30.0
     queue_poll_seconds: float = 2.0
@@ -154,6 +156,8 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         cart_seconds=reader.whole("STOREFRONT_CART_SECONDS", 7_776_000, least=1),
         session_seconds=reader.whole("STOREFRONT_SESSION_SECONDS", 86_400, least=1),
         remember_seconds=reader.whole("STOREFRONT_REMEMBER_SECONDS", 2_592_000, least=1),
+        session_end_seconds=reader.whole("STOREFRONT_SESSION_END_SECONDS", 604_800, least=1),
+        remember_end_seconds=reader.whole("STOREFRONT_REMEMBER_END_SECONDS", 31_536_000, least=1),
         login_link_seconds=reader.whole("STOREFRONT_LOGIN_LINK_SECONDS", 3_600, least=1),
         reconcile_seconds=reader.number("STOREFRONT_RECONCILE_SECONDS", 30, least=0.1),
         queue_poll_seconds=reader.number("STOREFRONT_QUEUE_POLL_SECONDS", 2, least=0.05),

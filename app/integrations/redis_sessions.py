@@ -140,6 +140,7 @@ class RedisSessions:
         replaces: str | None = None,
     ) -> NewSession:
         token = new_token()
+        now = _moment(_ms(now))  # as it will be read back
         session = Session(
             id=digest(token).hex(),
             store_id=store_id,
@@ -279,7 +280,7 @@ def _ms(moment: datetime) -> int:
     return int(moment.timestamp() * 1000)
 
 
-def _moment(ms: bytes) -> datetime:
+def _moment(ms: bytes | int) -> datetime:
     return datetime.fromtimestamp(int(ms) / 1000, UTC)
 
 
