@@ -7,6 +7,8 @@ from typing import Any
 from litestar import Litestar, Router
 from litestar.datastructures import State
 
+from app.api.credentials import STATE_KEY as DOOR_KEY
+from app.api.credentials import Door
 from app.api.dependencies import STATE_KEY, Shop, dependencies
 from app.api.edge import create_edge
 from app.api.storefront import storefront_handlers
@@ -14,9 +16,11 @@ from app.db.migrations import head_revision
 from app.db.reads import Reads
 from app.db.session import create_engine, create_sessions
 from app.domain.checkout.till import Till
+from app.domain.customers.sessions import SessionLimits
 from app.domain.payments.services import PaymentService
 from app.domain.stores.directory import StoreDirectory
 from app.integrations.redis import RedisGateway
+from app.integrations.redis_sessions import RedisSessions
 from app.integrations.test_payments import TestPayments
 from app.kit.clock import utc_now
 from app.settings import Settings, load_settings
@@ -59,6 +63,8 @@ def create_app(settings: Settings) -> Litestar:
     """The application of these settings. DATABASE_URL and REDIS_URL must be set by now."""
     shop = build_shop(settings)
     redis = RedisGateway(settings.redis_url)
+    limits = SessionLimits(idle=settings.session_seconds, idle_remembered=settings.remember_seconds)
+    door = Door(settings, RedisSessions(redis, limits))
 
     async def database_answers() -> None:
         await shop.reads.fetchval("SELECT 1")
@@ -96,7 +102,7 @@ def create_app(settings: Settings) -> Litestar:
             "redis": redis_answers,
             "migrations": migrations_are_done,
         },
-        state=State({STATE_KEY: shop}),
+        state=State({STATE_KEY: shop, DOOR_KEY: door}),
         lifespan=[lifespan],
     )
 

@@ -1,8 +1,11 @@
 """How tests set a shop up and buy in it: products with stock, a running server, a guest's way through the till."""
 
+import os
+import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -35,6 +38,7 @@ def settings_for(database_url: str, redis_url: str, **environ: str) -> Settings:
             "REDIS_URL": redis_url,
             "STOREFRONT_SECRET_KEY": "tests-only-" + "x" * 40,
             "LOG_LEVEL": "error",
+            "STOREFRONT_DATA_DIR": str(Path(tempfile.gettempdir()) / f"storefront-tests-{os.getpid()}"),
             **environ,
         }
     )

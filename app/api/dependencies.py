@@ -9,12 +9,14 @@ from litestar.di import NamedDependency, Provide
 from litestar.params import SkipValidation
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
+from app.api.credentials import find_actor
 from app.api.request import ShopRequest
 from app.db.reads import Reads
 from app.db.session import Sessions
 from app.domain.checkout.till import Till
 from app.domain.stores.directory import StoreDirectory
 from app.domain.stores.queries import StoreConfig
+from app.kit.actor import Actor
 from app.kit.clock import utc_now
 from app.settings import Settings
 
@@ -31,6 +33,15 @@ class Shop:
     reads: Reads
     stores: StoreDirectory
     till: Till
+
+
+# How handlers ask for them, by name. What we made ourselves needs no validation.
+GivenShop = NamedDependency[SkipValidation[Shop]]
+GivenReads = NamedDependency[SkipValidation[Reads]]
+GivenStore = NamedDependency[SkipValidation[StoreConfig]]
+GivenSession = NamedDependency[SkipValidation[AsyncSession]]
+GivenNow = NamedDependency[SkipValidation[datetime]]
+GivenActor = NamedDependency[SkipValidation[Actor]]
 
 
 async def provide_shop(request: ShopRequest) -> Shop:
@@ -59,6 +70,11 @@ async def provide_session(request: ShopRequest) -> AsyncIterator[AsyncSession]:
         await session.commit()
 
 
+async def provide_actor(request: ShopRequest, store: GivenStore, now: GivenNow) -> Actor:
+    """Who asks: without a credential a guest, and nothing is looked up."""
+    return await find_actor(request, store.id, now=now)
+
+
 async def provide_now() -> datetime:
     return utc_now()
 
@@ -70,12 +86,5 @@ def dependencies() -> dict[str, Any]:
         "store": Provide(provide_store),
         "session": Provide(provide_session),
         "now": Provide(provide_now),
+        "actor": Provide(provide_actor),
     }
-
-
-# How handlers ask for them, by name. What we made ourselves needs no validation.
-GivenShop = NamedDependency[SkipValidation[Shop]]
-GivenReads = NamedDependency[SkipValidation[Reads]]
-GivenStore = NamedDependency[SkipValidation[StoreConfig]]
-GivenSession = NamedDependency[SkipValidation[AsyncSession]]
-GivenNow = NamedDependency[SkipValidation[datetime]]

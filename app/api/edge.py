@@ -39,7 +39,7 @@ def create_edge(
         route_handlers=[
             health,
             ready_handler(checks),
-            metrics_handler(settings, directory),
+            metrics_handler(settings),
             openapi_handler(),
             *route_handlers,
         ],

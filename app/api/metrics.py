@@ -15,7 +15,7 @@ from app.settings import LOOPBACK, Settings
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
-
+DIRECTORY = "PROMETHEUS_MULTIPROC_DIR"  # the library's own variable, honoured where it is set
 Observe = Callable[[str, str, int, float], None]
 
 
@@ -28,8 +28,8 @@ def clear_metrics(directory: Path) -> None:
 
 def create_observer(directory: Path) -> Observe:
     """Begin to count in this process; every process writes its own files in the directory."""
-    directory.mkdir(parents=True, exist_ok=True)
-    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(directory)
+    # One directory per process, the first: the library keeps its files open there.
+    Path(os.environ.setdefault(DIRECTORY, str(directory))).mkdir(parents=True, exist_ok=True)
     # The library decides when it is imported whether processes share what they count.
     from prometheus_client import CollectorRegistry, Histogram  # noqa: PLC0415 - see above
 
@@ -52,7 +52,7 @@ def create_observer(directory: Path) -> Observe:
     return observe
 
 
-def metrics_handler(settings: Settings, directory: Path) -> Any:
+def metrics_handler(settings: Settings) -> Any:
     """GET /metrics, for the machine itself and the networks of STOREFRONT_METRICS_ALLOW."""
 
     @get("/metrics", include_in_schema=False, sync_to_thread=True)
@@ -64,7 +64,7 @@ def metrics_handler(settings: Settings, directory: Path) -> Any:
 
         registry = CollectorRegistry()
         collector: Any = MultiProcessCollector  # untyped in the library
-        collector(registry, path=str(directory))
+        collector(registry, path=os.environ[DIRECTORY])
         return Response(generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     return metrics

@@ -9,7 +9,7 @@ import msgspec
 from litestar import Controller, Response, delete, get, post, put
 from litestar.params import QueryParameter, RequestBody
 
-from app.api.dependencies import GivenNow, GivenReads, GivenSession, GivenShop, GivenStore
+from app.api.dependencies import GivenActor, GivenNow, GivenReads, GivenSession, GivenShop, GivenStore
 from app.api.idempotency import answered, read_key
 from app.api.limits import Id, Quantity, QuantityOrNone, Token
 from app.api.request import ShopRequest, read_query_or_body
@@ -19,6 +19,7 @@ from app.domain.carts.errors import cart_not_found
 from app.domain.carts.queries import CartItem, CartView, get_cart
 from app.domain.carts.service import add_item, remove_item, set_item
 from app.domain.stores.queries import StoreConfig
+from app.kit.actor import Actor
 from app.kit.ids import digest
 
 
@@ -184,6 +185,7 @@ class CartController(Controller):
         reads: GivenReads,
         store: GivenStore,
         now: GivenNow,
+        actor: GivenActor,
         cart_uuid: Annotated[str | None, QueryParameter(max_length=64)] = None,
     ) -> Response[StorefrontCart]:
         """The cart of a uuid; without one an empty answer, and nothing is written."""
@@ -192,7 +194,7 @@ class CartController(Controller):
         uuid = read_uuid(cart_uuid)
         if uuid is None:
             raise cart_not_found()
-        cart = await get_cart(reads, store.id, uuid=uuid, customer_id=None, now=now)
+        cart = await get_cart(reads, store.id, uuid=uuid, customer_id=actor.customer_id, now=now)
         return Response(show_cart(cart), headers={"Cache-Control": "private, no-store"})
 
     @post("/items", status_code=200, operation_id="addCartItem", summary="Add to the cart")
@@ -204,6 +206,7 @@ class CartController(Controller):
         shop: GivenShop,
         store: GivenStore,
         now: GivenNow,
+        actor: GivenActor,
     ) -> Response[StorefrontCartLine]:
         """Adds units of a variant; the answer is the line, with `cart_uuid` beside it.
 
@@ -211,19 +214,23 @@ class CartController(Controller):
         """
         settings = shop.settings
         uuid = read_uuid(data.cart_uuid)
+        if uuid is None:
+            actor.known()  # a customer's next line must not land in a new guest cart
         key = await read_key(request, caller=data.cart_uuid and digest(data.cart_uuid).hex())
         if key is not None:
             made = await idempotency.claim(
                 session, store.id, key, now=now, keep_seconds=settings.idempotency_seconds
             )
             if made is not None:
-                line = await _find_line(shop.reads, store, UUID(made["cart"]), data.product_id, now=now)
+                line = await _find_line(
+                    shop.reads, store, actor, UUID(made["cart"]), data.product_id, now=now
+                )
                 return answered(line, replayed=True)
         uuid, entry = await add_item(
             session,
             store.id,
             uuid=uuid,
-            customer_id=None,
+            customer_id=actor.customer_id,
             variant_id=data.product_id,
             quantity=data.quantity,
             currency=store.currency,
@@ -242,6 +249,7 @@ class CartController(Controller):
         shop: GivenShop,
         store: GivenStore,
         now: GivenNow,
+        actor: GivenActor,
     ) -> Response[StorefrontCartLine | None]:
         """Sets how many of a variant the cart holds; 0 removes the line and answers 204."""
         uuid = read_uuid(data.cart_uuid)
@@ -251,7 +259,7 @@ class CartController(Controller):
             session,
             store.id,
             uuid=uuid,
-            customer_id=None,
+            customer_id=actor.customer_id,
             variant_id=data.product_id,
             quantity=data.quantity,
             currency=store.currency,
@@ -270,6 +278,7 @@ class CartController(Controller):
         shop: GivenShop,
         store: GivenStore,
         now: GivenNow,
+        actor: GivenActor,
     ) -> None:
         """Takes a variant out of the cart (`product_id`, `cart_uuid` in the query or body); twice is fine."""
         sent = await read_query_or_body(request, RemoveFromCart)
@@ -280,7 +289,7 @@ class CartController(Controller):
             session,
             store.id,
             uuid=uuid,
-            customer_id=None,
+            customer_id=actor.customer_id,
             variant_id=sent.product_id,
             currency=store.currency,
             now=now,
@@ -289,10 +298,10 @@ class CartController(Controller):
 
 
 async def _find_line(
-    reads: Reads, store: StoreConfig, uuid: UUID, variant_id: int, *, now: datetime
+    reads: Reads, store: StoreConfig, actor: Actor, uuid: UUID, variant_id: int, *, now: datetime
 ) -> StorefrontCartLine | None:
     """The line that an earlier call made, as it stands now; None where it was taken out since."""
-    cart = await get_cart(reads, store.id, uuid=uuid, customer_id=None, now=now)
+    cart = await get_cart(reads, store.id, uuid=uuid, customer_id=actor.customer_id, now=now)
     for entry in cart.items:
         if entry.variant_id == variant_id:
             return show_line(entry, str(uuid))

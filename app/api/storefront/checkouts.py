@@ -7,7 +7,7 @@ from litestar import Controller, Response, get, post, put
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath, FromQuery, QueryParameter, RequestBody
 
-from app.api.dependencies import GivenNow, GivenSession, GivenShop, GivenStore, Shop
+from app.api.dependencies import GivenActor, GivenNow, GivenSession, GivenShop, GivenStore, Shop
 from app.api.idempotency import answered, read_key
 from app.api.limits import Amount, Id, Line, Token, Word
 from app.api.request import ShopRequest, refuse_repeated_names
@@ -247,6 +247,7 @@ class CheckoutController(Controller):
         shop: GivenShop,
         store: GivenStore,
         now: GivenNow,
+        actor: GivenActor,
     ) -> Response[StorefrontCheckout]:
         """A checkout of a cart; a cart that has an open one answers that one. Takes Idempotency-Key."""
         uuid = read_uuid(data.cart_uuid)
@@ -265,7 +266,7 @@ class CheckoutController(Controller):
                 session,
                 store,
                 cart_uuid=uuid,
-                customer_id=None,
+                customer_id=actor.customer_id,
                 identity=data.identity,
                 now=now,
                 keep_seconds=shop.settings.checkout_seconds,
@@ -283,6 +284,7 @@ class CheckoutController(Controller):
         shop: GivenShop,
         store: GivenStore,
         now: GivenNow,
+        actor: GivenActor,
         expand: Annotated[str | None, QueryParameter(max_length=200)] = None,
         funnel: FromQuery[bool] = False,  # noqa: ARG002 - upsell offers come with promotions; none are set up yet
     ) -> Response[StorefrontCheckout]:
@@ -292,7 +294,7 @@ class CheckoutController(Controller):
         order = None
         if expand == "order" and checkout.state == CheckoutState.COMPLETED and checkout.order_id:
             found = await get_order(
-                shop.reads, store.id, checkout.order_id, customer_id=None, checkout_token=checkout.token
+                shop.reads, store.id, checkout.order_id, customer_id=actor.customer_id, checkout_token=checkout.token
             )
             order = show_order(found, to_buyer=True)
         return Response(show_checkout(view, store, shop, order=order), headers=PRIVATE)

@@ -6,7 +6,7 @@ import msgspec
 from litestar import Controller, Response, get, post
 from litestar.params import FromPath, HeaderParameter, QueryParameter, RequestBody
 
-from app.api.dependencies import GivenNow, GivenReads, GivenSession, GivenStore
+from app.api.dependencies import GivenActor, GivenNow, GivenReads, GivenSession, GivenStore
 from app.api.expand import parse_expand
 from app.api.limits import MAX_ID, Token
 from app.domain.orders.queries import OrderView, get_order, load_order
@@ -190,6 +190,7 @@ class OrderController(Controller):
         order_id: FromPath[int],
         reads: GivenReads,
         store: GivenStore,
+        actor: GivenActor,
         checkout_token: Annotated[
             str | None, HeaderParameter(name="X-Checkout-Token", max_length=200)
         ] = None,
@@ -197,7 +198,7 @@ class OrderController(Controller):
     ) -> Response[StorefrontOrder]:
         """The order, for whoever sends its checkout's token as X-Checkout-Token."""
         wanted = parse_expand(expand, EXPANDS)
-        order = await get_order(reads, store.id, order_id, customer_id=None, checkout_token=checkout_token)
+        order = await get_order(reads, store.id, order_id, customer_id=actor.customer_id, checkout_token=checkout_token)
         return Response(show_order(order, to_buyer=True, expand=wanted), headers=PRIVATE)
 
     @post("/find", status_code=204, operation_id="findOrder", summary="Mail a link to an order")

@@ -54,7 +54,8 @@ _ADD: Final = text(
     INSERT INTO cart_lines AS l (store_id, cart_id, variant_id, quantity, added_price)
     VALUES (:store_id, :cart_id, :variant_id, :quantity, :price)
     ON CONFLICT (cart_id, variant_id)
-        DO UPDATE SET quantity = least(l.quantity + EXCLUDED.quantity, :most + 1)
+        DO UPDATE SET quantity = l.quantity + EXCLUDED.quantity
+        WHERE l.quantity + EXCLUDED.quantity <= :most
     RETURNING id, quantity, added_price, xmax = 0 AS is_new
     """
 )
@@ -135,10 +136,14 @@ async def _get_sale_item(session: AsyncSession, store_id: int, variant_id: int) 
     return items[0]
 
 
+def quantity_too_large() -> Invalid:
+    return Invalid.at("quantity", QUANTITY_TOO_LARGE, f"A line holds at most {MAX_QUANTITY} units.")
+
+
 def check_quantity(item: SaleItem, quantity: int) -> None:
     """Raise Invalid where a line cannot have this many: quantity_too_large or not_enough_stock."""
     if quantity > MAX_QUANTITY:
-        raise Invalid.at("quantity", QUANTITY_TOO_LARGE, f"A line holds at most {MAX_QUANTITY} units.")
+        raise quantity_too_large()
     available = item.available_units
     if available is not None and quantity > available:
         raise Invalid.at(
@@ -251,7 +256,9 @@ async def _write(
                 "most": MAX_QUANTITY,
             },
         )
-    ).one()
+    ).first()
+    if row is None:
+        raise quantity_too_large()
     check_quantity(item, row.quantity)
     if row.is_new and cart.line_count >= MAX_LINES:
         raise Invalid(CART_FULL, f"A cart holds at most {MAX_LINES} different variants.")
