@@ -31,6 +31,7 @@ TABLES = (
     "market_prices",
     "option_values",
     "variant_documents",
+    "variant_stats",
     "variant_values",
 )
 
@@ -75,9 +76,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("store_id", "id", name="categories_pkey"),
         sa.UniqueConstraint("store_id", "handle", name="categories_store_id_handle_key"),
     )
-    op.create_index(
-        "categories_parent_idx", "categories", ["store_id", "parent_id", "position"], unique=False
-    )
+    op.create_index("categories_parent_idx", "categories", ["store_id", "parent_id", "position"])
     op.create_table(
         "collections",
         sa.Column("store_id", sa.BigInteger(), nullable=False),
@@ -122,7 +121,6 @@ def upgrade() -> None:
         "search_words_trgm_idx",
         "search_words",
         ["word"],
-        unique=False,
         postgresql_using="gin",
         postgresql_ops={"word": "gin_trgm_ops"},
     )
@@ -150,7 +148,6 @@ def upgrade() -> None:
         "category_collections_collection_idx",
         "category_collections",
         ["store_id", "collection_id"],
-        unique=False,
     )
     op.create_table(
         "products",
@@ -199,18 +196,18 @@ def upgrade() -> None:
         "products_by_date_idx",
         "products",
         ["store_id", "created_at", "id"],
-        unique=False,
         postgresql_where=sa.text("listed"),
     )
-    op.create_index("products_search_idx", "products", ["search"], unique=False, postgresql_using="gin")
-    op.create_index("products_tags_idx", "products", ["tags"], unique=False, postgresql_using="gin")
-    op.create_index("products_type_idx", "products", ["store_id", "type_id"], unique=False)
+    op.create_index("products_search_idx", "products", ["search"], postgresql_using="gin")
+    op.create_index("products_tags_idx", "products", ["tags"], postgresql_using="gin")
+    op.create_index("products_type_idx", "products", ["store_id", "type_id"])
     op.create_table(
         "collection_products",
         sa.Column("store_id", sa.BigInteger(), nullable=False),
         sa.Column("collection_id", sa.BigInteger(), nullable=False),
         sa.Column("product_id", sa.BigInteger(), nullable=False),
         sa.Column("position", sa.BigInteger(), nullable=False),
+        sa.Column("sort_text", sa.Text(), server_default="", nullable=False),
         sa.Column("listed", sa.Boolean(), server_default="true", nullable=False),
         sa.ForeignKeyConstraint(
             ["store_id", "collection_id"],
@@ -229,13 +226,10 @@ def upgrade() -> None:
     op.create_index(
         "collection_products_page_idx",
         "collection_products",
-        ["store_id", "collection_id", "position", "product_id"],
-        unique=False,
+        ["store_id", "collection_id", "position", "sort_text", "product_id"],
         postgresql_where=sa.text("listed"),
     )
-    op.create_index(
-        "collection_products_product_idx", "collection_products", ["store_id", "product_id"], unique=False
-    )
+    op.create_index("collection_products_product_idx", "collection_products", ["store_id", "product_id"])
     op.create_table(
         "product_documents",
         sa.Column("store_id", sa.BigInteger(), nullable=False),
@@ -276,9 +270,7 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("store_id", "id", name="product_images_pkey"),
     )
-    op.create_index(
-        "product_images_product_idx", "product_images", ["store_id", "product_id", "position"], unique=False
-    )
+    op.create_index("product_images_product_idx", "product_images", ["store_id", "product_id", "position"])
     op.create_table(
         "product_options",
         sa.Column("store_id", sa.BigInteger(), nullable=False),
@@ -300,8 +292,6 @@ def upgrade() -> None:
             "store_id",
             "product_id",
             "position",
-            deferrable=True,
-            initially="DEFERRED",
             name="product_options_store_id_product_id_position_key",
         ),
     )
@@ -351,51 +341,44 @@ def upgrade() -> None:
         "variants_barcode_idx",
         "variants",
         ["store_id", "barcode"],
-        unique=False,
         postgresql_where=sa.text("barcode <> ''"),
     )
     op.create_index(
         "variants_by_date_idx",
         "variants",
         ["store_id", "created_at", "id"],
-        unique=False,
         postgresql_where=sa.text("listed"),
     )
     op.create_index(
         "variants_by_price_idx",
         "variants",
         ["store_id", "price", "id"],
-        unique=False,
         postgresql_where=sa.text("listed"),
     )
     op.create_index(
         "variants_by_sold_idx",
         "variants",
         ["store_id", "sold", "id"],
-        unique=False,
         postgresql_where=sa.text("listed"),
     )
     op.create_index(
         "variants_by_title_idx",
         "variants",
         ["store_id", "full_title", "id"],
-        unique=False,
         postgresql_where=sa.text("listed"),
     )
-    op.create_index("variants_facets_idx", "variants", ["facets"], unique=False, postgresql_using="gin")
-    op.create_index("variants_product_idx", "variants", ["store_id", "product_id", "position"], unique=False)
+    op.create_index("variants_facets_idx", "variants", ["facets"], postgresql_using="gin")
+    op.create_index("variants_product_idx", "variants", ["store_id", "product_id", "position"])
     op.create_index(
         "variants_sku_idx",
         "variants",
         ["store_id", sa.literal_column("lower(sku)")],
-        unique=False,
         postgresql_where=sa.text("sku <> ''"),
     )
     op.create_index(
         "variants_type_idx",
         "variants",
         ["store_id", "type_id"],
-        unique=False,
         postgresql_where=sa.text("listed"),
     )
     op.create_table(
@@ -453,6 +436,22 @@ def upgrade() -> None:
         postgresql_with={"toast_tuple_target": 8160},
     )
     op.create_table(
+        "variant_stats",
+        sa.Column("store_id", sa.BigInteger(), nullable=False),
+        sa.Column("variant_id", sa.BigInteger(), nullable=False),
+        sa.Column("rating", sa.Numeric(precision=3, scale=2), server_default="0", nullable=False),
+        sa.Column("reviews", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("questions", sa.Integer(), server_default="0", nullable=False),
+        sa.ForeignKeyConstraint(
+            ["store_id", "variant_id"],
+            ["variants.store_id", "variants.id"],
+            name="variant_stats_store_id_variant_id_fkey",
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("store_id", "variant_id", name="variant_stats_pkey"),
+    )
+    op.create_index("variant_stats_rating_idx", "variant_stats", ["store_id", "rating", "variant_id"])
+    op.create_table(
         "variant_values",
         sa.Column("store_id", sa.BigInteger(), nullable=False),
         sa.Column("variant_id", sa.BigInteger(), nullable=False),
@@ -478,7 +477,7 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("store_id", "variant_id", "option_id", name="variant_values_pkey"),
     )
-    op.create_index("variant_values_value_idx", "variant_values", ["store_id", "value_id"], unique=False)
+    op.create_index("variant_values_value_idx", "variant_values", ["store_id", "value_id"])
 
 
 def downgrade() -> None:

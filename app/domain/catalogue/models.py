@@ -102,7 +102,7 @@ class ProductOption(Base):
 
     __tablename__ = "product_options"
     __table_args__ = (
-        UniqueConstraint("store_id", "product_id", "position", deferrable=True, initially="DEFERRED"),
+        UniqueConstraint("store_id", "product_id", "position"),
         _belongs_to("products", "product_id"),
         CheckConstraint("position BETWEEN 1 AND 3", name="position"),
     )
@@ -273,7 +273,11 @@ class Collection(Base):
 
 
 class CollectionProduct(Base):
-    """A product's place in a collection; listed follows the product, so that pages and totals need no join."""
+    """A product's place in a collection.
+
+    position and then sort_text are the collection's own order: a place, a price, a time or a title, by its
+    sort_order; listed follows the product. So a page and a total need one index.
+    """
 
     __tablename__ = "collection_products"
     __table_args__ = (
@@ -284,6 +288,7 @@ class CollectionProduct(Base):
             "store_id",
             "collection_id",
             "position",
+            "sort_text",
             "product_id",
             postgresql_where=text("listed"),
         ),
@@ -294,6 +299,7 @@ class CollectionProduct(Base):
     collection_id: Mapped[KeyRef]
     product_id: Mapped[KeyRef]
     position: Mapped[int] = mapped_column(BigInteger)
+    sort_text: Mapped[str] = mapped_column(server_default="")
     listed: Mapped[bool] = mapped_column(server_default="true")
 
 
@@ -380,6 +386,22 @@ class VariantDocument(Base):
     options: Mapped[str]
     specs_list: Mapped[str]
     specs_object: Mapped[str]
+
+
+class VariantStats(Base):
+    """What later features know of a variant and lists show: reviews and questions, written by those features."""
+
+    __tablename__ = "variant_stats"
+    __table_args__ = (
+        _belongs_to("variants", "variant_id"),
+        Index("variant_stats_rating_idx", "store_id", "rating", "variant_id"),
+    )
+
+    store_id: Mapped[KeyStore]
+    variant_id: Mapped[KeyRef]
+    rating: Mapped[Decimal] = mapped_column(Numeric(3, 2), server_default="0")
+    reviews: Mapped[int] = mapped_column(server_default="0")
+    questions: Mapped[int] = mapped_column(server_default="0")
 
 
 class SearchWord(Base):

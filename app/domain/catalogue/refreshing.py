@@ -1,0 +1,81 @@
+"""What follows from a change of products, written in the same transaction: documents, search, membership."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from sqlalchemy import BigInteger, bindparam, text
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.domain.catalogue.documents import rebuild_documents
+from app.domain.catalogue.membership import refresh_collections
+
+# Dictionaries that PostgreSQL carries and migration 0002 has configurations for, by ISO 639-1.
+LANGUAGES: Final = {
+    "da": "danish", "nl": "dutch", "en": "english", "fi": "finnish", "fr": "french", "de": "german",
+    "hu": "hungarian", "it": "italian", "no": "norwegian", "nb": "norwegian", "nn": "norwegian",
+    "pt": "portuguese", "ro": "romanian", "ru": "russian", "es": "spanish", "sv": "swedish",
+    "tr": "turkish",
+}  # fmt: skip
+CHUNK: Final = 500
+_IDS: Final = bindparam("ids", type_=ARRAY(BigInteger))
+
+# Titles stand in the vector stemmed and as written, so that the beginning of a word finds it too.
+_SEARCH: Final = text(
+    """
+    WITH said AS (
+        SELECT p.id, p.title, concat_ws(' ', p.vendor, t.name, array_to_string(p.tags, ' ')) AS about,
+            regexp_replace(p.body_html, '<[^>]+>|&[a-z#0-9]+;', ' ', 'g') AS body,
+            (SELECT string_agg(DISTINCT concat_ws(' ', nullif(v.title, 'Default Title'), v.sku, v.barcode), ' ')
+                FROM variants v WHERE v.store_id = p.store_id AND v.product_id = p.id) AS variants,
+            (SELECT v.id FROM variants v WHERE v.store_id = p.store_id AND v.product_id = p.id
+                ORDER BY v.position, v.id LIMIT 1) AS lead
+        FROM products p LEFT JOIN product_types t ON t.store_id = p.store_id AND t.id = p.type_id
+        WHERE p.store_id = :store_id AND p.id = ANY(:ids)
+    )
+    UPDATE products p SET lead_variant_id = said.lead,
+        search = setweight(to_tsvector('storefront_simple', said.title), 'A')
+            || setweight(to_tsvector(CAST(CAST(:config AS text) AS regconfig), said.title), 'A')
+            || setweight(to_tsvector(CAST(CAST(:config AS text) AS regconfig), coalesce(said.variants, '')), 'B')
+            || setweight(to_tsvector(CAST(CAST(:config AS text) AS regconfig), said.about), 'B')
+            || setweight(to_tsvector(CAST(CAST(:config AS text) AS regconfig), left(said.body, 100000)), 'D')
+    FROM said WHERE p.store_id = :store_id AND p.id = said.id
+    """
+).bindparams(_IDS)
+
+_WORDS: Final = text(
+    """
+    INSERT INTO search_words (store_id, word)
+    SELECT DISTINCT p.store_id, w.word
+    FROM products p
+    LEFT JOIN product_types t ON t.store_id = p.store_id AND t.id = p.type_id
+    CROSS JOIN LATERAL unnest(tsvector_to_array(to_tsvector('storefront_simple', concat_ws(' ',
+        p.title, p.vendor, t.name, array_to_string(p.tags, ' '),
+        (SELECT string_agg(DISTINCT v.title, ' ') FROM variants v
+            WHERE v.store_id = p.store_id AND v.product_id = p.id))))) AS w (word)
+    WHERE p.store_id = :store_id AND p.id = ANY(:ids) AND length(w.word) BETWEEN 3 AND 40
+        AND w.word !~ '[0-9]'
+    ON CONFLICT DO NOTHING
+    """
+).bindparams(_IDS)
+
+
+def search_configuration(language: str) -> str:
+    """The text search configuration of a store's language ("en", "de-CH"); plain words for any other."""
+    return f"storefront_{LANGUAGES.get(language.partition('-')[0].lower(), 'simple')}"
+
+
+async def refresh_products(session: AsyncSession, store_id: int, product_ids: Sequence[int]) -> None:
+    """Bring up to date all that is derived from these products.
+
+    Whoever writes a product calls this before the commit. Repeating it changes nothing.
+    """
+    ids = sorted(set(product_ids))
+    language = await session.scalar(text("SELECT language FROM stores WHERE id = :id"), {"id": store_id})
+    config = search_configuration(language or "")
+    for start in range(0, len(ids), CHUNK):
+        chunk = {"store_id": store_id, "ids": ids[start : start + CHUNK]}
+        await session.execute(_SEARCH, {**chunk, "config": config})
+        await session.execute(_WORDS, chunk)
+    await rebuild_documents(session, store_id, ids)
+    await refresh_collections(session, store_id, ids)
