@@ -11,54 +11,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.domain.catalogue import import_sql as sql
 from app.domain.catalogue.csv_columns import Columns
-from app.domain.catalogue.import_products import ImportProduct, ImportVariant
-from app.domain.catalogue.import_rows import DEFAULT_OPTION, DEFAULT_VALUE, VariantCells
+from app.domain.catalogue.drafts import key_of, variant_title
+from app.domain.catalogue.import_products import ImportProduct
+from app.domain.catalogue.import_resolve import Change, Known, KnownOption, Resolver
+from app.domain.catalogue.import_rows import VariantCells
+from app.domain.catalogue.membership import refresh_rule_collections
+from app.domain.catalogue.refreshing import refresh_products
 from app.domain.catalogue.shopify_csv import Issue
 from app.domain.inventory.importing import StockCount, remove_stock, set_stock
-
-DEFAULT: Final = (DEFAULT_VALUE,)
-
-
-class KnownOption(msgspec.Struct):
-    """An option as it stands, and its values by name."""
-
-    id: int
-    name: str
-    linked_to: str
-    values: dict[str, int]
-
-
-class KnownVariant(msgspec.Struct, frozen=True):
-    id: int
-    values: tuple[str, ...]
-
-
-class Known(msgspec.Struct):
-    """A product as it stands in the shop."""
-
-    id: int
-    options: list[KnownOption] = []
-    variants: list[KnownVariant] = []
-    images: dict[str, int] = {}
-
-    @property
-    def is_single(self) -> bool:
-        return [variant.values for variant in self.variants] == [DEFAULT]
-
-
-class Change(msgspec.Struct):
-    """One product on its way in: what the file says, what stands, and what was resolved from both."""
-
-    product: ImportProduct
-    known: Known | None
-    option_names: list[str]
-    variants: dict[tuple[str, ...], ImportVariant]
-    replaces: bool = False  # the options are others than before, so the variants are too
-
-    @property
-    def id(self) -> int:
-        assert self.known is not None
-        return self.known.id
 
 
 class Outcome(msgspec.Struct):
@@ -73,11 +33,17 @@ class Outcome(msgspec.Struct):
     variants_updated: int = 0
     stock_changed: int = 0
     images_created: int = 0
-    changed_ids: list[int] = []
 
     def add(self, other: "Outcome") -> None:
         for name in self.__struct_fields__:
             setattr(self, name, getattr(self, name) + getattr(other, name))
+
+
+class Written(msgspec.Struct, frozen=True):
+    """A variant of the file that stands in the shop by now."""
+
+    product_id: int
+    cells: VariantCells
 
 
 class Loader:
@@ -91,25 +57,28 @@ class Loader:
         self._columns = columns
         self._now = now
         self._skip_existing = skip_existing
+        self._resolver = Resolver(columns)
         self._extra = [
             key.removeprefix("metafield.")
             for prefix in ("google.", "metafield.")
             for key in columns.starting(prefix)
             if key != "google.mpn"
         ]
-        self.issues: list[Issue] = []
+
+    @property
+    def issues(self) -> list[Issue]:
+        return self._resolver.issues
 
     async def load(self, products: Sequence[ImportProduct]) -> Outcome:
         """Write one batch. Locks the products that it finds, then their stock, in key order."""
-        self.issues = []
-        outcome = Outcome(changed_ids=[])
+        outcome = Outcome()
         known = await self._read_state([product.handle for product in products])
         changes: list[Change] = []
         for product in products:
             standing = known.get(product.handle)
             if standing is not None and self._skip_existing:
                 outcome.skipped += 1
-            elif change := self._resolve(product, standing):
+            elif change := self._resolver.resolve(product, standing):
                 changes.append(change)
             else:
                 outcome.left_out += 1
@@ -121,16 +90,20 @@ class Loader:
         ids, touched = await self._write_variants(changes, outcome)
         changed |= touched
         changed |= await self._write_markets(ids)
-        outcome.stock_changed = len(
-            await set_stock(self._session, self._store_id, self._counts(ids), now=self._now)
-        )
+        counted = await set_stock(self._session, self._store_id, self._counts(ids), now=self._now)
+        outcome.stock_changed = len(counted)
         created = {change.id for change in fresh}
         outcome.created = len(fresh)
         outcome.updated = len(changed - created)
         outcome.unchanged = len(changes) - outcome.created - outcome.updated
-        outcome.changed_ids = sorted(changed | created)
         if changed - created:
             await self._execute(sql.TOUCH_PRODUCTS, ids=sorted(changed - created), now=self._now)
+        written = sorted(changed | created)
+        await refresh_products(self._session, self._store_id, written)
+        # Collections can have rules about stock, which moves without its product.
+        moved = {ids[variant_id].product_id for variant_id in counted}.difference(written)
+        if moved:
+            await refresh_rule_collections(self._session, self._store_id, sorted(moved))
         return outcome
 
     # Reading what stands, and deciding what is to be.
@@ -139,63 +112,6 @@ class Loader:
         await self._execute(sql.LOCK, handles=handles)
         rows = await self._run(sql.STATE, handles=handles)
         return {row.handle: msgspec.json.decode(row.state, type=Known) for row in rows}
-
-    def _resolve(self, product: ImportProduct, known: Known | None) -> Change | None:
-        names = product.cells.option_names
-        if names is UNSET:
-            names = [option.name for option in known.options] if known else [DEFAULT_OPTION]
-        variants: dict[tuple[str, ...], ImportVariant] = {}
-        for variant in product.variants:
-            values = self._values_of(variant, known, names)
-            if values is None:
-                self._fault(
-                    variant.line, product, "option1_value", "the product has options; this row names no value"
-                )
-            elif len(values) != len(names):
-                self._fault(variant.line, product, "option1_name", "the options of this row have no names")
-            else:
-                variants[values] = variant
-        if known is None:
-            return self._resolve_new(product, names, variants)
-        change = Change(product, known, names, variants)
-        if product.cells.option_names is not UNSET and known.variants:
-            default_only = list(variants) == [DEFAULT]
-            change.replaces = bool(variants) and (
-                len(names) != len(known.options) or default_only != known.is_single
-            )
-            if not variants and len(names) != len(known.options):
-                self._fault(
-                    product.line, product, "option1_name", "other options need their variants in the file"
-                )
-                return None
-        standing = {variant.values for variant in known.variants}
-        for values in [values for values in variants if change.replaces or values not in standing]:
-            if variants[values].cells.price is UNSET:
-                self._fault(variants[values].line, product, "price", "a new variant needs a price")
-                del variants[values]
-        return None if change.replaces and not variants else change
-
-    def _resolve_new(
-        self, product: ImportProduct, names: list[str], variants: dict[tuple[str, ...], ImportVariant]
-    ) -> Change | None:
-        if variants and "price" in self._columns:
-            return Change(product, None, names, variants)
-        if not product.has_faults and (not variants or "price" not in self._columns):
-            self._fault(product.line, product, "price", "a new product needs a price")
-        return None
-
-    def _values_of(
-        self, variant: ImportVariant, known: Known | None, names: list[str]
-    ) -> tuple[str, ...] | None:
-        if variant.cells.values is not UNSET:
-            return tuple(variant.cells.values)
-        # Without option columns a row means the only variant that there is.
-        if known is not None and len(known.variants) == 1:
-            return known.variants[0].values
-        return DEFAULT if names == [DEFAULT_OPTION] else None
-
-    def _fault(self, line: int, product: ImportProduct, key: str, message: str) -> None:
-        self.issues.append(Issue("error", line, product.handle, self._columns.header(key), "", message))
 
     # Writing, in the order in which the rows need each other.
 
@@ -244,7 +160,7 @@ class Loader:
             linked = change.product.cells.linked_to
             for position, name in enumerate(change.option_names, 1):
                 link = None if linked is UNSET else (linked[position - 1] if position <= len(linked) else "")
-                row = {"name": name, "key": fold(name), "linked_to": link}
+                row = {"name": name, "key": key_of(name), "linked_to": link}
                 if position <= len(change.known.options):
                     standing.append({**row, "id": change.known.options[position - 1].id})
                 else:
@@ -268,7 +184,7 @@ class Loader:
                 wanted = dict.fromkeys(values[index] for values in change.variants)
                 fresh = [name for name in wanted if name not in option.values]
                 missing += [
-                    {"option_id": option.id, "name": name, "key": fold(name), "position": position}
+                    {"option_id": option.id, "name": name, "key": key_of(name), "position": position}
                     for position, name in enumerate(fresh, len(option.values) + 1)
                 ]
         added = await self._run(sql.INSERT_VALUES, rows=_placed(missing)) if missing else []
@@ -314,9 +230,9 @@ class Loader:
 
     async def _write_variants(
         self, changes: list[Change], outcome: Outcome
-    ) -> tuple[dict[int, VariantCells], set[int]]:
+    ) -> tuple[dict[int, Written], set[int]]:
         """The variants of the file by their ids, and the products of those that are new or differed."""
-        ids: dict[int, VariantCells] = {}
+        ids: dict[int, Written] = {}
         new: list[dict[str, Any]] = []
         standing: list[dict[str, Any]] = []
         moved: list[dict[str, Any]] = []
@@ -329,12 +245,12 @@ class Loader:
                     **msgspec.to_builtins(variant.cells),
                     "position": position,
                     "product_id": change.id,
-                    "title": " / ".join(values),
+                    "title": variant_title(values),
                     "metafields": {key: value for key, value in variant.cells.metafields.items() if value},
                     "image_id": change.known.images.get(variant.cells.image or ""),
                 }
                 if values in by_values:
-                    ids[by_values[values]] = variant.cells
+                    ids[by_values[values]] = Written(change.id, variant.cells)
                     standing.append({**row, "id": by_values[values]})
                 else:
                     places[change.id, position] = change, values
@@ -359,14 +275,14 @@ class Loader:
         links: list[dict[str, int]] = []
         for row in made:
             change, values = places[row.product_id, row.position]
-            ids[row.id] = change.variants[values].cells
+            ids[row.id] = Written(change.id, change.variants[values].cells)
             for option, value in zip(change.known.options if change.known else (), values, strict=True):
                 links.append({"variant_id": row.id, "option_id": option.id, "value_id": option.values[value]})
         if links:
             await self._execute(sql.INSERT_VARIANT_VALUES, rows=links)
         return ids, touched | {row.product_id for row in made}
 
-    async def _write_markets(self, ids: dict[int, VariantCells]) -> set[int]:
+    async def _write_markets(self, ids: dict[int, Written]) -> set[int]:
         rows = [
             {
                 **msgspec.to_builtins(cells),
@@ -377,11 +293,11 @@ class Loader:
                 "has_compare": cells.compare_at_price is not UNSET,
             }
             for variant_id, variant in ids.items()
-            for market, cells in variant.markets.items()
+            for market, cells in variant.cells.markets.items()
         ]
         return {row.product_id for row in await self._run(sql.SET_MARKETS, rows=rows)} if rows else set()
 
-    def _counts(self, ids: dict[int, VariantCells]) -> list[StockCount]:
+    def _counts(self, ids: dict[int, Written]) -> list[StockCount]:
         return [
             StockCount(
                 variant_id,
@@ -389,7 +305,7 @@ class Loader:
                 None if cells.policy is UNSET else cells.policy,
                 None if cells.quantity is UNSET else cells.quantity,
             )
-            for variant_id, cells in sorted(ids.items())
+            for variant_id, cells in ((key, ids[key].cells) for key in sorted(ids))
         ]
 
     async def _run(self, statement: TextClause, **values: Any) -> Sequence[Any]:
@@ -405,8 +321,3 @@ class Loader:
 def _placed(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     """Rows with their place, so that ids ascend in the order of the file."""
     return [{**row, "place": place} for place, row in enumerate(rows)]
-
-
-def fold(name: str) -> str:
-    """The key of an option or value: equal for spellings that differ by case and spaces only."""
-    return " ".join(name.casefold().split())

@@ -1,0 +1,162 @@
+"""`storefront import products`: a product file into a store, with what could not be loaded named line by line."""
+
+import asyncio
+from collections import Counter
+from pathlib import Path
+from typing import Final
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from app.cli.environment import production_checked_settings, with_databases
+from app.cli.importing import Summary, import_products
+from app.cli.path_words import product_path_words
+from app.db.session import create_engine, create_sessions
+from app.domain.catalogue.csv_columns import FileError
+from app.domain.catalogue.shopify_csv import Issue
+from app.domain.stores.applying import find_store
+from app.domain.stores.service import DEFAULT_STORE
+from app.settings import Settings
+
+# The same warning once per row says little after the first few; errors are shown all the same.
+SHOWN_OF_A_KIND: Final = 5
+SOME_LEFT_OUT: Final = 1
+UNREADABLE: Final = 2
+
+
+@click.group()
+def command() -> None:
+    """Load data from files."""
+
+
+@command.command()
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option(
+    "--store", default=DEFAULT_STORE, show_default=True, metavar="CODE", help="The store to load into."
+)
+@click.option("--skip-existing", is_flag=True, help="Leave products alone whose handle is known.")
+def products(file: Path, store: str, skip_existing: bool) -> None:
+    """Load a product file, as Shopify exports it.
+
+    Products with a known handle are updated: a column that the file does not have keeps its value, a blank
+    cell empties it. Prices are in the store's currency. Image addresses are kept, never fetched.
+
+    The exit status is 0 where everything was loaded, 1 where rows or parts of rows were left out, and
+    2 where the file cannot be read at all.
+    """
+    with with_databases(production_checked_settings()) as settings:
+        summary = asyncio.run(_run(settings, file, store, skip_existing))
+    raise SystemExit(SOME_LEFT_OUT if summary.left_out else 0)
+
+
+async def _run(settings: Settings, file: Path, code: str, skip_existing: bool) -> Summary:
+    engine = create_engine(settings.database_url, pool_size=2, application_name="storefront import")
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    report = Report(console)
+    try:
+        async with create_sessions(engine)() as session:
+            store = await find_store(session, code)
+        if store is None:
+            raise click.ClickException(f"there is no store {code!r}; `storefront apply` makes one")
+        with Bar(console) as bar:
+            summary = await import_products(
+                engine,
+                store.id,
+                store.currency,
+                file,
+                skip_existing=skip_existing,
+                hidden_handles=product_path_words(settings),
+                tell=report.tell,
+                progress=bar.show,
+            )
+    except FileError as error:
+        failure = click.ClickException(f"{file.name}: {error}")
+        failure.exit_code = UNREADABLE
+        raise failure from error
+    finally:
+        await engine.dispose()
+    report.close()
+    for line in summary_lines(summary, report.counts):
+        click.echo(line)
+    return summary
+
+
+class Report:
+    """Prints what there is to tell as it comes, and cuts repetitions short."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._seen: Counter[tuple[str, str, str]] = Counter()
+        self.counts: Counter[str] = Counter()
+
+    def tell(self, issue: Issue) -> None:
+        self.counts[issue.level] += 1
+        kind = (issue.level, issue.column, issue.message)
+        self._seen[kind] += 1
+        if issue.level == "error" or self._seen[kind] <= SHOWN_OF_A_KIND:
+            self._console.print(str(issue), markup=False)
+
+    def close(self) -> None:
+        for (level, column, message), count in self._seen.items():
+            if level != "error" and count > SHOWN_OF_A_KIND:
+                more = count - SHOWN_OF_A_KIND
+                self._console.print(f"{level}: {more} more of {column}: {message}", markup=False)
+
+
+class Bar:
+    """A progress bar on a terminal; nothing where the output goes elsewhere."""
+
+    def __init__(self, console: Console) -> None:
+        self._progress = Progress(
+            TextColumn("{task.description:8}"),
+            BarColumn(),
+            TextColumn("{task.percentage:>3.0f} %"),
+            TimeElapsedColumn(),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        self._tasks: dict[str, TaskID] = {}
+
+    def __enter__(self) -> "Bar":
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def show(self, phase: str, done: int, total: int) -> None:
+        if phase not in self._tasks:
+            self._tasks[phase] = self._progress.add_task(phase, total=total)
+        self._progress.update(self._tasks[phase], completed=done)
+
+
+def summary_lines(summary: Summary, counts: Counter[str]) -> list[str]:
+    """What a run came to, in two or three lines."""
+    outcome = summary.outcome
+    parts = [
+        f"{count} {what}"
+        for count, what in (
+            (outcome.created, "made"),
+            (outcome.updated, "changed"),
+            (outcome.unchanged, "unchanged"),
+            (outcome.skipped, "known and skipped"),
+            (outcome.left_out, "left out"),
+        )
+        if count
+    ]
+    lines = [f"Products: {', '.join(parts) or 'none'} ({summary.rows} rows in {summary.seconds:.1f} s)."]
+    if summary.changed:
+        lines.append(
+            f"Variants: {outcome.variants_created} made, {outcome.variants_updated} changed; "
+            f"stock set for {outcome.stock_changed}; images: {outcome.images_created} new."
+        )
+    else:
+        lines.append("Nothing was changed: the shop stands as the file says.")
+    if counts:
+        told = ", ".join(
+            f"{counts[level]} {level}s" for level in ("error", "warning", "note") if counts[level]
+        )
+        lines.append(f"Told above: {told}.")
+    return lines

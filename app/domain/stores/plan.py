@@ -1,0 +1,208 @@
+"""What a shop file says of a store: its form, and the checks that need neither database nor clock.
+
+Money and percentages are decimal strings, so that no float ever touches them. A section that stands in the
+file is the whole truth of its matter: what it does not name is removed. A section that does not stand there
+is left as it is.
+"""
+
+from collections.abc import Iterator
+from functools import cache
+from typing import Annotated, Final
+
+import msgspec
+import pycountry
+from msgspec import UNSET, Meta, UnsetType
+
+from app.kit.errors import FieldError, Invalid, declare
+from app.kit.money import MoneyError, is_currency, percent_to_basis_points, to_minor
+
+INVALID_PLAN: Final = declare(
+    Invalid, "invalid_shop_file", "The shop file cannot be applied; `errors` names each place."
+)
+# Services that a store can offer; those of other companies also need their keys in the environment.
+PAYMENT_SERVICES: Final = frozenset({"manual", "free_payment", "test", "stripe", "paypal"})
+
+Line = Annotated[str, Meta(min_length=1, max_length=200)]
+Amount = Annotated[str, Meta(pattern=r"^\d{1,12}(\.\d{1,4})?$")]
+Days = Annotated[int, Meta(ge=0, le=365)]
+Grams = Annotated[int, Meta(ge=0, le=1_000_000_000)]
+Color = Annotated[str, Meta(pattern=r"^#[0-9a-fA-F]{6}$")]
+
+
+class StorePlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The [store] section. What is left out keeps its value, or gets the usual one in a new store."""
+
+    code: Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")] = "default"
+    name: Line | UnsetType = UNSET
+    currency: str | UnsetType = UNSET
+    language: Annotated[str, Meta(pattern=r"^[a-z]{2}(-[A-Z]{2})?$")] | UnsetType = UNSET
+    email: Annotated[str, Meta(pattern=r"^[^@\s]+@[^@\s]+$", max_length=254)] | UnsetType = UNSET
+    country: str | UnsetType = UNSET
+    host: Line | UnsetType = UNSET
+    order_prefix: Annotated[str, Meta(max_length=10)] | UnsetType = UNSET
+    first_order_number: Annotated[int, Meta(ge=1, le=10**12)] | UnsetType = UNSET
+    tax_included: bool | UnsetType = UNSET
+    tax_shipping: bool | UnsetType = UNSET
+    contact_subjects: list[Line] | UnsetType = UNSET
+
+
+class OptionPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One way to ship. Bands include their lower bound and leave out the upper one."""
+
+    title: Line
+    price: Amount
+    free_from: Amount | None = None
+    min_weight_grams: Grams | None = None
+    max_weight_grams: Grams | None = None
+    min_price: Amount | None = None
+    max_price: Amount | None = None
+    min_days: Days | None = None
+    max_days: Days | None = None
+
+
+class ZonePlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Places by ISO 3166 codes, and the ways to ship there."""
+
+    name: Line
+    countries: list[str] = []
+    regions: list[str] = []
+    options: list[OptionPlan] = []
+
+
+class TaxPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The tax of a country, or of an ISO 3166-2 region of it; rate is a percentage."""
+
+    country: str
+    name: Line
+    rate: str
+    region: str = ""
+
+
+class ServicePlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How a payment service stands in this store."""
+
+    enabled: bool = True
+    title: Line | UnsetType = UNSET
+
+
+class ReasonPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a shopper may give as the reason for a cancellation."""
+
+    title: Line
+    code: str = ""
+
+
+class StoreFile(msgspec.Struct, frozen=True, kw_only=True):
+    """The sections of a shop file that speak of the store itself."""
+
+    store: StorePlan = StorePlan()
+    colors: dict[Line, Color] | UnsetType = UNSET
+    shipping_zones: list[ZonePlan] | UnsetType = UNSET
+    tax_rates: list[TaxPlan] | UnsetType = UNSET
+    payment_services: dict[str, ServicePlan] | UnsetType = UNSET
+    cancellation_reasons: list[ReasonPlan] | UnsetType = UNSET
+
+
+def check_store_file(file: StoreFile, *, currency: str) -> None:
+    """Check what types cannot say, in the currency that the store will have. Raises Invalid with all faults."""
+    errors = [
+        FieldError(path, "invalid_shop_file", message)
+        for faults in (
+            _check_store(file.store),
+            _check_zones(file.shipping_zones or [], currency),
+            _check_taxes(file.tax_rates or []),
+            _check_services(file.payment_services or {}),
+        )
+        for path, message in faults
+    ]
+    if errors:
+        raise Invalid(INVALID_PLAN, "The shop file cannot be applied.", errors=errors)
+
+
+Fault = tuple[str, str]
+
+
+def _check_store(store: StorePlan) -> Iterator[Fault]:
+    if store.currency and not is_currency(store.currency):
+        yield "store.currency", f"{store.currency!r} is no currency of ISO 4217"
+    if store.country:
+        yield from _check_country("store.country", store.country)
+
+
+def _check_zones(zones: list[ZonePlan], currency: str) -> Iterator[Fault]:
+    yield from _check_unique("shipping_zones", "name", [zone.name for zone in zones])
+    for index, zone in enumerate(zones):
+        path = f"shipping_zones[{index}]"
+        if not zone.countries and not zone.regions:
+            yield path, "a zone needs countries or regions"
+        for country in zone.countries:
+            yield from _check_country(f"{path}.countries", country)
+        for region in zone.regions:
+            yield from _check_region(f"{path}.regions", region)
+        yield from _check_unique(f"{path}.options", "title", [option.title for option in zone.options])
+        for place, option in enumerate(zone.options):
+            yield from _check_option(f"{path}.options[{place}]", option, currency)
+
+
+def _check_option(path: str, option: OptionPlan, currency: str) -> Iterator[Fault]:
+    for name in ("price", "free_from", "min_price", "max_price"):
+        value = getattr(option, name)
+        if value is not None:
+            try:
+                to_minor(value, currency)
+            except MoneyError as error:
+                yield f"{path}.{name}", str(error)
+                return
+    for low, high in (
+        ("min_weight_grams", "max_weight_grams"), ("min_price", "max_price"), ("min_days", "max_days"),
+    ):  # fmt: skip
+        least, most = getattr(option, low), getattr(option, high)
+        if isinstance(least, str) and isinstance(most, str):
+            least, most = to_minor(least, currency), to_minor(most, currency)
+        if least is not None and most is not None and least > most:
+            yield f"{path}.{high}", f"is below {low}"
+
+
+def _check_taxes(taxes: list[TaxPlan]) -> Iterator[Fault]:
+    keys = [f"{tax.country} {tax.region} {tax.name}" for tax in taxes]
+    yield from _check_unique("tax_rates", "country, region and name", keys)
+    for index, tax in enumerate(taxes):
+        path = f"tax_rates[{index}]"
+        yield from _check_country(f"{path}.country", tax.country)
+        if tax.region:
+            yield from _check_region(f"{path}.region", tax.region)
+            if not tax.region.startswith(f"{tax.country}-"):
+                yield f"{path}.region", f"{tax.region} is no region of {tax.country}"
+        try:
+            percent_to_basis_points(tax.rate)
+        except MoneyError as error:
+            yield f"{path}.rate", str(error)
+
+
+def _check_services(services: dict[str, ServicePlan]) -> Iterator[Fault]:
+    for name in services:
+        if name not in PAYMENT_SERVICES:
+            yield f"payment_services.{name}", f"is not one of {', '.join(sorted(PAYMENT_SERVICES))}"
+
+
+def _check_country(path: str, code: str) -> Iterator[Fault]:
+    if pycountry.countries.get(alpha_2=code) is None or not code.isupper():
+        yield path, f"{code!r} is no country code of ISO 3166-1, as US"
+
+
+def _check_region(path: str, code: str) -> Iterator[Fault]:
+    if code not in _regions():
+        yield path, f"{code!r} is no region code of ISO 3166-2, as US-CA"
+
+
+@cache
+def _regions() -> frozenset[str]:
+    return frozenset(region.code for region in pycountry.subdivisions)
+
+
+def _check_unique(path: str, what: str, values: list[str]) -> Iterator[Fault]:
+    seen: set[str] = set()
+    for index, value in enumerate(values):
+        if value in seen:
+            yield f"{path}[{index}]", f"the {what} {value!r} stands there twice"
+        seen.add(value)
