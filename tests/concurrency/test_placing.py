@@ -1,0 +1,127 @@
+"""Many buyers, few units; one checkout, many callers. Each rule with the race that it guards against."""
+
+import asyncio
+from collections import Counter
+
+import pytest
+from sqlalchemy import text
+
+from tests.shop import Guest, add_variant
+
+
+async def in_batches(calls, size=25):
+    """Run calls a few at a time: preparing is not what is tested."""
+    calls = list(calls)
+    return [
+        answer
+        for start in range(0, len(calls), size)
+        for answer in await asyncio.gather(*calls[start : start + size])
+    ]
+
+
+async def figures(sessions, store, variant):
+    async with sessions() as session:
+        row = await session.execute(
+            text(
+                """
+                SELECT (SELECT count(*) FROM orders WHERE store_id = :store AND status <> 'pending') AS orders,
+                    (SELECT count(DISTINCT number) FROM orders WHERE store_id = :store) AS numbers,
+                    s.on_hand, s.reserved,
+                    (SELECT coalesce(sum(delta), 0) FROM stock_movements WHERE variant_id = :variant) AS moved,
+                    (SELECT coalesce(sum(captured), 0) FROM payments WHERE store_id = :store) AS captured,
+                    (SELECT coalesce(sum(amount), 0) FROM ledger_entries
+                        WHERE store_id = :store AND account LIKE 'payments:%') AS booked
+                FROM stock_items s WHERE s.variant_id = :variant
+                """
+            ),
+            {"store": store.id, "variant": variant},
+        )
+        return row.one()
+
+
+@pytest.mark.parametrize("service", ["test", "manual"])
+async def test_200_buyers_of_50_units_make_exactly_50_orders(crowd, sessions, store, service):
+    variant = await add_variant(sessions, store, price=2000, on_hand=50)
+    guests: list[Guest] = crowd(200)
+    checkouts = await in_batches(guest.prepare(variant) for guest in guests)
+    total = checkouts[0]["totals"]["total"]
+    answers = await asyncio.gather(*(guest.pay(total, service=service) for guest in guests))
+    assert Counter((a.status_code, a.json()["code"] if a.content else "") for a in answers) == {
+        (204, ""): 50,
+        (409, "out_of_stock"): 150,
+    }
+    found = await figures(sessions, store, variant)
+    assert (found.orders, found.numbers, found.on_hand, found.reserved, found.moved) == (50, 50, 0, 0, 0)
+    paid = 50 * total if service == "test" else 0
+    assert (found.captured, found.booked) == (paid, paid)
+
+
+async def test_the_last_unit_goes_to_one_of_two_buyers(crowd, sessions, store):
+    for _ in range(5):
+        variant = await add_variant(sessions, store, on_hand=1)
+        guests = crowd(2)
+        checkouts = await asyncio.gather(*(guest.prepare(variant) for guest in guests))
+        total = checkouts[0]["totals"]["total"]
+        answers = await asyncio.gather(*(guest.pay(total) for guest in guests))
+        assert sorted(answer.status_code for answer in answers) == [204, 409]
+
+
+@pytest.mark.parametrize("service", ["test", "manual"])
+async def test_eight_completions_of_one_checkout_make_one_order(crowd, sessions, store, service):
+    variant = await add_variant(sessions, store, on_hand=100)
+    for guest in crowd(10):
+        checkout = await guest.prepare(variant)
+        total = checkout["totals"]["total"]
+        answers = await asyncio.gather(*(guest.pay(total, service=service) for _ in range(8)))
+        assert {answer.status_code for answer in answers} == {204}
+        assert len({answer.headers["location"] for answer in answers}) == 1
+    found = await figures(sessions, store, variant)
+    assert (found.orders, found.on_hand, found.reserved) == (10, 90, 0)
+    async with sessions() as session:
+        charges = await session.scalar(
+            text("SELECT count(*) FROM payments WHERE store_id = :id"), {"id": store.id}
+        )
+    assert charges == 10
+
+
+async def test_baskets_with_the_same_items_in_another_order_never_deadlock(crowd, sessions, store):
+    variants = [await add_variant(sessions, store, on_hand=500) for _ in range(5)]
+    guests: list[Guest] = crowd(60)
+
+    async def fill(guest: Guest, turn: int) -> int:
+        for step in range(5):
+            await guest.add(variants[(turn + step) % 5 if turn % 2 else (turn - step) % 5])
+        checkout = await guest.prepare(variants[turn % 5])
+        total: int = checkout["totals"]["total"]
+        return total
+
+    totals = await in_batches(fill(guest, turn) for turn, guest in enumerate(guests))
+    answers = await asyncio.gather(
+        *(guest.pay(total) for guest, total in zip(guests, totals, strict=True))
+    )
+    assert Counter(answer.status_code for answer in answers) == {204: 60}
+
+
+async def test_without_the_guard_the_race_is_real(sessions, store):
+    """The control: look first, then write, and far more is sold than there is."""
+    variant = await add_variant(sessions, store, on_hand=5)
+    sold = 0
+    together = asyncio.Barrier(10)
+
+    async def buy() -> None:
+        nonlocal sold
+        async with sessions() as session:
+            left = await session.scalar(
+                text("SELECT on_hand FROM stock_items WHERE variant_id = :id"), {"id": variant}
+            )
+            await together.wait()
+            if left:
+                await session.execute(
+                    text("UPDATE stock_items SET on_hand = :left WHERE variant_id = :id"),
+                    {"id": variant, "left": left - 1},
+                )
+                await session.commit()
+                sold += 1
+
+    await asyncio.gather(*(buy() for _ in range(10)))
+    assert sold == 10
