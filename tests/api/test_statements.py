@@ -1,0 +1,85 @@
+"""How many SQL statements the hot calls send, BEGIN and COMMIT included: constant, whatever is in the cart."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from sqlalchemy import Engine, event
+
+from app.db.reads import Reads
+from app.domain.stores import directory
+from tests.shop import ADDRESS, Guest, add_variant
+
+
+@pytest.fixture
+def counted(monkeypatch):
+    """A context that counts the statements of everything that runs in this process meanwhile."""
+    monkeypatch.setattr(directory, "FRESH_SECONDS", 3600)  # what a store is set to is not what is counted
+    seen: list[str] = []
+    original = Reads._run
+
+    async def reading(self, call):
+        seen.append("read")
+        return await original(self, call)
+
+    monkeypatch.setattr(Reads, "_run", reading)
+
+    @contextmanager
+    def counting() -> Iterator[list[str]]:
+        def statement(conn, cursor, sql, parameters, context, executemany):
+            seen.extend([sql] * (len(parameters) if executemany else 1))
+
+        def begin(conn):
+            seen.append("BEGIN")
+
+        def end(conn):
+            seen.append("COMMIT")
+
+        listeners = (("before_cursor_execute", statement), ("begin", begin), ("commit", end))
+        for name, listener in listeners:
+            event.listen(Engine, name, listener)
+        seen.clear()
+        try:
+            yield seen
+        finally:
+            for name, listener in listeners:
+                event.remove(Engine, name, listener)
+
+    return counting
+
+
+async def filled(guest: Guest, sessions, lines: int) -> None:
+    for _ in range(lines):
+        await guest.add(await add_variant(sessions, guest.store))
+    # From here on the store is known.
+    await guest.call("GET", f"/cart?cart_uuid={guest.cart_uuid}")
+
+
+@pytest.mark.parametrize("lines", [1, 20])
+async def test_adding_to_a_cart_takes_5_statements_and_reading_it_2(guest: Guest, sessions, counted, lines):
+    await filled(guest, sessions, lines)
+    variant = await add_variant(sessions, guest.store)
+    with counted() as adding:
+        assert (await guest.add(variant)).status_code == 200
+    assert len(adding) == 5, adding
+    with counted() as reading:
+        assert (await guest.call("GET", f"/cart?cart_uuid={guest.cart_uuid}")).status_code == 200
+    assert len(reading) == 2, reading
+
+
+@pytest.mark.parametrize("lines", [1, 20])
+async def test_a_guest_checkout_takes_at_most_45_statements(guest: Guest, sessions, counted, lines):
+    await filled(guest, sessions, lines)
+    with counted() as seen:
+        checkout = await guest.open_checkout()
+        await guest.call(
+            "PUT", f"/checkout/{guest.token}/customer", {"email": guest.email, "shipping_address": ADDRESS}
+        )
+        checkout = (
+            await guest.call(
+                "PUT", f"/checkout/{guest.token}/shipping", {"shipping_option_id": guest.option_id}
+            )
+        ).json()
+        paid = await guest.pay(checkout["totals"]["total"], service="manual")
+        assert paid.status_code == 204, paid.text
+    assert len(seen) <= 45, (len(seen), seen)
