@@ -73,6 +73,9 @@ def check_port(host: str, port: int) -> None:
 
 def load_app(parent: int) -> Any:
     """Runs in each server process: die with the parent, then build the app from the environment."""
+    # A fork inherits the parent's handlers, which would swallow a request to end until Granian sets its own.
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(signum, signal.SIG_DFL)
     if sys.platform == "linux":
         die_with_parent(parent, signal.SIGKILL)
     else:

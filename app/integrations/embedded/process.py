@@ -24,6 +24,7 @@ from typing import Self
 CHILD = Path(__file__).with_name("child.py")
 SOCKET_PATH_LIMIT = 103  # Linux takes 107 bytes, macOS 103
 ORPHAN_SECONDS = 30.0
+OWN_ORPHAN_SECONDS = 5.0
 POLL_SECONDS = 0.005
 LOG_LIMIT = 5_000_000
 
@@ -108,23 +109,26 @@ def is_running(pid: int) -> bool:
 def lock_folder(folder: Path, name: str) -> int:
     """Own the folder until the returned descriptor is closed here and in every server that inherited it.
 
-    A folder whose owner was killed is waited for, while its server is still going down.
+    A folder whose owner was killed is waited for, while its server is still going down; so is one of our
+    own, whose server fell and left a process or two behind for a moment.
     """
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    deadline = time.monotonic() + ORPHAN_SECONDS
+    began = time.monotonic()
     while True:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             owner = int(os.pread(lock, 20, 0).strip() or 0)
-            if owner and is_running(owner):
+            waited = time.monotonic() - began
+            ours = owner == os.getpid() and waited < OWN_ORPHAN_SECONDS
+            if owner and is_running(owner) and not ours:
                 os.close(lock)
                 raise EmbeddedServerError(
                     f"{name} in {folder} is already run by process {owner}: "
                     "stop that one, or set STOREFRONT_DATA_DIR to another folder"
                 ) from None
-            if time.monotonic() > deadline:
+            if waited > ORPHAN_SECONDS:
                 os.close(lock)
                 raise EmbeddedServerError(
                     f"{name} in {folder} was left behind by process {owner} and still runs: end it first"
