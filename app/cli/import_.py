@@ -3,7 +3,7 @@
 import asyncio
 from collections import Counter
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
 import click
 from rich.console import Console
@@ -22,7 +22,12 @@ from app.settings import Settings
 # The same warning once per row says little after the first few; errors are shown all the same.
 SHOWN_OF_A_KIND: Final = 5
 SOME_LEFT_OUT: Final = 1
-UNREADABLE: Final = 2
+
+
+class UnreadableError(click.ClickException):
+    """The file as a whole is no product file."""
+
+    exit_code = 2
 
 
 @click.group()
@@ -71,9 +76,7 @@ async def _run(settings: Settings, file: Path, code: str, skip_existing: bool) -
                 progress=bar.show,
             )
     except FileError as error:
-        failure = click.ClickException(f"{file.name}: {error}")
-        failure.exit_code = UNREADABLE
-        raise failure from error
+        raise UnreadableError(f"{file.name}: {error}") from error
     finally:
         await engine.dispose()
     report.close()
@@ -119,7 +122,7 @@ class Bar:
         )
         self._tasks: dict[str, TaskID] = {}
 
-    def __enter__(self) -> "Bar":
+    def __enter__(self) -> Self:
         self._progress.start()
         return self
 

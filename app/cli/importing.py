@@ -1,6 +1,7 @@
 """How a product file runs through the import: read, staged and loaded, a transaction for each batch."""
 
 import asyncio
+import os
 import time
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
@@ -74,6 +75,7 @@ async def import_products(
     total = Outcome()
     with path.open("rb") as source:
         table = open_table(source)
+        size = os.fstat(source.fileno()).st_size
         for issue in table.issues:
             hear(issue)
         reader = RowReader(
@@ -91,7 +93,7 @@ async def import_products(
                 await stage_rows(session, batch)
                 await session.commit()
                 rows += len(batch)
-                progress("Reading", table.position(), path.stat().st_size)
+                progress("Reading", table.position(), size)
             batches = await list_batches(session)
             await session.commit()
             done, products = 0, sum(count for _, count in batches)

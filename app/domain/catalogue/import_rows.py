@@ -11,11 +11,11 @@ from decimal import Decimal
 from typing import Final, Literal, TypeVar, cast
 
 import msgspec
-import nh3
 from msgspec import UNSET, UnsetType
 
 from app.domain.catalogue.csv_columns import Columns
 from app.domain.catalogue.shopify_csv import Issue, Row
+from app.kit.html import clean_html
 from app.kit.money import MoneyError, exponent, to_minor
 
 Status = Literal["active", "draft", "archived"]
@@ -120,11 +120,6 @@ def make_handle(title: str) -> str:
     """The handle of a title: ASCII letters and digits, dashes between; empty where nothing is left."""
     plain = unicodedata.normalize("NFKD", title).encode("ascii", "ignore").decode().lower()
     return re.sub(r"[^a-z0-9]+", "-", plain.replace("'", "")).strip("-")[:255]
-
-
-def clean_html(value: str) -> str:
-    """Rich text without scripts, styles, frames, handlers and foreign schemes."""
-    return nh3.clean(value) if value else ""
 
 
 class RowReader:
