@@ -261,8 +261,9 @@ class CheckoutController(Controller):
             )
         if made is not None:
             checkout = await get_checkout(session, store.id, made["token"])
+            view = await view_checkout(session, store, checkout, now=now)
         else:
-            checkout = await open_checkout(
+            view = await open_checkout(
                 session,
                 store,
                 cart_uuid=uuid,
@@ -272,8 +273,7 @@ class CheckoutController(Controller):
                 keep_seconds=shop.settings.checkout_seconds,
             )
             if key is not None:
-                await idempotency.keep(session, store.id, key, {"token": checkout.token})
-        view = await view_checkout(session, store, checkout, now=now)
+                await idempotency.keep(session, store.id, key, {"token": view.checkout.token})
         return answered(show_checkout(view, store, shop), replayed=made is not None)
 
     @get("/{checkout_token:str}", operation_id="getCheckout", summary="Read a checkout")
@@ -314,7 +314,7 @@ class CheckoutController(Controller):
         checkout = await lock_editable(
             session, store.id, checkout_token, now=now, keep_seconds=shop.settings.checkout_seconds
         )
-        await set_customer(
+        view = await set_customer(
             session,
             store,
             checkout,
@@ -329,7 +329,7 @@ class CheckoutController(Controller):
             },
             now=now,
         )
-        return show_checkout(await view_checkout(session, store, checkout, now=now), store, shop)
+        return show_checkout(view, store, shop)
 
     @put("/{checkout_token:str}/shipping", operation_id="setCheckoutShipping", summary="Choose shipping")
     async def shipping(
@@ -345,8 +345,8 @@ class CheckoutController(Controller):
         checkout = await lock_editable(
             session, store.id, checkout_token, now=now, keep_seconds=shop.settings.checkout_seconds
         )
-        await choose_shipping(session, store, checkout, option_id=data.shipping_option_id, now=now)
-        return show_checkout(await view_checkout(session, store, checkout, now=now), store, shop)
+        view = await choose_shipping(session, store, checkout, option_id=data.shipping_option_id, now=now)
+        return show_checkout(view, store, shop)
 
     @post(
         "/{checkout_token:str}/payment",

@@ -121,6 +121,12 @@ async def view_checkout(
     order_name = None
     if checkout.state == CheckoutState.COMPLETED:
         order_name = await session.scalar(select(Order.name).where(Order.id == checkout.order_id))
+    return make_view(checkout, cart, priced, order_name=order_name)
+
+
+def make_view(
+    checkout: Checkout, cart: CartView, priced: Priced, *, order_name: str | None = None
+) -> CheckoutView:
     return CheckoutView(
         checkout=checkout,
         cart_uuid=str(cart.uuid),

@@ -19,7 +19,14 @@ from app.domain.checkout.errors import (
     SHIPPING_OPTION,
 )
 from app.domain.checkout.models import Checkout
-from app.domain.checkout.queries import Priced, lock_checkout, price
+from app.domain.checkout.queries import (
+    CheckoutView,
+    Priced,
+    lock_checkout,
+    make_view,
+    price,
+    view_checkout,
+)
 from app.domain.checkout.quote import Quote
 from app.domain.checkout.states import EDITABLE, CheckoutState, may_move
 from app.domain.stores.queries import StoreConfig
@@ -46,7 +53,7 @@ async def open_checkout(
     identity: str | None,
     now: datetime,
     keep_seconds: int,
-) -> Checkout:
+) -> CheckoutView:
     """Make a checkout of a cart, or answer the one that it has open; two at once get the same.
 
     Raises NotFound cart_not_found, Invalid cart_empty or items_unavailable. Locks the cart.
@@ -70,11 +77,12 @@ async def open_checkout(
     )
     if found is not None:
         if found.state == CheckoutState.PAYING or found.expires_at > now:
-            return found
+            return await view_checkout(session, store, found, now=now)
         move_checkout(found, CheckoutState.EXPIRED, now=now)
         await session.flush()
-    check_basket(await load_cart(session, store.id, cart.id, now=now))
-    return (
+    basket = await load_cart(session, store.id, cart.id, now=now)
+    check_basket(basket)
+    made = (
         await session.scalars(
             upsert(Checkout)
             .values(
@@ -91,6 +99,7 @@ async def open_checkout(
             .returning(Checkout)
         )
     ).one()
+    return make_view(made, basket, price(store, made, basket))
 
 
 def check_basket(cart: CartView) -> None:
@@ -140,7 +149,7 @@ async def set_customer(
     subscribe: bool,
     facts: Mapping[str, str | None],
     now: datetime,
-) -> None:
+) -> CheckoutView:
     """Write who buys and where it goes; billing_address None means the same as shipping.
 
     `facts` are identity, time_zone and detected_country, as the page tells them. The shipping option
@@ -166,11 +175,12 @@ async def set_customer(
             ],
         )
     settle_state(checkout, priced, now=now)
+    return make_view(checkout, cart, priced)
 
 
 async def choose_shipping(
     session: AsyncSession, store: StoreConfig, checkout: Checkout, *, option_id: int, now: datetime
-) -> None:
+) -> CheckoutView:
     """Pick a shipping option. Raises Invalid shipping_option_not_available."""
     checkout.shipping_option_id = option_id
     cart = await load_cart(session, store.id, checkout.cart_id, now=now)
@@ -184,6 +194,7 @@ async def choose_shipping(
             else "Give the shipping address first.",
         )
     settle_state(checkout, priced, now=now)
+    return make_view(checkout, cart, priced)
 
 
 def needs_shipping(quote: Quote) -> bool:
