@@ -12,6 +12,7 @@ from app.api.credentials import Door
 from app.api.dependencies import STATE_KEY, Shop, dependencies
 from app.api.edge import create_edge
 from app.api.storefront import storefront_handlers
+from app.api.webhooks.payments import payment_event
 from app.db.migrations import head_revision
 from app.db.reads import Reads
 from app.db.session import create_engine, create_sessions
@@ -90,7 +91,11 @@ def create_app(settings: Settings) -> Litestar:
             await redis.close()
 
     handlers: list[Any] = [
-        Router("/storefront/v1", route_handlers=storefront_handlers(), dependencies=dependencies())
+        Router(
+            "/storefront/v1",
+            route_handlers=[*storefront_handlers(), payment_event],
+            dependencies=dependencies(),
+        )
     ]
     if not settings.is_production:
         handlers.extend(web_routes(settings))

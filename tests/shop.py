@@ -117,7 +117,13 @@ async def open_till(sessions: Sessions, store: Store, *, rate: int = 0, shipping
         session.add(zone)
         await session.flush()
         option = ShippingOption(
-            store_id=store.id, zone_id=zone.id, title="Parcel", price=shipping, min_days=2, max_days=4, position=0
+            store_id=store.id,
+            zone_id=zone.id,
+            title="Parcel",
+            price=shipping,
+            min_days=2,
+            max_days=4,
+            position=0,
         )
         session.add(option)
         session.add(TaxRate(store_id=store.id, country="US", region="", name="Tax", rate=rate))

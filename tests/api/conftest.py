@@ -21,4 +21,3 @@ async def guest(client: httpx.AsyncClient, sessions: Sessions, store: Store) -> 
     """Somebody at a store with shipping at 5.00 and no tax."""
     option = await open_till(sessions, store)
     return Guest(client, store, option)
-

@@ -34,7 +34,9 @@ async def test_without_a_uuid_the_cart_is_empty_and_nothing_is_written(guest: Gu
 
 
 @pytest.mark.parametrize("uuid", [str(uuid4()), "nonsense"])
-async def test_an_unknown_uuid_is_not_found_when_read_and_a_new_cart_when_added_to(guest: Guest, sessions, uuid):
+async def test_an_unknown_uuid_is_not_found_when_read_and_a_new_cart_when_added_to(
+    guest: Guest, sessions, uuid
+):
     assert (await read(guest, uuid)).json()["code"] == "cart_not_found"
     guest.cart_uuid = uuid
     added = await guest.add(await add_variant(sessions, guest.store))

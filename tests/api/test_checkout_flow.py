@@ -75,7 +75,9 @@ async def test_the_second_step_holds_the_stock_until_it_is_answered(guest: Guest
     assert (asked.status_code, asked.json()["code"]) == (402, "second_step_required")
     assert await stock_of(sessions, variant) == (1, 1)
     assert (await guest.read_checkout())["state"] == "paying"
-    edit = await guest.call("PUT", f"/checkout/{guest.token}/shipping", {"shipping_option_id": guest.option_id})
+    edit = await guest.call(
+        "PUT", f"/checkout/{guest.token}/shipping", {"shipping_option_id": guest.option_id}
+    )
     assert (edit.status_code, edit.json()["code"]) == (409, "checkout_paying")
     unanswered = await guest.call("POST", f"/checkout/{guest.token}/payment/test/confirm", {})
     assert (unanswered.status_code, unanswered.json()["code"]) == (402, "second_step_required")

@@ -70,7 +70,9 @@ async def test_paying_twice_under_one_key_charges_once(guest: Guest, sessions):
     assert charges == 1
 
 
-async def test_a_declined_payment_is_declined_again_under_its_key_and_pays_under_another(guest: Guest, sessions):
+async def test_a_declined_payment_is_declined_again_under_its_key_and_pays_under_another(
+    guest: Guest, sessions
+):
     variant = await add_variant(sessions, guest.store)
     checkout = await guest.prepare(variant)
     total = checkout["totals"]["total"]

@@ -12,6 +12,7 @@ from app.db.session import Sessions, transaction
 from app.domain.orders.jobs import order_jobs
 from app.domain.stores.directory import StoreDirectory
 from app.integrations.mail import FileMailer
+from app.integrations.test_payments import TestPayments
 from app.kit.clock import utc_now
 from app.worker import work_once
 from tests.shop import Guest, add_variant, settings_for
@@ -73,7 +74,9 @@ async def test_a_mailed_link_opens_the_order_once(guest: Guest, sessions: Sessio
     again = await guest.call("POST", f"/orders/{order_id}/access", {"uuid": secret})
     assert (again.status_code, again.json()["code"]) == (404, "link_not_found")
     async with sessions() as session:
-        kept = await session.scalar(text("SELECT count(*) FROM order_links WHERE encode(digest, 'escape') = :s"), {"s": secret})
+        kept = await session.scalar(
+            text("SELECT count(*) FROM order_links WHERE encode(digest, 'escape') = :s"), {"s": secret}
+        )
     assert kept == 0
 
 
@@ -105,7 +108,9 @@ async def test_a_late_payment_is_settled_by_its_webhook_alone(guest: Guest, sess
     await service.deliver({"key": key}, address=address)
     assert (await guest.read_checkout())["state"] == "completed"
     async with sessions() as session:
-        taken = await session.scalar(text("SELECT count(*) FROM payment_events WHERE event_id = :e"), {"e": f"evt-{key}"})
+        taken = await session.scalar(
+            text("SELECT count(*) FROM payment_events WHERE event_id = :e"), {"e": f"evt-{key}"}
+        )
     assert taken == 1
 
 
@@ -115,8 +120,6 @@ async def test_a_webhook_without_its_signature_is_refused(client, sessions: Sess
 
 
 def _service(sessions: Sessions, client):
-    from app.integrations.test_payments import TestPayments
-
     return TestPayments(
         sessions, public_url=str(client.base_url), secrets=("tests-only-" + "x" * 40,), window=300
     )

@@ -68,7 +68,9 @@ async def test_adding_to_a_cart_takes_5_statements_and_reading_it_2(guest: Guest
 
 
 @pytest.mark.parametrize("lines", [1, 20])
-async def test_a_guest_checkout_from_cart_to_order_takes_at_most_45_statements(guest: Guest, sessions, counted, lines):
+async def test_a_guest_checkout_from_cart_to_order_takes_at_most_45_statements(
+    guest: Guest, sessions, counted, lines
+):
     await filled(guest, sessions, lines)
     variant = await add_variant(sessions, guest.store)
     with counted() as seen:

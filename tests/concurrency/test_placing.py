@@ -96,9 +96,7 @@ async def test_baskets_with_the_same_items_in_another_order_never_deadlock(crowd
         return total
 
     totals = await in_batches(fill(guest, turn) for turn, guest in enumerate(guests))
-    answers = await asyncio.gather(
-        *(guest.pay(total) for guest, total in zip(guests, totals, strict=True))
-    )
+    answers = await asyncio.gather(*(guest.pay(total) for guest, total in zip(guests, totals, strict=True)))
     assert Counter(answer.status_code for answer in answers) == {204: 60}
 
 

@@ -13,7 +13,13 @@ amounts = st.integers(min_value=-(10**12), max_value=10**12)
 
 @pytest.mark.parametrize(
     ("text", "currency", "minor"),
-    [("12.50", "USD", 1250), ("12.5", "USD", 1250), ("1200", "JPY", 1200), ("1.234", "KWD", 1234), ("0", "EUR", 0)],
+    [
+        ("12.50", "USD", 1250),
+        ("12.5", "USD", 1250),
+        ("1200", "JPY", 1200),
+        ("1.234", "KWD", 1234),
+        ("0", "EUR", 0),
+    ],
 )
 def test_minor_units_follow_the_currency(text, currency, minor):
     assert money.to_minor(text, currency) == minor

@@ -39,7 +39,8 @@ def environment(**changes: str) -> dict[str, str]:
     ours = {
         name: value
         for name, value in os.environ.items()
-        if not name.startswith(("STOREFRONT_", "DATABASE_", "REDIS_", "SMTP_")) or name.endswith(("_BIN", "_SERVER"))
+        if not name.startswith(("STOREFRONT_", "DATABASE_", "REDIS_", "SMTP_"))
+        or name.endswith(("_BIN", "_SERVER"))
     }
     return ours | {"PYTHONPATH": str(ROOT)} | changes
 
@@ -51,7 +52,13 @@ def owner(
     """A process that owns servers in the folder, and their numbers; killed at the end."""
     command = [sys.executable, str(ROOT / "tests/embedded/holder.py"), str(folder), json.dumps(orders)]
     if ordinary_user and os.geteuid() == 0:
-        wrapper = {"parent": os.getpid(), "signal": 9, "identity": "auto", "folders": [str(folder)], "pipe": None}
+        wrapper = {
+            "parent": os.getpid(),
+            "signal": 9,
+            "identity": "auto",
+            "folders": [str(folder)],
+            "pipe": None,
+        }
         command = [sys.executable, "-I", "-S", str(CHILD), json.dumps(wrapper), *command]
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT, env=environment()
@@ -69,7 +76,9 @@ def owner(
 
 
 @contextmanager
-def storefront(*arguments: str, environ: Mapping[str, str], output: Path) -> Iterator[subprocess.Popen[bytes]]:
+def storefront(
+    *arguments: str, environ: Mapping[str, str], output: Path
+) -> Iterator[subprocess.Popen[bytes]]:
     """A `storefront` command; told to end at the end, and killed where it does not."""
     with output.open("wb") as sink:
         process = subprocess.Popen(

@@ -45,7 +45,8 @@ async def test_postgres_answers_durably_and_only_on_a_private_socket(folder):
     with start_postgres(folder / "postgres") as server:
         connection = await asyncpg.connect(server.url)
         settings = {
-            row["name"]: row["setting"] for row in await connection.fetch("SELECT name, setting FROM pg_settings")
+            row["name"]: row["setting"]
+            for row in await connection.fetch("SELECT name, setting FROM pg_settings")
         }
         assert (settings["fsync"], settings["synchronous_commit"]) == ("on", "on")
         assert (settings["listen_addresses"], settings["max_connections"]) == ("", "200")
@@ -118,7 +119,14 @@ def test_an_ordinary_user_needs_nothing_more(folder):
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become the user nobody")
 def test_root_without_namespaces_runs_postgres_as_nobody_and_can_change_back(folder):
     reachable = subprocess.run(
-        ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", find_binaries(os.environ) / "postgres", "-V"],
+        [
+            "setpriv",
+            "--reuid=65534",
+            "--regid=65534",
+            "--clear-groups",
+            find_binaries(os.environ) / "postgres",
+            "-V",
+        ],
         capture_output=True,
         check=False,
     )

@@ -47,7 +47,11 @@ def port():
 @pytest.fixture
 def serving(databases, folder, port):
     return environment(
-        **databases, PORT=str(port), STOREFRONT_WORKERS="2", STOREFRONT_DATA_DIR=str(folder), LOG_LEVEL="warning"
+        **databases,
+        PORT=str(port),
+        STOREFRONT_WORKERS="2",
+        STOREFRONT_DATA_DIR=str(folder),
+        LOG_LEVEL="warning",
     )
 
 
@@ -112,7 +116,8 @@ def test_killed_server_processes_are_replaced_also_several_at_once(serving, fold
             for pid in before:
                 os.kill(pid, signal.SIGKILL)
             wait_until(
-                lambda old=before: len(set(server_processes(process.pid)) - set(old)) == 2, "both are replaced"
+                lambda old=before: len(set(server_processes(process.pid)) - set(old)) == 2,
+                "both are replaced",
             )
             wait_until_ready(process, port, folder / "out")
 

@@ -6,9 +6,8 @@ from app.api.storefront.carts import CartController
 from app.api.storefront.checkouts import CheckoutController
 from app.api.storefront.options import options
 from app.api.storefront.orders import OrderController
-from app.api.webhooks.payments import payment_event
 
 
 def storefront_handlers() -> list[Any]:
     """Everything under /storefront/v1."""
-    return [CartController, CheckoutController, OrderController, options, payment_event]
+    return [CartController, CheckoutController, OrderController, options]

@@ -294,7 +294,11 @@ class CheckoutController(Controller):
         order = None
         if expand == "order" and checkout.state == CheckoutState.COMPLETED and checkout.order_id:
             found = await get_order(
-                shop.reads, store.id, checkout.order_id, customer_id=actor.customer_id, checkout_token=checkout.token
+                shop.reads,
+                store.id,
+                checkout.order_id,
+                customer_id=actor.customer_id,
+                checkout_token=checkout.token,
             )
             order = show_order(found, to_buyer=True)
         return Response(show_checkout(view, store, shop, order=order), headers=PRIVATE)

@@ -198,7 +198,9 @@ class OrderController(Controller):
     ) -> Response[StorefrontOrder]:
         """The order, for whoever sends its checkout's token as X-Checkout-Token."""
         wanted = parse_expand(expand, EXPANDS)
-        order = await get_order(reads, store.id, order_id, customer_id=actor.customer_id, checkout_token=checkout_token)
+        order = await get_order(
+            reads, store.id, order_id, customer_id=actor.customer_id, checkout_token=checkout_token
+        )
         return Response(show_order(order, to_buyer=True, expand=wanted), headers=PRIVATE)
 
     @post("/find", status_code=204, operation_id="findOrder", summary="Mail a link to an order")
