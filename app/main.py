@@ -25,7 +25,7 @@ from app.integrations.redis_sessions import RedisSessions
 from app.integrations.test_payments import TestPayments
 from app.kit.clock import utc_now
 from app.settings import Settings, load_settings
-from app.web import web_routes
+from app.web import web_handlers
 
 
 def build_shop(settings: Settings, *, application_name: str = "storefront") -> Shop:
@@ -98,7 +98,7 @@ def create_app(settings: Settings) -> Litestar:
         )
     ]
     if not settings.is_production:
-        handlers.extend(web_routes(settings))
+        handlers.extend(web_handlers(settings, shop))
     return create_edge(
         settings,
         route_handlers=handlers,
