@@ -1,0 +1,18 @@
+"""The development page: a small shop in the browser that uses the public API only. Never mounted in production."""
+
+from typing import Any
+
+from app.api.dependencies import Shop
+from app.settings import Settings
+from app.web.files import file_handlers
+from app.web.mails import mail_handlers
+from app.web.second_step import second_step_handlers
+
+
+def web_handlers(settings: Settings, shop: Shop) -> list[Any]:
+    """The page at /, its files and pictures, the mails that were written, and the test bank's page."""
+    return [
+        *file_handlers(),
+        *mail_handlers(settings.data_dir / "mails", over_smtp=bool(settings.smtp_url)),
+        *second_step_handlers(shop.till.services, shop_url=settings.shop_url),
+    ]

@@ -1,0 +1,72 @@
+// Builds nodes. Text only ever becomes a text node: nothing here parses HTML but `prose`, which copies a short
+// list of elements without their attributes.
+
+const SAFE = new Set(["P", "UL", "OL", "LI", "STRONG", "B", "EM", "I", "BR", "H2", "H3", "H4", "BLOCKQUOTE", "SPAN", "DIV"]);
+const DROPPED = new Set(["SCRIPT", "STYLE", "IFRAME", "OBJECT", "TEMPLATE", "NOSCRIPT"]);
+
+export function h(tag, properties, ...children) {
+  const node = document.createElement(tag);
+  for (const [name, value] of Object.entries(properties ?? {})) {
+    if (value === undefined || value === null || value === false) continue;
+    if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
+    else if (name in node && !name.includes("-") && typeof value !== "string") node[name] = value;
+    else node.setAttribute(name === "className" ? "class" : name, value === true ? "" : value);
+  }
+  append(node, children);
+  return node;
+}
+
+function append(node, children) {
+  for (const child of children.flat(Infinity)) {
+    if (child === undefined || child === null || child === false) continue;
+    node.append(child);
+  }
+}
+
+export function show(target, ...children) {
+  target.replaceChildren();
+  append(target, children);
+}
+
+export function prose(html) {
+  const parsed = new DOMParser().parseFromString(html ?? "", "text/html");
+  const copy = (from, to) => {
+    for (const child of from.childNodes) {
+      if (child.nodeType === Node.TEXT_NODE) to.append(child.data);
+      else if (child.nodeType === Node.ELEMENT_NODE && !DROPPED.has(child.tagName)) {
+        const target = SAFE.has(child.tagName) ? document.createElement(child.tagName) : to;
+        copy(child, target);
+        if (target !== to) to.append(target);
+      }
+    }
+  };
+  const node = h("div", { className: "prose" });
+  copy(parsed.body, node);
+  return node;
+}
+
+export function plainText(html) {
+  return new DOMParser().parseFromString(html ?? "", "text/html").body.textContent.trim();
+}
+
+let toastTimer = 0;
+export function toast(text) {
+  const place = document.querySelector("[data-toast]");
+  place.textContent = text;
+  place.classList.add("shown");
+  clearTimeout(toastTimer);
+  toastTimer = setTimeout(() => place.classList.remove("shown"), 3500);
+}
+
+// Pictures of this shop come from this server; those of imported files stand elsewhere and are not fetched.
+export function picture(src, alt, { eager = false } = {}) {
+  let path = null;
+  try {
+    const url = new URL(src, location.href);
+    if (url.origin === location.origin || url.pathname.startsWith("/demo/images/")) path = url.pathname;
+  } catch {
+    path = null;
+  }
+  if (!src || !path) return h("div", { className: "no-picture", role: "img", "aria-label": alt || "No picture" }, (alt || "·").slice(0, 1));
+  return h("img", { src: path, alt, loading: eager ? "eager" : "lazy", decoding: "async", width: 600, height: 600 });
+}

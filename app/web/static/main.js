@@ -1,0 +1,130 @@
+// Which view an address means. Addresses stand behind the #, so that every link, also a mailed one, is one page.
+
+import { categories, options, Problem } from "./api.js";
+import { refresh } from "./cart.js";
+import { h, show, toast } from "./dom.js";
+import { learnCurrencies, setCurrency } from "./money.js";
+import { paying } from "./store.js";
+import { checkoutView } from "./views/checkout.js";
+import { categoryView, collectionView, homeView, searchView } from "./views/lists.js";
+import { mailsView } from "./views/mails.js";
+import { findView, orderView } from "./views/orders.js";
+import { productView } from "./views/product.js";
+
+const ROUTES = [
+  [/^\/$/, homeView],
+  [/^\/category\/([^/]+)$/, categoryView],
+  [/^\/collections\/([^/]+)$/, collectionView],
+  [/^\/search$/, searchView],
+  [/^\/products\/([^/]+)$/, productView],
+  [/^\/checkout$/, checkoutView],
+  [/^\/orders$/, findView],
+  [/^\/orders\/(\d+)$/, orderView],
+  [/^\/mails(?:\/([^/]+))?$/, mailsView],
+];
+
+const main = document.querySelector("[data-main]");
+const field = document.querySelector("[data-search] input");
+let running = new AbortController();
+let shopName = "Shop";
+
+function where() {
+  const [path, search = ""] = location.hash.replace(/^#/, "").split("?");
+  return { path: path || "/", query: new URLSearchParams(search) };
+}
+
+function failed(error) {
+  const gone = error instanceof Problem && error.status === 404;
+  return h("section", { className: "empty" },
+    h("h1", { tabindex: "-1" }, gone ? "There is nothing here" : "That did not work"),
+    h("p", {}, gone ? "It may have been sold out and taken away, or the link is old." : error.message),
+    h("p", {}, h("a", { className: "button", href: "#/" }, "Back to the shop"), " ",
+      !gone && h("button", { type: "button", className: "button quiet", onclick: route }, "Try again")));
+}
+
+async function route() {
+  const { path, query } = where();
+  const found = ROUTES.map(([pattern, view]) => [pattern.exec(path), view]).find(([match]) => match);
+  running.abort();
+  running = new AbortController();
+  const { signal } = running;
+  const searching = document.activeElement === field;
+  if (!searching) field.value = path === "/search" ? (query.get("q") ?? "") : "";
+  main.setAttribute("aria-busy", "true");
+  let view;
+  try {
+    view = found
+      ? await found[1]({ params: found[0].slice(1).map((part) => part && decodeURIComponent(part)), query, signal })
+      : { title: "Nothing here", node: failed(new Problem(404, {})) };
+  } catch (error) {
+    if (signal.aborted) return;
+    if (!(error instanceof Problem)) console.error(error);
+    view = { title: "That did not work", node: failed(error) };
+  }
+  if (signal.aborted) return;
+  show(main, view.node);
+  main.removeAttribute("aria-busy");
+  document.title = view.title ? `${view.title} · ${shopName}` : shopName;
+  markShelf(path);
+  if (!searching) {
+    if (!view.keepScroll) scrollTo({ top: 0, behavior: "instant" });
+    (main.querySelector("h1[tabindex]") ?? main).focus({ preventScroll: true });
+  }
+}
+
+function markShelf(path) {
+  for (const link of document.querySelectorAll("[data-shelves] a")) {
+    if (link.getAttribute("href") === `#${path}`) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
+  }
+}
+
+function search() {
+  const text = field.value.trim();
+  const target = text ? `#/search?q=${encodeURIComponent(text)}` : "#/";
+  if (location.hash === target) return;
+  // While somebody types, the history gets one entry for the search, not one for each letter.
+  if (location.hash.startsWith("#/search")) history.replaceState(null, "", target);
+  else history.pushState(null, "", target);
+  route();
+}
+
+let typing = 0;
+field.addEventListener("input", () => {
+  clearTimeout(typing);
+  typing = setTimeout(search, 180);
+});
+field.form.addEventListener("submit", (event) => {
+  event.preventDefault();
+  clearTimeout(typing);
+  search();
+  main.querySelector("a.card")?.focus();
+});
+document.querySelector("[data-skip]").addEventListener("click", (event) => {
+  event.preventDefault();
+  main.focus();
+});
+addEventListener("hashchange", route);
+
+async function begin() {
+  // Back from the bank: the shop's own address is all that it knows.
+  if (paying() && !location.hash) history.replaceState(null, "", "#/checkout");
+  const [known] = await Promise.allSettled([options(), refresh()]);
+  if (known.status === "fulfilled") {
+    learnCurrencies(known.value.currencies);
+    setCurrency(known.value.currencies[0].code);
+    shopName = known.value.store || shopName;
+    document.querySelector("[data-store]").textContent = shopName;
+  } else {
+    toast(known.reason.message);
+  }
+  await route();
+  const shelves = await categories().catch(() => ({ items: [] }));
+  const roots = shelves.items.filter((one) => !one.parent_id);
+  show(document.querySelector("[data-shelves]"),
+    h("li", {}, h("a", { href: "#/" }, "Everything")),
+    roots.map((one) => h("li", {}, h("a", { href: `#/category/${one.handle}` }, one.title))));
+  markShelf(where().path);
+}
+
+begin();
