@@ -6,7 +6,7 @@ import msgspec
 
 MAX_PAGE = 10_000
 MAX_PAGE_SIZE = 100
-DEFAULT_PAGE_SIZE = 20
+DEFAULT_PAGE_SIZE = 16
 
 T = TypeVar("T")
 

@@ -319,7 +319,7 @@ def _variant_text(product: Source, variant: SourceVariant) -> VariantText:
     full_title = product.title if nameless else f"{product.title} - {variant.title}"
     own = next((image for image in product.images if image.id == variant.image_id), None)
     shown = own or (product.images[0] if product.images else None)
-    image = _image(product, shown, variant.id if own else None) if shown else None
+    image = _image(product, shown, variant.id) if shown else None
     core = {
         "id": variant.id,
         "product_id": product.id,

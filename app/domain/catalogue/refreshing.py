@@ -9,14 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.domain.catalogue.documents import rebuild_documents
 from app.domain.catalogue.membership import refresh_collections
+from app.domain.catalogue.search_text import search_configuration
 
-# Dictionaries that PostgreSQL carries and migration 0002 has configurations for, by ISO 639-1.
-LANGUAGES: Final = {
-    "da": "danish", "nl": "dutch", "en": "english", "fi": "finnish", "fr": "french", "de": "german",
-    "hu": "hungarian", "it": "italian", "no": "norwegian", "nb": "norwegian", "nn": "norwegian",
-    "pt": "portuguese", "ro": "romanian", "ru": "russian", "es": "spanish", "sv": "swedish",
-    "tr": "turkish",
-}  # fmt: skip
 CHUNK: Final = 500
 _IDS: Final = bindparam("ids", type_=ARRAY(BigInteger))
 
@@ -58,11 +52,6 @@ _WORDS: Final = text(
     ON CONFLICT DO NOTHING
     """
 ).bindparams(_IDS)
-
-
-def search_configuration(language: str) -> str:
-    """The text search configuration of a store's language ("en", "de-CH"); plain words for any other."""
-    return f"storefront_{LANGUAGES.get(language.partition('-')[0].lower(), 'simple')}"
 
 
 async def refresh_products(session: AsyncSession, store_id: int, product_ids: Sequence[int]) -> None:

@@ -1,0 +1,234 @@
+"""What shoppers read of products and variants: each answer is one prepared statement that joins documents.
+
+Items come as JSON text, already joined by commas; they are passed on, never decoded.
+"""
+
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
+from functools import lru_cache
+from typing import Final
+
+import msgspec
+
+from app.db.reads import Reads
+from app.domain.catalogue.drafts import key_of
+from app.domain.catalogue.errors import product_not_found, variant_not_found
+from app.domain.catalogue.pieces import PRODUCT_ITEM, variant_item, variant_joins
+from app.domain.catalogue.search_text import match, search_text, split_words
+from app.kit.paging import PageRequest
+
+NOTHING: Final[AbstractSet[str]] = frozenset()
+
+
+class Items(msgspec.Struct, frozen=True):
+    """The items of a page as joined JSON text, and how many there are on all pages."""
+
+    text: str
+    total: int
+
+
+class Facets(msgspec.Struct, frozen=True):
+    """Wanted option values: any within a group, all groups together. Each is option=value, folded."""
+
+    groups: tuple[tuple[str, ...], ...] = ()
+
+    @classmethod
+    def of(cls, chosen: dict[str, list[str]]) -> "Facets":
+        return cls(
+            tuple(
+                tuple(sorted({f"{key_of(option)}={key_of(value)}" for value in values}))
+                for option, values in sorted(chosen.items())
+                if values
+            )
+        )
+
+
+class VariantFilter(msgspec.Struct, frozen=True):
+    """What a flat list of variants is narrowed to and ordered by; language is the store's."""
+
+    types: tuple[int, ...] = ()
+    facets: Facets = Facets()
+    words: str = ""
+    language: str = "en"
+    order_by: str = "date"
+    descending: bool | None = None
+
+
+# Each order with the direction that a reader expects of it when none is asked for.
+VARIANT_ORDERS: Final = {
+    "date": ("v.created_at", True),
+    "title": ("v.full_title", False),
+    "price": ("v.price", False),
+    "best_selling": ("v.sold", True),
+    "review_rating": ("coalesce(r.rating, 0)", True),
+    "search_match": ("ts_rank(p.search, {query})", True),
+}
+
+
+@lru_cache(maxsize=512)
+def _variants_sql(
+    groups: int, order_by: str, *, typed: bool, searched: bool, descending: bool, expands: frozenset[str]
+) -> str:
+    place = 4
+    wheres = ["v.store_id = $1", "v.listed"]
+    joins = []
+    if typed:
+        wheres.append(f"v.type_id = ANY(${place}::bigint[])")
+        place += 1
+    for _ in range(groups):
+        wheres.append(f"v.facets && ${place}::text[]")
+        place += 1
+    order, _ = VARIANT_ORDERS[order_by]
+    if searched:
+        joins.append("JOIN products p ON p.store_id = v.store_id AND p.id = v.product_id")
+        wheres.append(f"p.search @@ {match(place)}")
+        order = order.format(query=match(place))
+    if order_by == "search_match" and not searched:
+        order = VARIANT_ORDERS["date"][0]
+    sorting = "LEFT JOIN variant_stats r ON r.store_id = v.store_id AND r.variant_id = v.id"
+    direction = "DESC" if descending else "ASC"
+    source = f"FROM variants v {' '.join(joins)}"
+    where = " AND ".join(wheres)
+    return f"""
+        SELECT coalesce(string_agg({variant_item(expands)}, ',' ORDER BY page.place), '') AS items,
+            (SELECT count(*) {source} WHERE {where}) AS total
+        FROM (
+            SELECT found.id, row_number() OVER () AS place FROM (
+                SELECT v.id {source} {sorting if order_by == "review_rating" else ""} WHERE {where}
+                ORDER BY {order} {direction}, v.id {direction} LIMIT $2 OFFSET $3
+            ) found
+        ) page
+        JOIN variants v ON v.store_id = $1 AND v.id = page.id {variant_joins(expands)}
+    """  # noqa: S608 - every part is written here; values travel as parameters
+
+
+async def list_variants(
+    reads: Reads,
+    store_id: int,
+    paging: PageRequest,
+    wanted: VariantFilter,
+    expands: AbstractSet[str] = NOTHING,
+) -> Items:
+    """A flat list of variants on sale. One statement."""
+    words = split_words(wanted.words)
+    if wanted.words and not words:
+        return Items("", 0)
+    descending = VARIANT_ORDERS[wanted.order_by][1] if wanted.descending is None else wanted.descending
+    sql = _variants_sql(
+        len(wanted.facets.groups),
+        wanted.order_by,
+        typed=bool(wanted.types),
+        searched=bool(words),
+        descending=descending,
+        expands=frozenset(expands),
+    )
+    arguments: list[object] = [list(wanted.types)] if wanted.types else []
+    arguments += [list(group) for group in wanted.facets.groups]
+    if words:
+        arguments += search_text(words, wanted.language).arguments
+    row = await reads.fetchrow(sql, store_id, paging.size, paging.skip, *arguments)
+    assert row is not None
+    return Items(row["items"], row["total"])
+
+
+_PRODUCTS: Final = f"""
+    SELECT coalesce(string_agg({PRODUCT_ITEM}, ',' ORDER BY p.created_at DESC, p.id DESC), '') AS items,
+        (SELECT count(*) FROM products WHERE store_id = $1 AND listed) AS total
+    FROM (
+        SELECT * FROM products WHERE store_id = $1 AND listed
+        ORDER BY created_at DESC, id DESC LIMIT $2 OFFSET $3
+    ) p
+    JOIN product_documents pd ON pd.store_id = p.store_id AND pd.product_id = p.id
+"""  # noqa: S608 - every part is written here
+_PRODUCT: Final = f"""
+    SELECT {PRODUCT_ITEM} FROM products p
+    JOIN product_documents pd ON pd.store_id = p.store_id AND pd.product_id = p.id
+    WHERE p.store_id = $1 AND p.handle = $2 AND p.listed
+"""  # noqa: S608 - every part is written here
+
+
+async def list_products(reads: Reads, store_id: int, paging: PageRequest) -> Items:
+    """Products on sale with variants, options and images, newest first. One statement."""
+    row = await reads.fetchrow(_PRODUCTS, store_id, paging.size, paging.skip)
+    assert row is not None
+    return Items(row["items"], row["total"])
+
+
+async def get_product(reads: Reads, store_id: int, handle: str) -> str:
+    """The JSON of one product on sale. Raises NotFound."""
+    found: str | None = await reads.fetchval(_PRODUCT, store_id, handle)
+    if found is None:
+        raise product_not_found()
+    return found
+
+
+@lru_cache(maxsize=64)
+def _by_ids_sql(expands: frozenset[str]) -> str:
+    return f"""
+        SELECT coalesce(string_agg({variant_item(expands)}, ',' ORDER BY wanted.place), '')
+        FROM (SELECT id, min(place) AS place FROM unnest($2::bigint[]) WITH ORDINALITY AS w (id, place)
+            GROUP BY id) wanted
+        JOIN variants v ON v.store_id = $1 AND v.id = wanted.id AND v.listed {variant_joins(expands)}
+    """  # noqa: S608 - every part is written here
+
+
+async def list_variants_by_ids(
+    reads: Reads, store_id: int, ids: Sequence[int], expands: AbstractSet[str] = NOTHING
+) -> str:
+    """The variants of these ids that are on sale, in the order asked for, as joined JSON."""
+    found: str = await reads.fetchval(_by_ids_sql(frozenset(expands)), store_id, list(ids))
+    return found
+
+
+@lru_cache(maxsize=64)
+def _variant_sql(expands: frozenset[str]) -> str:
+    tail = """
+        || ',"reviews_info":{"rating":' || CAST(coalesce(r.rating, 0) AS double precision)
+        || ',"count":' || coalesce(r.reviews, 0)
+        || '},"questions_info":{"count":' || coalesce(r.questions, 0) || '}'
+    """
+    return f"""
+        SELECT {variant_item(expands, tail=tail)}
+        FROM variants v {variant_joins(expands)}
+        LEFT JOIN variant_stats r ON r.store_id = v.store_id AND r.variant_id = v.id
+        WHERE v.store_id = $1 AND v.id = $2 AND v.listed
+    """  # noqa: S608 - every part is written here
+
+
+async def get_variant(
+    reads: Reads, store_id: int, variant_id: int, expands: AbstractSet[str] = NOTHING
+) -> str:
+    """The JSON of one variant on sale, with its review and question figures. Raises NotFound."""
+    found: str | None = await reads.fetchval(_variant_sql(frozenset(expands)), store_id, variant_id)
+    if found is None:
+        raise variant_not_found()
+    return found
+
+
+_TYPES: Final = """
+    WITH used AS (
+        SELECT DISTINCT p.type_id, o.key, w.key AS value_key,
+            first_value(o.name) OVER (PARTITION BY p.type_id, o.key ORDER BY o.id) AS name,
+            first_value(w.name) OVER (PARTITION BY p.type_id, o.key, w.key ORDER BY w.id) AS value
+        FROM products p
+        JOIN product_options o ON o.store_id = p.store_id AND o.product_id = p.id
+        JOIN option_values w ON w.store_id = o.store_id AND w.option_id = o.id
+        WHERE p.store_id = $1 AND p.listed AND (o.name, w.name) <> ('Title', 'Default Title')
+          AND EXISTS (SELECT 1 FROM variant_values x WHERE x.store_id = w.store_id AND x.value_id = w.id)
+    ),
+    options AS (
+        SELECT type_id, name, json_agg(value ORDER BY value) AS choices FROM used GROUP BY type_id, key, name
+    )
+    SELECT CAST(coalesce(json_agg(json_build_object('id', t.id, 'name', t.name, 'options', coalesce((
+        SELECT json_object_agg(o.name, o.choices ORDER BY o.name) FROM options o WHERE o.type_id = t.id
+    ), '{}')) ORDER BY t.name), '[]') AS text)
+    FROM product_types t
+    WHERE t.store_id = $1 AND EXISTS (
+        SELECT 1 FROM products p WHERE p.store_id = t.store_id AND p.type_id = t.id AND p.listed)
+"""
+
+
+async def list_types(reads: Reads, store_id: int) -> str:
+    """The types in use with the options and values of their products, as a JSON array."""
+    found: str = await reads.fetchval(_TYPES, store_id)
+    return found

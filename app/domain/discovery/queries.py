@@ -1,0 +1,123 @@
+"""What a search finds: products by their words, mended where nobody writes them so, and by SKU or barcode.
+
+One statement where the words are found as typed; two more at most where they have to be mended.
+"""
+
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
+from functools import lru_cache
+from typing import Final
+
+from app.db.reads import Reads
+from app.domain.catalogue.pieces import variant_item, variant_joins
+from app.domain.catalogue.queries import NOTHING, Items
+from app.domain.catalogue.search_text import match, search_text, split_words
+from app.domain.discovery.spelling import closest
+from app.kit.paging import PageRequest
+
+
+@lru_cache(maxsize=64)
+def _search_sql(expands: frozenset[str]) -> str:
+    """$4 the query as typed, $5 its words; then the text search query.
+
+    A product is shown as the variant whose SKU or barcode was typed, else as the one whose title has most
+    of the words. What sells comes first among what fits as well.
+    """
+    return f"""
+        WITH asked AS (SELECT {match(6)} AS query),
+        exact AS (
+            SELECT v.product_id AS id, min(v.id) AS variant_id FROM variants v
+            WHERE v.store_id = $1 AND v.listed AND lower(v.sku) = lower($4::text) AND v.sku <> ''
+            GROUP BY v.product_id
+            UNION
+            SELECT v.product_id, min(v.id) FROM variants v
+            WHERE v.store_id = $1 AND v.listed AND v.barcode = $4::text AND v.barcode <> ''
+            GROUP BY v.product_id
+        ),
+        hits AS (
+            SELECT id, max(variant_id) AS variant_id, sum(rank) AS rank FROM (
+                SELECT p.id, NULL::bigint AS variant_id,
+                    ts_rank(p.search, asked.query) * (1 + ln(1 + p.sold) / 10) AS rank
+                FROM products p, asked
+                WHERE p.store_id = $1 AND p.listed AND p.search @@ asked.query
+                UNION ALL
+                SELECT id, variant_id, 1000 FROM exact
+            ) found GROUP BY id
+        ),
+        page AS (
+            SELECT hits.*, row_number() OVER () AS place
+            FROM (SELECT * FROM hits ORDER BY rank DESC, id LIMIT $2 OFFSET $3) hits
+        )
+        SELECT coalesce(string_agg({variant_item(expands, by_key=True)}, ',' ORDER BY page.place), '') AS items,
+            (SELECT count(*) FROM hits) AS total
+        FROM page
+        JOIN products p ON p.store_id = $1 AND p.id = page.id
+        CROSS JOIN LATERAL (
+            SELECT coalesce(page.variant_id, (
+                SELECT f.id FROM variants f WHERE f.store_id = $1 AND f.product_id = p.id
+                ORDER BY (
+                    SELECT count(*) FROM unnest($5::text[]) AS word WHERE position(word IN lower(f.title)) > 0
+                ) DESC, f.position, f.id LIMIT 1
+            )) AS id
+        ) shown
+        JOIN variants v ON v.store_id = $1 AND v.id = shown.id
+        {variant_joins(expands, has_product=True)}
+    """  # noqa: S608 - every part is written here; values travel as parameters
+
+
+# Nearness by trigrams finds candidates; which one was meant is decided by edits (spelling.py).
+_CANDIDATES: Final = """
+    SELECT asked.word AS asked, near.word AS near
+    FROM unnest($2::text[]) AS asked (word)
+    CROSS JOIN LATERAL (
+        SELECT w.word FROM search_words w
+        WHERE w.store_id = $1 AND (w.word % asked.word OR left(w.word, 1) = left(asked.word, 1)
+            AND abs(length(w.word) - length(asked.word)) <= 1 AND similarity(w.word, asked.word) > 0.1)
+        ORDER BY similarity(w.word, asked.word) DESC, w.word LIMIT 20
+    ) near
+"""
+
+
+async def search_products(
+    reads: Reads,
+    store_id: int,
+    query: str,
+    paging: PageRequest,
+    *,
+    language: str,
+    expands: AbstractSet[str] = NOTHING,
+) -> Items:
+    """Products on sale that the query means, best first, each shown as its best fitting variant.
+
+    All words must be found; where they are not, typing errors are mended, then any word suffices.
+    """
+    words = split_words(query)
+    if not words:
+        return Items("", 0)
+
+    async def run(chosen: Sequence[str], joined: str) -> Items:
+        row = await reads.fetchrow(
+            _search_sql(frozenset(expands)),
+            store_id,
+            paging.size,
+            paging.skip,
+            query.strip(),
+            list(chosen),
+            *search_text(chosen, language, joined=joined).arguments,
+        )
+        assert row is not None
+        return Items(row["items"], row["total"])
+
+    found = await run(words, " & ")
+    if found.total:
+        return found
+    candidates: dict[str, list[str]] = {}
+    for row in await reads.fetch(_CANDIDATES, store_id, words):
+        candidates.setdefault(row["asked"], []).append(row["near"])
+    mended = [closest(word, candidates.get(word, [])) for word in words]
+    known = [word for word in mended if word is not None]
+    if not known:
+        return found
+    if len(known) == len(words):
+        found = await run(known, " & ")
+    return found if found.total else await run(known, " | ")

@@ -1,0 +1,34 @@
+"""Which known word was meant by a mistyped one."""
+
+from collections.abc import Iterable
+
+
+def edits(first: str, second: str) -> int:
+    """Insertions, deletions, replacements and swaps of neighbours between two words (optimal alignment)."""
+    before: list[int] = []
+    above = list(range(len(second) + 1))
+    for row, left in enumerate(first, 1):
+        line = [row]
+        for column, right in enumerate(second, 1):
+            cost = min(above[column] + 1, line[column - 1] + 1, above[column - 1] + (left != right))
+            if row > 1 and column > 1 and left == second[column - 2] and first[row - 2] == right:
+                cost = min(cost, before[column - 2] + 1)
+            line.append(cost)
+        before, above = above, line
+    return above[-1]
+
+
+def closest(word: str, candidates: Iterable[str]) -> str | None:
+    """The candidate with the fewest edits, also as the beginning of a longer word; None if all are too far.
+
+    A third of the letters may be wrong, two at most, and one in words of three or four.
+    """
+    most = 1 if len(word) <= 4 else 2
+    best: tuple[float, str] | None = None
+    for candidate in candidates:
+        away = float(edits(word, candidate))
+        if len(candidate) > len(word) + 1:
+            away = min(away, edits(word, candidate[: len(word)]) + 0.5)
+        if away <= most and (best is None or (away, candidate) < best):
+            best = (away, candidate)
+    return best[1] if best else None
