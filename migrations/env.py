@@ -7,6 +7,7 @@ from alembic import context
 
 import app.domain
 from app.db.base import Base
+from app.db.migrations import has_model
 
 # Autogeneration compares the database with the tables of every feature; the db package has some too.
 for module in ("app.db.queue", "app.db.idempotency"):
@@ -19,5 +20,7 @@ connection = context.config.attributes["connection"]
 if connection is None:
     raise SystemExit("Migrations run through `storefront migrate`, which holds the connection and the lock.")
 
-context.configure(connection=connection, target_metadata=Base.metadata, compare_type=True)
+context.configure(
+    connection=connection, target_metadata=Base.metadata, compare_type=True, include_object=has_model
+)
 context.run_migrations()

@@ -11,6 +11,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "serve": ("app.cli.serve", "Run the server processes."),
     "worker": ("app.cli.worker", "Run a worker that does what was put off: mails, webhooks, sweeps."),
     "migrate": ("app.cli.migrate", "Bring the database schema up to date, or back to a revision."),
+    "import": ("app.cli.import_", "Load products from a file."),
     "doctor": ("app.cli.doctor", "Show the effective configuration and what is wrong with it."),
 }
 

@@ -17,5 +17,6 @@ try:
     redis = start_redis(folder / "redis", use_pipe=orders.get("use_pipe"))
 except EmbeddedServerError as error:
     sys.exit(str(error))
-print(json.dumps({"postgres": postgres.pid, "redis": redis.pid}), flush=True)
+sys.stdout.write(json.dumps({"postgres": postgres.pid, "redis": redis.pid}) + "\n")
+sys.stdout.flush()
 threading.Event().wait()

@@ -112,7 +112,7 @@ def test_a_second_start_says_in_one_line_who_has_the_folder(folder):
 def test_an_ordinary_user_needs_nothing_more(folder):
     with owner(folder, ordinary_user=True) as (_, pids):
         assert query(folder, "SELECT 1") == ["1"]
-        if os.path.isdir("/proc"):
+        if Path("/proc").is_dir():
             assert f"Uid:\t{os.geteuid()}\t" in Path(f"/proc/{pids['postgres']}/status").read_text()
 
 
@@ -173,7 +173,7 @@ def test_a_folder_of_another_version_is_left_alone(folder):
 
 
 def test_a_server_that_cannot_start_says_why_in_one_line(folder):
-    with pytest.raises(EmbeddedServerError, match="PostgreSQL ended at once: .*max_connections") as refused:
+    with pytest.raises(EmbeddedServerError, match=r"PostgreSQL ended at once: .*max_connections") as refused:
         start_postgres(folder / "postgres", options={"max_connections": "many"})
     assert "\n" not in str(refused.value)
     with start_postgres(folder / "postgres"):
