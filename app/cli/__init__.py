@@ -12,6 +12,10 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "worker": ("app.cli.worker", "Run a worker that does what was put off: mails, webhooks, sweeps."),
     "migrate": ("app.cli.migrate", "Bring the database schema up to date, or back to a revision."),
     "import": ("app.cli.import_", "Load products from a file."),
+    "apply": (
+        "app.cli.apply",
+        "Set a store up as a file says: currency, shipping, taxes, payment, collections.",
+    ),
     "doctor": ("app.cli.doctor", "Show the effective configuration and what is wrong with it."),
 }
 

@@ -51,6 +51,7 @@ class Table(msgspec.Struct, frozen=True):
     issues: tuple[Issue, ...]
     rows: Iterator[Row | Issue]
     source: BinaryIO
+    text: io.TextIOWrapper  # held here: it closes the source when nobody holds it
 
     def position(self) -> int:
         return self.source.tell()
@@ -80,7 +81,7 @@ def open_table(source: Path | BinaryIO) -> Table:
         Issue("warning", 1, "", name, "", "this column is not known and is left out")
         for name in columns.unknown
     )
-    return Table(columns, issues, _rows(reader, columns), raw)
+    return Table(columns, issues, _rows(reader, columns), raw, text)
 
 
 def _lines(text: TextIO) -> Iterator[str]:

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any, Final, TypeVar
 
 import msgspec
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.domain.content.models import BlogCategory, BlogPost, Page
@@ -150,3 +150,16 @@ async def _write(
             changes.append(f"{kind}: {slug}: {', '.join(changed)}")
     await session.flush()
     return changes
+
+
+async def move_media(session: AsyncSession, store_id: int, *, old: str, new: str, now: datetime) -> None:
+    """Give the pictures of posts whose address begins with `old` the beginning `new`."""
+    rows = await session.scalars(
+        select(BlogPost).where(
+            BlogPost.store_id == store_id, func.starts_with(BlogPost.media["src"].astext, old)
+        )
+    )
+    for row in rows:
+        row.media = {**row.media, "src": new + row.media["src"].removeprefix(old)}
+        row.updated_at = now
+    await session.flush()

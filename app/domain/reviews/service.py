@@ -9,7 +9,8 @@ import msgspec
 from sqlalchemy import ARRAY, BigInteger, bindparam, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.domain.catalogue.models import Product, Variant
+from app.domain.catalogue.models import Variant
+from app.domain.catalogue.presence import find_product_ids
 from app.domain.reviews.models import ProductQuestion, ProductReview, ReviewStats
 
 # Only what differs is written; a product without any approved review or question has no row.
@@ -77,12 +78,7 @@ async def load_voices(session: AsyncSession, store_id: int, voices: Sequence[Pro
     So a repeated load adds nothing. Reviews go round the product's variants, as buyers do. Handles that
     the store does not have are left out.
     """
-    found = await session.execute(
-        select(Product.handle, Product.id).where(
-            Product.store_id == store_id, Product.handle.in_([entry.handle for entry in voices])
-        )
-    )
-    ids = dict(found.tuples().all())
+    ids = await find_product_ids(session, store_id, [entry.handle for entry in voices])
     taken = set(
         await session.scalars(
             select(ReviewStats.product_id).where(

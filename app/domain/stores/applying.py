@@ -218,3 +218,10 @@ async def _apply_services(session: AsyncSession, store_id: int, plans: dict[str,
         await session.delete(service)
         changes.append(f"payment service {name}: removed")
     return changes
+
+
+async def keep_setting(session: AsyncSession, store_id: int, name: str, value: str) -> None:
+    """Keep a small fact about the store, under a name of the caller's."""
+    store = await session.get_one(Store, store_id, with_for_update=True)
+    store.settings = {**store.settings, name: value}
+    await session.flush()

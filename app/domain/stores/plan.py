@@ -116,7 +116,8 @@ def check_store_file(file: StoreFile, *, currency: str) -> None:
         for path, message in faults
     ]
     if errors:
-        raise Invalid(INVALID_PLAN, "The shop file cannot be applied.", errors=errors)
+        first = f"{errors[0].field}: {errors[0].message}"
+        raise Invalid(INVALID_PLAN, f"The shop file cannot be applied: {first}.", errors=errors)
 
 
 Fault = tuple[str, str]

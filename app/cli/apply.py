@@ -1,0 +1,143 @@
+"""`storefront apply`: a store as its shop file describes it, told change by change."""
+
+import asyncio
+import tomllib
+from datetime import datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+import msgspec
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.cli.environment import production_checked_settings, with_databases
+from app.db.session import create_engine, create_sessions, transaction
+from app.domain.catalogue.arranging import CategoryDraft, CollectionDraft, apply_category, apply_collection
+from app.domain.catalogue.presence import find_product_ids, has_products
+from app.domain.stores.applying import apply_store, find_store
+from app.domain.stores.models import Store
+from app.domain.stores.plan import INVALID_PLAN, StoreFile
+from app.kit.clock import utc_now
+from app.kit.errors import AppError, FieldError, Invalid
+from app.settings import Settings
+
+T = TypeVar("T")
+
+
+class ShopFile(StoreFile, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A whole shop file: the store, and how its products are arranged."""
+
+    collections: tuple[CollectionDraft, ...] = ()
+    categories: tuple[CategoryDraft, ...] = ()
+
+
+class Applied(msgspec.Struct):
+    """The store, a line for each change, and what could not be done yet."""
+
+    store: Store
+    changes: list[str]
+    notes: list[str]
+
+
+@click.command()
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+def command(file: Path) -> None:
+    """Set a store up as FILE says: name, currency, shipping, taxes, payment, collections, categories.
+
+    Only what differs is written, and each change is told; applied again, nothing changes. All of it is done,
+    or nothing. fixtures/shop.toml is an example to copy.
+    """
+    plan = read_toml(file, ShopFile)
+    with with_databases(production_checked_settings()) as settings:
+        applied = asyncio.run(_run(settings, plan, file))
+    for line in applied.changes or ["Nothing to change."]:
+        click.echo(line)
+    for line in applied.notes:
+        click.echo(line, err=True)
+
+
+async def _run(settings: Settings, plan: ShopFile, file: Path) -> Applied:
+    engine = create_engine(settings.database_url, pool_size=1, application_name="storefront apply")
+    try:
+        async with transaction(create_sessions(engine)) as session:
+            return await apply_shop(session, plan, now=utc_now(), production=settings.is_production)
+    except AppError as error:
+        raise click.ClickException(f"{file.name}: {_told(error)}") from error
+    finally:
+        await engine.dispose()
+
+
+def read_toml(file: Path, kind: type[T]) -> T:
+    """The file as this type; a fault ends the command with the key that it stands at."""
+    try:
+        return msgspec.convert(tomllib.loads(file.read_text(encoding="utf-8")), kind)
+    except UnicodeDecodeError:
+        raise click.ClickException(f"{file.name}: is not UTF-8 text") from None
+    except tomllib.TOMLDecodeError as error:
+        raise click.ClickException(f"{file.name}: {error}") from None
+    except msgspec.ValidationError as error:
+        message = str(error).replace("Object contains unknown field", "unknown key").replace("`$.", "`")
+        raise click.ClickException(f"{file.name}: {message.removesuffix(' - at `$`')}") from None
+
+
+async def apply_shop(
+    session: AsyncSession, file: ShopFile, *, now: datetime, production: bool = False
+) -> Applied:
+    """Make the store what the file says, in the caller's transaction. Raises AppError naming the place."""
+    services = file.payment_services or {}
+    if production and "test" in services and services["test"].enabled:
+        raise Invalid.at(
+            "payment_services.test", INVALID_PLAN, "the test service takes no money: development only"
+        )
+    standing = await find_store(session, file.store.code)
+    is_free = standing is None or not await has_products(session, standing.id)
+    store, changes = await apply_store(session, file, currency_is_free=is_free)
+    notes: list[str] = []
+    for place, draft in enumerate(file.collections):
+        known = await find_product_ids(session, store.id, draft.products)
+        missing = [handle for handle in draft.products if handle not in known]
+        if missing:
+            notes.append(
+                f"collection {draft.handle}: not in the shop yet: {', '.join(missing)}; import, then apply again"
+            )
+        wanted = msgspec.structs.replace(draft, products=tuple(h for h in draft.products if h in known))
+        try:
+            told = await apply_collection(session, store.id, wanted, now=now)
+        except AppError as error:
+            raise _at(f"collections[{place}]", error) from error
+        changes += [f"collection {draft.handle}: {', '.join(told)}"] if told else []
+    for place, category in enumerate(_parents_first(file.categories)):
+        wanted_node = category if category.position else msgspec.structs.replace(category, position=place + 1)
+        try:
+            told = await apply_category(session, store.id, wanted_node, now=now)
+        except AppError as error:
+            raise _at(f"categories.{category.handle}", error) from error
+        changes += [f"category {category.handle}: {', '.join(told)}"] if told else []
+    return Applied(store, changes, notes)
+
+
+def _parents_first(categories: tuple[CategoryDraft, ...]) -> list[CategoryDraft]:
+    """In the order of the file, but each after its parent; what stands in a circle comes last and is refused."""
+    named = {category.handle for category in categories}
+    placed: dict[str, CategoryDraft] = {}
+    waiting = list(categories)
+    while waiting:
+        ready = [c for c in waiting if c.parent not in named or c.parent in placed] or waiting
+        placed |= {category.handle: category for category in ready}
+        waiting = [category for category in waiting if category.handle not in placed]
+    return list(placed.values())
+
+
+def _at(path: str, error: AppError) -> Invalid:
+    found: tuple[Any, ...] = error.errors if isinstance(error, Invalid) else ()
+    errors = [FieldError(f"{path}.{fault.field}", fault.code, fault.message) for fault in found]
+    return Invalid(
+        INVALID_PLAN, error.message, errors=errors or [FieldError(path, error.code, error.message)]
+    )
+
+
+def _told(error: AppError) -> str:
+    faults = error.errors if isinstance(error, Invalid) else ()
+    if not faults:
+        return error.message
+    return "\n".join(f"{fault.field}: {fault.message}" for fault in faults)

@@ -1,0 +1,23 @@
+"""What a store has already, for those who set it up."""
+
+from collections.abc import Collection
+
+from sqlalchemy import exists, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.domain.catalogue.models import Product
+
+
+async def has_products(session: AsyncSession, store_id: int) -> bool:
+    """Whether the store has any product, on sale or not."""
+    return bool(await session.scalar(select(exists().where(Product.store_id == store_id))))
+
+
+async def find_product_ids(session: AsyncSession, store_id: int, handles: Collection[str]) -> dict[str, int]:
+    """The ids of those handles that the store knows."""
+    if not handles:
+        return {}
+    found = await session.execute(
+        select(Product.handle, Product.id).where(Product.store_id == store_id, Product.handle.in_(handles))
+    )
+    return dict(found.tuples().all())
