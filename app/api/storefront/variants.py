@@ -1,0 +1,117 @@
+"""Variants as shoppers see them (contract rows B50, B53 and B57)."""
+
+from typing import Annotated, Literal
+
+from litestar import Controller, Response, get
+from litestar.params import FromPath, QueryParameter
+from msgspec import Meta
+
+from app.api.expand import parse_expand
+from app.api.faults import invalid_field
+from app.api.limits import MAX_ID
+from app.api.request import ShopRequest
+from app.api.storefront.wares import (
+    Direction,
+    Expand,
+    StorefrontVariant,
+    StorefrontVariantDetail,
+    answers,
+    asked_facets,
+    page_of,
+    send_json,
+    send_page,
+)
+from app.db.reads import Reads
+from app.domain.catalogue.pieces import VARIANT_EXPANDS
+from app.domain.catalogue.queries import VariantFilter, get_variant, list_variants, list_variants_by_ids
+from app.domain.stores.queries import StoreConfig
+from app.kit.paging import MAX_PAGE_SIZE, PageRequest
+
+_Id = Annotated[int, Meta(ge=1, le=MAX_ID)]
+_Types = Annotated[
+    list[_Id] | None, QueryParameter(name="types[]", description="Ids of product types; any of them.")
+]
+_Ids = Annotated[
+    list[_Id] | None, QueryParameter(name="product_ids[]", description="Ids of variants, 100 at most.")
+]
+Order = Literal["date", "title", "price", "best_selling", "search_match", "review_rating"]
+
+
+class VariantController(Controller):
+    """A variant is what carts, reviews and these lists call a product."""
+
+    path = "/products/variants"
+    tags = ("Catalogue",)
+
+    @get(
+        operation_id="listVariants",
+        summary="A flat list of variants",
+        description="Narrowed by `types[]`, `search` and `filter_by[Option][]=Value`: any value of one option,"
+        " all options together.",
+        responses=answers(page_of(StorefrontVariant), "A page of variants."),
+    )
+    async def variants(
+        self,
+        request: ShopRequest,
+        reads: Reads,
+        store: StoreConfig,
+        paging: PageRequest,
+        types_in_brackets: _Types = None,
+        types: Annotated[list[_Id] | None, QueryParameter(description="The same as `types[]`.")] = None,
+        search: Annotated[str, QueryParameter(max_length=200)] = "",
+        order_by: Order = "date",
+        order_type: Direction | None = None,
+        expand: Expand = None,
+    ) -> Response[bytes]:
+        wanted = VariantFilter(
+            types=tuple(dict.fromkeys([*(types_in_brackets or ()), *(types or ())])),
+            facets=asked_facets(request, inside="filter_by", known=frozenset()),
+            words=search,
+            language=store.language,
+            order_by=order_by,
+            descending=None if order_type is None else order_type == "desc",
+        )
+        found = await list_variants(reads, store.id, paging, wanted, parse_expand(expand, VARIANT_EXPANDS))
+        return send_page(request, paging, found)
+
+    @get(
+        "/by-ids",
+        operation_id="listVariantsByIds",
+        summary="Variants by their ids, in the order asked for",
+        responses=answers(list[StorefrontVariant], "The variants that are on sale; others are left out."),
+    )
+    async def by_ids(
+        self,
+        request: ShopRequest,
+        reads: Reads,
+        store: StoreConfig,
+        ids_in_brackets: _Ids = None,
+        product_ids: Annotated[
+            list[_Id] | None, QueryParameter(description="The same as `product_ids[]`.")
+        ] = None,
+        expand: Expand = None,
+    ) -> Response[bytes]:
+        ids = [*(ids_in_brackets or ()), *(product_ids or ())]
+        if len(ids) > MAX_PAGE_SIZE:
+            raise invalid_field("product_ids", "too_long", f"At most {MAX_PAGE_SIZE} ids can be asked for.")
+        found = await list_variants_by_ids(reads, store.id, ids, parse_expand(expand, VARIANT_EXPANDS))
+        return send_json(request, f"[{found}]")
+
+    @get(
+        "/{variant_id:int}",
+        operation_id="getVariant",
+        summary="One variant",
+        responses=answers(
+            StorefrontVariantDetail, "The variant, with what is known of reviews and questions."
+        ),
+    )
+    async def variant(
+        self,
+        request: ShopRequest,
+        reads: Reads,
+        store: StoreConfig,
+        variant_id: Annotated[FromPath[int], Meta(ge=1, le=MAX_ID)],
+        expand: Expand = None,
+    ) -> Response[bytes]:
+        expands = parse_expand(expand, VARIANT_EXPANDS)
+        return send_json(request, await get_variant(reads, store.id, variant_id, expands))

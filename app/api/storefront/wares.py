@@ -1,0 +1,343 @@
+"""The shapes of products, variants, collections and categories on the wire, and how their pages are sent.
+
+The answers are documents joined by the database; these Structs describe them and are never filled here.
+"""
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+from litestar import Response
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.params import QueryParameter
+
+from app.api.caching import cached_response
+from app.api.faults import invalid_field
+from app.api.forms import fold, parse_pairs
+from app.api.paging import Links, PageAnswer, PageMeta, page_bytes
+from app.api.request import ShopRequest
+from app.domain.catalogue.queries import Facets, Items
+from app.kit.paging import PageRequest
+
+Direction = Literal["asc", "desc"]
+Expand = Annotated[
+    str | None, QueryParameter(description="Extra objects, separated by commas: `product,options`.")
+]
+# What a filter on option values may ask at most.
+MOST_OPTIONS = 10
+MOST_VALUES = 50
+
+
+class StorefrontImage(msgspec.Struct):
+    id: int
+    product_id: int
+    uuid: str
+    variant_id: int | None
+    position: int
+    created_at: str
+    updated_at: str
+    width: int | None
+    height: int | None
+    src: str
+    alt: str
+    tags: list[str]
+
+
+class StorefrontVariantOption(msgspec.Struct):
+    id: int
+    variant_id: int
+    name: str
+    value_id: int
+    value_name: str
+
+
+class StorefrontSpecification(msgspec.Struct):
+    name: str
+    value: str
+    content: str
+    key: str | msgspec.UnsetType = msgspec.UNSET
+
+
+class VariantCore(msgspec.Struct, kw_only=True):
+    """What every form of a variant has. Prices in minor units of the store's currency, weight in its unit."""
+
+    id: int
+    product_id: int
+    product_type_id: int | None
+    title: str
+    price: int
+    compare_at_price: int | None
+    sku: str
+    inventory_policy: str
+    url: str
+    fulfillment_service: str
+    inventory_management: str | None
+    created_at: str
+    updated_at: str
+    taxable: bool
+    barcode: str
+    grams: int
+    inventory_item_id: int
+    inventory_quantity: int
+    old_inventory_quantity: int
+    allow_to_purchase: bool
+    out_of_stock: bool
+    weight: float
+    weight_unit: str
+    requires_shipping: bool
+    seo_title: str | None
+    seo_description: str | None
+    image: StorefrontImage | None
+
+
+class StorefrontProductBrief(msgspec.Struct, kw_only=True):
+    """A product without its variants: the expand `product`."""
+
+    id: int
+    title: str
+    body_html: str
+    vendor: str | None
+    product_type: str
+    product_type_id: int | None
+    created_at: str
+    updated_at: str
+    published_at: str | None
+    handle: str
+    template_suffix: str
+    published_scope: str
+    product_category: str
+    product_collection: str | None
+    seo_title: str
+    seo_description: str
+    tags: list[str]
+
+
+class Expanded(VariantCore, kw_only=True):
+    """A variant in a list: title with the product's, and what `expand` asked for."""
+
+    origin_title: str
+    variant_title: str
+    handle: str
+    vendor: str | None
+    product_type: str
+    images: list[StorefrontImage]
+    all_images: list[StorefrontImage] | msgspec.UnsetType = msgspec.UNSET
+    product: StorefrontProductBrief | msgspec.UnsetType = msgspec.UNSET
+    related_products: list[int] | msgspec.UnsetType = msgspec.UNSET
+    options: list[StorefrontVariantOption] | msgspec.UnsetType = msgspec.UNSET
+
+
+class StorefrontVariant(Expanded, kw_only=True):
+    specifications: list[StorefrontSpecification]
+
+
+class ReviewsInfo(msgspec.Struct):
+    rating: float
+    count: int
+
+
+class QuestionsInfo(msgspec.Struct):
+    count: int
+
+
+class StorefrontVariantDetail(StorefrontVariant, kw_only=True):
+    reviews_info: ReviewsInfo
+    questions_info: QuestionsInfo
+
+
+class StorefrontFoundVariant(Expanded, kw_only=True):
+    specifications: dict[str, StorefrontSpecification]
+
+
+class StorefrontShelfVariant(StorefrontFoundVariant, kw_only=True):
+    """A product of a collection or category, shown as one of its variants."""
+
+    body_html: str
+    additional_info: dict[str, Any]
+    order_qty: int
+    related_inventory_quantity: int
+    tags: list[str]
+    media_extension: str
+    media_uuid: str
+    media_src: str
+    public_title: str
+
+
+class StorefrontNestedVariant(VariantCore, kw_only=True):
+    """A variant inside its product; title is its own."""
+
+    options: list[StorefrontVariantOption]
+    image_id: int | None
+    related_products: list[int]
+    specifications: list[StorefrontSpecification]
+
+
+class StorefrontOptionValue(msgspec.Struct):
+    id: int
+    name: str
+
+
+class StorefrontProductOption(msgspec.Struct):
+    id: int
+    product_id: int
+    name: str
+    position: int
+    values: list[StorefrontOptionValue]
+
+
+class StorefrontProduct(msgspec.Struct, kw_only=True):
+    """A product with everything that belongs to it; `tags` is one text, separated by commas."""
+
+    id: int
+    title: str
+    body_html: str
+    vendor: str | None
+    product_type: str
+    product_type_id: int | None
+    created_at: str
+    updated_at: str
+    published_at: str | None
+    handle: str
+    template_suffix: str
+    published_scope: str
+    product_category: str
+    product_collection: str | None
+    seo_title: str
+    seo_description: str
+    tags: str
+    variants: list[StorefrontNestedVariant]
+    options: list[StorefrontProductOption]
+    images: list[StorefrontImage]
+    all_images: list[StorefrontImage]
+
+
+class StorefrontType(msgspec.Struct):
+    id: int
+    name: str
+    options: dict[str, list[str]]
+
+
+class ShelfHead(msgspec.Struct, kw_only=True):
+    """What collections and categories say of themselves; a rule has field, relation and value."""
+
+    id: int
+    title: str
+    body_html: str
+    visible: bool
+    handle: str
+    seo_title: str
+    seo_description: str
+    seo_keywords: str
+    media: dict[str, Any]
+    product_conditions: list[dict[str, Any]]
+    condition: str
+
+
+class StorefrontCategoryHead(ShelfHead, kw_only=True):
+    parent_id: int | None
+
+
+class StorefrontCollection(ShelfHead, kw_only=True):
+    category: StorefrontCategoryHead | msgspec.UnsetType | None = msgspec.UNSET
+
+
+class StorefrontCategory(StorefrontCategoryHead, kw_only=True):
+    collections: list[ShelfHead] | msgspec.UnsetType = msgspec.UNSET
+
+
+class StorefrontCollectionPage(
+    StorefrontCollection, kw_only=True, rename={"links": "_links", "meta": "_meta"}
+):
+    """A collection's fields, and beside them the page that holds it."""
+
+    items: list[StorefrontCollection]
+    links: Links
+    meta: PageMeta
+
+
+class FilterValue(msgspec.Struct):
+    key: str
+    name: str
+    count: int
+
+
+class StorefrontFilter(msgspec.Struct):
+    """An option to filter by: `{key}[]={value key}`; count says how many products below have the value."""
+
+    key: str
+    name: str
+    values: list[FilterValue]
+
+
+class StorefrontCategoryPage(StorefrontCategory, kw_only=True, rename={"links": "_links", "meta": "_meta"}):
+    """A category's fields and filters, and beside them the page that holds it."""
+
+    items: list[StorefrontCategory]
+    filters: list[StorefrontFilter]
+    links: Links
+    meta: PageMeta
+
+
+# Query names in brackets on pages of products that are no option to filter by.
+NOT_FILTERS = frozenset({"expand", "page", "offset", "limit", "per-page", "order_by", "order_type"})
+
+
+def answers(shape: Any, description: str) -> dict[int, ResponseSpec]:
+    """The answers of a catalogue read, for the document."""
+    return {
+        200: ResponseSpec(shape, description=description, generate_examples=False),
+        304: ResponseSpec(None, description="Whoever asks has this answer already.", generate_examples=False),
+    }
+
+
+def page_of(shape: Any) -> Any:
+    return PageAnswer[shape]
+
+
+def send_page(request: ShopRequest, paging: PageRequest, found: Items) -> Response[bytes]:
+    """A page of joined documents, with its tag."""
+    return cached_response(request, page_bytes(request, paging, [found.text], found.total))
+
+
+def send_head(request: ShopRequest, head: str, extra: str = "") -> Response[bytes]:
+    """One collection or category as the contract has it: a page of one, its fields beside the items."""
+    page = page_bytes(request, PageRequest(1, 1), [head], 1)
+    return cached_response(request, head[:-1].encode() + extra.encode() + b"," + page[1:])
+
+
+def send_json(request: ShopRequest, text: str) -> Response[bytes]:
+    return cached_response(request, text.encode())
+
+
+def asked_facets(request: ShopRequest, *, inside: str | None = None, known: frozenset[str]) -> Facets:
+    """The option filters of a query: those in `inside[Option][]=Value`, or every `option[]=value` itself.
+
+    Names in `known` mean something else. Raises Invalid for names or numbers of them that make no sense.
+    """
+    query = request.scope["query_string"]
+    if b"[" not in query and b"%5B" not in query and b"%5b" not in query:
+        return Facets()
+    pairs = parse_pairs(query)
+    if inside is None:
+        wanted = [(name, value) for name, value in pairs if name.endswith("[]") and name[:-2] not in known]
+    else:
+        wanted = [(name, value) for name, value in pairs if name.startswith(f"{inside}[")]
+    tree: Any = fold(wanted)
+    if inside is not None:
+        tree = tree.get(inside, {})
+    if not isinstance(tree, dict) or len(tree) > MOST_OPTIONS:
+        raise bad_filter(inside)
+    chosen: dict[str, list[str]] = {}
+    for option, values in tree.items():
+        listed = values if isinstance(values, list) else [values]
+        if len(listed) > MOST_VALUES or not all(isinstance(value, str) and value for value in listed):
+            raise bad_filter(inside)
+        if any("\x00" in text for text in (option, *listed)):
+            raise bad_filter(inside)
+        chosen[option] = listed
+    return Facets.of(chosen)
+
+
+def bad_filter(name: str | None) -> Exception:
+    return invalid_field(
+        name or "filter", "invalid_filter", "A filter is option[]=value, ten options at most."
+    )
