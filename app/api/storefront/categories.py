@@ -3,7 +3,8 @@
 from typing import Literal
 
 from litestar import Controller, Response, get
-from litestar.params import FromPath
+from litestar.di import NamedDependency
+from litestar.params import FromPath, FromQuery
 
 from app.api.expand import parse_expand
 from app.api.request import ShopRequest
@@ -47,9 +48,9 @@ class CategoryController(Controller):
     async def categories(
         self,
         request: ShopRequest,
-        reads: Reads,
-        store: StoreConfig,
-        paging: PageRequest,
+        reads: NamedDependency[Reads],
+        store: NamedDependency[StoreConfig],
+        paging: NamedDependency[PageRequest],
         expand: Expand = None,
     ) -> Response[bytes]:
         expanded = bool(parse_expand(expand, EXPANDS))
@@ -65,8 +66,8 @@ class CategoryController(Controller):
     async def category(
         self,
         request: ShopRequest,
-        reads: Reads,
-        store: StoreConfig,
+        reads: NamedDependency[Reads],
+        store: NamedDependency[StoreConfig],
         handle: FromPath[str],
         expand: Expand = None,
     ) -> Response[bytes]:
@@ -86,12 +87,12 @@ class CategoryController(Controller):
     async def products(
         self,
         request: ShopRequest,
-        reads: Reads,
-        store: StoreConfig,
-        paging: PageRequest,
+        reads: NamedDependency[Reads],
+        store: NamedDependency[StoreConfig],
+        paging: NamedDependency[PageRequest],
         handle: FromPath[str],
-        order_by: Order | None = None,
-        order_type: Direction | None = None,
+        order_by: FromQuery[Order | None] = None,
+        order_type: FromQuery[Direction | None] = None,
         expand: Expand = None,
     ) -> Response[bytes]:
         found = await list_category_products(

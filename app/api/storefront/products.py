@@ -1,6 +1,7 @@
 """Products as shoppers see them (contract rows B49 and B52, and a product by its handle)."""
 
 from litestar import Controller, Response, get
+from litestar.di import NamedDependency
 from litestar.params import FromPath
 
 from app.api.request import ShopRequest
@@ -23,7 +24,11 @@ class ProductController(Controller):
         responses=answers(page_of(StorefrontProduct), "A page of products, newest first."),
     )
     async def products(
-        self, request: ShopRequest, reads: Reads, store: StoreConfig, paging: PageRequest
+        self,
+        request: ShopRequest,
+        reads: NamedDependency[Reads],
+        store: NamedDependency[StoreConfig],
+        paging: NamedDependency[PageRequest],
     ) -> Response[bytes]:
         return send_page(request, paging, await list_products(reads, store.id, paging))
 
@@ -33,7 +38,9 @@ class ProductController(Controller):
         summary="Types with their options and the values in use",
         responses=answers(list[StorefrontType], "All types that have a product on sale."),
     )
-    async def types(self, request: ShopRequest, reads: Reads, store: StoreConfig) -> Response[bytes]:
+    async def types(
+        self, request: ShopRequest, reads: NamedDependency[Reads], store: NamedDependency[StoreConfig]
+    ) -> Response[bytes]:
         return send_json(request, await list_types(reads, store.id))
 
     @get(
@@ -43,6 +50,10 @@ class ProductController(Controller):
         responses=answers(StorefrontProduct, "The product."),
     )
     async def product(
-        self, request: ShopRequest, reads: Reads, store: StoreConfig, handle: FromPath[str]
+        self,
+        request: ShopRequest,
+        reads: NamedDependency[Reads],
+        store: NamedDependency[StoreConfig],
+        handle: FromPath[str],
     ) -> Response[bytes]:
         return send_json(request, await get_product(reads, store.id, handle))

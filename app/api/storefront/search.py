@@ -3,6 +3,7 @@
 from typing import Annotated
 
 from litestar import Response, get
+from litestar.di import NamedDependency
 from litestar.params import QueryParameter
 
 from app.api.expand import parse_expand
@@ -26,9 +27,9 @@ from app.kit.paging import PageRequest
 )
 async def search(
     request: ShopRequest,
-    reads: Reads,
-    store: StoreConfig,
-    paging: PageRequest,
+    reads: NamedDependency[Reads],
+    store: NamedDependency[StoreConfig],
+    paging: NamedDependency[PageRequest],
     q: Annotated[str, QueryParameter(min_length=1, max_length=200)],
     expand: Expand = None,
 ) -> Response[bytes]:

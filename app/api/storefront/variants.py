@@ -3,7 +3,8 @@
 from typing import Annotated, Literal
 
 from litestar import Controller, Response, get
-from litestar.params import FromPath, QueryParameter
+from litestar.di import NamedDependency
+from litestar.params import FromQuery, PathParameter, QueryParameter
 from msgspec import Meta
 
 from app.api.expand import parse_expand
@@ -53,14 +54,14 @@ class VariantController(Controller):
     async def variants(
         self,
         request: ShopRequest,
-        reads: Reads,
-        store: StoreConfig,
-        paging: PageRequest,
+        reads: NamedDependency[Reads],
+        store: NamedDependency[StoreConfig],
+        paging: NamedDependency[PageRequest],
         types_in_brackets: _Types = None,
         types: Annotated[list[_Id] | None, QueryParameter(description="The same as `types[]`.")] = None,
         search: Annotated[str, QueryParameter(max_length=200)] = "",
-        order_by: Order = "date",
-        order_type: Direction | None = None,
+        order_by: FromQuery[Order] = "date",
+        order_type: FromQuery[Direction | None] = None,
         expand: Expand = None,
     ) -> Response[bytes]:
         wanted = VariantFilter(
@@ -83,8 +84,8 @@ class VariantController(Controller):
     async def by_ids(
         self,
         request: ShopRequest,
-        reads: Reads,
-        store: StoreConfig,
+        reads: NamedDependency[Reads],
+        store: NamedDependency[StoreConfig],
         ids_in_brackets: _Ids = None,
         product_ids: Annotated[
             list[_Id] | None, QueryParameter(description="The same as `product_ids[]`.")
@@ -108,9 +109,9 @@ class VariantController(Controller):
     async def variant(
         self,
         request: ShopRequest,
-        reads: Reads,
-        store: StoreConfig,
-        variant_id: Annotated[FromPath[int], Meta(ge=1, le=MAX_ID)],
+        reads: NamedDependency[Reads],
+        store: NamedDependency[StoreConfig],
+        variant_id: Annotated[int, PathParameter(ge=1, le=MAX_ID)],
         expand: Expand = None,
     ) -> Response[bytes]:
         expands = parse_expand(expand, VARIANT_EXPANDS)

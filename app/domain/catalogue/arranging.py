@@ -189,7 +189,7 @@ async def _set_collections(
             Collection.store_id == store_id, Collection.handle.in_(handles)
         )
     )
-    ids = dict(found.tuples().all())
+    ids = {row.handle: row.id for row in found}
     if any(handle not in ids for handle in handles):
         raise collection_not_found()
     wanted = [ids[handle] for handle in dict.fromkeys(handles)]
