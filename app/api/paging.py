@@ -33,15 +33,17 @@ async def provide_page(
 
 
 class Link(msgspec.Struct, frozen=True):
-    href: str
+    """The address of a page; null where there is no such page."""
+
+    href: str | None
 
 
-class Links(msgspec.Struct, frozen=True, omit_defaults=True, rename={"self_": "self"}):
+class Links(msgspec.Struct, frozen=True, rename={"self_": "self"}):
     self_: Link
     first: Link
+    prev: Link
+    next: Link
     last: Link
-    prev: Link | None = None
-    next: Link | None = None
 
 
 class PageMeta(msgspec.Struct, frozen=True, rename="camel"):
@@ -99,6 +101,6 @@ def page_links(request: Request[Any, Any, Any], paging: PageRequest, total: int)
         self_=Link(f"{base}{number}"),
         first=Link(f"{base}1"),
         last=Link(f"{base}{last}"),
-        prev=Link(f"{base}{min(number - 1, last)}") if number > 1 else None,
-        next=Link(f"{base}{number + 1}") if number < last else None,
+        prev=Link(f"{base}{min(number - 1, last)}" if number > 1 else None),
+        next=Link(f"{base}{number + 1}" if number < last else None),
     )

@@ -31,7 +31,6 @@ TABLES = (
     "market_prices",
     "option_values",
     "variant_documents",
-    "variant_stats",
     "variant_values",
 )
 
@@ -435,22 +434,6 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("store_id", "variant_id", name="variant_documents_pkey"),
         postgresql_with={"toast_tuple_target": 8160},
     )
-    op.create_table(
-        "variant_stats",
-        sa.Column("store_id", sa.BigInteger(), nullable=False),
-        sa.Column("variant_id", sa.BigInteger(), nullable=False),
-        sa.Column("rating", sa.Numeric(precision=3, scale=2), server_default="0", nullable=False),
-        sa.Column("reviews", sa.Integer(), server_default="0", nullable=False),
-        sa.Column("questions", sa.Integer(), server_default="0", nullable=False),
-        sa.ForeignKeyConstraint(
-            ["store_id", "variant_id"],
-            ["variants.store_id", "variants.id"],
-            name="variant_stats_store_id_variant_id_fkey",
-            ondelete="CASCADE",
-        ),
-        sa.PrimaryKeyConstraint("store_id", "variant_id", name="variant_stats_pkey"),
-    )
-    op.create_index("variant_stats_rating_idx", "variant_stats", ["store_id", "rating", "variant_id"])
     op.create_table(
         "variant_values",
         sa.Column("store_id", sa.BigInteger(), nullable=False),

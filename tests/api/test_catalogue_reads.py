@@ -90,8 +90,8 @@ async def test_review_figures_come_from_their_table(shelf, sessions, store):
     async with transaction(sessions) as session:
         await session.execute(
             text(
-                "INSERT INTO variant_stats (store_id, variant_id, rating, reviews, questions)"
-                " VALUES (:store, :variant, 4.5, 2, 3)"
+                "INSERT INTO review_stats (store_id, product_id, rating, count, questions)"
+                " SELECT store_id, product_id, 4.5, 2, 3 FROM variants WHERE store_id = :store AND id = :variant"
             ),
             {"store": store.id, "variant": variant_id},
         )
@@ -99,7 +99,27 @@ async def test_review_figures_come_from_their_table(shelf, sessions, store):
     assert found["reviews_info"] == {"rating": 4.5, "count": 2}
     assert found["questions_info"] == {"count": 3}
     first = (await shelf.json("/products/variants?order_by=review_rating&limit=1"))["items"][0]
-    assert first["id"] == variant_id
+    assert first["product_id"] == found["product_id"]
+
+
+async def test_shoppers_words_are_told_without_their_mail_addresses(shelf, sessions, store):
+    variant = (await shelf.json("/products/ridge-tent"))["variants"][0]
+    async with transaction(sessions) as session:
+        await session.execute(
+            text(
+                "INSERT INTO product_reviews (store_id, product_id, variant_id, rating, title, user_name,"
+                " user_email, status) VALUES"
+                " (:store, :product, :variant, 4.5, 'Dry', 'Ada', 'ada@example.com', 'approved'),"
+                " (:store, :product, :variant, 1, 'Wet', 'Bob', 'bob@example.com', 'pending')"
+            ),
+            {"store": store.id, "product": variant["product_id"], "variant": variant["id"]},
+        )
+    path = f"/products/variants/{variant['id']}?expand=reviews,questions"
+    found = await shelf.json(path)
+    (told,) = found["reviews"]["list"]
+    assert (found["reviews"]["count"], told["review_title"], told["rating"]) == (1, "Dry", 4.5)
+    assert told["user_email"] == ""
+    assert found["questions"] == {"count": 0, "list": []}
 
 
 @pytest.mark.parametrize("wrong", ["0", "9007199254740991", "99999999999999999999"])

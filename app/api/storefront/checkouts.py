@@ -8,6 +8,7 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath, FromQuery, QueryParameter, RequestBody
 
 from app.api.dependencies import GivenActor, GivenNow, GivenSession, GivenShop, GivenStore, Shop
+from app.api.faults import invalid_field
 from app.api.idempotency import answered, read_key
 from app.api.limits import Amount, Id, Line, Token, Word
 from app.api.request import ShopRequest, refuse_repeated_names
@@ -377,6 +378,8 @@ class CheckoutController(Controller):
         service = data.payment_type
         if service not in {choice.name for choice in show_services(store, shop)}:
             shop.till.get_service("" if service in AT_ONCE else service)
+        if service not in AT_ONCE and not data.payment_token:
+            raise invalid_field("payment_token", "required", "This service needs a payment token.")
         key = await read_key(request, caller=digest(checkout_token).hex())
         async with transaction(shop.sessions) as session:
             made = None

@@ -4,8 +4,11 @@ from typing import Any
 
 import msgspec
 from litestar import Response, get
+from litestar.openapi.datastructures import ResponseSpec
 
+from app.api.caching import cached_response
 from app.api.dependencies import GivenShop, GivenStore
+from app.api.request import ShopRequest
 from app.api.storefront.checkouts import StorefrontService, show_services
 from app.kit.money import exponent
 from app.kit.places import country_name, list_regions
@@ -42,8 +45,14 @@ class StorefrontOptions(msgspec.Struct):
     review_limits: dict[str, Any]
 
 
-@get("/options", tags=["Settings"], operation_id="getOptions", summary="Public settings")
-async def options(store: GivenStore, shop: GivenShop) -> Response[StorefrontOptions]:
+@get(
+    "/options",
+    tags=["Settings"],
+    operation_id="getOptions",
+    summary="Public settings",
+    responses={200: ResponseSpec(StorefrontOptions, description="The settings.")},
+)
+async def options(request: ShopRequest, store: GivenStore, shop: GivenShop) -> Response[bytes]:
     """Countries that the store ships to, currencies, payment services, reasons and subjects."""
     answer = StorefrontOptions(
         store=store.name,
@@ -57,4 +66,4 @@ async def options(store: GivenStore, shop: GivenShop) -> Response[StorefrontOpti
         contact_subjects=list(store.contact_subjects),
         review_limits=REVIEW_LIMITS,
     )
-    return Response(answer, headers={"Cache-Control": "public, max-age=60"})
+    return cached_response(request, msgspec.json.encode(answer))

@@ -108,7 +108,7 @@ class StorefrontOrder(msgspec.Struct, kw_only=True, omit_defaults=False):
     fulfilment: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
     discount: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
     gift: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
-    verify_payment_files: list[dict[str, Any]] | msgspec.UnsetType = msgspec.UNSET
+    verify_payment_files: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
 
 
 def show_order(order: OrderView, *, to_buyer: bool, expand: frozenset[str] = frozenset()) -> StorefrontOrder:
@@ -167,7 +167,7 @@ def show_order(order: OrderView, *, to_buyer: bool, expand: frozenset[str] = fro
     if "gift" in expand:
         shown.gift = {}
     if "verify_payment_files" in expand:
-        shown.verify_payment_files = []
+        shown.verify_payment_files = {"files": []}
     return shown
 
 

@@ -111,6 +111,67 @@ class StorefrontProductBrief(msgspec.Struct, kw_only=True):
     tags: list[str]
 
 
+class StorefrontReview(msgspec.Struct):
+    """Times in Unix seconds; mail addresses are never shown."""
+
+    id: int
+    product_id: int
+    product_variant_id: int
+    customer_id: int | None
+    reviewed_by: list[Any]
+    user_name: str
+    user_email: str
+    status: str
+    created_at: int
+    updated_at: int
+    review_title: str
+    review_description: str
+    rating: float
+    verified: bool
+    images: list[Any]
+
+
+class StorefrontReviews(msgspec.Struct):
+    """How many there are, and the newest of them."""
+
+    count: int
+    list: list[StorefrontReview]
+
+
+class StorefrontAnswer(msgspec.Struct):
+    id: int
+    content: str
+    user_name: str
+    created_at: int
+
+
+class StorefrontQuestion(msgspec.Struct):
+    """Times in Unix seconds; mail addresses are never shown."""
+
+    id: int
+    product_id: int
+    product_variant_id: int
+    customer_id: int | None
+    reviewed_by: list[Any]
+    user_name: str
+    user_email: str
+    status: str
+    created_at: int
+    updated_at: int
+    content: str
+    type: str
+    related_to: int | None
+    answered_at: int | None
+    answers: list[StorefrontAnswer]
+
+
+class StorefrontQuestions(msgspec.Struct):
+    """How many there are, and the newest of them."""
+
+    count: int
+    list: list[StorefrontQuestion]
+
+
 class Expanded(VariantCore, kw_only=True):
     """A variant in a list: title with the product's, and what `expand` asked for."""
 
@@ -124,6 +185,8 @@ class Expanded(VariantCore, kw_only=True):
     product: StorefrontProductBrief | msgspec.UnsetType = msgspec.UNSET
     related_products: list[int] | msgspec.UnsetType = msgspec.UNSET
     options: list[StorefrontVariantOption] | msgspec.UnsetType = msgspec.UNSET
+    reviews: StorefrontReviews | msgspec.UnsetType = msgspec.UNSET
+    questions: StorefrontQuestions | msgspec.UnsetType = msgspec.UNSET
 
 
 class StorefrontVariant(Expanded, kw_only=True):

@@ -388,22 +388,6 @@ class VariantDocument(Base):
     specs_object: Mapped[str]
 
 
-class VariantStats(Base):
-    """What later features know of a variant and lists show: reviews and questions, written by those features."""
-
-    __tablename__ = "variant_stats"
-    __table_args__ = (
-        _belongs_to("variants", "variant_id"),
-        Index("variant_stats_rating_idx", "store_id", "rating", "variant_id"),
-    )
-
-    store_id: Mapped[KeyStore]
-    variant_id: Mapped[KeyRef]
-    rating: Mapped[Decimal] = mapped_column(Numeric(3, 2), server_default="0")
-    reviews: Mapped[int] = mapped_column(server_default="0")
-    questions: Mapped[int] = mapped_column(server_default="0")
-
-
 class SearchWord(Base):
     """A word that occurs in a store's products, for mending typing errors; stale words do no harm."""
 

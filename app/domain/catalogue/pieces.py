@@ -6,7 +6,11 @@ Aliases everywhere: v variants, d variant_documents, s stock_items, p products, 
 from collections.abc import Set as AbstractSet
 from typing import Final
 
-VARIANT_EXPANDS: Final = frozenset({"all_images", "product", "options", "related_products"})
+VARIANT_EXPANDS: Final = frozenset(
+    {"all_images", "product", "options", "related_products", "reviews", "questions"}
+)
+# How many of the newest reviews and questions an expand answers; its count tells of all.
+MOST_TOLD: Final = 20
 
 # Untracked variants have no count: they answer 0 and are never out of stock.
 LIVE: Final = """
@@ -35,7 +39,48 @@ _RELATED: Final = """
         ) near
     ), '[]') END
 """
+# What is told of a product by shoppers, newest first. Mail addresses stay with the shop.
+_TOLD: Final = """
+    json_build_object('count', (
+        SELECT count(*) FROM {table} n WHERE n.store_id = v.store_id AND n.product_id = v.product_id
+            AND n.status = 'approved' {only}
+    ), 'list', coalesce((
+        SELECT json_agg(json_build_object(
+            'id', n.id, 'product_id', n.product_id, 'product_variant_id', n.variant_id,
+            'customer_id', n.customer_id, 'reviewed_by', n.reviewed_by, 'user_name', n.user_name,
+            'user_email', '', 'status', n.status,
+            'created_at', CAST(extract(epoch FROM n.created_at) AS bigint),
+            'updated_at', CAST(extract(epoch FROM n.updated_at) AS bigint), {fields}
+        ))
+        FROM (
+            SELECT * FROM {table} n WHERE n.store_id = v.store_id AND n.product_id = v.product_id
+                AND n.status = 'approved' {only}
+            ORDER BY n.created_at DESC, n.id DESC LIMIT {most}
+        ) n
+    ), '[]'))
+"""
+_REVIEWS: Final = _TOLD.format(
+    table="product_reviews",
+    only="",
+    most=MOST_TOLD,
+    fields="'review_title', n.title, 'review_description', n.description, 'rating', n.rating,"
+    " 'verified', n.verified, 'images', n.images",
+)
+_QUESTIONS: Final = _TOLD.format(
+    table="product_questions",
+    only="AND n.type = 'question'",
+    most=MOST_TOLD,
+    fields="""'content', n.content, 'type', n.type, 'related_to', n.related_to,
+        'answered_at', CAST(extract(epoch FROM n.answered_at) AS bigint), 'answers', coalesce((
+            SELECT json_agg(json_build_object('id', a.id, 'content', a.content, 'user_name', a.user_name,
+                'created_at', CAST(extract(epoch FROM a.created_at) AS bigint)) ORDER BY a.id)
+            FROM product_questions a
+            WHERE a.store_id = n.store_id AND a.related_to = n.id AND a.status = 'approved'
+        ), '[]')""",
+)
 _EXPANDS: Final = {
+    "reviews": f"|| ',\"reviews\":' || CAST({_REVIEWS} AS text)",
+    "questions": f"|| ',\"questions\":' || CAST({_QUESTIONS} AS text)",
     "all_images": """|| ',"all_images":' || pd.images""",
     "options": """|| ',"options":' || d.options""",
     "product": f"""|| ',"product":{{' || pd.brief || ',"tags":' || CAST(to_json(p.tags) AS text)

@@ -85,7 +85,7 @@ def _variants_sql(
         order = order.format(query=match(place))
     if order_by == "search_match" and not searched:
         order = VARIANT_ORDERS["date"][0]
-    sorting = "LEFT JOIN variant_stats r ON r.store_id = v.store_id AND r.variant_id = v.id"
+    sorting = "LEFT JOIN review_stats r ON r.store_id = v.store_id AND r.product_id = v.product_id"
     direction = "DESC" if descending else "ASC"
     source = f"FROM variants v {' '.join(joins)}"
     where = " AND ".join(wheres)
@@ -184,13 +184,13 @@ async def list_variants_by_ids(
 def _variant_sql(expands: frozenset[str]) -> str:
     tail = """
         || ',"reviews_info":{"rating":' || CAST(coalesce(r.rating, 0) AS double precision)
-        || ',"count":' || coalesce(r.reviews, 0)
+        || ',"count":' || coalesce(r.count, 0)
         || '},"questions_info":{"count":' || coalesce(r.questions, 0) || '}'
     """
     return f"""
         SELECT {variant_item(expands, tail=tail)}
         FROM variants v {variant_joins(expands)}
-        LEFT JOIN variant_stats r ON r.store_id = v.store_id AND r.variant_id = v.id
+        LEFT JOIN review_stats r ON r.store_id = v.store_id AND r.product_id = v.product_id
         WHERE v.store_id = $1 AND v.id = $2 AND v.listed
     """  # noqa: S608 - every part is written here
 

@@ -74,9 +74,10 @@ class Address(msgspec.Struct, frozen=True, kw_only=True):
     phone: str
     phone_typed: str
 
-    def as_json(self) -> dict[str, str | None]:
+    def as_json(self) -> dict[str, str | bool | None]:
         """The fields that every surface for shoppers answers: names of places, with their codes beside."""
         return {
+            "id": None,
             "first_name": self.first_name,
             "last_name": self.last_name,
             "company": self.company,
@@ -90,6 +91,7 @@ class Address(msgspec.Struct, frozen=True, kw_only=True):
             "region": region_name(self.region_code) if self.region_code else None,
             "province": self.region_code,
             "phone": self.phone,
+            "is_default": False,
         }
 
 
