@@ -71,7 +71,7 @@ async def _run(settings: Settings, file: Path, code: str, skip_existing: bool) -
                 store.currency,
                 file,
                 skip_existing=skip_existing,
-                hidden_handles=product_path_words(settings),
+                hidden_handles=product_path_words(),
                 tell=report.tell,
                 progress=bar.show,
             )
