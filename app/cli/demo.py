@@ -87,7 +87,7 @@ async def _load_if_empty(settings: Settings) -> None:
             is_empty = store is None or not await has_products(session, store.id)
         if is_empty or kept == LOADING:
             began = time.monotonic()
-            click.echo(await _load(engine, sessions, plan, settings, base))
+            click.echo(await _load(engine, sessions, plan, base))
             click.echo(f"The demo shop is loaded ({time.monotonic() - began:.1f} s).")
         elif store is not None and kept and kept != base:
             await _move(sessions, store, str(kept), base)
@@ -95,9 +95,7 @@ async def _load_if_empty(settings: Settings) -> None:
         await engine.dispose()
 
 
-async def _load(
-    engine: AsyncEngine, sessions: Sessions, plan: ShopFile, settings: Settings, base: str
-) -> str:
+async def _load(engine: AsyncEngine, sessions: Sessions, plan: ShopFile, base: str) -> str:
     folder = demo_folder()
     async with transaction(sessions) as session:
         # Without its collections first: they name products that come with the next step.
@@ -109,7 +107,7 @@ async def _load(
         store.id,
         store.currency,
         folder / "products.csv",
-        hidden_handles=product_path_words(settings),
+        hidden_handles=product_path_words(),
         rewrite_image=lambda address: _placed(address, base),
     )
     now = utc_now()

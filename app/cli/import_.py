@@ -71,7 +71,7 @@ async def _run(settings: Settings, file: Path, code: str, skip_existing: bool) -
                 store.currency,
                 file,
                 skip_existing=skip_existing,
-                hidden_handles=product_path_words(settings),
+                hidden_handles=product_path_words(),
                 tell=report.tell,
                 progress=bar.show,
             )
@@ -159,7 +159,9 @@ def summary_lines(summary: Summary, counts: Counter[str]) -> list[str]:
         lines.append("Nothing was changed: the shop stands as the file says.")
     if counts:
         told = ", ".join(
-            f"{counts[level]} {level}s" for level in ("error", "warning", "note") if counts[level]
+            f"{counts[level]} {level if counts[level] == 1 else f'{level}s'}"
+            for level in ("error", "warning", "note")
+            if counts[level]
         )
         lines.append(f"Told above: {told}.")
     return lines

@@ -20,6 +20,7 @@ from app.domain.catalogue.importing import (
     list_batches,
     load_batch,
     open_staging,
+    refresh_statistics,
     stage_rows,
 )
 from app.domain.catalogue.shopify_csv import Issue, Table, open_table
@@ -97,11 +98,14 @@ async def import_products(
             batches = await list_batches(session)
             await session.commit()
             done, products = 0, sum(count for _, count in batches)
-            for number, count in batches:
+            for run, (number, count) in enumerate(batches, 1):
                 outcome, issues = await _load(session, store_id, number, table.columns, skip_existing)
                 for issue in issues:
                     hear(issue)
                 total.add(outcome)
+                if outcome.created and run.bit_count() == 1:  # after the first, second, fourth, eighth ...
+                    await refresh_statistics(session)
+                    await session.commit()
                 done += count
                 progress("Loading", done, products)
             await close_staging(session)

@@ -34,9 +34,9 @@ MAX_POSITION: Final = 10_000
 MAX_ADDRESS: Final = 4_000
 _STATUSES: Final = ("active", "draft", "archived")
 _HANDLE: Final = re.compile(r"[a-z0-9_]+(?:-+[a-z0-9_]+)*-*")
-_DECIMAL: Final = re.compile(r"\d{1,15}(?:\.(\d+))?|\.(\d+)")
-_WHOLE: Final = re.compile(r"[+-]?\d{1,18}")
-_MANGLED: Final = re.compile(r"\d(?:[.,]\d+)?[eE]\+?\d+")
+_DECIMAL: Final = re.compile(r"\d{1,15}(?:\.(\d+))?|\.(\d+)", re.ASCII)
+_WHOLE: Final = re.compile(r"[+-]?\d{1,18}", re.ASCII)
+_MANGLED: Final = re.compile(r"\d(?:[.,]\d+)?[eE]\+?\d+", re.ASCII)
 _HTTP: Final = re.compile(r"https?://[^\s/?#]+[^\s]*", re.IGNORECASE)
 
 

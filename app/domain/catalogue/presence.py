@@ -20,4 +20,4 @@ async def find_product_ids(session: AsyncSession, store_id: int, handles: Collec
     found = await session.execute(
         select(Product.handle, Product.id).where(Product.store_id == store_id, Product.handle.in_(handles))
     )
-    return dict(found.tuples().all())
+    return dict(found.all())

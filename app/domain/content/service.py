@@ -90,7 +90,7 @@ async def apply_content(
     found = await session.execute(
         select(BlogCategory.slug, BlogCategory.id).where(BlogCategory.store_id == store_id)
     )
-    ids = dict(found.tuples().all())
+    ids = dict(found.all())
     changes += await _write(session, store_id, BlogPost, {d.slug: _post(d, ids) for d in file.posts}, now)
     pages = {draft.slug: {**_text(draft), "position": place} for place, draft in enumerate(file.pages)}
     return changes + await _write(session, store_id, Page, pages, now)

@@ -119,7 +119,7 @@ async def _variants_of(
         .order_by(Variant.product_id, Variant.position, Variant.id)
     )
     found: dict[int, list[int]] = {}
-    for product_id, variant_id in rows.tuples():
+    for product_id, variant_id in rows:
         found.setdefault(product_id, []).append(variant_id)
     return found
 

@@ -1,0 +1,203 @@
+"""What a shop file does to a store: everything once, nothing twice, and faults named by their place."""
+
+import tomllib
+from uuid import uuid4
+
+import click
+import msgspec
+import pytest
+from sqlalchemy import select, text
+
+from app.cli.apply import ShopFile, apply_shop, read_toml
+from app.db.session import transaction
+from app.domain.catalogue.drafts import ProductDraft, VariantDraft
+from app.domain.catalogue.service import save_product
+from app.domain.stores.models import Store
+from app.kit.clock import utc_now
+from app.kit.errors import Invalid
+
+SHOP = """
+colors = { Cream = "#F1E6CF" }
+[store]
+code = "CODE"
+name = "North Hut"
+currency = "USD"
+first_order_number = 500
+contact_subjects = ["Other"]
+[payment_services]
+manual = { title = "Invoice" }
+free_payment = {}
+[[cancellation_reasons]]
+code = "mind"
+title = "Changed my mind"
+[[shipping_zones]]
+name = "Here"
+countries = ["US"]
+[[shipping_zones.options]]
+title = "Ground"
+price = "6.50"
+free_from = "75.00"
+max_weight_grams = 20000
+[[tax_rates]]
+country = "US"
+region = "US-CA"
+name = "Sales tax"
+rate = "7.25"
+[[collections]]
+handle = "warm"
+title = "Warm"
+products = ["mug", "blanket"]
+[[collections]]
+handle = "cheap"
+title = "Cheap"
+rules = [{ field = "price", relation = "less_than", value = "10.00" }]
+[[categories]]
+handle = "cups"
+title = "Cups"
+parent = "home"
+collections = ["cheap"]
+[[categories]]
+handle = "home"
+title = "Home"
+"""
+
+
+@pytest.fixture
+def code():
+    return f"shop-{uuid4().hex[:8]}"
+
+
+@pytest.fixture
+def apply(sessions, code):
+    async def run(content: str = SHOP, **options):
+        plan = msgspec.convert(tomllib.loads(content.replace("CODE", code)), ShopFile)
+        async with transaction(sessions) as session:
+            return await apply_shop(session, plan, now=utc_now(), **options)
+
+    return run
+
+
+async def figures(sessions, store_id):
+    asked = """
+    SELECT (SELECT json_agg(row_to_json(x)) FROM stores x WHERE id = :s)::text,
+        (SELECT json_agg(row_to_json(x) ORDER BY id) FROM shipping_zones x WHERE store_id = :s)::text,
+        (SELECT json_agg(row_to_json(x) ORDER BY id) FROM shipping_options x WHERE store_id = :s)::text,
+        (SELECT json_agg(row_to_json(x) ORDER BY id) FROM tax_rates x WHERE store_id = :s)::text,
+        (SELECT json_agg(row_to_json(x) ORDER BY name) FROM store_payment_services x WHERE store_id = :s)::text,
+        (SELECT json_agg(row_to_json(x) ORDER BY id) FROM collections x WHERE store_id = :s)::text,
+        (SELECT json_agg(row_to_json(x) ORDER BY id) FROM categories x WHERE store_id = :s)::text
+    """
+    async with sessions() as session:
+        return tuple((await session.execute(text(asked), {"s": store_id})).one())
+
+
+async def test_a_shop_file_makes_a_store_and_a_second_time_changes_nothing(apply, sessions):
+    first = await apply()
+    before = await figures(sessions, first.store.id)
+    again = await apply()
+    assert again.changes == []
+    assert await figures(sessions, first.store.id) == before
+    store = first.store
+    assert (store.name, store.cancellation_reasons) == ("North Hut", ["Changed my mind"])
+    assert store.settings["colors"] == {"Cream": "#f1e6cf"}
+    told = "\n".join(first.changes)
+    for word in ("store", "shipping zone Here", "6.50 USD", "tax US-CA Sales tax", "manual", "warm", "cups"):
+        assert word in told
+
+
+async def test_each_change_is_one_line(apply):
+    await apply()
+    changed = SHOP.replace('"6.50"', '"7.00"').replace('"7.25"', '"8.00"').replace("North Hut", "South Hut")
+    assert (await apply(changed)).changes == [
+        f"store {(await apply(changed)).store.code}: name North Hut -> South Hut",
+        "shipping option Here / Ground: price 650 -> 700",
+        "tax US-CA Sales tax, in basis points: rate 725 -> 800",
+    ]
+
+
+async def test_what_a_section_does_not_name_goes_and_an_absent_section_is_left_alone(apply, sessions):
+    store = (await apply()).store
+    only_store = '[store]\ncode = "CODE"\n'
+    assert (await apply(only_store)).changes == []
+    told = (await apply(only_store + "[payment_services]\nmanual = {}\n")).changes
+    assert told == ["payment service free_payment: removed"]
+    moved = SHOP.replace('name = "Here"', 'name = "There"')
+    assert "shipping zone Here: removed" in (await apply(moved)).changes
+    async with sessions() as session:
+        count = "SELECT count(*) FROM shipping_options WHERE store_id = :s"
+        assert await session.scalar(text(count), {"s": store.id}) == 1
+
+
+async def test_collections_wait_for_their_products(apply, sessions):
+    applied = await apply()
+    assert applied.notes == ["collection warm: not in the shop yet: mug, blanket; import, then apply again"]
+    async with transaction(sessions) as session:
+        draft = ProductDraft(handle="mug", title="Mug", variants=(VariantDraft(price=900),))
+        await save_product(session, applied.store.id, draft, now=utc_now())
+    again = await apply()
+    assert again.changes == ["collection warm: 1 products"]
+    assert "mug" not in again.notes[0]
+
+
+async def test_a_store_with_products_keeps_its_currency(apply, sessions):
+    store = (await apply()).store
+    assert (await apply(SHOP.replace('"USD"', '"EUR"'))).store.currency == "EUR"
+    async with transaction(sessions) as session:
+        draft = ProductDraft(handle="mug", title="Mug", variants=(VariantDraft(price=900),))
+        await save_product(session, store.id, draft, now=utc_now())
+    with pytest.raises(Invalid) as caught:
+        await apply()
+    assert caught.value.errors[0].field == "store.currency"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "place"),
+    [
+        ('price = "6.50"', 'price = "6.505"', "shipping_zones[0].options[0].price"),
+        ('countries = ["US"]', 'countries = ["XX"]', "shipping_zones[0].countries"),
+        ('countries = ["US"]', "countries = []", "shipping_zones[0]"),
+        ('region = "US-CA"', 'region = "GB-ENG"', "tax_rates[0].region"),
+        ('rate = "7.25"', 'rate = "7.255"', "tax_rates[0].rate"),
+        ("manual =", "barter =", "payment_services.barter"),
+        ('currency = "USD"', 'currency = "QQQ"', "store.currency"),
+        ('value = "10.00"', 'value = "ten"', "collections[1].rules[0].value"),
+        ('parent = "home"', 'parent = "attic"', "categories.cups"),
+    ],
+)
+async def test_a_fault_is_named_by_its_place_and_nothing_is_applied(apply, sessions, code, old, new, place):
+    with pytest.raises(Invalid) as caught:
+        await apply(SHOP.replace(old, new))
+    assert place in [fault.field for fault in caught.value.errors]
+    async with sessions() as session:
+        assert await session.scalar(select(Store).where(Store.code == code)) is None
+
+
+async def test_the_test_service_is_refused_in_production(apply):
+    with pytest.raises(Invalid, match="development only"):
+        await apply(SHOP.replace("free_payment", "test"), production=True)
+
+
+@pytest.mark.parametrize(
+    ("content", "word"),
+    [
+        ("[store]\nnmae = 'x'", "nmae"),
+        ("[[shipping_zones]]\nname = 'x'\nfee = 1", "fee"),
+        ("[[collections]]\nhandle = 'x'\ntitle = 'X'\nfoo = 1", "foo"),
+        ("[[shipping_zones]]\nname = 'x'\n[[shipping_zones.options]]\ntitle = 'a'\nprice = 6.5", "price"),
+        ("[store", "at end of document"),
+    ],
+)
+def test_unknown_keys_and_wrong_types_are_errors_that_name_the_key(tmp_path, content, word):
+    path = tmp_path / "shop.toml"
+    path.write_text(content)
+    with pytest.raises(click.ClickException, match=word):
+        read_toml(path, ShopFile)
+
+
+async def test_the_first_order_number_holds_until_an_order_has_one(apply, sessions):
+    store = (await apply()).store
+    assert (await apply(SHOP.replace("= 500", "= 700"))).changes == ["first order number 500 -> 700"]
+    async with transaction(sessions) as session:
+        drawn = await session.scalar(text(f"SELECT nextval('order_numbers_{store.id}')"))
+    assert drawn == 700
+    assert (await apply()).changes == []
