@@ -41,7 +41,11 @@ _WITHOUT_ZIP: Final = frozenset(
 
 
 class AddressInput(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """An address as it was sent: nothing is checked but the types."""
+    """An address as it was sent: nothing is checked but the types.
+
+    An answered address can be sent again as it is: what the answer has beside the fields is accepted, and
+    country_code counts where country is not given.
+    """
 
     first_name: str | None = None
     last_name: str | None = None
@@ -56,6 +60,9 @@ class AddressInput(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     province: str | None = None
     state: str | None = None
     phone: str | int | None = None
+    country_code: str | None = None
+    id: int | None = None
+    is_default: bool | None = None
 
 
 class Address(msgspec.Struct, frozen=True, kw_only=True):
@@ -97,6 +104,7 @@ class Address(msgspec.Struct, frozen=True, kw_only=True):
 
 def _cleaned(sent: AddressInput) -> dict[str, str]:
     texts = {name: getattr(sent, name) for name in _MAX_LENGTHS}
+    texts["country"] = texts["country"] or sent.country_code
     return {name: " ".join(str(text).split()) for name, text in texts.items() if text is not None}
 
 

@@ -91,7 +91,13 @@ _RELEASE: Final = text(
           AND r.variant_id = locked.variant_id
         RETURNING r.variant_id, r.quantity
     )
-    UPDATE stock_items s SET reserved = s.reserved - released.quantity
+    UPDATE stock_items s
+    SET reserved = s.reserved - released.quantity,
+        -- A recount below what was held lent the held units a floor; what comes back takes it up again.
+        floor = CASE
+            WHEN s.floor < 0 THEN least(0, greatest(s.floor, s.on_hand - s.reserved + released.quantity))
+            ELSE s.floor
+        END
     FROM released WHERE s.store_id = :store_id AND s.variant_id = released.variant_id
     """
 )

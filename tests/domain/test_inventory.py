@@ -1,0 +1,107 @@
+"""Stock: held, sold, given back, never below its floor and never twice."""
+
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import text
+
+from app.db.session import transaction
+from app.domain.inventory.service import release_stock, reserve_stock, sell_reserved, sell_stock
+from app.kit.clock import utc_now
+from app.kit.errors import Conflict
+from tests.shop import add_variant
+
+
+async def stock(sessions, variant):
+    async with sessions() as session:
+        row = await session.execute(
+            text("SELECT on_hand, reserved, floor FROM stock_items WHERE variant_id = :id"), {"id": variant}
+        )
+        return tuple(row.one())
+
+
+async def hold(sessions, store, demand, checkout_id):
+    async with transaction(sessions) as session:
+        await reserve_stock(
+            session,
+            store.id,
+            checkout_id=checkout_id,
+            demand=demand,
+            expires_at=utc_now() + timedelta(minutes=5),
+        )
+
+
+async def test_a_hold_is_sold_once(sessions, store):
+    variant = await add_variant(sessions, store, on_hand=5)
+    await hold(sessions, store, {variant: 3}, 1)
+    assert await stock(sessions, variant) == (5, 3, 0)
+    for _ in range(2):
+        async with transaction(sessions) as session:
+            await sell_reserved(session, store.id, checkout_id=1, order_id=1, now=utc_now())
+    assert await stock(sessions, variant) == (2, 0, 0)
+
+
+async def test_a_hold_is_given_back_once_and_can_be_taken_again(sessions, store):
+    variant = await add_variant(sessions, store, on_hand=5)
+    await hold(sessions, store, {variant: 3}, 1)
+    for _ in range(2):
+        async with transaction(sessions) as session:
+            await release_stock(session, store.id, checkout_id=1)
+    assert await stock(sessions, variant) == (5, 0, 0)
+    await hold(sessions, store, {variant: 5}, 1)
+    assert await stock(sessions, variant) == (5, 5, 0)
+
+
+async def test_all_of_a_demand_or_nothing(sessions, store):
+    plenty = await add_variant(sessions, store, on_hand=5)
+    scarce = await add_variant(sessions, store, on_hand=1)
+    with pytest.raises(Conflict) as refused:
+        await hold(sessions, store, {plenty: 2, scarce: 2}, 1)
+    assert refused.value.data["items"] == [{"variant_id": scarce}]
+    assert await stock(sessions, plenty) == (5, 0, 0)
+    with pytest.raises(Conflict):
+        async with transaction(sessions) as session:
+            await sell_stock(session, store.id, order_id=1, demand={plenty: 2, scarce: 2}, now=utc_now())
+    assert await stock(sessions, plenty) == (5, 0, 0)
+
+
+async def test_back_orders_go_below_zero_and_untracked_stock_does_not_move(sessions, store):
+    later = await add_variant(sessions, store, on_hand=0, policy="continue")
+    loose = await add_variant(sessions, store, on_hand=0, tracked=False)
+    await hold(sessions, store, {later: 2, loose: 2}, 1)
+    async with transaction(sessions) as session:
+        await sell_reserved(session, store.id, checkout_id=1, order_id=1, now=utc_now())
+    assert await stock(sessions, later) == (-2, 0, None)
+    assert await stock(sessions, loose) == (0, 0, 0)
+
+
+async def test_an_imported_negative_is_its_own_floor(sessions, store):
+    variant = await add_variant(sessions, store, on_hand=-3)
+    assert await stock(sessions, variant) == (-3, 0, -3)
+    with pytest.raises(Conflict):
+        await hold(sessions, store, {variant: 1}, 1)
+
+
+async def test_units_that_come_back_after_a_recount_are_not_sold_again(sessions, store):
+    variant = await add_variant(sessions, store, on_hand=5)
+    await hold(sessions, store, {variant: 5}, 1)
+    async with transaction(sessions) as session:  # a recount finds two, where five are held
+        await session.execute(
+            text("UPDATE stock_items SET on_hand = 2, floor = -3 WHERE variant_id = :id"), {"id": variant}
+        )
+    async with transaction(sessions) as session:
+        await release_stock(session, store.id, checkout_id=1)
+    assert await stock(sessions, variant) == (2, 0, 0)
+    await hold(sessions, store, {variant: 2}, 2)
+    with pytest.raises(Conflict):
+        await hold(sessions, store, {variant: 1}, 3)
+
+
+async def test_the_database_refuses_what_the_code_must_not_do(sessions, store):
+    variant = await add_variant(sessions, store, on_hand=1)
+    for change in ("reserved = -1", "on_hand = -1"):
+        async with sessions() as session:
+            with pytest.raises(Exception, match="violates check constraint"):
+                await session.execute(
+                    text(f"UPDATE stock_items SET {change} WHERE variant_id = :id"), {"id": variant}
+                )
