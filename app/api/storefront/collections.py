@@ -7,7 +7,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery
 
 from app.api.expand import parse_expand
-from app.api.request import ShopRequest
+from app.api.storefront.counter import Counter, PageCounter, counters
 from app.api.storefront.wares import (
     NOT_FILTERS,
     Direction,
@@ -18,14 +18,9 @@ from app.api.storefront.wares import (
     answers,
     asked_facets,
     page_of,
-    send_head,
-    send_page,
 )
-from app.db.reads import Reads
 from app.domain.catalogue.pieces import VARIANT_EXPANDS
 from app.domain.catalogue.shelves import get_collection, list_collection_products, list_collections
-from app.domain.stores.queries import StoreConfig
-from app.kit.paging import PageRequest
 
 Order = Literal["date", "title", "price", "best_selling", "published_at"]
 EXPANDS = frozenset({"category"})
@@ -34,6 +29,7 @@ EXPANDS = frozenset({"category"})
 class CollectionController(Controller):
     path = "/collections"
     tags = ("Catalogue",)
+    dependencies = counters()
 
     @get(
         operation_id="listCollections",
@@ -42,14 +38,13 @@ class CollectionController(Controller):
     )
     async def collections(
         self,
-        request: ShopRequest,
-        reads: NamedDependency[Reads],
-        store: NamedDependency[StoreConfig],
-        paging: NamedDependency[PageRequest],
+        pages: NamedDependency[PageCounter],
         expand: Expand = None,
     ) -> Response[bytes]:
         expanded = bool(parse_expand(expand, EXPANDS))
-        return send_page(request, paging, await list_collections(reads, store.id, paging, expanded=expanded))
+        return pages.send_page(
+            await list_collections(pages.reads, pages.store.id, pages.paging, expanded=expanded)
+        )
 
     @get(
         "/{handle:str}",
@@ -60,14 +55,14 @@ class CollectionController(Controller):
     )
     async def collection(
         self,
-        request: ShopRequest,
-        reads: NamedDependency[Reads],
-        store: NamedDependency[StoreConfig],
+        counter: NamedDependency[Counter],
         handle: FromPath[str],
         expand: Expand = None,
     ) -> Response[bytes]:
         expanded = bool(parse_expand(expand, EXPANDS))
-        return send_head(request, await get_collection(reads, store.id, handle, expanded=expanded))
+        return counter.send_head(
+            await get_collection(counter.reads, counter.store.id, handle, expanded=expanded)
+        )
 
     @get(
         "/{handle:str}/products",
@@ -79,23 +74,20 @@ class CollectionController(Controller):
     )
     async def products(
         self,
-        request: ShopRequest,
-        reads: NamedDependency[Reads],
-        store: NamedDependency[StoreConfig],
-        paging: NamedDependency[PageRequest],
+        pages: NamedDependency[PageCounter],
         handle: FromPath[str],
         order_by: FromQuery[Order | None] = None,
         order_type: FromQuery[Direction | None] = None,
         expand: Expand = None,
     ) -> Response[bytes]:
         found = await list_collection_products(
-            reads,
-            store.id,
+            pages.reads,
+            pages.store.id,
             handle,
-            paging,
-            facets=asked_facets(request, known=NOT_FILTERS),
+            pages.paging,
+            facets=asked_facets(pages.request, known=NOT_FILTERS),
             order_by=order_by,
             descending=None if order_type is None else order_type == "desc",
             expands=parse_expand(expand, VARIANT_EXPANDS),
         )
-        return send_page(request, paging, found)
+        return pages.send_page(found)

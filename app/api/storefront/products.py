@@ -4,12 +4,9 @@ from litestar import Controller, Response, get
 from litestar.di import NamedDependency
 from litestar.params import FromPath
 
-from app.api.request import ShopRequest
-from app.api.storefront.wares import StorefrontProduct, StorefrontType, answers, page_of, send_json, send_page
-from app.db.reads import Reads
+from app.api.storefront.counter import Counter, PageCounter, counters
+from app.api.storefront.wares import StorefrontProduct, StorefrontType, answers, page_of
 from app.domain.catalogue.queries import get_product, list_products, list_types
-from app.domain.stores.queries import StoreConfig
-from app.kit.paging import PageRequest
 
 
 class ProductController(Controller):
@@ -17,6 +14,7 @@ class ProductController(Controller):
 
     path = "/products"
     tags = ("Catalogue",)
+    dependencies = counters()
 
     @get(
         operation_id="listProducts",
@@ -25,12 +23,9 @@ class ProductController(Controller):
     )
     async def products(
         self,
-        request: ShopRequest,
-        reads: NamedDependency[Reads],
-        store: NamedDependency[StoreConfig],
-        paging: NamedDependency[PageRequest],
+        pages: NamedDependency[PageCounter],
     ) -> Response[bytes]:
-        return send_page(request, paging, await list_products(reads, store.id, paging))
+        return pages.send_page(await list_products(pages.reads, pages.store.id, pages.paging))
 
     @get(
         "/types",
@@ -38,10 +33,8 @@ class ProductController(Controller):
         summary="Types with their options and the values in use",
         responses=answers(list[StorefrontType], "All types that have a product on sale."),
     )
-    async def types(
-        self, request: ShopRequest, reads: NamedDependency[Reads], store: NamedDependency[StoreConfig]
-    ) -> Response[bytes]:
-        return send_json(request, await list_types(reads, store.id))
+    async def types(self, counter: NamedDependency[Counter]) -> Response[bytes]:
+        return counter.send(await list_types(counter.reads, counter.store.id))
 
     @get(
         "/{handle:str}",
@@ -51,9 +44,7 @@ class ProductController(Controller):
     )
     async def product(
         self,
-        request: ShopRequest,
-        reads: NamedDependency[Reads],
-        store: NamedDependency[StoreConfig],
+        counter: NamedDependency[Counter],
         handle: FromPath[str],
     ) -> Response[bytes]:
-        return send_json(request, await get_product(reads, store.id, handle))
+        return counter.send(await get_product(counter.reads, counter.store.id, handle))

@@ -10,7 +10,7 @@ from msgspec import Meta
 from app.api.expand import parse_expand
 from app.api.faults import invalid_field
 from app.api.limits import MAX_ID
-from app.api.request import ShopRequest
+from app.api.storefront.counter import Counter, PageCounter, counters
 from app.api.storefront.wares import (
     Direction,
     Expand,
@@ -19,14 +19,10 @@ from app.api.storefront.wares import (
     answers,
     asked_facets,
     page_of,
-    send_json,
-    send_page,
 )
-from app.db.reads import Reads
 from app.domain.catalogue.pieces import VARIANT_EXPANDS
 from app.domain.catalogue.queries import VariantFilter, get_variant, list_variants, list_variants_by_ids
-from app.domain.stores.queries import StoreConfig
-from app.kit.paging import MAX_PAGE_SIZE, PageRequest
+from app.kit.paging import MAX_PAGE_SIZE
 
 _Id = Annotated[int, Meta(ge=1, le=MAX_ID)]
 _Types = Annotated[
@@ -43,6 +39,7 @@ class VariantController(Controller):
 
     path = "/products/variants"
     tags = ("Catalogue",)
+    dependencies = counters()
 
     @get(
         operation_id="listVariants",
@@ -53,10 +50,7 @@ class VariantController(Controller):
     )
     async def variants(
         self,
-        request: ShopRequest,
-        reads: NamedDependency[Reads],
-        store: NamedDependency[StoreConfig],
-        paging: NamedDependency[PageRequest],
+        pages: NamedDependency[PageCounter],
         types_in_brackets: _Types = None,
         types: Annotated[list[_Id] | None, QueryParameter(description="The same as `types[]`.")] = None,
         search: Annotated[str, QueryParameter(max_length=200)] = "",
@@ -66,14 +60,16 @@ class VariantController(Controller):
     ) -> Response[bytes]:
         wanted = VariantFilter(
             types=tuple(dict.fromkeys([*(types_in_brackets or ()), *(types or ())])),
-            facets=asked_facets(request, inside="filter_by", known=frozenset()),
+            facets=asked_facets(pages.request, inside="filter_by", known=frozenset()),
             words=search,
-            language=store.language,
+            language=pages.store.language,
             order_by=order_by,
             descending=None if order_type is None else order_type == "desc",
         )
-        found = await list_variants(reads, store.id, paging, wanted, parse_expand(expand, VARIANT_EXPANDS))
-        return send_page(request, paging, found)
+        found = await list_variants(
+            pages.reads, pages.store.id, pages.paging, wanted, parse_expand(expand, VARIANT_EXPANDS)
+        )
+        return pages.send_page(found)
 
     @get(
         "/by-ids",
@@ -83,9 +79,7 @@ class VariantController(Controller):
     )
     async def by_ids(
         self,
-        request: ShopRequest,
-        reads: NamedDependency[Reads],
-        store: NamedDependency[StoreConfig],
+        counter: NamedDependency[Counter],
         ids_in_brackets: _Ids = None,
         product_ids: Annotated[
             list[_Id] | None, QueryParameter(description="The same as `product_ids[]`.")
@@ -95,8 +89,10 @@ class VariantController(Controller):
         ids = [*(ids_in_brackets or ()), *(product_ids or ())]
         if len(ids) > MAX_PAGE_SIZE:
             raise invalid_field("product_ids", "too_long", f"At most {MAX_PAGE_SIZE} ids can be asked for.")
-        found = await list_variants_by_ids(reads, store.id, ids, parse_expand(expand, VARIANT_EXPANDS))
-        return send_json(request, f"[{found}]")
+        found = await list_variants_by_ids(
+            counter.reads, counter.store.id, ids, parse_expand(expand, VARIANT_EXPANDS)
+        )
+        return counter.send(f"[{found}]")
 
     @get(
         "/{variant_id:int}",
@@ -108,11 +104,9 @@ class VariantController(Controller):
     )
     async def variant(
         self,
-        request: ShopRequest,
-        reads: NamedDependency[Reads],
-        store: NamedDependency[StoreConfig],
+        counter: NamedDependency[Counter],
         variant_id: Annotated[int, PathParameter(ge=1, le=MAX_ID)],
         expand: Expand = None,
     ) -> Response[bytes]:
         expands = parse_expand(expand, VARIANT_EXPANDS)
-        return send_json(request, await get_variant(reads, store.id, variant_id, expands))
+        return counter.send(await get_variant(counter.reads, counter.store.id, variant_id, expands))

@@ -1,4 +1,4 @@
-"""The shapes of products, variants, collections and categories on the wire, and how their pages are sent.
+"""The shapes of products, variants, collections and categories on the wire, and how filters are asked for.
 
 The answers are documents joined by the database; these Structs describe them and are never filled here.
 """
@@ -6,17 +6,14 @@ The answers are documents joined by the database; these Structs describe them an
 from typing import Annotated, Any, Literal
 
 import msgspec
-from litestar import Response
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import QueryParameter
 
-from app.api.caching import cached_response
 from app.api.faults import invalid_field
 from app.api.forms import fold, parse_pairs
-from app.api.paging import Links, PageAnswer, PageMeta, page_bytes
+from app.api.paging import Links, PageAnswer, PageMeta
 from app.api.request import ShopRequest
-from app.domain.catalogue.queries import Facets, Items
-from app.kit.paging import PageRequest
+from app.domain.catalogue.queries import Facets
 
 Direction = Literal["asc", "desc"]
 Expand = Annotated[
@@ -354,21 +351,6 @@ def answers(shape: Any, description: str) -> dict[int, ResponseSpec]:
 
 def page_of(shape: Any) -> Any:
     return PageAnswer[shape]
-
-
-def send_page(request: ShopRequest, paging: PageRequest, found: Items) -> Response[bytes]:
-    """A page of joined documents, with its tag."""
-    return cached_response(request, page_bytes(request, paging, [found.text], found.total))
-
-
-def send_head(request: ShopRequest, head: str, extra: str = "") -> Response[bytes]:
-    """One collection or category as the contract has it: a page of one, its fields beside the items."""
-    page = page_bytes(request, PageRequest(1, 1), [head], 1)
-    return cached_response(request, head[:-1].encode() + extra.encode() + b"," + page[1:])
-
-
-def send_json(request: ShopRequest, text: str) -> Response[bytes]:
-    return cached_response(request, text.encode())
 
 
 def asked_facets(request: ShopRequest, *, inside: str | None = None, known: frozenset[str]) -> Facets:

@@ -53,14 +53,11 @@ def _search_sql(expands: frozenset[str]) -> str:
         FROM page
         JOIN products p ON p.store_id = $1 AND p.id = page.id
         CROSS JOIN LATERAL (
-            SELECT coalesce(page.variant_id, (
-                SELECT f.id FROM variants f WHERE f.store_id = $1 AND f.product_id = p.id
-                ORDER BY (
-                    SELECT count(*) FROM unnest($5::text[]) AS word WHERE position(word IN lower(f.title)) > 0
-                ) DESC, f.position, f.id LIMIT 1
-            )) AS id
-        ) shown
-        JOIN variants v ON v.store_id = $1 AND v.id = shown.id
+            SELECT f.* FROM variants f WHERE f.store_id = $1 AND f.product_id = p.id
+            ORDER BY f.id IS NOT DISTINCT FROM page.variant_id DESC, (
+                SELECT count(*) FROM unnest($5::text[]) AS word WHERE position(word IN lower(f.title)) > 0
+            ) DESC, f.position, f.id LIMIT 1
+        ) v
         {variant_joins(expands, has_product=True)}
     """  # noqa: S608 - every part is written here; values travel as parameters
 
