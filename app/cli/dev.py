@@ -40,9 +40,10 @@ def command() -> None:
         load_demo_if_empty(settings)
         environ = child_environ(settings)
         parts.add("server", lambda: start_command("serve", environ))
-        parts.add("worker", lambda: start_command("worker", environ))
         if not _wait_until_ready(settings, parts):
             return
+        # After the server: it answers sooner when nothing else is loading.
+        parts.add("worker", lambda: start_command("worker", environ))
         console.print(_banner(settings, time.monotonic() - began))
         parts.run()
         console.print("\nStopping.", style="dim")

@@ -148,8 +148,6 @@ def test_a_server_that_is_told_to_end_does_so_with_a_connection_open(serving, fo
 
 
 def test_a_server_that_cannot_start_ends_with_an_error(serving, folder, port):
-    # The directory of the metrics is a file: no server process can come up.
-    (folder / "metrics").mkdir()
     serving["STOREFRONT_READS_POOL"] = "many"
     with storefront("serve", environ=serving, output=folder / "out") as process:
         assert process.wait(PATIENCE) == 1
