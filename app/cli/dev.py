@@ -1,8 +1,6 @@
 """`storefront dev`: everything a shop needs, in one command, and nothing left of it afterwards."""
 
 import http.client
-import importlib
-import importlib.util
 import os
 import time
 from dataclasses import replace
@@ -35,15 +33,17 @@ def command() -> None:
     console = Console(stderr=False, highlight=False)
     with supervisor() as parts:
         settings = start_databases(settings, parts)
-        from app.db.migrations import migrate_now  # noqa: PLC0415 - loaded while nothing waits for it
+        from app.cli.demo import load_demo_if_empty  # noqa: PLC0415 - loaded while nothing waits for it
+        from app.db.migrations import migrate_now  # noqa: PLC0415 - as above
 
         migrate_now(settings.database_url)
-        _load_demo(settings)
+        load_demo_if_empty(settings)
         environ = child_environ(settings)
         parts.add("server", lambda: start_command("serve", environ))
-        parts.add("worker", lambda: start_command("worker", environ))
         if not _wait_until_ready(settings, parts):
             return
+        # After the server: it answers sooner when nothing else is loading.
+        parts.add("worker", lambda: start_command("worker", environ))
         console.print(_banner(settings, time.monotonic() - began))
         parts.run()
         console.print("\nStopping.", style="dim")
@@ -69,12 +69,6 @@ def _check_port(settings: Settings) -> None:
     from app.cli.server import claim_port  # noqa: PLC0415 - see above
 
     claim_port(settings.host, settings.port).close()
-
-
-def _load_demo(settings: Settings) -> None:
-    # A checkout without the demo shop is a shop all the same, an empty one.
-    if importlib.util.find_spec("app.cli.demo") is not None:
-        importlib.import_module("app.cli.demo").load_demo_if_empty(settings)
 
 
 def _wait_until_ready(settings: Settings, parts: Supervisor) -> bool:

@@ -11,6 +11,7 @@ import asyncpg
 import click
 from redis.asyncio import Redis
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from app.cli.environment import with_databases
@@ -35,13 +36,13 @@ def command() -> None:
     Ends with status 1 where something is wrong.
     """
     settings = load_settings()
-    console = Console(highlight=False)
+    console = Console(highlight=False, soft_wrap=True)
     _print_settings(settings, console)
     trouble = check_production(settings)
     with with_databases(settings, redis=True) as reached:
         trouble += asyncio.run(_check_all(reached, console))
     for line in trouble:
-        console.print(f"[red]✗[/red] {line}")
+        console.print(f"[red]✗[/red] {escape(line)}")
     if trouble:
         raise SystemExit(1)
     console.print("[green]Everything is in order.[/green]")
@@ -52,7 +53,7 @@ def _print_settings(settings: Settings, console: Console) -> None:
     table.add_column(style="dim", no_wrap=True)
     table.add_column(overflow="fold")
     for name, value in masked(settings).items():
-        table.add_row(name, _shown(value))
+        table.add_row(name, escape(_shown(value)))
     console.print(table)
     console.print()
 
@@ -77,7 +78,7 @@ async def _check_all(settings: Settings, console: Console) -> list[str]:
     for name, check in checks.items():
         try:
             async with asyncio.timeout(PATIENCE_SECONDS):
-                console.print(f"[green]✓[/green] {name}: {await check(settings)}")
+                console.print(f"[green]✓[/green] {name}: {escape(await check(settings))}")
         except TroubleError as problem:
             trouble.append(f"{name}: {problem}")
         except Exception as problem:  # noqa: BLE001 - a doctor reports whatever a driver raises

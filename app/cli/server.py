@@ -1,7 +1,10 @@
 """The server processes: one port that is ours alone, Granian's workers, and what happens when one dies."""
 
 import contextlib
+import gc
+import importlib
 import logging
+import multiprocessing
 import os
 import signal
 import socket
@@ -126,6 +129,11 @@ class ShopServer(MPServer):
 def serve(settings: Settings) -> None:
     """Serve until SIGTERM or Ctrl-C. The environment must lead each process to the same settings."""
     claim = claim_port(settings.host, settings.port)
+    if multiprocessing.get_start_method() == "fork":
+        # Loaded once, before the fork: the processes start at once, also in a fallen one's place, and share
+        # the memory of the code. The app itself, with its connections, is built in each.
+        importlib.import_module("app.main")
+        gc.freeze()
     with contextlib.closing(claim):
         ShopServer(
             "app.main:app_from_environment",

@@ -7,6 +7,7 @@ from collections.abc import Coroutine
 from typing import Any
 
 import click
+import uvloop
 
 from app.cli.environment import production_checked_settings, with_databases
 from app.log import configure_logging
@@ -23,7 +24,7 @@ def command() -> None:
         configure_logging(level=settings.log_level, form=settings.log_format)
         from app.worker import run_worker  # noqa: PLC0415 - after the settings were found fit
 
-        asyncio.run(_until_told(run_worker(settings)))
+        uvloop.run(_until_told(run_worker(settings)))
 
 
 async def _until_told(work: Coroutine[Any, Any, None]) -> None:

@@ -15,7 +15,7 @@ import psutil
 from app.integrations.embedded.process import CHILD, is_running
 
 ROOT = Path(__file__).resolve().parents[2]
-PATIENCE = 30.0
+PATIENCE = 60.0  # machines that test are busy
 
 
 def wait_until(condition: Callable[[], object], what: str, seconds: float = PATIENCE) -> None:
