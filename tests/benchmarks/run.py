@@ -140,7 +140,7 @@ async def _worker_listens(database: Any) -> None:
     while True:
         if await database.fetchval(
             "/* bench: */ SELECT count(*) FROM pg_stat_activity "
-            "WHERE datname = current_database() AND query ILIKE 'LISTEN%'"
+            "WHERE datname = current_database() AND application_name = 'storefront-worker'"
         ):
             return
         if time.monotonic() > until:
