@@ -28,7 +28,7 @@ from app.kit.clock import isoformat, utc_now
 from tests.benchmarks import report
 from tests.benchmarks.ceiling import keep_answers
 from tests.benchmarks.driver import find_wrk
-from tests.benchmarks.machine import Statements
+from tests.benchmarks.machine import Neighbours, Statements
 from tests.benchmarks.operations import BASE, Operation, Seeded, operations, record
 from tests.benchmarks.seed import seed
 from tests.benchmarks.stack import HOST, Stack, stack
@@ -38,6 +38,7 @@ from tests.benchmarks.wire import Connection, UnexpectedAnswer
 NAMES: Final = ("list", "detail", "search", "cart", "checkout")
 COLD_STARTS: Final = 3
 WARM_SECONDS: Final = 1.0
+BUSY_CORES: Final = 0.15
 WARM_CONNECTIONS: Final = 16
 
 # Piped, as into a file, the tables keep their whole width.
@@ -100,7 +101,14 @@ async def measure(plan: Plan, folder: Path) -> dict[str, Any]:
         memory = {"just_started": running.parts.memory_mib("server", "worker")}
 
         ready = await _prepare(bench, chosen, database, result)
+        neighbours = Neighbours(running.parts)
         await _rounds(bench, ready, plan, result)
+        result["others_cores"] = round(neighbours.cores(), 2)
+        if result["others_cores"] > BUSY_CORES:
+            result["notes"].append(
+                f"[yellow]Other programs kept {result['others_cores']:.1f} cores busy meanwhile: "
+                "these figures are worse than the shop is.[/yellow]"
+            )
         memory["after_load"] = running.parts.memory_mib("server", "worker")
         result["memory_mib"] = memory
         return result
