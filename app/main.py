@@ -24,6 +24,7 @@ from app.integrations.redis import RedisGateway
 from app.integrations.redis_sessions import RedisSessions
 from app.integrations.test_payments import TestPayments
 from app.kit.clock import utc_now
+from app.log import configure_logging
 from app.settings import Settings, load_settings
 from app.web import web_handlers
 
@@ -114,4 +115,6 @@ def create_app(settings: Settings) -> Litestar:
 
 def app_from_environment() -> Litestar:
     """What the server process calls."""
-    return create_app(load_settings())
+    settings = load_settings()
+    configure_logging(level=settings.log_level, form=settings.log_format)
+    return create_app(settings)

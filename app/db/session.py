@@ -1,12 +1,17 @@
 """The ORM's way to the database: one engine, and one session with one transaction per request or job."""
 
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
+from sqlalchemy import event
+from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy.pool import ConnectionPoolEntry
 
 Sessions = async_sessionmaker[AsyncSession]
 
@@ -20,6 +25,7 @@ LIMITS: Final = {
 }
 POOL_WAIT_SECONDS: Final = 2.0
 CONNECT_SECONDS: Final = 2.0
+REST_SECONDS: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +49,12 @@ def database_address(url: str) -> Address:
 
 
 def create_engine(url: str, *, pool_size: int, application_name: str = "storefront") -> AsyncEngine:
-    """An engine whose connections carry our time limits and are tested before each use."""
-    return create_async_engine(
+    """An engine whose connections carry our time limits and are looked at before each use."""
+    engine = create_async_engine(
         database_address(url).sqlalchemy,
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=POOL_WAIT_SECONDS,
-        pool_pre_ping=True,
         pool_recycle=1800,
         hide_parameters=True,  # what shoppers sent stays out of logs
         connect_args={
@@ -57,6 +62,30 @@ def create_engine(url: str, *, pool_size: int, application_name: str = "storefro
             "server_settings": {**LIMITS, "application_name": application_name},
         },
     )
+    event.listen(engine.sync_engine, "checkin", _note_use)
+    event.listen(engine.sync_engine, "checkout", partial(_refuse_lost, engine.dialect))
+    return engine
+
+
+def _note_use(_connection: Any, record: ConnectionPoolEntry) -> None:
+    record.info["used_at"] = time.monotonic()
+
+
+def _refuse_lost(dialect: Any, connection: Any, record: ConnectionPoolEntry, _proxy: Any) -> None:
+    """Let the pool replace a connection whose server is gone.
+
+    The driver is told when the server closes a socket, so looking is enough while one is in steady use;
+    SQLAlchemy's ping before each use costs three round trips. After a rest it is asked all the same:
+    networks drop silent connections without a word.
+    """
+    if connection.driver_connection.is_closed():
+        raise InvalidatePoolError
+    rested = time.monotonic() - record.info.get("used_at", time.monotonic())
+    if rested > REST_SECONDS:
+        try:
+            dialect.do_ping(connection)
+        except dialect.loaded_dbapi.Error as problem:
+            raise InvalidatePoolError from problem
 
 
 def create_sessions(engine: AsyncEngine) -> Sessions:

@@ -1,5 +1,7 @@
 """What the parts of the shop cost: CPU time, memory, and the statements that reach the database."""
 
+import os
+import time
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -52,6 +54,30 @@ def _spent(process: psutil.Process) -> float:
     except psutil.Error:
         return 0.0
     return float(times.user + times.system + times.children_user + times.children_system)
+
+
+class Neighbours:
+    """How much of the machine went to programs that are none of ours: it makes every figure worse."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._began = time.monotonic()
+        self._busy = _busy_seconds()
+        self._ours = self._our_seconds()
+
+    def cores(self) -> float:
+        """Cores that others kept busy on average since this was made."""
+        others = (_busy_seconds() - self._busy) - (self._our_seconds() - self._ours)
+        return max(0.0, others) / (time.monotonic() - self._began)
+
+    def _our_seconds(self) -> float:
+        own = os.times()
+        return sum(own[:4]) + sum(self._parts.cpu_seconds().values())
+
+
+def _busy_seconds() -> float:
+    times = psutil.cpu_times()
+    return float(times.user + times.system + times.nice)
 
 
 def spent_between(before: dict[str, float], after: dict[str, float]) -> dict[str, float]:
