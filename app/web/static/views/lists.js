@@ -76,7 +76,7 @@ export async function homeView({ signal }) {
       { signal, empty: nothing("The shelves are empty. Load products with: storefront import products FILE.csv") },
     ),
   ]);
-  const open = collections.items.filter((one) => one.visible !== false);
+  const open = collections.items.filter((one) => one.visible !== false).slice(0, 9);
   return {
     title: "",
     node: h("div", {},
