@@ -42,6 +42,18 @@ async def test_a_category_narrows_the_shelves(shopper):
     await expect(shopper.page.locator("a.card")).not_to_have_count(0)
 
 
+async def test_filters_narrow_a_category(shopper):
+    await shopper.visit("/category/outdoor")
+    cards = shopper.page.locator("a.card")
+    before = await cards.count()
+    await shopper.page.get_by_text("Narrow down").click()
+    await shopper.page.get_by_role("checkbox", name=re.compile("^Navy")).check()
+    await expect(shopper.page.get_by_text("Narrowed down by 1")).to_be_visible()
+    assert 0 < await cards.count() < before
+    await shopper.page.get_by_role("link", name="Show all again").click()
+    await expect(cards).to_have_count(before)
+
+
 async def test_more_products_come_on_demand_and_none_twice(shopper):
     await shopper.visit()
     cards = shopper.page.locator("a.card")
