@@ -20,7 +20,8 @@ export function uuid() {
 async function request(method, address, { query, body, headers = {}, key, signal } = {}) {
   const search = new URLSearchParams();
   for (const [name, value] of Object.entries(query ?? {})) {
-    if (value !== undefined && value !== null && value !== "") search.set(name, value);
+    if (Array.isArray(value)) value.forEach((one) => search.append(`${name}[]`, one));
+    else if (value !== undefined && value !== null && value !== "") search.set(name, value);
   }
   const url = search.size ? `${address}?${search}` : address;
   const sent = { Accept: "application/json", ...headers };

@@ -1,7 +1,7 @@
 // The cart: its state, and the drawer that shows it.
 
 import { get, post, put, remove, uuid, Problem } from "./api.js";
-import { h, picture, show, toast } from "./dom.js";
+import { h, nameOf, picture, show, toast } from "./dom.js";
 import { money } from "./money.js";
 import { cartUuid, keepCart } from "./store.js";
 
@@ -61,11 +61,11 @@ export function sayFault(error) {
 }
 
 function drawLine(line, fault) {
-  const name = line.product_title || line.title || "No longer sold";
+  const name = line.product_title || nameOf(line) || "No longer sold";
   const options = line.variant_title && line.variant_title !== "Default Title" ? line.variant_title : "";
   const step = (label, sign, by) =>
     h("button", {
-      type: "button", "aria-label": label, "data-place": `${line.variant_id}${sign}`, className: "step",
+      type: "button", "aria-label": label, "data-place": `${line.variant_id}${sign}`, className: "nudge",
       onclick: () => setQuantity(line, line.quantity + by, `${line.variant_id}${sign}`),
     }, sign);
   return h("li", { className: "line" },

@@ -49,6 +49,11 @@ export function plainText(html) {
   return new DOMParser().parseFromString(html ?? "", "text/html").body.textContent.trim();
 }
 
+// A line's title carries the variant's; where both are shown, once is enough.
+export function nameOf({ title, variant_title: variant }) {
+  return variant && title.endsWith(` - ${variant}`) ? title.slice(0, -variant.length - 3) : title;
+}
+
 let toastTimer = 0;
 export function toast(text) {
   const place = document.querySelector("[data-toast]");

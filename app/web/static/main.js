@@ -39,17 +39,16 @@ function failed(error) {
     h("h1", { tabindex: "-1" }, gone ? "There is nothing here" : "That did not work"),
     h("p", {}, gone ? "It may have been sold out and taken away, or the link is old." : error.message),
     h("p", {}, h("a", { className: "button", href: "#/" }, "Back to the shop"), " ",
-      !gone && h("button", { type: "button", className: "button quiet", onclick: route }, "Try again")));
+      !gone && h("button", { type: "button", className: "button quiet", onclick: () => route() }, "Try again")));
 }
 
-async function route() {
+async function route({ typed = false } = {}) {
   const { path, query } = where();
   const found = ROUTES.map(([pattern, view]) => [pattern.exec(path), view]).find(([match]) => match);
   running.abort();
   running = new AbortController();
   const { signal } = running;
-  const searching = document.activeElement === field;
-  if (!searching) field.value = path === "/search" ? (query.get("q") ?? "") : "";
+  if (!typed) field.value = path === "/search" ? (query.get("q") ?? "") : "";
   main.setAttribute("aria-busy", "true");
   let view;
   try {
@@ -66,7 +65,7 @@ async function route() {
   main.removeAttribute("aria-busy");
   document.title = view.title ? `${view.title} · ${shopName}` : shopName;
   markShelf(path);
-  if (!searching) {
+  if (!typed) {
     if (!view.keepScroll) scrollTo({ top: 0, behavior: "instant" });
     (main.querySelector("h1[tabindex]") ?? main).focus({ preventScroll: true });
   }
@@ -86,7 +85,7 @@ function search() {
   // While somebody types, the history gets one entry for the search, not one for each letter.
   if (location.hash.startsWith("#/search")) history.replaceState(null, "", target);
   else history.pushState(null, "", target);
-  route();
+  return route({ typed: true });
 }
 
 let typing = 0;
@@ -97,14 +96,13 @@ field.addEventListener("input", () => {
 field.form.addEventListener("submit", (event) => {
   event.preventDefault();
   clearTimeout(typing);
-  search();
-  main.querySelector("a.card")?.focus();
+  Promise.resolve(search()).then(() => main.querySelector("a.card")?.focus());
 });
 document.querySelector("[data-skip]").addEventListener("click", (event) => {
   event.preventDefault();
   main.focus();
 });
-addEventListener("hashchange", route);
+addEventListener("hashchange", () => route());
 
 async function begin() {
   // Back from the bank: the shop's own address is all that it knows.

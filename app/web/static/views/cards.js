@@ -48,7 +48,8 @@ function summary(variants) {
     price: cheapest.price,
     before: cheapest.compare_at_price > cheapest.price ? cheapest.compare_at_price : null,
     from: variants.some((one) => one.price !== cheapest.price),
-    gone: variants.every(soldOut),
+    // A list may show one variant of a product whose others are still there.
+    gone: variants.every((one) => soldOut(one) && !(one.related_inventory_quantity > 0)),
   };
 }
 

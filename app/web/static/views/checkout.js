@@ -2,7 +2,7 @@
 
 import { get, options, post, put, send, uuid, Problem } from "../api.js";
 import { refresh } from "../cart.js";
-import { h, picture, show } from "../dom.js";
+import { h, nameOf, picture, show } from "../dom.js";
 import { money } from "../money.js";
 import { cartUuid, keepOrder, keepPaying, paying } from "../store.js";
 import { addressFields, EXAMPLE, readAddress } from "./address.js";
@@ -108,7 +108,7 @@ function drawSummary({ checkout, summary }) {
     h("ul", { className: "lines" }, checkout.items.map((line) =>
       h("li", { className: "line" },
         h("div", { className: "thumb" }, picture(line.image, "")),
-        h("div", { className: "what" }, h("p", {}, line.title),
+        h("div", { className: "what" }, h("p", {}, nameOf(line)),
           h("p", { className: "soft" }, [line.variant_title !== "Default Title" && line.variant_title, `× ${line.quantity}`].filter(Boolean).join(" ")),
           checkout.unavailable_items?.includes(line.variant_id) && h("p", { className: "fault" }, "Not for sale any more.")),
         h("p", { className: "amount" }, amount(line.line_price))))),
@@ -236,7 +236,8 @@ function drawPayment(state) {
     return;
   }
   const names = usable(checkout);
-  const services = checkout.payment_services.filter((one) => names.includes(one.name)).sort((one) => (one.name === "test" ? -1 : 0));
+  const services = checkout.payment_services.filter((one) => names.includes(one.name));
+  services.sort((one, other) => (other.name === "test") - (one.name === "test"));
   const cards = h("fieldset", { className: "choices cards" }, h("legend", {}, "Which test card"),
     TEST_CARDS.map(([token, title, text], index) =>
       h("label", { className: "choice" }, h("input", { type: "radio", name: "card", value: token, checked: index === 0 }),

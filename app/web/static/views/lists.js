@@ -54,22 +54,55 @@ function chips(label, links) {
     : null;
 }
 
+// The address of this list with some parameters changed; null takes one out.
+function changed(base, query, changes) {
+  const next = new URLSearchParams(query);
+  for (const [name, value] of Object.entries(changes)) {
+    next.delete(name);
+    for (const one of [value].flat()) if (one) next.append(name, one);
+  }
+  return next.size ? `${base}?${next}` : base;
+}
+
 function sorter(query, base) {
   const chosen = `${query.get("order_by") ?? ""} ${query.get("order_type") ?? ""}`.trim();
   return h("label", { className: "sorter" }, h("span", {}, "Sort by"),
     h("select", {
       onchange: (event) => {
         const [by, type] = event.target.value.split(" ");
-        location.hash = by ? `${base}?order_by=${by}&order_type=${type}` : base;
+        location.hash = changed(base, query, { order_by: by || null, order_type: type || null });
       },
     }, SORTS.map(([value, text]) => h("option", { value, selected: value === chosen }, text))));
+}
+
+// What narrows this shelf most: the options that most of its products have.
+function sieve(filters, query, base) {
+  const size = (one) => one.values.reduce((sum, value) => sum + value.count, 0);
+  const chosen = filters.filter((one) => query.has(one.key));
+  const useful = filters.filter((one) => one.values.length > 1).sort((one, other) => size(other) - size(one)).slice(0, 4);
+  const shown = [...new Set([...chosen, ...useful])];
+  if (!shown.length) return null;
+  const count = chosen.reduce((sum, one) => sum + query.getAll(one.key).length, 0);
+  return h("details", { className: "sieve", open: count > 0 },
+    h("summary", {}, count ? `Narrowed down by ${count}` : "Narrow down"),
+    h("div", { className: "sieve-sets" }, shown.map((one) =>
+      h("fieldset", {}, h("legend", {}, one.name),
+        one.values.map((value) => {
+          const picked = query.getAll(one.key);
+          const checked = picked.includes(value.key);
+          const next = checked ? picked.filter((key) => key !== value.key) : [...picked, value.key];
+          return h("label", { className: "check" },
+            h("input", { type: "checkbox", checked, onchange: () => (location.hash = changed(base, query, { [one.key]: next })) }),
+            h("span", {}, value.name, h("span", { className: "soft" }, ` ${value.count}`)));
+        })))),
+    count > 0 && h("a", { href: changed(base, query, Object.fromEntries(chosen.map((one) => [one.key, null]))) }, "Show all again"));
 }
 
 const nothing = (text) => h("div", { className: "empty" }, h("p", {}, text), h("a", { className: "button quiet", href: "#/" }, "Look at everything"));
 
 export async function homeView({ signal }) {
   const [collections, products] = await Promise.all([
-    get("/collections", { query: { offset: 12 }, signal }).catch(() => ({ items: [] })),
+    get("/collections", { query: { offset: 100 }, signal }).catch(() => ({ items: [] })),
     grid(
       (page, abort) => get("/products", { query: { offset: 24, page }, signal: abort }),
       cardsOfProducts,
@@ -77,6 +110,7 @@ export async function homeView({ signal }) {
     ),
   ]);
   const open = collections.items.filter((one) => one.visible !== false);
+  const best = await bestSellers(open, signal);
   return {
     title: "",
     node: h("div", {},
@@ -85,16 +119,28 @@ export async function homeView({ signal }) {
         h("div", { className: "hero-text" },
           h("h1", { tabindex: "-1" }, "Out there, and home again"),
           h("p", {}, "Things for the hill, the fire and the long table."))),
-      chips("Collections", open.map((one) => [`#/collections/${one.handle}`, one.title])),
+      chips("Collections", open.slice(0, 9).map((one) => [`#/collections/${one.handle}`, one.title])),
+      best,
       h("h2", { className: "section" }, "Everything on our shelves"),
       products),
   };
 }
 
-async function listView({ title, body, base, path, query, signal, extra }) {
+async function bestSellers(collections, signal) {
+  const collection = collections.find((one) => one.handle === "bestsellers");
+  if (!collection) return null;
+  const answer = await get(`/collections/${collection.handle}/products`, { query: { offset: 8 }, signal });
+  return [
+    h("h2", { className: "section" }, collection.title),
+    h("ul", { className: "grid" }, cardsOfVariants(answer.items).slice(0, 8).map(card)),
+  ];
+}
+
+async function listView({ title, body, base, path, query, signal, extra, filters = [] }) {
+  const picked = Object.fromEntries(filters.filter((one) => query.has(one.key)).map((one) => [one.key, query.getAll(one.key)]));
   const order = { order_by: query.get("order_by"), order_type: query.get("order_type") };
   const products = await grid(
-    (page, abort) => get(path, { query: { offset: 100, page, ...order }, signal: abort }),
+    (page, abort) => get(path, { query: { offset: 48, page, ...order, ...picked }, signal: abort }),
     cardsOfVariants,
     { signal, empty: nothing("Nothing stands on this shelf just now.") },
   );
@@ -103,6 +149,7 @@ async function listView({ title, body, base, path, query, signal, extra }) {
     node: h("div", {},
       h("header", { className: "list-head" }, h("div", {}, h("h1", { tabindex: "-1" }, title), plainText(body) && prose(body)), sorter(query, base)),
       extra,
+      sieve(filters, query, base),
       products),
   };
 }
@@ -119,7 +166,7 @@ export async function categoryView({ params: [handle], query, signal }) {
   }
   return listView({
     title: category.title, body: category.body_html, base: `#/category/${handle}`, path: `${path}/products`,
-    query, signal, extra: chips("Narrower shelves", links),
+    query, signal, filters: detail.filters ?? [], extra: chips("Narrower shelves", links),
   });
 }
 

@@ -1,7 +1,7 @@
 // A placed order, and the way back to one.
 
 import { get, post, Problem } from "../api.js";
-import { h, picture, show } from "../dom.js";
+import { h, nameOf, picture, show } from "../dom.js";
 import { money, moment } from "../money.js";
 import { keepOrder, knownOrders, orderToken } from "../store.js";
 import { clearFaults, field, showFaults } from "./form.js";
@@ -62,7 +62,7 @@ function page(order, thanks) {
       h("section", { className: "panel" }, h("h2", {}, "What was bought"),
         h("ul", { className: "lines" }, order.items.map((line) =>
           h("li", { className: "line" }, h("div", { className: "thumb" }, picture(line.image, "")),
-            h("div", { className: "what" }, h("p", {}, line.title),
+            h("div", { className: "what" }, h("p", {}, nameOf(line)),
               h("p", { className: "soft" }, [line.variant_title !== "Default Title" && line.variant_title, `${line.quantity} × ${amount(line.price)}`].filter(Boolean).join(" · "))),
             h("p", { className: "amount" }, amount(line.line_price))))),
         h("dl", { className: "totals" },
@@ -78,7 +78,7 @@ function page(order, thanks) {
             h("li", {}, `${sentence(one.service)}: ${amount(one.amount)}, ${say(one.status)}`, one.refunded > 0 && `, ${amount(one.refunded)} given back`)))),
         h("section", { className: "panel" }, h("h2", {}, "What happened"),
           h("ol", { className: "timeline" }, order.timeline.map((one) =>
-            h("li", {}, h("p", {}, sentence(one.event), one.detail && h("span", { className: "soft" }, ` ${one.detail}`)),
+            h("li", {}, h("p", {}, sentence(one.event), one.detail && h("span", { className: "soft" }, ` ${one.detail.replaceAll("_", " ")}`)),
               h("p", { className: "soft" }, h("time", { datetime: one.at }, moment(one.at))))))))));
 }
 

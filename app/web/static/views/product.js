@@ -2,7 +2,7 @@
 
 import { get, Problem } from "../api.js";
 import { add, open, sayFault } from "../cart.js";
-import { h, picture, prose, show, toast } from "../dom.js";
+import { h, picture, prose, show } from "../dom.js";
 import { imageOf, priceLine, soldOut } from "./cards.js";
 
 const valueOf = (variant, option) => variant.options?.find((one) => one.name === option.name)?.value_name;
@@ -44,7 +44,7 @@ export async function productView({ params: [handle], query, signal }) {
   const button = h("button", { className: "button wide", type: "submit" }, "Add to cart");
 
   const find = (choice) => variants.find((one) => pickable.every((option) => valueOf(one, option) === choice.get(option.name)));
-  const update = () => {
+  const update = ({ turn = true } = {}) => {
     const variant = find(chosen);
     show(priceBox, variant && priceLine({
       price: variant.price, before: variant.compare_at_price > variant.price ? variant.compare_at_price : null,
@@ -52,7 +52,7 @@ export async function productView({ params: [handle], query, signal }) {
     show(stockBox, stockLine(variant));
     button.disabled = !variant || soldOut(variant);
     button.textContent = variant && soldOut(variant) ? "Sold out" : "Add to cart";
-    if (variant && imageOf(variant)) pictures.place(imageOf(variant));
+    if (turn && variant && imageOf(variant)) pictures.place(imageOf(variant));
     for (const input of form.querySelectorAll("input[type=radio]")) {
       const there = find(new Map([...chosen, [input.name, input.value]]));
       input.nextElementSibling.classList.toggle("gone", !there || soldOut(there));
@@ -82,17 +82,16 @@ export async function productView({ params: [handle], query, signal }) {
       button.disabled = true;
       try {
         await add(find(chosen).id, quantity.valueAsNumber || 1);
-        toast(`${product.title} is in your cart.`);
         open();
       } catch (error) {
         if (!(error instanceof Problem)) throw error;
         fault.textContent = sayFault(error);
       } finally {
-        update();
+        update({ turn: false });
       }
     },
   }, pickers, h("div", { className: "row" }, h("div", { className: "field small" }, h("label", { for: "quantity" }, "Quantity"), quantity), button), fault);
-  update();
+  update({ turn: Boolean(wanted) });
   const sku = h("p", { className: "soft small-print" }, [product.product_type, product.vendor].filter(Boolean).join(" · "));
   return {
     title: product.title,
