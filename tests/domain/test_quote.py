@@ -132,3 +132,14 @@ def test_a_regions_tax_replaces_its_countrys():
     assert shop.tax_rate("US", "US-OR") == 250
     assert shop.tax_rate("US", "US-NY") == 100
     assert shop.tax_rate("DE", None) == 0
+
+
+def test_a_zone_with_regions_holds_only_these_of_their_country():
+    far = Zone(1, "Far", frozenset({"US", "CA"}), frozenset({"US-AK", "US-HI"}), ())
+    near = Zone(2, "Near", frozenset({"US"}), frozenset(), ())
+    shop = store(zones=(far, near))
+    assert shop.zone_of("US", "US-AK") is far
+    assert shop.zone_of("US", "US-OR") is near
+    assert shop.zone_of("US", None) is near
+    assert shop.zone_of("CA", "CA-ON") is far
+    assert shop.zone_of("JP", None) is None

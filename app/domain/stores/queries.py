@@ -34,6 +34,10 @@ class Zone(msgspec.Struct, frozen=True):
     regions: frozenset[str]
     options: tuple[ShippingChoice, ...]
 
+    def is_whole(self, country: str) -> bool:
+        """Whether all of the country is meant: regions narrow the country that they lie in."""
+        return country in self.countries and not any(code.startswith(f"{country}-") for code in self.regions)
+
 
 class Tax(msgspec.Struct, frozen=True):
     """A rate in basis points; region '' is the whole country."""
@@ -74,7 +78,7 @@ class StoreConfig(msgspec.Struct, frozen=True):
         for zone in self.zones:
             if region and region in zone.regions:
                 return zone
-        return next((zone for zone in self.zones if country in zone.countries), None)
+        return next((zone for zone in self.zones if zone.is_whole(country)), None)
 
     def tax_rate(self, country: str, region: str | None) -> int:
         """Basis points at a place: the region's own rates where there are any, else the country's, added up."""
