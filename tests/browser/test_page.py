@@ -49,6 +49,7 @@ async def test_filters_narrow_a_category(shopper):
     await shopper.page.get_by_text("Narrow down").click()
     await shopper.page.get_by_role("checkbox", name=re.compile("^Navy")).check()
     await expect(shopper.page.get_by_text("Narrowed down by 1")).to_be_visible()
+    await expect(shopper.page.get_by_role("checkbox", name=re.compile("^Navy"))).to_be_focused()
     assert 0 < await cards.count() < before
     await shopper.page.get_by_role("link", name="Show all again").click()
     await expect(cards).to_have_count(before)

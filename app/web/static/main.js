@@ -49,6 +49,7 @@ async function route({ typed = false } = {}) {
   running = new AbortController();
   const { signal } = running;
   if (!typed) field.value = path === "/search" ? (query.get("q") ?? "") : "";
+  const kept = document.activeElement?.dataset?.keep;
   main.setAttribute("aria-busy", "true");
   let view;
   try {
@@ -66,8 +67,10 @@ async function route({ typed = false } = {}) {
   document.title = view.title ? `${view.title} · ${shopName}` : shopName;
   markShelf(path);
   if (!typed) {
-    if (!view.keepScroll) scrollTo({ top: 0, behavior: "instant" });
-    (main.querySelector("h1[tabindex]") ?? main).focus({ preventScroll: true });
+    // A choice that narrows a list keeps the focus and the place; anything else is a new page.
+    const same = kept && main.querySelector(`[data-keep="${CSS.escape(kept)}"]`);
+    if (!same) scrollTo({ top: 0, behavior: "instant" });
+    (same || (main.querySelector("h1[tabindex]") ?? main)).focus({ preventScroll: true });
   }
 }
 

@@ -68,6 +68,7 @@ function sorter(query, base) {
   const chosen = `${query.get("order_by") ?? ""} ${query.get("order_type") ?? ""}`.trim();
   return h("label", { className: "sorter" }, h("span", {}, "Sort by"),
     h("select", {
+      "data-keep": "sort",
       onchange: (event) => {
         const [by, type] = event.target.value.split(" ");
         location.hash = changed(base, query, { order_by: by || null, order_type: type || null });
@@ -92,7 +93,7 @@ function sieve(filters, query, base) {
           const checked = picked.includes(value.key);
           const next = checked ? picked.filter((key) => key !== value.key) : [...picked, value.key];
           return h("label", { className: "check" },
-            h("input", { type: "checkbox", checked, onchange: () => (location.hash = changed(base, query, { [one.key]: next })) }),
+            h("input", { type: "checkbox", checked, "data-keep": `${one.key}=${value.key}`, onchange: () => (location.hash = changed(base, query, { [one.key]: next })) }),
             h("span", {}, value.name, h("span", { className: "soft" }, ` ${value.count}`)));
         })))),
     count > 0 && h("a", { href: changed(base, query, Object.fromEntries(chosen.map((one) => [one.key, null]))) }, "Show all again"));
