@@ -1,7 +1,6 @@
 """Places, phone numbers and mail addresses as people type them."""
 
 import json
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -20,9 +19,9 @@ from app.kit.places import (
     normalise_phone,
     region_name,
 )
+from tests.conftest import SHARED_DATA
 
-_FOLDERS = (up / "shared/data/geo" for up in Path(__file__).resolve().parents)
-SHARED_GEO = next((folder for folder in _FOLDERS if folder.is_dir()), None)
+SHARED_GEO = SHARED_DATA / "geo"
 
 
 @pytest.mark.parametrize(
@@ -165,7 +164,7 @@ def test_no_text_breaks_a_look_up(text, country):
 
 
 @pytest.mark.data
-@pytest.mark.skipif(SHARED_GEO is None, reason="the shared data folder is not beside the checkout")
+@pytest.mark.skipif(not SHARED_GEO.is_dir(), reason="the shared data folder is not beside the checkout")
 def test_the_names_that_other_shops_send_are_known():
     countries = json.loads((SHARED_GEO / "shopify_countries.json").read_text())["data"]["countries"]
     lost = [one["name"] for one in countries if find_country(one["name"]) != one["code"]]
