@@ -381,7 +381,7 @@ class CheckoutController(Controller):
         if service not in AT_ONCE and not data.payment_token:
             raise invalid_field("payment_token", "required", "This service needs a payment token.")
         key = await read_key(request, caller=digest(checkout_token).hex())
-        async with transaction(shop.sessions) as session:
+        async with shop.till.turn(), transaction(shop.sessions) as session:
             made = None
             if key is not None:
                 made = await idempotency.claim(
@@ -438,7 +438,7 @@ class CheckoutController(Controller):
         """Freezes the checkout and opens a payment at the service that the shopper then completes there."""
         shop.till.get_service(service)
         key = await read_key(request, caller=digest(checkout_token).hex())
-        async with transaction(shop.sessions) as session:
+        async with shop.till.turn(), transaction(shop.sessions) as session:
             if key is not None:
                 await idempotency.claim(
                     session, store.id, key, now=now, keep_seconds=shop.settings.idempotency_seconds

@@ -19,7 +19,13 @@ from app.domain.checkout.errors import CHECKOUT_INCOMPLETE, TOTAL_CHANGED
 from app.domain.checkout.models import Checkout
 from app.domain.checkout.queries import Priced, lock_checkout, lock_checkout_by_id, price
 from app.domain.checkout.quote import Quote
-from app.domain.checkout.service import check_basket, check_editable, move_checkout, what_is_missing
+from app.domain.checkout.service import (
+    check_basket,
+    check_editable,
+    check_stock,
+    move_checkout,
+    what_is_missing,
+)
 from app.domain.checkout.states import CheckoutState
 from app.domain.inventory.service import release_stock, reserve_stock, sell_reserved, sell_stock
 from app.domain.ledger.service import post_entries
@@ -106,6 +112,7 @@ async def reserve(
     faults = what_is_missing(checkout, priced)
     if faults:
         raise Invalid(CHECKOUT_INCOMPLETE, "Something is still missing.", errors=faults)
+    check_stock(cart)
     quote = priced.quote
     if amount is not None and amount != quote.total:
         raise Conflict(

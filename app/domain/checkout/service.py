@@ -29,6 +29,7 @@ from app.domain.checkout.queries import (
 )
 from app.domain.checkout.quote import Quote
 from app.domain.checkout.states import EDITABLE, CheckoutState, may_move
+from app.domain.inventory.errors import out_of_stock
 from app.domain.stores.queries import StoreConfig
 from app.kit.errors import Conflict, FieldError, Invalid
 from app.kit.ids import new_token
@@ -113,6 +114,22 @@ def check_basket(cart: CartView) -> None:
             "Some items are no longer on sale. Take them out of the cart to go on.",
             items=[{"variant_id": entry.variant_id} for entry in missing],
         )
+
+
+def check_stock(cart: CartView) -> None:
+    """Raise Conflict out_of_stock where the stock as it was read is short already.
+
+    A courtesy that spares whoever is too late the work of a reservation; what guards is the reservation.
+    """
+    short = [
+        entry.variant_id
+        for entry in cart.items
+        if entry.item is not None
+        and entry.item.available_units is not None
+        and entry.item.available_units < entry.quantity
+    ]
+    if short:
+        raise out_of_stock(short)
 
 
 def check_editable(checkout: Checkout, *, now: datetime) -> None:

@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
@@ -18,9 +19,10 @@ from app.domain.payments.service import find_live_payment
 from app.domain.payments.services import Charge, Finding, PaymentService, Unknown
 from app.domain.payments.states import PaymentState
 from app.domain.stores.queries import StoreConfig
-from app.kit.errors import Conflict, Declined, NotFound
+from app.kit.errors import UNAVAILABLE, Conflict, Declined, NotFound, Unavailable
 
 CALL_SECONDS: Final = 60.0
+PLACES: Final = 6
 LOOK_SECONDS: Final = 0.1
 
 logger = logging.getLogger(__name__)
@@ -46,7 +48,23 @@ class Till:
     return_url: str
     wait_seconds: float
     clock: Callable[[], datetime]
+    # How many orders this process places at a time. The others wait here, where waiting holds nothing,
+    # and not for a connection or for a row that everybody wants.
+    places: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(PLACES))
     running: set[asyncio.Task[None]] = field(default_factory=set)
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """Wait for a place to reserve in. Raises Unavailable after as long as a paying call may wait."""
+        try:
+            async with asyncio.timeout(self.wait_seconds):
+                await self.places.acquire()
+        except TimeoutError:
+            raise Unavailable(UNAVAILABLE, "The till is very busy.", retry_after=2) from None
+        try:
+            yield
+        finally:
+            self.places.release()
 
     def get_service(self, name: str) -> PaymentService:
         """The service of a name. Raises NotFound payment_service_not_found."""
@@ -117,7 +135,7 @@ class Till:
             return_url=self.return_url,
         )
         finding = await _heard(self.get_service(payment.service).charge(charge))
-        async with transaction(self.sessions) as session:
+        async with self.places, transaction(self.sessions) as session:
             await settle(session, store, payment=payment, finding=finding, now=self.clock())
 
     async def _look(self, payment_id: int) -> Payment:

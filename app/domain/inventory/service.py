@@ -8,8 +8,7 @@ from sqlalchemy import BigInteger, BindParameter, Integer, bindparam, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.domain.inventory.errors import OUT_OF_STOCK
-from app.kit.errors import Conflict
+from app.domain.inventory.errors import out_of_stock
 
 
 def _lines() -> tuple[BindParameter[Any], ...]:
@@ -127,14 +126,6 @@ _SELL_NOW: Final = text(
 ).bindparams(*_lines())
 
 
-def _missing(variants: list[int]) -> Conflict:
-    return Conflict(
-        OUT_OF_STOCK,
-        "Some items can no longer be had.",
-        items=[{"variant_id": variant_id} for variant_id in sorted(variants)],
-    )
-
-
 async def reserve_stock(
     session: AsyncSession,
     store_id: int,
@@ -161,7 +152,7 @@ async def reserve_stock(
         )
     ).one()
     if result.missing:
-        raise _missing(result.missing)
+        raise out_of_stock(result.missing)
 
 
 async def sell_reserved(
@@ -190,7 +181,7 @@ async def sell_stock(
         )
     ).scalar_one()
     if missing:
-        raise _missing(missing)
+        raise out_of_stock(missing)
 
 
 async def release_stock(session: AsyncSession, store_id: int, *, checkout_id: int) -> None:

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, LargeBinary, Text, UniqueConstraint
+from sqlalchemy import CheckConstraint, ForeignKey, Index, LargeBinary, Text, UniqueConstraint, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -39,7 +39,7 @@ class Order(Base):
         CheckConstraint("total >= 0", name="total_sign"),
         CheckConstraint("(status = 'pending') = (number IS NULL) OR status = 'cancelled'", name="number"),
         Index("orders_customer_idx", "store_id", "customer_id", "id"),
-        Index("orders_email_idx", "store_id", "email"),
+        Index("orders_email_idx", "store_id", text("lower(email)")),
     )
 
     id: Mapped[BigId]

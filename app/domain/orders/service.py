@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import bindparam, insert, select, text
+from sqlalchemy import bindparam, func, insert, select, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -200,7 +200,7 @@ async def ask_for_order_link(
             select(Order.id).where(
                 Order.store_id == store_id,
                 Order.number == number,
-                Order.email == email,
+                func.lower(Order.email) == email.lower(),
                 Order.status != "pending",
             )
         )
@@ -209,7 +209,7 @@ async def ask_for_order_link(
         session,
         store_id=store_id,
         kind="orders.send_link",
-        dedupe_key=f"{store_id}:{number}:{digest(email).hex()}:{now:%Y%m%d%H%M}",
+        dedupe_key=f"{store_id}:{number}:{digest(email.lower()).hex()}:{now:%Y%m%d%H%M}",
         payload={"order_id": found},
         run_at=now,
     )
