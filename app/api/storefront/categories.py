@@ -67,7 +67,7 @@ class CategoryController(Controller):
         expanded = bool(parse_expand(expand, EXPANDS))
         head = await get_category(counter.reads, counter.store.id, handle, expanded=expanded)
         filters = await list_category_filters(counter.reads, counter.store.id, handle)
-        return counter.send_head(head, f',"filters":{filters}')
+        return counter.send_head(head, filters)
 
     @get(
         "/category/{handle:str}/products",

@@ -20,7 +20,12 @@ from app.api.storefront.wares import (
     page_of,
 )
 from app.domain.catalogue.pieces import VARIANT_EXPANDS
-from app.domain.catalogue.shelves import get_collection, list_collection_products, list_collections
+from app.domain.catalogue.shelves import (
+    get_collection,
+    list_collection_filters,
+    list_collection_products,
+    list_collections,
+)
 
 Order = Literal["date", "title", "price", "best_selling", "published_at"]
 EXPANDS = frozenset({"category"})
@@ -49,7 +54,7 @@ class CollectionController(Controller):
     @get(
         "/{handle:str}",
         operation_id="getCollection",
-        summary="One collection",
+        summary="One collection, with the filters of its products",
         description="A page with the one item, whose fields stand beside `items` too.",
         responses=answers(StorefrontCollectionPage, "The collection."),
     )
@@ -60,9 +65,8 @@ class CollectionController(Controller):
         expand: Expand = None,
     ) -> Response[bytes]:
         expanded = bool(parse_expand(expand, EXPANDS))
-        return counter.send_head(
-            await get_collection(counter.reads, counter.store.id, handle, expanded=expanded)
-        )
+        head = await get_collection(counter.reads, counter.store.id, handle, expanded=expanded)
+        return counter.send_head(head, await list_collection_filters(counter.reads, counter.store.id, handle))
 
     @get(
         "/{handle:str}/products",

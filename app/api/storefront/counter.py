@@ -26,14 +26,14 @@ class Counter:
     reads: Reads
     store: StoreConfig
 
-    def send(self, text: str) -> Response[bytes]:
+    def send(self, body: bytes) -> Response[bytes]:
         """JSON that the database has joined, with its tag."""
-        return cached_response(self.request, text.encode())
+        return cached_response(self.request, body)
 
-    def send_head(self, head: str, extra: str = "") -> Response[bytes]:
-        """One collection or category as the contract has it: a page of one, its fields beside the items."""
+    def send_head(self, head: bytes, filters: bytes) -> Response[bytes]:
+        """One collection or category as the contract has it: a page of one, its fields and filters beside."""
         page = page_bytes(self.request, PageRequest(1, 1), [head], 1)
-        return cached_response(self.request, head[:-1].encode() + extra.encode() + b"," + page[1:])
+        return cached_response(self.request, b'%b,"filters":%b,%b' % (head[:-1], filters, page[1:]))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,12 +1,15 @@
-"""Products as shoppers see them (contract rows B49 and B52, and a product by its handle)."""
+"""Products as shoppers see them (contract rows B49, B52 and B54, and a product by its handle)."""
+
+from datetime import datetime
 
 from litestar import Controller, Response, get
 from litestar.di import NamedDependency
 from litestar.params import FromPath
 
 from app.api.storefront.counter import Counter, PageCounter, counters
-from app.api.storefront.wares import StorefrontProduct, StorefrontType, answers, page_of
+from app.api.storefront.wares import StorefrontBestSeller, StorefrontProduct, StorefrontType, answers, page_of
 from app.domain.catalogue.queries import get_product, list_products, list_types
+from app.domain.orders.best_selling import list_best_selling
 
 
 class ProductController(Controller):
@@ -35,6 +38,18 @@ class ProductController(Controller):
     )
     async def types(self, counter: NamedDependency[Counter]) -> Response[bytes]:
         return counter.send(await list_types(counter.reads, counter.store.id))
+
+    @get(
+        "/best-selling",
+        operation_id="listBestSelling",
+        summary="What sells best",
+        description="The 50 variants of which most units were ordered in the last 90 days.",
+        responses=answers(list[StorefrontBestSeller], "Variants with units and amount, most units first."),
+    )
+    async def best_selling(
+        self, counter: NamedDependency[Counter], now: NamedDependency[datetime]
+    ) -> Response[bytes]:
+        return counter.send(await list_best_selling(counter.reads, counter.store.id, now=now))
 
     @get(
         "/{handle:str}",

@@ -45,7 +45,7 @@ class VariantController(Controller):
         operation_id="listVariants",
         summary="A flat list of variants",
         description="Narrowed by `types[]`, `search` and `filter_by[Option][]=Value`: any value of one option,"
-        " all options together.",
+        " all options together. The newest first, or with `search` the best match.",
         responses=answers(page_of(StorefrontVariant), "A page of variants."),
     )
     async def variants(
@@ -54,7 +54,7 @@ class VariantController(Controller):
         types_in_brackets: _Types = None,
         types: Annotated[list[_Id] | None, QueryParameter(description="The same as `types[]`.")] = None,
         search: Annotated[str, QueryParameter(max_length=200)] = "",
-        order_by: FromQuery[Order] = "date",
+        order_by: FromQuery[Order | None] = None,
         order_type: FromQuery[Direction | None] = None,
         expand: Expand = None,
     ) -> Response[bytes]:
@@ -63,7 +63,7 @@ class VariantController(Controller):
             facets=asked_facets(pages.request, inside="filter_by", known=frozenset()),
             words=search,
             language=pages.store.language,
-            order_by=order_by,
+            order_by=order_by or ("search_match" if search else "date"),
             descending=None if order_type is None else order_type == "desc",
         )
         found = await list_variants(
@@ -92,7 +92,7 @@ class VariantController(Controller):
         found = await list_variants_by_ids(
             counter.reads, counter.store.id, ids, parse_expand(expand, VARIANT_EXPANDS)
         )
-        return counter.send(f"[{found}]")
+        return counter.send(b"[%b]" % found)
 
     @get(
         "/{variant_id:int}",

@@ -204,6 +204,14 @@ class StorefrontVariantDetail(StorefrontVariant, kw_only=True):
     questions_info: QuestionsInfo
 
 
+class StorefrontBestSeller(msgspec.Struct):
+    """Units of a variant that were ordered, and what was paid for them, after discounts, in minor units."""
+
+    quantity: int
+    amount: int
+    product_variant: StorefrontVariant
+
+
 class StorefrontFoundVariant(Expanded, kw_only=True):
     specifications: dict[str, StorefrontSpecification]
 
@@ -304,16 +312,6 @@ class StorefrontCategory(StorefrontCategoryHead, kw_only=True):
     collections: list[ShelfHead] | msgspec.UnsetType = msgspec.UNSET
 
 
-class StorefrontCollectionPage(
-    StorefrontCollection, kw_only=True, rename={"links": "_links", "meta": "_meta"}
-):
-    """A collection's fields, and beside them the page that holds it."""
-
-    items: list[StorefrontCollection]
-    links: Links
-    meta: PageMeta
-
-
 class FilterValue(msgspec.Struct):
     key: str
     name: str
@@ -326,6 +324,17 @@ class StorefrontFilter(msgspec.Struct):
     key: str
     name: str
     values: list[FilterValue]
+
+
+class StorefrontCollectionPage(
+    StorefrontCollection, kw_only=True, rename={"links": "_links", "meta": "_meta"}
+):
+    """A collection's fields and filters, and beside them the page that holds it."""
+
+    items: list[StorefrontCollection]
+    filters: list[StorefrontFilter]
+    links: Links
+    meta: PageMeta
 
 
 class StorefrontCategoryPage(StorefrontCategory, kw_only=True, rename={"links": "_links", "meta": "_meta"}):

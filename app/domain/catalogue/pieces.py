@@ -1,7 +1,10 @@
-"""The SQL pieces that join a document with what changes by the minute: price, stock, reviews.
+"""The SQL that puts one item together: ready-made documents, and beside them price, stock and reviews.
 
-Aliases everywhere: v variants, d variant_documents, s stock_items, p products, pd product_documents.
+An item is a scalar subquery over the row `page` around it: a handful of look-ups by primary key, whatever
+PostgreSQL believes of the size of a page. $1 is always the store. Aliases everywhere: v variants,
+d variant_documents, s stock_items, p products, pd product_documents, r review_stats.
 """
+# ruff: noqa: S608 - every part is written here; values travel as parameters
 
 from collections.abc import Set as AbstractSet
 from typing import Final
@@ -14,11 +17,11 @@ MOST_TOLD: Final = 20
 
 # Untracked variants have no count: they answer 0 and are never out of stock.
 LIVE: Final = """
-    ',"price":' || v.price || ',"compare_at_price":' || coalesce(CAST(v.compare_at_price AS text), 'null')
-    || ',"inventory_policy":"' || coalesce(s.policy, 'deny')
-    || '","inventory_quantity":' || coalesce(s.on_hand - s.reserved, 0)
-    || ',"old_inventory_quantity":' || coalesce(s.on_hand - s.reserved, 0)
-    || CASE WHEN coalesce(s.available, true)
+    ',"price":', v.price, ',"compare_at_price":', coalesce(CAST(v.compare_at_price AS text), 'null'),
+    ',"inventory_policy":"', coalesce(s.policy, 'deny'),
+    '","inventory_quantity":', coalesce(s.on_hand - s.reserved, 0),
+    ',"old_inventory_quantity":', coalesce(s.on_hand - s.reserved, 0),
+    CASE WHEN coalesce(s.available, true)
         THEN ',"out_of_stock":false,"allow_to_purchase":true'
         ELSE ',"out_of_stock":true,"allow_to_purchase":false' END
 """
@@ -79,68 +82,81 @@ _QUESTIONS: Final = _TOLD.format(
         ), '[]')""",
 )
 _EXPANDS: Final = {
-    "reviews": f"|| ',\"reviews\":' || CAST({_REVIEWS} AS text)",
-    "questions": f"|| ',\"questions\":' || CAST({_QUESTIONS} AS text)",
-    "all_images": """|| ',"all_images":' || pd.images""",
-    "options": """|| ',"options":' || d.options""",
-    "product": f"""|| ',"product":{{' || pd.brief || ',"tags":' || CAST(to_json(p.tags) AS text)
-        || ',"product_collection":' || {_COLLECTION_TITLE} || '}}'""",
-    "related_products": f"""|| ',"related_products":' || {_RELATED}""",
+    "all_images": """',"all_images":', pd.images""",
+    "options": """',"options":', d.options""",
+    "product": f"""',"product":{{', pd.brief, ',"tags":', to_json(p.tags),
+        ',"product_collection":', {_COLLECTION_TITLE}, '}}'""",
+    "related_products": f"""',"related_products":', {_RELATED}""",
+    "reviews": f"',\"reviews\":', {_REVIEWS}",
+    "questions": f"',\"questions\":', {_QUESTIONS}",
 }
-_PAGE: Final = """
-    || ',' || pd.page || ',"order_qty":' || v.sold || ',"related_inventory_quantity":' || (
+_SHELF: Final = """
+    ',', pd.page, ',"order_qty":', v.sold, ',"related_inventory_quantity":', (
         SELECT coalesce(sum(o.on_hand - o.reserved), 0) FROM variants sibling
         JOIN stock_items o ON o.store_id = sibling.store_id AND o.variant_id = sibling.id
         WHERE sibling.store_id = v.store_id AND sibling.product_id = v.product_id
     )
 """
-# How a variant's own parts are reached from v.
-PARTS: Final = """
+_FIGURES: Final = """
+    ',"reviews_info":{"rating":', CAST(coalesce(r.rating, 0) AS double precision),
+    ',"count":', coalesce(r.count, 0), '},"questions_info":{"count":', coalesce(r.questions, 0), '}'
+"""
+_PARTS: Final = """
     JOIN variant_documents d ON d.store_id = v.store_id AND d.variant_id = v.id
     LEFT JOIN stock_items s ON s.store_id = v.store_id AND s.variant_id = v.id
 """
-PRODUCT: Final = "JOIN products p ON p.store_id = v.store_id AND p.id = v.product_id"
-PRODUCT_PARTS: Final = (
+_PRODUCT: Final = "JOIN products p ON p.store_id = v.store_id AND p.id = v.product_id"
+_PRODUCT_PARTS: Final = (
     "JOIN product_documents pd ON pd.store_id = v.store_id AND pd.product_id = v.product_id"
 )
+_REVIEWED: Final = "LEFT JOIN review_stats r ON r.store_id = v.store_id AND r.product_id = v.product_id"
 
-# A whole product with its variants, from p and pd.
-PRODUCT_ITEM: Final = f"""
-    '{{' || pd.brief || ',"tags":' || CAST(to_json(array_to_string(p.tags, ', ')) AS text)
-    || ',"product_collection":' || {_COLLECTION_TITLE}
-    || ',"variants":[' || coalesce((
-        SELECT string_agg('{{' || d.core || ',' || d.nested || {LIVE} || ',"specifications":' || d.specs_list
-            || '}}', ',' ORDER BY v.position, v.id)
-        FROM variants v {PARTS}
-        WHERE v.store_id = p.store_id AND v.product_id = p.id
-    ), '') || '],"options":' || pd.options || ',"images":' || pd.images || ',"all_images":' || pd.images
-    || '}}'
-"""  # noqa: S608 - every part is written here
+# A whole product with its variants, for the product page.id.
+PRODUCT_ITEM: Final = f"""(
+    SELECT concat('{{', pd.brief, ',"tags":', to_json(array_to_string(p.tags, ', ')),
+        ',"product_collection":', {_COLLECTION_TITLE},
+        ',"variants":[', (
+            SELECT string_agg(
+                concat('{{', d.core, ',', d.nested, {LIVE}, ',"specifications":', d.specs_list, '}}'),
+                ',' ORDER BY v.position, v.id)
+            FROM variants v {_PARTS}
+            WHERE v.store_id = p.store_id AND v.product_id = p.id
+        ), '],"options":', pd.options, ',"images":', pd.images, ',"all_images":', pd.images, '}}')
+    FROM products p JOIN product_documents pd ON pd.store_id = p.store_id AND pd.product_id = p.id
+    WHERE p.store_id = $1 AND p.id = page.id
+)"""
+
+
+def joined(item: str, order: str = "") -> str:
+    """The items of a page side by side, as bytes of JSON; without an order the page's own is kept."""
+    return f"convert_to(coalesce(string_agg({item}, ',' {order}), ''), 'UTF8')"
 
 
 def variant_item(
-    expands: AbstractSet[str], *, page: bool = False, by_key: bool = False, tail: str = ""
+    expands: AbstractSet[str],
+    *,
+    shelf: bool = False,
+    by_key: bool = False,
+    figures: bool = False,
+    lead: bool = False,
 ) -> str:
-    """The JSON text of one variant in a list; page adds what collection pages show beside.
+    """The JSON text of the variant page.id; lead: of the first variant of the product page.id.
 
-    by_key: specifications as an object instead of a list. tail: more members, as SQL beginning with ||.
+    shelf: with what pages of collections show beside. by_key: specifications as an object instead of a
+    list. figures: with reviews_info and questions_info.
     """
-    specs = "d.specs_object" if by_key else "d.specs_list"
-    more = " ".join(_EXPANDS[name] for name in sorted(expands & VARIANT_EXPANDS))
+    parts = ["'{'", "d.core", "','", "d.flat", LIVE, """',"specifications":'"""]
+    parts.append("d.specs_object" if by_key else "d.specs_list")
+    parts += [_SHELF] * shelf + [_FIGURES] * figures + [_EXPANDS[name] for name in sorted(expands)] + ["'}'"]
+    joins = [_PARTS]
+    if lead or expands & {"product", "related_products"}:
+        joins.append(_PRODUCT)
+    if shelf or expands & {"product", "all_images"}:
+        joins.append(_PRODUCT_PARTS)
+    if figures:
+        joins.append(_REVIEWED)
+    key = "p.store_id = $1 AND p.id = page.id AND v.id = p.lead_variant_id" if lead else "v.id = page.id"
     return (
-        f"'{{' || d.core || ',' || d.flat || {LIVE} || ',\"specifications\":' || {specs}"
-        f" {_PAGE if page else ''} {more} {tail} || '}}'"
+        f"(SELECT concat({', '.join(parts)}) FROM variants v {' '.join(joins)}"
+        f" WHERE v.store_id = $1 AND {key})"
     )
-
-
-def variant_joins(expands: AbstractSet[str], *, page: bool = False, has_product: bool = False) -> str:
-    """The joins that variant_item needs from v, with as few tables as the extras allow.
-
-    has_product: the statement has the product as p already.
-    """
-    joins = [PARTS]
-    if expands & {"product", "related_products"} and not has_product:
-        joins.append(PRODUCT)
-    if page or expands & {"product", "all_images"}:
-        joins.append(PRODUCT_PARTS)
-    return " ".join(joins)

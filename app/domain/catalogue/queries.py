@@ -1,7 +1,8 @@
 """What shoppers read of products and variants: each answer is one prepared statement that joins documents.
 
-Items come as JSON text, already joined by commas; they are passed on, never decoded.
+Items come as bytes of JSON, already joined by commas; they are passed on, never decoded.
 """
+# ruff: noqa: S608 - every part is written here; values travel as parameters
 
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
@@ -13,7 +14,7 @@ import msgspec
 from app.db.reads import Reads
 from app.domain.catalogue.drafts import key_of
 from app.domain.catalogue.errors import product_not_found, variant_not_found
-from app.domain.catalogue.pieces import PRODUCT_ITEM, variant_item, variant_joins
+from app.domain.catalogue.pieces import PRODUCT_ITEM, joined, variant_item
 from app.domain.catalogue.search_text import match, search_text, split_words
 from app.kit.paging import PageRequest
 
@@ -21,9 +22,9 @@ NOTHING: Final[AbstractSet[str]] = frozenset()
 
 
 class Items(msgspec.Struct, frozen=True):
-    """The items of a page as joined JSON text, and how many there are on all pages."""
+    """The items of a page as joined JSON, and how many there are on all pages."""
 
-    text: str
+    text: bytes
     total: int
 
 
@@ -54,14 +55,15 @@ class VariantFilter(msgspec.Struct, frozen=True):
     descending: bool | None = None
 
 
-# Each order with the direction that a reader expects of it when none is asked for.
+# Each order with the direction that a reader expects of it when none is asked for. Without words to
+# match, search_match is the date.
 VARIANT_ORDERS: Final = {
     "date": ("v.created_at", True),
     "title": ("v.full_title", False),
     "price": ("v.price", False),
     "best_selling": ("v.sold", True),
     "review_rating": ("coalesce(r.rating, 0)", True),
-    "search_match": ("ts_rank(p.search, {query})", True),
+    "search_match": ("v.created_at", True),
 }
 
 
@@ -71,35 +73,42 @@ def _variants_sql(
 ) -> str:
     place = 4
     wheres = ["v.store_id = $1", "v.listed"]
-    joins = []
     if typed:
         wheres.append(f"v.type_id = ANY(${place}::bigint[])")
         place += 1
     for _ in range(groups):
         wheres.append(f"v.facets && ${place}::text[]")
         place += 1
-    order, _ = VARIANT_ORDERS[order_by]
-    if searched:
-        joins.append("JOIN products p ON p.store_id = v.store_id AND p.id = v.product_id")
-        wheres.append(f"p.search @@ {match(place)}")
-        order = order.format(query=match(place))
-    if order_by == "search_match" and not searched:
-        order = VARIANT_ORDERS["date"][0]
-    sorting = "LEFT JOIN review_stats r ON r.store_id = v.store_id AND r.product_id = v.product_id"
-    direction = "DESC" if descending else "ASC"
-    source = f"FROM variants v {' '.join(joins)}"
     where = " AND ".join(wheres)
-    return f"""
-        SELECT coalesce(string_agg({variant_item(expands)}, ',' ORDER BY page.place), '') AS items,
-            (SELECT count(*) {source} WHERE {where}) AS total
+    column, _ = VARIANT_ORDERS[order_by]
+    direction = "DESC" if descending else "ASC"
+    order = f"{column} {direction}, v.id {direction}"
+    rated = "LEFT JOIN review_stats r ON r.store_id = v.store_id AND r.product_id = v.product_id"
+    rated = rated if order_by == "review_rating" else ""
+    if not searched:
+        return f"""
+        SELECT {joined(variant_item(expands))} AS items,
+            (SELECT count(*) FROM variants v WHERE {where}) AS total
         FROM (
-            SELECT found.id, row_number() OVER () AS place FROM (
-                SELECT v.id {source} {sorting if order_by == "review_rating" else ""} WHERE {where}
-                ORDER BY {order} {direction}, v.id {direction} LIMIT $2 OFFSET $3
-            ) found
+            SELECT v.id FROM variants v {rated} WHERE {where} ORDER BY {order} LIMIT $2 OFFSET $3
         ) page
-        JOIN variants v ON v.store_id = $1 AND v.id = page.id {variant_joins(expands)}
-    """  # noqa: S608 - every part is written here; values travel as parameters
+    """
+    if order_by == "search_match":
+        # Variants of a product stay together and in their own order.
+        order = f"p.rank {direction}, p.id, v.position, v.id"
+    return f"""
+        WITH asked AS MATERIALIZED (SELECT {match(place)} AS query),
+        found AS MATERIALIZED (
+            SELECT v.id, row_number() OVER (ORDER BY {order}) AS place
+            FROM (
+                SELECT id, ts_rank(search, (SELECT query FROM asked)) AS rank FROM products
+                WHERE store_id = $1 AND listed AND search @@ (SELECT query FROM asked)
+            ) p
+            JOIN variants v ON v.product_id = p.id {rated} WHERE {where}
+        )
+        SELECT {joined(variant_item(expands))} AS items, (SELECT count(*) FROM found) AS total
+        FROM (SELECT id FROM found ORDER BY place LIMIT $2 OFFSET $3) page
+    """
 
 
 async def list_variants(
@@ -112,7 +121,7 @@ async def list_variants(
     """A flat list of variants on sale. One statement."""
     words = split_words(wanted.words)
     if wanted.words and not words:
-        return Items("", 0)
+        return Items(b"", 0)
     descending = VARIANT_ORDERS[wanted.order_by][1] if wanted.descending is None else wanted.descending
     sql = _variants_sql(
         len(wanted.facets.groups),
@@ -132,19 +141,17 @@ async def list_variants(
 
 
 _PRODUCTS: Final = f"""
-    SELECT coalesce(string_agg({PRODUCT_ITEM}, ',' ORDER BY p.created_at DESC, p.id DESC), '') AS items,
+    SELECT {joined(PRODUCT_ITEM)} AS items,
         (SELECT count(*) FROM products WHERE store_id = $1 AND listed) AS total
     FROM (
-        SELECT * FROM products WHERE store_id = $1 AND listed
+        SELECT id FROM products WHERE store_id = $1 AND listed
         ORDER BY created_at DESC, id DESC LIMIT $2 OFFSET $3
-    ) p
-    JOIN product_documents pd ON pd.store_id = p.store_id AND pd.product_id = p.id
-"""  # noqa: S608 - every part is written here
+    ) page
+"""
 _PRODUCT: Final = f"""
-    SELECT {PRODUCT_ITEM} FROM products p
-    JOIN product_documents pd ON pd.store_id = p.store_id AND pd.product_id = p.id
-    WHERE p.store_id = $1 AND p.handle = $2 AND p.listed
-"""  # noqa: S608 - every part is written here
+    SELECT convert_to({PRODUCT_ITEM}, 'UTF8')
+    FROM (SELECT id FROM products WHERE store_id = $1 AND handle = $2 AND listed) page
+"""
 
 
 async def list_products(reads: Reads, store_id: int, paging: PageRequest) -> Items:
@@ -154,9 +161,9 @@ async def list_products(reads: Reads, store_id: int, paging: PageRequest) -> Ite
     return Items(row["items"], row["total"])
 
 
-async def get_product(reads: Reads, store_id: int, handle: str) -> str:
+async def get_product(reads: Reads, store_id: int, handle: str) -> bytes:
     """The JSON of one product on sale. Raises NotFound."""
-    found: str | None = await reads.fetchval(_PRODUCT, store_id, handle)
+    found: bytes | None = await reads.fetchval(_PRODUCT, store_id, handle)
     if found is None:
         raise product_not_found()
     return found
@@ -165,41 +172,35 @@ async def get_product(reads: Reads, store_id: int, handle: str) -> str:
 @lru_cache(maxsize=64)
 def _by_ids_sql(expands: frozenset[str]) -> str:
     return f"""
-        SELECT coalesce(string_agg({variant_item(expands)}, ',' ORDER BY wanted.place), '')
-        FROM (SELECT id, min(place) AS place FROM unnest($2::bigint[]) WITH ORDINALITY AS w (id, place)
-            GROUP BY id) wanted
-        JOIN variants v ON v.store_id = $1 AND v.id = wanted.id AND v.listed {variant_joins(expands)}
-    """  # noqa: S608 - every part is written here
+        SELECT {joined(variant_item(expands), "ORDER BY page.place")} FROM (
+            SELECT v.id, min(wanted.place) AS place
+            FROM unnest($2::bigint[]) WITH ORDINALITY AS wanted (id, place)
+            JOIN variants v ON v.store_id = $1 AND v.id = wanted.id AND v.listed GROUP BY v.id
+        ) page
+    """
 
 
 async def list_variants_by_ids(
     reads: Reads, store_id: int, ids: Sequence[int], expands: AbstractSet[str] = NOTHING
-) -> str:
+) -> bytes:
     """The variants of these ids that are on sale, in the order asked for, as joined JSON."""
-    found: str = await reads.fetchval(_by_ids_sql(frozenset(expands)), store_id, list(ids))
+    found: bytes = await reads.fetchval(_by_ids_sql(frozenset(expands)), store_id, list(ids))
     return found
 
 
 @lru_cache(maxsize=64)
 def _variant_sql(expands: frozenset[str]) -> str:
-    tail = """
-        || ',"reviews_info":{"rating":' || CAST(coalesce(r.rating, 0) AS double precision)
-        || ',"count":' || coalesce(r.count, 0)
-        || '},"questions_info":{"count":' || coalesce(r.questions, 0) || '}'
-    """
     return f"""
-        SELECT {variant_item(expands, tail=tail)}
-        FROM variants v {variant_joins(expands)}
-        LEFT JOIN review_stats r ON r.store_id = v.store_id AND r.product_id = v.product_id
-        WHERE v.store_id = $1 AND v.id = $2 AND v.listed
-    """  # noqa: S608 - every part is written here
+        SELECT convert_to({variant_item(expands, figures=True)}, 'UTF8')
+        FROM (SELECT id FROM variants WHERE store_id = $1 AND id = $2 AND listed) page
+    """
 
 
 async def get_variant(
     reads: Reads, store_id: int, variant_id: int, expands: AbstractSet[str] = NOTHING
-) -> str:
+) -> bytes:
     """The JSON of one variant on sale, with its review and question figures. Raises NotFound."""
-    found: str | None = await reads.fetchval(_variant_sql(frozenset(expands)), store_id, variant_id)
+    found: bytes | None = await reads.fetchval(_variant_sql(frozenset(expands)), store_id, variant_id)
     if found is None:
         raise variant_not_found()
     return found
@@ -209,7 +210,8 @@ _TYPES: Final = """
     WITH used AS (
         SELECT DISTINCT p.type_id, o.key, w.key AS value_key,
             first_value(o.name) OVER (PARTITION BY p.type_id, o.key ORDER BY o.id) AS name,
-            first_value(w.name) OVER (PARTITION BY p.type_id, o.key, w.key ORDER BY w.id) AS value
+            first_value(w.name) OVER (PARTITION BY p.type_id, o.key, w.key ORDER BY w.id) AS value,
+            min(w.position) OVER (PARTITION BY p.type_id, o.key, w.key) AS place
         FROM products p
         JOIN product_options o ON o.store_id = p.store_id AND o.product_id = p.id
         JOIN option_values w ON w.store_id = o.store_id AND w.option_id = o.id
@@ -217,18 +219,18 @@ _TYPES: Final = """
           AND EXISTS (SELECT 1 FROM variant_values x WHERE x.store_id = w.store_id AND x.value_id = w.id)
     ),
     options AS (
-        SELECT type_id, name, json_agg(value ORDER BY value) AS choices FROM used GROUP BY type_id, key, name
+        SELECT type_id, name, json_agg(value ORDER BY place, value) AS choices FROM used GROUP BY type_id, key, name
     )
-    SELECT CAST(coalesce(json_agg(json_build_object('id', t.id, 'name', t.name, 'options', coalesce((
+    SELECT convert_to(CAST(coalesce(json_agg(json_build_object('id', t.id, 'name', t.name, 'options', coalesce((
         SELECT json_object_agg(o.name, o.choices ORDER BY o.name) FROM options o WHERE o.type_id = t.id
-    ), '{}')) ORDER BY t.name), '[]') AS text)
+    ), '{}')) ORDER BY t.name), '[]') AS text), 'UTF8')
     FROM product_types t
     WHERE t.store_id = $1 AND EXISTS (
         SELECT 1 FROM products p WHERE p.store_id = t.store_id AND p.type_id = t.id AND p.listed)
 """
 
 
-async def list_types(reads: Reads, store_id: int) -> str:
+async def list_types(reads: Reads, store_id: int) -> bytes:
     """The types in use with the options and values of their products, as a JSON array."""
-    found: str = await reads.fetchval(_TYPES, store_id)
+    found: bytes = await reads.fetchval(_TYPES, store_id)
     return found

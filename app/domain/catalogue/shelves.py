@@ -2,6 +2,7 @@
 
 A page has one item for each product, shown as its first variant, or the first that fits the filters.
 """
+# ruff: noqa: S608 - every part is written here; values travel as parameters
 
 from collections.abc import Set as AbstractSet
 from functools import lru_cache
@@ -9,7 +10,7 @@ from typing import Final
 
 from app.db.reads import Reads
 from app.domain.catalogue.errors import category_not_found, collection_not_found
-from app.domain.catalogue.pieces import variant_item, variant_joins
+from app.domain.catalogue.pieces import joined, variant_item
 from app.domain.catalogue.queries import NOTHING, Facets, Items
 from app.kit.paging import PageRequest
 
@@ -23,14 +24,14 @@ _CATEGORY: Final = """json_build_object(
     'media', k.media, 'product_conditions', json_build_array(), 'condition', 'any',
     'parent_id', k.parent_id{more})"""
 _ITS_CATEGORY: Final = (
-    ", 'category', (SELECT "  # noqa: S608 - every part is written here
+    ", 'category', (SELECT "
     + _CATEGORY.format(more="")
     + """ FROM category_collections l
         JOIN categories k ON k.store_id = l.store_id AND k.id = l.category_id AND k.visible
         WHERE l.store_id = c.store_id AND l.collection_id = c.id ORDER BY k.position, k.id LIMIT 1)"""
 )
 _ITS_COLLECTIONS: Final = (
-    ", 'collections', (SELECT coalesce(json_agg("  # noqa: S608 - every part is written here
+    ", 'collections', (SELECT coalesce(json_agg("
     + _COLLECTION.format(more="")
     + """ ORDER BY l.position, c.id), '[]') FROM category_collections l
         JOIN collections c ON c.store_id = l.store_id AND c.id = l.collection_id AND c.visible
@@ -48,15 +49,15 @@ def _heads_sql(kind: str, *, expanded: bool, one: bool) -> str:
         alias, order = "k", "k.parent_id NULLS FIRST, k.position, k.id"
     where = f"{alias}.store_id = $1 AND {alias}.visible"
     if one:
-        return f"SELECT CAST({head} AS text) FROM {source} WHERE {where} AND {alias}.handle = $2"  # noqa: S608 - every part is written here
+        return f"SELECT convert_to(CAST({head} AS text), 'UTF8') FROM {source} WHERE {where} AND {alias}.handle = $2"
     return f"""
-        SELECT coalesce(string_agg(page.head, ',' ORDER BY page.place), '') AS items,
+        SELECT {joined("page.head", "ORDER BY page.place")} AS items,
             (SELECT count(*) FROM {source} WHERE {where}) AS total
         FROM (
             SELECT CAST({head} AS text) AS head, row_number() OVER (ORDER BY {order}) AS place
             FROM {source} WHERE {where} ORDER BY {order} LIMIT $2 OFFSET $3
         ) page
-    """  # noqa: S608 - every part is written here
+    """
 
 
 async def _list_heads(
@@ -79,9 +80,9 @@ async def list_categories(reads: Reads, store_id: int, paging: PageRequest, *, e
     return await _list_heads(reads, store_id, paging, "category", expanded=expanded)
 
 
-async def get_collection(reads: Reads, store_id: int, handle: str, *, expanded: bool) -> str:
+async def get_collection(reads: Reads, store_id: int, handle: str, *, expanded: bool) -> bytes:
     """One visible collection as JSON. Raises NotFound."""
-    found: str | None = await reads.fetchval(
+    found: bytes | None = await reads.fetchval(
         _heads_sql("collection", expanded=expanded, one=True), store_id, handle
     )
     if found is None:
@@ -89,9 +90,9 @@ async def get_collection(reads: Reads, store_id: int, handle: str, *, expanded: 
     return found
 
 
-async def get_category(reads: Reads, store_id: int, handle: str, *, expanded: bool) -> str:
+async def get_category(reads: Reads, store_id: int, handle: str, *, expanded: bool) -> bytes:
     """One visible category as JSON. Raises NotFound."""
-    found: str | None = await reads.fetchval(
+    found: bytes | None = await reads.fetchval(
         _heads_sql("category", expanded=expanded, one=True), store_id, handle
     )
     if found is None:
@@ -135,41 +136,40 @@ _BELOW: Final = """below AS (
 def _shelf_sql(
     kind: str, groups: int, order_by: str | None, *, descending: bool, expands: frozenset[str]
 ) -> str:
-    """Without filters and orders of their own, pages of a collection walk one index and touch only themselves."""
-    fits = "".join(f" AND f.facets && ${5 + place}::text[]" for place in range(groups))
+    """In a collection's own order without filters, a page walks one index and touches only itself."""
     members = _COLLECTION_MEMBERS if kind == "collection" else _CATEGORY_MEMBERS
     shelf = _COLLECTION_SHELF if kind == "collection" else _CATEGORY_SHELF
-    withs = f"shelf AS ({shelf})" + ("" if kind == "collection" else f", {_BELOW}")
-    source, shown = f"({members}) m", "p.lead_variant_id"
-    lead = "JOIN products p ON p.store_id = $1 AND p.id = m.product_id"
-    if groups:
-        source += f""" JOIN LATERAL (
-            SELECT f.id FROM variants f WHERE f.store_id = $1 AND f.product_id = m.product_id{fits}
-            ORDER BY f.position, f.id LIMIT 1
-        ) fit ON true"""  # noqa: S608 - every part is written here
-        shown = "fit.id"
+    withs = f"shelf AS MATERIALIZED ({shelf})" + ("" if kind == "collection" else f", {_BELOW}")
+    way = "DESC" if descending else "ASC"
     if order_by is None:
-        order = "m.position, m.sort_text, m.product_id"
-        page = f"SELECT m.product_id, {'fit.id' if groups else '0::bigint'} AS id FROM {source}"  # noqa: S608 - every part is written here
+        order = f"m.position {way}, m.sort_text {way}, m.product_id {way}"
     else:
-        direction = "DESC" if descending else "ASC"
-        order = f"{SHELF_ORDERS[order_by][0]} {direction} NULLS LAST, p.id {direction}"
-        page = f"""SELECT m.product_id, {shown} AS id FROM {source} {lead}
-            JOIN variants v ON v.store_id = $1 AND v.id = {shown}"""  # noqa: S608 - every part is written here
-    chosen = "page.id" if groups or order_by is not None else "p.lead_variant_id"
-    inner = variant_joins(expands, page=True, has_product=True)
+        order = f"{SHELF_ORDERS[order_by][0]} {way} NULLS LAST, p.id {way}"
+    item = variant_item(expands, shelf=True, by_key=True, lead=order_by is None and not groups)
+    if order_by is None and not groups:
+        return f"""
+        WITH RECURSIVE {withs},
+        members AS {"NOT " if kind == "collection" else ""}MATERIALIZED ({members})
+        SELECT (SELECT id FROM shelf) AS shelf, (SELECT count(*) FROM members) AS total, {joined(item)} AS items
+        FROM (SELECT product_id AS id FROM members m ORDER BY {order} LIMIT $3 OFFSET $4) page
+    """
+    if groups:
+        fits = " AND ".join(f"f.facets && ${5 + place}::text[]" for place in range(groups))
+        shown = f"""JOIN LATERAL (
+            SELECT f.id, f.price FROM variants f WHERE f.store_id = $1 AND f.product_id = p.id AND {fits}
+            ORDER BY f.position, f.id LIMIT 1
+        ) v ON true"""
+    else:
+        shown = "JOIN variants v ON v.store_id = $1 AND v.id = p.lead_variant_id"
     return f"""
-        WITH RECURSIVE {withs}
-        SELECT (SELECT id FROM shelf) AS shelf, (SELECT count(*) FROM {source}) AS total,
-            coalesce(string_agg({variant_item(expands, page=True, by_key=True)}, ',' ORDER BY page.place), '')
-                AS items
-        FROM (
-            SELECT found.*, row_number() OVER () AS place
-            FROM ({page} ORDER BY {order} LIMIT $3 OFFSET $4) found
-        ) page
-        JOIN products p ON p.store_id = $1 AND p.id = page.product_id
-        JOIN variants v ON v.store_id = $1 AND v.id = {chosen} {inner}
-    """  # noqa: S608 - every part is written here; values travel as parameters
+        WITH RECURSIVE {withs},
+        hits AS MATERIALIZED (
+            SELECT v.id, row_number() OVER (ORDER BY {order}) AS place
+            FROM ({members}) m JOIN products p ON p.store_id = $1 AND p.id = m.product_id {shown}
+        )
+        SELECT (SELECT id FROM shelf) AS shelf, (SELECT count(*) FROM hits) AS total, {joined(item)} AS items
+        FROM (SELECT id FROM hits ORDER BY place LIMIT $3 OFFSET $4) page
+    """
 
 
 async def _list_shelf(
@@ -240,12 +240,10 @@ async def list_category_products(
     return found
 
 
-_FILTERS: Final = f"""
-    WITH RECURSIVE shelf AS ({_CATEGORY_SHELF}), {_BELOW},
-    members AS ({_CATEGORY_MEMBERS}),
+_FILTERS: Final = """
     counted AS (
         SELECT o.key, w.key AS value_key, min(o.name) AS name, min(w.name) AS value,
-            count(DISTINCT o.product_id) AS products
+            min(w.position) AS place, count(DISTINCT o.product_id) AS products
         FROM members
         JOIN product_options o ON o.store_id = $1 AND o.product_id = members.product_id
         JOIN option_values w ON w.store_id = $1 AND w.option_id = o.id
@@ -255,15 +253,27 @@ _FILTERS: Final = f"""
     ),
     filters AS (
         SELECT key, min(name) AS name, json_agg(json_build_object(
-            'key', value_key, 'name', value, 'count', products) ORDER BY value) AS choices
+            'key', value_key, 'name', value, 'count', products) ORDER BY place, value) AS choices
         FROM counted GROUP BY key
     )
-    SELECT CAST(coalesce(json_agg(json_build_object('key', key, 'name', name, 'values', choices)
-        ORDER BY name), '[]') AS text) FROM filters
-"""  # noqa: S608 - every part is written here
+    SELECT convert_to(CAST(coalesce(json_agg(json_build_object('key', key, 'name', name, 'values', choices)
+        ORDER BY name), '[]') AS text), 'UTF8') FROM filters
+"""
+_COLLECTION_FILTERS: Final = (
+    f"WITH shelf AS ({_COLLECTION_SHELF}), members AS ({_COLLECTION_MEMBERS}), {_FILTERS}"
+)
+_CATEGORY_FILTERS: Final = (
+    f"WITH RECURSIVE shelf AS ({_CATEGORY_SHELF}), {_BELOW}, members AS ({_CATEGORY_MEMBERS}), {_FILTERS}"
+)
 
 
-async def list_category_filters(reads: Reads, store_id: int, handle: str) -> str:
+async def list_collection_filters(reads: Reads, store_id: int, handle: str) -> bytes:
+    """The option filters of a collection with the number of its products for each value, as a JSON array."""
+    found: bytes = await reads.fetchval(_COLLECTION_FILTERS, store_id, handle)
+    return found
+
+
+async def list_category_filters(reads: Reads, store_id: int, handle: str) -> bytes:
     """The option filters of a category with the number of products below for each value, as a JSON array."""
-    found: str = await reads.fetchval(_FILTERS, store_id, handle)
+    found: bytes = await reads.fetchval(_CATEGORY_FILTERS, store_id, handle)
     return found

@@ -2,6 +2,7 @@
 
 One statement where the words are found as typed; two more at most where they have to be mended.
 """
+# ruff: noqa: S608 - every part is written here; values travel as parameters
 
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
@@ -9,7 +10,7 @@ from functools import lru_cache
 from typing import Final
 
 from app.db.reads import Reads
-from app.domain.catalogue.pieces import variant_item, variant_joins
+from app.domain.catalogue.pieces import joined, variant_item
 from app.domain.catalogue.queries import NOTHING, Items
 from app.domain.catalogue.search_text import match, search_text, split_words
 from app.domain.discovery.spelling import closest
@@ -24,8 +25,8 @@ def _search_sql(expands: frozenset[str]) -> str:
     of the words. What sells comes first among what fits as well.
     """
     return f"""
-        WITH asked AS (SELECT {match(6)} AS query),
-        exact AS (
+        WITH asked AS MATERIALIZED (SELECT {match(6)} AS query),
+        exact AS MATERIALIZED (
             SELECT v.product_id AS id, min(v.id) AS variant_id FROM variants v
             WHERE v.store_id = $1 AND v.listed AND lower(v.sku) = lower($4::text) AND v.sku <> ''
             GROUP BY v.product_id
@@ -34,32 +35,28 @@ def _search_sql(expands: frozenset[str]) -> str:
             WHERE v.store_id = $1 AND v.listed AND v.barcode = $4::text AND v.barcode <> ''
             GROUP BY v.product_id
         ),
-        hits AS (
+        hits AS MATERIALIZED (
             SELECT id, max(variant_id) AS variant_id, sum(rank) AS rank FROM (
-                SELECT p.id, NULL::bigint AS variant_id,
-                    ts_rank(p.search, asked.query) * (1 + ln(1 + p.sold) / 10) AS rank
-                FROM products p, asked
-                WHERE p.store_id = $1 AND p.listed AND p.search @@ asked.query
+                SELECT p.id, NULL::bigint AS variant_id, ts_rank(p.search, (SELECT query FROM asked))
+                    * (1 + ln(1 + p.sold) / 10) + CASE WHEN lower(p.title) = lower($4::text) THEN 100 ELSE 0 END
+                    AS rank
+                FROM products p
+                WHERE p.store_id = $1 AND p.listed AND p.search @@ (SELECT query FROM asked)
                 UNION ALL
                 SELECT id, variant_id, 1000 FROM exact
             ) found GROUP BY id
-        ),
-        page AS (
-            SELECT hits.*, row_number() OVER () AS place
-            FROM (SELECT * FROM hits ORDER BY rank DESC, id LIMIT $2 OFFSET $3) hits
         )
-        SELECT coalesce(string_agg({variant_item(expands, by_key=True)}, ',' ORDER BY page.place), '') AS items,
-            (SELECT count(*) FROM hits) AS total
-        FROM page
-        JOIN products p ON p.store_id = $1 AND p.id = page.id
-        CROSS JOIN LATERAL (
-            SELECT f.* FROM variants f WHERE f.store_id = $1 AND f.product_id = p.id
-            ORDER BY f.id IS NOT DISTINCT FROM page.variant_id DESC, (
-                SELECT count(*) FROM unnest($5::text[]) AS word WHERE position(word IN lower(f.title)) > 0
-            ) DESC, f.position, f.id LIMIT 1
-        ) v
-        {variant_joins(expands, has_product=True)}
-    """  # noqa: S608 - every part is written here; values travel as parameters
+        SELECT {joined(variant_item(expands, by_key=True))} AS items, (SELECT count(*) FROM hits) AS total
+        FROM (
+            SELECT coalesce(best.variant_id, (
+                SELECT f.id FROM variants f WHERE f.store_id = $1 AND f.product_id = best.id
+                ORDER BY (
+                    SELECT count(*) FROM unnest($5::text[]) AS word WHERE position(word IN lower(f.title)) > 0
+                ) DESC, f.position, f.id LIMIT 1
+            )) AS id
+            FROM (SELECT * FROM hits ORDER BY rank DESC, id LIMIT $2 OFFSET $3) best
+        ) page
+    """
 
 
 # Nearness by trigrams finds candidates; which one was meant is decided by edits (spelling.py).
@@ -90,7 +87,7 @@ async def search_products(
     """
     words = split_words(query)
     if not words:
-        return Items("", 0)
+        return Items(b"", 0)
 
     async def run(chosen: Sequence[str], joined: str) -> Items:
         row = await reads.fetchrow(

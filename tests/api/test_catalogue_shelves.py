@@ -1,0 +1,158 @@
+"""Orders, pages and filters of the catalogue's lists, and what sells best."""
+
+from typing import Any
+
+import pytest
+
+from app.db.session import Sessions, transaction
+from app.domain.catalogue.arranging import CategoryDraft, CollectionDraft, apply_category, apply_collection
+from app.domain.catalogue.drafts import ImageDraft, OptionDraft, ProductDraft, StockDraft, VariantDraft
+from app.domain.catalogue.service import save_products
+from app.domain.stores.models import Store
+from app.kit.clock import utc_now
+from tests.shop import Guest
+
+COLOURS = ("Red", "Blue")
+SIZES = ("S", "M")
+
+
+def cup(handle: str, title: str, price: int) -> ProductDraft:
+    return ProductDraft(
+        handle=handle,
+        title=title,
+        type="Cups",
+        images=(ImageDraft(src=f"https://cdn.example.com/{handle}.png"),),
+        variants=(VariantDraft(price=price, stock=StockDraft(on_hand=8)),),
+    )
+
+
+def shirt(handle: str, title: str, price: int) -> ProductDraft:
+    """Four variants, each a little dearer than the one before."""
+    return ProductDraft(
+        handle=handle,
+        title=title,
+        type="Shirts",
+        options=(OptionDraft("Shirt Colour", COLOURS), OptionDraft("Size", SIZES)),
+        variants=tuple(
+            VariantDraft(price=price + 100 * place, values=values, stock=StockDraft(on_hand=5))
+            for place, values in enumerate((colour, size) for colour in COLOURS for size in SIZES)
+        ),
+    )
+
+
+@pytest.fixture
+async def shelf(sessions: Sessions, store: Store) -> None:
+    drafts = [
+        cup("tin-cup", "Tin Cup", 900),
+        cup("bone-cup", "Bone Cup", 1800),
+        shirt("wool-shirt", "Wool Shirt", 4200),
+        shirt("linen-shirt", "Linen Shirt", 3000),
+    ]
+    now = utc_now()
+    async with transaction(sessions) as session:
+        await save_products(session, store.id, drafts, now=now)
+        for collection in (
+            CollectionDraft("by-hand", "By hand", products=("tin-cup", "wool-shirt", "bone-cup")),
+            CollectionDraft("all", "All", products=tuple(draft.handle for draft in drafts)),
+        ):
+            await apply_collection(session, store.id, collection, now=now)
+        for category in (
+            CategoryDraft("home", "Home"),
+            CategoryDraft("table", "Table", parent="home", collections=("by-hand", "all")),
+        ):
+            await apply_category(session, store.id, category, now=now)
+
+
+async def _json(guest: Guest, path: str) -> Any:
+    answer = await guest.call("GET", path)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("", ["tin-cup", "wool-shirt", "bone-cup"]),
+        ("?order_type=desc", ["bone-cup", "wool-shirt", "tin-cup"]),
+        ("?order_by=price", ["tin-cup", "bone-cup", "wool-shirt"]),
+        ("?order_by=price&order_type=desc", ["wool-shirt", "bone-cup", "tin-cup"]),
+        ("?order_by=title", ["bone-cup", "tin-cup", "wool-shirt"]),
+    ],
+)
+async def test_products_of_a_collection_are_ordered(
+    guest: Guest, shelf: None, query: str, expected: list[str]
+) -> None:
+    page = await _json(guest, f"/collections/by-hand/products{query}")
+    assert [item["handle"] for item in page["items"]] == expected
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *(
+            f"/products/variants?order_by={order}&order_type={way}{search}"
+            for order in ("date", "title", "price", "best_selling", "search_match", "review_rating")
+            for way in ("asc", "desc")
+            for search in ("", "&search=shirt")
+        ),
+        *(
+            f"/{group}/products?order_by={order}"
+            for group in ("collections/all", "category/home")
+            for order in ("date", "title", "price", "best_selling", "published_at")
+        ),
+        "/products/search?q=cup",
+        "/products?x=1",
+    ],
+)
+async def test_pages_neither_repeat_nor_skip(guest: Guest, shelf: None, path: str) -> None:
+    whole = await _json(guest, path)
+    seen = []
+    for number in range(1, 6):
+        seen += [item["id"] for item in (await _json(guest, f"{path}&limit=2&page={number}"))["items"]]
+    assert seen == [item["id"] for item in whole["items"]]
+    assert len(set(seen)) == whole["_meta"]["totalCount"] > 0
+
+
+async def test_a_filtered_product_is_shown_by_the_variant_that_fits(guest: Guest, shelf: None) -> None:
+    page = await _json(guest, "/collections/by-hand/products?shirt-colour[]=blue&size[]=m&size[]=xl")
+    assert [item["variant_title"] for item in page["items"]] == ["Blue / M"]
+    assert page["_meta"]["totalCount"] == 1
+
+
+async def test_groups_say_what_can_be_filtered_in_the_options_own_order(guest: Guest, shelf: None) -> None:
+    for path, shirts in (("/collections/by-hand", 1), ("/collections/all", 2), ("/category/home", 2)):
+        found = (await _json(guest, path))["filters"]
+        assert [(one["name"], [(v["name"], v["count"]) for v in one["values"]]) for one in found] == [
+            ("Shirt Colour", [("Red", shirts), ("Blue", shirts)]),
+            ("Size", [("S", shirts), ("M", shirts)]),
+        ]
+
+
+async def test_variants_of_a_product_that_matches_stay_in_their_order(guest: Guest, shelf: None) -> None:
+    page = await _json(guest, "/products/variants?search=wool+shirt")
+    assert [item["variant_title"] for item in page["items"]] == ["Red / S", "Red / M", "Blue / S", "Blue / M"]
+
+
+async def test_reviews_and_questions_come_when_asked_for(guest: Guest, shelf: None) -> None:
+    item = (await _json(guest, "/collections/all/products?expand=reviews,questions"))["items"][0]
+    assert item["reviews"] == item["questions"] == {"count": 0, "list": []}
+    detail = await _json(guest, f"/products/variants/{item['id']}?expand=reviews,questions")
+    assert (detail["reviews"], detail["reviews_info"]) == (
+        {"count": 0, "list": []},
+        {"rating": 0, "count": 0},
+    )
+
+
+async def test_what_was_bought_is_among_the_best_selling(guest: Guest, shelf: None) -> None:
+    assert await _json(guest, "/products/best-selling") == []
+    variants = (await _json(guest, "/products/variants?order_by=price"))["items"]
+    for variant, quantity in ((variants[0], 3), (variants[1], 1)):
+        guest.cart_uuid = ""
+        checkout = await guest.prepare(variant["id"], quantity)
+        paid = await guest.pay(checkout["totals"]["total"])
+        assert paid.status_code == 204, paid.text
+    found = await _json(guest, "/products/best-selling")
+    assert [(one["product_variant"]["id"], one["quantity"], one["amount"]) for one in found] == [
+        (variants[0]["id"], 3, 2700),
+        (variants[1]["id"], 1, 1800),
+    ]
