@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any, Final
 
 import asyncpg
+from sqlalchemy.exc import SQLAlchemyError
 
 from app.db import queue
 from app.db.queue import Bell, GiveUp, Job
@@ -16,6 +17,7 @@ from app.domain.orders.jobs import order_jobs
 from app.integrations.mail import create_mailer
 from app.integrations.test_payments import DELIVER, TestPayments
 from app.kit.clock import utc_now
+from app.kit.errors import Unavailable
 from app.main import build_shop
 from app.settings import Settings
 
@@ -72,9 +74,15 @@ async def _repeat(step: Callable[[], Awaitable[None]], seconds: float) -> None:
     while True:
         try:
             await step()
-        except Exception:  # the next round tries again
-            logger.exception("a round of the worker failed")
+        except Exception as problem:  # noqa: BLE001 - the next round tries again
+            _complain("a round of the worker failed", problem)
         await asyncio.sleep(seconds)
+
+
+def _complain(what: str, problem: Exception) -> None:
+    """A line while the database is away, a traceback for what nobody foresaw."""
+    away = isinstance(problem, (OSError, SQLAlchemyError, Unavailable, asyncpg.PostgresError))
+    logger.warning("%s: %r", what, problem, exc_info=None if away else problem)
 
 
 async def _listen(database_url: str, bell: Bell) -> None:
@@ -99,8 +107,8 @@ async def _work(sessions: Sessions, handlers: Mapping[str, Handler], bell: Bell,
     while True:
         try:
             done = await work_once(sessions, handlers)
-        except Exception:  # the database is away: what was leased comes back by itself
-            logger.exception("the queue cannot be read")
+        except Exception as problem:  # noqa: BLE001 - what was leased comes back by itself
+            _complain("the queue cannot be read", problem)
             done = 0
             await asyncio.sleep(PAUSE_SECONDS)
         if not done:

@@ -113,7 +113,9 @@ def upgrade() -> None:
         sa.UniqueConstraint("store_id", "number", name=op.f("orders_store_id_number_key")),
     )
     op.create_index("orders_customer_idx", "orders", ["store_id", "customer_id", "id"], unique=False)
-    op.create_index("orders_email_idx", "orders", ["store_id", sa.literal_column("lower(email)")], unique=False)
+    op.create_index(
+        "orders_email_idx", "orders", ["store_id", sa.literal_column("lower(email)")], unique=False
+    )
     op.create_table(
         "payments",
         sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),

@@ -13,7 +13,6 @@ import structlog
 import app
 import app.api.errors
 from app.kit import errors
-from app.kit.mail_address import MailAddressError, check_mail_address
 from app.log import configure_logging, request_id
 
 KINDS = {"NotFound", "Invalid", "Conflict", "Forbidden", "Declined", "Unavailable", "Unauthenticated"}
@@ -75,15 +74,3 @@ def test_logs_are_json_lines_with_the_request_id_and_without_secrets(restored_lo
     assert lines[0]["count"] == 3
     assert "RuntimeError: why" in lines[1]["exception"]
     assert "canary" not in stream.getvalue()
-
-
-@pytest.mark.parametrize(
-    "text", ["", "a", "a@", "@b.example", "a b@c.example", "a@b", "a@-b.com", "a@b..com"]
-)
-def test_a_text_that_is_no_mail_address_is_refused(text):
-    with pytest.raises(MailAddressError):
-        check_mail_address(text)
-
-
-def test_a_mail_address_is_checked_by_form_only():
-    assert check_mail_address(" Ann.Lee+shop@EXAMPLE.com ") == "Ann.Lee+shop@example.com"

@@ -61,6 +61,27 @@ async def test_the_confirmation_is_mailed_once(guest: Guest, sessions: Sessions,
     assert len(await worker()) == 1
 
 
+async def test_what_sells_is_counted_once_however_often_the_job_runs(
+    guest: Guest, sessions: Sessions, worker
+):
+    variant = await add_variant(sessions, guest.store, on_hand=10)
+    checkout = await guest.prepare(variant, 3)
+    await guest.pay(checkout["totals"]["total"])
+    for _ in range(2):
+        await worker()
+        async with sessions() as session:
+            sold = await session.execute(
+                text(
+                    "SELECT v.sold, p.sold FROM variants v JOIN products p ON p.id = v.product_id"
+                    " WHERE v.id = :id"
+                ),
+                {"id": variant},
+            )
+            assert tuple(sold.one()) == (3, 3)
+            await session.execute(text("UPDATE jobs SET state = 'queued' WHERE kind = 'orders.count_sold'"))
+            await session.commit()
+
+
 async def test_a_mailed_link_opens_the_order_once(guest: Guest, sessions: Sessions, worker):
     order_id, number = await buy(guest, sessions)
     await worker()

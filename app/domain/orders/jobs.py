@@ -1,8 +1,11 @@
 """What happens to an order later: its confirmation is mailed, and links to it."""
 
 from collections.abc import Awaitable, Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
+from typing import Final
+
+from sqlalchemy import text
 
 from app.db.queue import Job
 from app.db.session import Sessions, transaction
@@ -14,6 +17,7 @@ from app.domain.stores.mail import Mailer
 from app.settings import Settings
 
 Handler = Callable[[Job], Awaitable[None]]
+SOLD_DAYS: Final = timedelta(days=90)
 
 
 def order_jobs(
@@ -27,9 +31,58 @@ def order_jobs(
     """The handlers of this feature by kind of job."""
     send = partial(_send, sessions=sessions, stores=stores, mailer=mailer, settings=settings, clock=clock)
     return {
+        "orders.count_sold": partial(_count_sold, sessions=sessions, clock=clock),
         "orders.confirm": partial(send, name="confirmation"),
         "orders.send_link": partial(send, name="link"),
     }
+
+
+# What was sold lately is counted anew, not added up: the job may run twice.
+_COUNT_SOLD: Final = (
+    text(
+        """
+        WITH touched AS (
+            SELECT DISTINCT l.variant_id AS id FROM order_lines l
+            WHERE l.store_id = :store_id AND l.order_id = :order_id
+        )
+        UPDATE variants v SET sold = (
+            SELECT coalesce(sum(l.quantity), 0) FROM order_lines l JOIN orders o ON o.id = l.order_id
+            WHERE l.store_id = v.store_id AND l.variant_id = v.id
+              AND o.status IN ('open', 'completed') AND o.placed_at > :since
+        )
+        FROM (SELECT w.id FROM variants w JOIN touched USING (id) WHERE w.store_id = :store_id
+            ORDER BY w.id FOR NO KEY UPDATE OF w) locked
+        WHERE v.store_id = :store_id AND v.id = locked.id
+        """
+    ),
+    text(
+        """
+        UPDATE products p SET sold = (
+            SELECT coalesce(sum(v.sold), 0) FROM variants v
+            WHERE v.store_id = p.store_id AND v.product_id = p.id
+        )
+        FROM (
+            SELECT q.id FROM products q WHERE q.store_id = :store_id AND q.id IN (
+                SELECT l.product_id FROM order_lines l
+                WHERE l.store_id = :store_id AND l.order_id = :order_id
+            ) ORDER BY q.id FOR NO KEY UPDATE OF q
+        ) locked
+        WHERE p.store_id = :store_id AND p.id = locked.id
+        """
+    ),
+)
+
+
+async def _count_sold(job: Job, *, sessions: Sessions, clock: Callable[[], datetime]) -> None:
+    """Keep the figures that `best_selling` sorts by: units sold in the last 90 days, by variant and product."""
+    values = {
+        "store_id": job.store_id,
+        "order_id": job.payload["order_id"],
+        "since": clock() - SOLD_DAYS,
+    }
+    async with transaction(sessions) as session:
+        for statement in _COUNT_SOLD:
+            await session.execute(statement, values)
 
 
 SUBJECTS = {"confirmation": "Your order {order} at {store}", "link": "Your link to order {order}"}

@@ -143,14 +143,15 @@ async def place_order(
         events.append(("paid", service))
     await _note(session, order, events, now=now)
     await _post_sale(session, order, service=service, captured=captured, now=now)
-    await queue.enqueue(
-        session,
-        store_id=order.store_id,
-        kind="orders.confirm",
-        dedupe_key=f"order-{order.id}",
-        payload={"order_id": order.id},
-        run_at=now,
-    )
+    for kind in ("orders.confirm", "orders.count_sold"):
+        await queue.enqueue(
+            session,
+            store_id=order.store_id,
+            kind=kind,
+            dedupe_key=f"order-{order.id}",
+            payload={"order_id": order.id},
+            run_at=now,
+        )
     return True
 
 
