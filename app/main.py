@@ -32,7 +32,10 @@ from app.web import web_handlers
 def build_shop(settings: Settings, *, application_name: str = "storefront") -> Shop:
     """The parts that server and worker share. Opens no connection yet."""
     engine = create_engine(
-        settings.database_url, pool_size=settings.database_pool_size, application_name=application_name
+        settings.database_url,
+        pool_size=settings.database_pool_size,
+        application_name=application_name,
+        plan_once=True,
     )
     sessions = create_sessions(engine)
     reads = Reads(settings.database_url, size=settings.reads_pool_size)

@@ -48,8 +48,16 @@ def database_address(url: str) -> Address:
     return Address(sqlalchemy=f"{spelled}?{urlencode(query)}" if query else spelled, asyncpg=plain)
 
 
-def create_engine(url: str, *, pool_size: int, application_name: str = "storefront") -> AsyncEngine:
-    """An engine whose connections carry our time limits and are looked at before each use."""
+def create_engine(
+    url: str, *, pool_size: int, application_name: str = "storefront", plan_once: bool = False
+) -> AsyncEngine:
+    """An engine whose connections carry our time limits and are looked at before each use.
+
+    `plan_once` is for the short statements of requests, which find rows by key whatever the values are:
+    planning a cart's prices anew takes PostgreSQL five times as long as reading them. Bulk work, whose
+    best plan depends on how much there is, goes without.
+    """
+    plans = {"plan_cache_mode": "force_generic_plan"} if plan_once else {}
     engine = create_async_engine(
         database_address(url).sqlalchemy,
         pool_size=pool_size,
@@ -59,7 +67,7 @@ def create_engine(url: str, *, pool_size: int, application_name: str = "storefro
         hide_parameters=True,  # what shoppers sent stays out of logs
         connect_args={
             "timeout": CONNECT_SECONDS,
-            "server_settings": {**LIMITS, "application_name": application_name},
+            "server_settings": {**LIMITS, **plans, "application_name": application_name},
         },
     )
     event.listen(engine.sync_engine, "checkin", _note_use)

@@ -4,6 +4,7 @@ import asyncio
 import json
 import math
 import shutil
+import signal
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from pathlib import Path
 from random import Random
 from typing import Final
 
+from app.integrations.embedded.process import end_process, spawn
 from tests.benchmarks.wire import Connection, UnexpectedAnswer
 
 SCRIPT: Final = Path(__file__).with_name("wrk.lua")
@@ -105,13 +107,21 @@ async def _run_wrk(
     listed = folder / "paths.txt"
     listed.write_text("\n".join(paths) + "\n", encoding="utf-8")
     # One thread: it makes far more requests than two cores can answer, and leaves the other core alone.
-    process = await asyncio.create_subprocess_exec(
-        *(wrk, "-t", "1", "-c", str(connections), "-d", f"{max(1, round(seconds))}s"),
-        *("--timeout", "30s", "-s", str(SCRIPT), url, "--", str(listed)),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
+    told = folder / "wrk.log"
+    told.unlink(missing_ok=True)
+    process, _ = spawn(
+        [
+            *(wrk, "-t", "1", "-c", str(connections), "-d", f"{max(1, round(seconds))}s"),
+            *("--timeout", "30s", "-s", str(SCRIPT), url, "--", str(listed)),
+        ],
+        death_signal=signal.SIGKILL,
+        log=told,
     )
-    output = (await process.communicate())[0].decode("utf-8", "replace")
+    try:
+        await asyncio.to_thread(process.wait)
+    finally:
+        end_process(process, ())
+    output = told.read_text("utf-8", "replace")
     line = next((line for line in output.splitlines() if line.startswith("RESULT ")), None)
     if process.returncode != 0 or line is None:
         raise RuntimeError(f"wrk ended with {process.returncode}: {output.strip()[-500:]}")

@@ -12,10 +12,11 @@ import logging
 import os
 import platform
 import shutil
+import signal
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -272,6 +273,13 @@ def _notes(running: Stack) -> list[str]:
     return notes
 
 
+async def _until_told(work: Coroutine[Any, Any, dict[str, Any]]) -> dict[str, Any]:
+    """SIGTERM ends everything that was started, as Ctrl-C does."""
+    task = asyncio.ensure_future(work)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    return await task
+
+
 def main() -> int:
     plan = parse(sys.argv[1:])
     logging.disable(logging.WARNING)
@@ -281,8 +289,9 @@ def main() -> int:
     )
     folder = Path(tempfile.mkdtemp(prefix="storefront-bench-"))
     try:
-        result = uvloop.run(measure(plan, folder))
-    except KeyboardInterrupt:
+        result = uvloop.run(_until_told(measure(plan, folder)))
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        console.print("Ended before the figures were complete.")
         return 130
     finally:
         shutil.rmtree(folder, ignore_errors=True)
