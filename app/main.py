@@ -68,7 +68,12 @@ def create_app(settings: Settings) -> Litestar:
     """The application of these settings. DATABASE_URL and REDIS_URL must be set by now."""
     shop = build_shop(settings)
     redis = RedisGateway(settings.redis_url)
-    limits = SessionLimits(idle=settings.session_seconds, idle_remembered=settings.remember_seconds)
+    limits = SessionLimits(
+        idle=settings.session_seconds,
+        idle_remembered=settings.remember_seconds,
+        whole=settings.session_end_seconds,
+        whole_remembered=settings.remember_end_seconds,
+    )
     door = Door(settings, RedisSessions(redis, limits))
 
     async def database_answers() -> None:
