@@ -1,6 +1,7 @@
 """What is said about the API: the OpenAPI 3.1 document, the page that shows it, the page of error codes."""
 
 import html
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -60,6 +61,11 @@ _PAGE = f"""<!doctype html>
 """
 
 
+# Keys of a handler's `opt` that the document looks at.
+EXAMPLE = "example"
+QUERY = "query"
+
+
 class StrictStructSchema(StructSchemaPlugin):
     """Says `additionalProperties: false` where a Struct refuses unknown fields; Litestar leaves it out."""
 
@@ -110,7 +116,32 @@ def openapi_config(version: str) -> OpenAPIConfig:
 
 def document(app: Litestar) -> dict[str, Any]:
     """The whole document, as it is served."""
-    return finish(msgspec.to_builtins(app.openapi_schema.to_schema(), str_keys=True))
+    schema = finish(msgspec.to_builtins(app.openapi_schema.to_schema(), str_keys=True))
+    told = {
+        handler.operation_id: handler.opt
+        for route in app.routes
+        for handler in getattr(route, "route_handlers", ())
+        if EXAMPLE in handler.opt or QUERY in handler.opt
+    }
+    for path in schema["paths"].values():
+        for operation in path.values():
+            if isinstance(operation, dict):
+                _tell(operation, told.get(operation.get("operationId"), {}))
+    return schema
+
+
+def _tell(operation: dict[str, Any], opt: Mapping[str, Any]) -> None:
+    """Add what a handler's `opt` says: an example of its body, and a query that it reads by itself."""
+    if EXAMPLE in opt:
+        for content in operation["requestBody"]["content"].values():
+            content["example"] = opt[EXAMPLE]
+    if QUERY in opt:
+        _, described = msgspec.json.schema_components([opt[QUERY]], ref_template="{name}")
+        shape = described[opt[QUERY].__name__]
+        operation.setdefault("parameters", []).extend(
+            {"name": name, "in": "query", "required": name in shape["required"], "schema": schema}
+            for name, schema in shape["properties"].items()
+        )
 
 
 def finish(schema: dict[str, Any]) -> dict[str, Any]:

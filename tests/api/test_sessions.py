@@ -30,7 +30,7 @@ def later(seconds: float) -> datetime:
 @pytest.fixture(scope="module")
 async def gateway(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[RedisGateway]:
     async with embedded_redis(tmp_path_factory.mktemp("redis")) as url:
-        gateway = RedisGateway(url)
+        gateway = RedisGateway(url, wait_seconds=5)  # how long is patient enough is tested elsewhere
         yield gateway
         await gateway.close()
 

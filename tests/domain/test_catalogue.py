@@ -60,7 +60,7 @@ class Desk:
 
     async def members(self, handle: str = "c") -> list[str]:
         found = await list_collection_products(self.reads, self.store_id, handle, PageRequest(1, 50))
-        return [item["handle"] for item in msgspec.json.decode(f"[{found.text}]")]
+        return [item["handle"] for item in msgspec.json.decode(b"[%b]" % found.text)]
 
 
 @pytest.fixture

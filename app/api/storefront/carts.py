@@ -12,6 +12,7 @@ from litestar.params import QueryParameter, RequestBody
 from app.api.dependencies import GivenActor, GivenNow, GivenReads, GivenSession, GivenShop, GivenStore
 from app.api.idempotency import answered, read_key
 from app.api.limits import Id, Quantity, QuantityOrNone, Token
+from app.api.openapi import EXAMPLE, QUERY
 from app.api.request import ShopRequest, read_query_or_body
 from app.db import idempotency
 from app.db.reads import Reads
@@ -21,6 +22,8 @@ from app.domain.carts.service import add_item, remove_item, set_item
 from app.domain.stores.queries import StoreConfig
 from app.kit.actor import Actor
 from app.kit.ids import digest
+
+SOME_CART = "3350b0bf-c517-4589-8092-5df7a29c0dd0"
 
 
 class AddToCart(msgspec.Struct, forbid_unknown_fields=True):
@@ -197,7 +200,13 @@ class CartController(Controller):
         cart = await get_cart(reads, store.id, uuid=uuid, customer_id=actor.customer_id, now=now)
         return Response(show_cart(cart), headers={"Cache-Control": "private, no-store"})
 
-    @post("/items", status_code=200, operation_id="addCartItem", summary="Add to the cart")
+    @post(
+        "/items",
+        status_code=200,
+        operation_id="addCartItem",
+        summary="Add to the cart",
+        opt={EXAMPLE: {"product_id": 1, "quantity": 2}},
+    )
     async def add(
         self,
         request: ShopRequest,
@@ -241,7 +250,12 @@ class CartController(Controller):
             await idempotency.keep(session, store.id, key, {"cart": str(uuid)})
         return answered(show_line(entry, str(uuid)), replayed=False)
 
-    @put("/items", operation_id="setCartItem", summary="Set a quantity")
+    @put(
+        "/items",
+        operation_id="setCartItem",
+        summary="Set a quantity",
+        opt={EXAMPLE: {"product_id": 1, "quantity": 3, "cart_uuid": SOME_CART}},
+    )
     async def change(
         self,
         data: RequestBody[ChangeCart],
@@ -270,7 +284,13 @@ class CartController(Controller):
             return Response(None, status_code=204)
         return Response(show_line(entry, str(uuid)))
 
-    @delete("/items", status_code=204, operation_id="removeCartItem", summary="Remove from the cart")
+    @delete(
+        "/items",
+        status_code=204,
+        operation_id="removeCartItem",
+        summary="Remove from the cart",
+        opt={QUERY: RemoveFromCart},
+    )
     async def remove(
         self,
         request: ShopRequest,

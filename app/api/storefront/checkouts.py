@@ -11,9 +11,10 @@ from app.api.dependencies import GivenActor, GivenNow, GivenSession, GivenShop, 
 from app.api.faults import invalid_field
 from app.api.idempotency import answered, read_key
 from app.api.limits import Amount, Id, Line, Token, Word
+from app.api.openapi import EXAMPLE
 from app.api.request import ShopRequest, refuse_repeated_names
-from app.api.storefront.carts import read_uuid
-from app.api.storefront.orders import StorefrontOrder, show_order
+from app.api.storefront.carts import SOME_CART, read_uuid
+from app.api.storefront.orders import OrderName, StorefrontOrder, show_order
 from app.db import idempotency
 from app.db.session import transaction
 from app.domain.carts.errors import cart_not_found
@@ -35,6 +36,21 @@ from app.kit.places import email_form
 
 PRIVATE = {"Cache-Control": "private, no-store"}
 Uuid = Annotated[str, msgspec.Meta(max_length=64)]
+
+
+SOMEBODY = {
+    "email": "ada@example.com",
+    "shipping_address": {
+        "first_name": "Ada",
+        "last_name": "Berg",
+        "address_one": "12 Mill Lane",
+        "city": "Portland",
+        "zip": "97201",
+        "country": "United States",
+        "region": "Oregon",
+        "phone": "+1 503 555 0123",
+    },
+}
 
 
 class OpenCheckout(msgspec.Struct, forbid_unknown_fields=True):
@@ -110,11 +126,6 @@ class StorefrontService(msgspec.Struct):
     public_key: str | None = None
 
 
-class OrderName(msgspec.Struct):
-    id: int
-    number: str | None
-
-
 class StorefrontCheckout(msgspec.Struct, kw_only=True):
     """A checkout: until it is paid a view of its cart with today's prices."""
 
@@ -134,7 +145,7 @@ class StorefrontCheckout(msgspec.Struct, kw_only=True):
     totals: StorefrontTotals
     tax_included: bool
     payment_services: list[StorefrontService]
-    order: OrderName | StorefrontOrder | None
+    order: OrderName | None
     unavailable_items: list[int]
     expires_at: str
 
@@ -239,7 +250,13 @@ class CheckoutController(Controller):
     path = "/checkout"
     tags = ("Checkout",)
 
-    @post("/", status_code=200, operation_id="openCheckout", summary="Open a checkout")
+    @post(
+        "/",
+        status_code=200,
+        operation_id="openCheckout",
+        summary="Open a checkout",
+        opt={EXAMPLE: {"cart_uuid": SOME_CART}},
+    )
     async def open(
         self,
         request: ShopRequest,
@@ -304,7 +321,12 @@ class CheckoutController(Controller):
             order = show_order(found, to_buyer=True)
         return Response(show_checkout(view, store, shop, order=order), headers=PRIVATE)
 
-    @put("/{checkout_token:str}/customer", operation_id="setCheckoutCustomer", summary="Who and where to")
+    @put(
+        "/{checkout_token:str}/customer",
+        operation_id="setCheckoutCustomer",
+        summary="Who and where to",
+        opt={EXAMPLE: SOMEBODY},
+    )
     async def customer(
         self,
         checkout_token: FromPath[str],
@@ -336,7 +358,12 @@ class CheckoutController(Controller):
         )
         return show_checkout(view, store, shop)
 
-    @put("/{checkout_token:str}/shipping", operation_id="setCheckoutShipping", summary="Choose shipping")
+    @put(
+        "/{checkout_token:str}/shipping",
+        operation_id="setCheckoutShipping",
+        summary="Choose shipping",
+        opt={EXAMPLE: {"shipping_option_id": 1}},
+    )
     async def shipping(
         self,
         checkout_token: FromPath[str],
@@ -357,6 +384,7 @@ class CheckoutController(Controller):
         "/{checkout_token:str}/payment",
         status_code=202,
         operation_id="payCheckout",
+        opt={EXAMPLE: {"payment_type": "test", "payment_token": "ok", "amount": 1800}},
         responses={204: ResponseSpec(None, description="The order is made; Location names it.")},
         summary="Pay and place the order",
         before_request=refuse_repeated_names,
@@ -422,6 +450,7 @@ class CheckoutController(Controller):
         "/{checkout_token:str}/payment/{service:str}",
         status_code=200,
         operation_id="startPayment",
+        opt={EXAMPLE: {}},
         summary="Start a payment at a service",
         before_request=refuse_repeated_names,
     )
@@ -484,6 +513,7 @@ class CheckoutController(Controller):
         "/{checkout_token:str}/payment/{service:str}/confirm",
         status_code=200,
         operation_id="confirmPayment",
+        opt={EXAMPLE: {}},
         summary="Finish a payment after the shopper's return",
         before_request=refuse_repeated_names,
     )

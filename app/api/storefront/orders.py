@@ -9,6 +9,7 @@ from litestar.params import FromPath, HeaderParameter, QueryParameter, RequestBo
 from app.api.dependencies import GivenActor, GivenNow, GivenReads, GivenSession, GivenStore
 from app.api.expand import parse_expand
 from app.api.limits import MAX_ID, Token
+from app.api.openapi import EXAMPLE
 from app.domain.orders.queries import OrderView, get_order, load_order
 from app.domain.orders.service import ask_for_order_link, use_order_link
 from app.kit.clock import isoformat
@@ -81,11 +82,16 @@ class StorefrontEvent(msgspec.Struct):
     detail: str
 
 
-class StorefrontOrder(msgspec.Struct, kw_only=True, omit_defaults=False):
-    """An order as it was bought. Money in minor units of its currency."""
+class OrderName(msgspec.Struct):
+    """Which order it is; where `expand=order` asks for it, the whole order stands in its place."""
 
     id: int
     number: str | None
+
+
+class StorefrontOrder(OrderName, kw_only=True):
+    """An order as it was bought. Money in minor units of its currency."""
+
     status: str
     payment_status: str
     fulfilment_status: str
@@ -203,7 +209,13 @@ class OrderController(Controller):
         )
         return Response(show_order(order, to_buyer=True, expand=wanted), headers=PRIVATE)
 
-    @post("/find", status_code=204, operation_id="findOrder", summary="Mail a link to an order")
+    @post(
+        "/find",
+        status_code=204,
+        operation_id="findOrder",
+        summary="Mail a link to an order",
+        opt={EXAMPLE: {"order": "#1001", "email": "ada@example.com"}},
+    )
     async def find(
         self,
         data: RequestBody[FindOrder],
@@ -216,7 +228,13 @@ class OrderController(Controller):
         number = read_number(data.order)
         await ask_for_order_link(session, store.id, number=number or 0, email=email or "", now=now)
 
-    @post("/{order_id:int}/access", status_code=200, operation_id="openOrder", summary="Open a mailed link")
+    @post(
+        "/{order_id:int}/access",
+        status_code=200,
+        operation_id="openOrder",
+        summary="Open a mailed link",
+        opt={EXAMPLE: {"uuid": "dJ0s3Vf8cXw1qk2uTz7mPb5nRy9aLh4eGo6iCx3vBt8"}},
+    )
     async def access(
         self,
         order_id: FromPath[int],

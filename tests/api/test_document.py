@@ -1,0 +1,70 @@
+"""The OpenAPI document of the whole shop: described, with examples that are accepted, and true of refusals."""
+
+from pathlib import Path
+
+import pytest
+
+from app.api.openapi import EXAMPLE, document, error_codes_markdown
+from app.api.shapes import shape_of
+from app.main import create_app
+from tests.shop import settings_for
+
+
+@pytest.fixture(scope="module")
+def app(database_url, redis_url):
+    return create_app(settings_for(database_url, redis_url))
+
+
+def operations(app):
+    for path, methods in document(app)["paths"].items():
+        for method, operation in methods.items():
+            if isinstance(operation, dict):
+                yield f"{method} {path}", operation
+
+
+def test_every_call_has_a_name_and_says_what_it_does(app):
+    for name, operation in operations(app):
+        assert operation.get("operationId"), name
+        assert operation.get("summary"), name
+        assert operation.get("tags"), name
+
+
+def test_every_json_body_has_an_example_that_its_call_accepts(app):
+    bodies = {
+        operation["operationId"]: operation["requestBody"]["content"]
+        for _, operation in operations(app)
+        if "requestBody" in operation
+    }
+    handlers = {
+        handler.operation_id: handler
+        for route in app.routes
+        for handler in getattr(route, "route_handlers", ())
+    }
+    assert bodies
+    for name, contents in bodies.items():
+        for content in contents.values():
+            assert EXAMPLE in content, name
+            body = handlers[name].parsed_fn_signature.parameters["data"].annotation
+            import msgspec
+
+            shape_of(body).from_json(msgspec.json.encode(content[EXAMPLE]))
+
+
+def test_bodies_refuse_unknown_fields_and_say_so(app):
+    schemas = document(app)["components"]["schemas"]
+    for name in ("AddToCart", "Pay", "CheckoutCustomer", "FindOrder"):
+        found = next(schema for key, schema in schemas.items() if key.endswith(name))
+        assert found["additionalProperties"] is False, name
+
+
+def test_what_a_delete_reads_from_its_query_is_in_the_document(app):
+    remove = dict(operations(app))["delete /storefront/v1/cart/items"]
+    assert {p["name"]: p["required"] for p in remove["parameters"] if p["in"] == "query"} == {
+        "product_id": True,
+        "cart_uuid": True,
+    }
+
+
+def test_the_page_of_error_codes_is_what_the_code_says():
+    written = (Path(__file__).parents[2] / "docs" / "errors.md").read_text()
+    assert written.strip() == error_codes_markdown().strip()
