@@ -8,6 +8,7 @@ from app.api.storefront.checkouts import CheckoutController
 from app.api.storefront.collections import CollectionController
 from app.api.storefront.options import options
 from app.api.storefront.orders import OrderController
+from app.api.storefront.payments import PaymentController
 from app.api.storefront.products import ProductController
 from app.api.storefront.search import search
 from app.api.storefront.variants import VariantController
@@ -23,6 +24,7 @@ def storefront_handlers() -> list[Any]:
         CategoryController,
         CartController,
         CheckoutController,
+        PaymentController,
         OrderController,
         options,
     ]

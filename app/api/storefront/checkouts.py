@@ -4,33 +4,27 @@ from typing import Annotated, Any
 
 import msgspec
 from litestar import Controller, Response, get, post, put
-from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath, FromQuery, QueryParameter, RequestBody
 
 from app.api.dependencies import GivenActor, GivenNow, GivenSession, GivenShop, GivenStore, Shop
-from app.api.faults import invalid_field
 from app.api.idempotency import answered, read_key
-from app.api.limits import Amount, Id, Line, Token, Word
+from app.api.limits import Id, Line, Token
 from app.api.openapi import EXAMPLE
-from app.api.request import ShopRequest, refuse_repeated_names
+from app.api.request import ShopRequest
 from app.api.storefront.carts import SOME_CART, read_uuid
 from app.api.storefront.orders import OrderName, StorefrontOrder, show_order
 from app.db import idempotency
-from app.db.session import transaction
 from app.domain.carts.errors import cart_not_found
-from app.domain.checkout.placing import AT_ONCE, Placed, Started, reserve, totals_of
+from app.domain.checkout.placing import AT_ONCE, totals_of
 from app.domain.checkout.queries import CheckoutView, get_checkout, view_checkout
 from app.domain.checkout.quote import Shipping
 from app.domain.checkout.service import choose_shipping, lock_editable, open_checkout, set_customer
 from app.domain.checkout.states import CheckoutState
-from app.domain.checkout.till import Pending
 from app.domain.customers.addresses import Address, AddressInput, check_address
 from app.domain.orders.queries import get_order
-from app.domain.payments.errors import SECOND_STEP
-from app.domain.payments.models import Payment
 from app.domain.stores.queries import StoreConfig
 from app.kit.clock import isoformat
-from app.kit.errors import VALIDATION_FAILED, Declined, FieldError, Invalid
+from app.kit.errors import VALIDATION_FAILED, FieldError, Invalid
 from app.kit.ids import digest
 from app.kit.places import email_form
 
@@ -76,23 +70,6 @@ class CheckoutCustomer(msgspec.Struct, forbid_unknown_fields=True):
 class ChooseShipping(msgspec.Struct, forbid_unknown_fields=True):
     shipping_option_id: Id
     checkout_token: Token | None = None
-
-
-class Pay(msgspec.Struct, forbid_unknown_fields=True):
-    """`amount` is the total that the page showed, in minor units; `payment_type` a service's name."""
-
-    payment_type: Word
-    amount: Amount
-    payment_token: Annotated[str, msgspec.Meta(max_length=500)] = ""
-    identity: Line | None = None
-    order_additional_fields: dict[str, Any] | list[Any] | None = None
-    checkout_token: Token | None = None
-
-
-class StartPayment(msgspec.Struct, forbid_unknown_fields=True):
-    additional: dict[str, Any] | list[Any] | None = None
-    checkout_token: Token | None = None
-    service: Word | None = None
 
 
 class StorefrontCheckoutLine(msgspec.Struct):
@@ -148,24 +125,6 @@ class StorefrontCheckout(msgspec.Struct, kw_only=True):
     order: OrderName | None
     unavailable_items: list[int]
     expires_at: str
-
-
-class StartedPayment(msgspec.Struct):
-    """What the page needs to go on; `next_step_url` where the shopper has a step to do."""
-
-    service: str
-    payment_id: int
-    status: str
-    amount: int
-    currency: str
-    next_step_url: str | None = None
-    client_secret: str | None = None
-    approval_url: str | None = None
-
-
-class StillPaying(msgspec.Struct):
-    state: str
-    retry_after: int
 
 
 def show_services(store: StoreConfig, shop: Shop) -> list[StorefrontService]:
@@ -379,158 +338,3 @@ class CheckoutController(Controller):
         )
         view = await choose_shipping(session, store, checkout, option_id=data.shipping_option_id, now=now)
         return show_checkout(view, store, shop)
-
-    @post(
-        "/{checkout_token:str}/payment",
-        status_code=202,
-        operation_id="payCheckout",
-        opt={EXAMPLE: {"payment_type": "test", "payment_token": "ok", "amount": 1800}},
-        responses={204: ResponseSpec(None, description="The order is made; Location names it.")},
-        summary="Pay and place the order",
-        before_request=refuse_repeated_names,
-    )
-    async def pay(
-        self,
-        request: ShopRequest,
-        checkout_token: FromPath[str],
-        data: RequestBody[Pay],
-        shop: GivenShop,
-        store: GivenStore,
-        now: GivenNow,
-    ) -> Response[StillPaying | None]:
-        """204 with Location once the order is made, also for every later or parallel caller.
-
-        202 while the outcome is not known, 402 where the payment was declined or needs a second step,
-        409 where the total or the stock has changed. Takes Idempotency-Key.
-        """
-        service = data.payment_type
-        if service not in {choice.name for choice in show_services(store, shop)}:
-            shop.till.get_service("" if service in AT_ONCE else service)
-        if service not in AT_ONCE and not data.payment_token:
-            raise invalid_field("payment_token", "required", "This service needs a payment token.")
-        key = await read_key(request, caller=digest(checkout_token).hex())
-        async with shop.till.turn(), transaction(shop.sessions) as session:
-            made = None
-            if key is not None:
-                made = await idempotency.claim(
-                    session, store.id, key, now=now, keep_seconds=shop.settings.idempotency_seconds
-                )
-            if made and "payment_id" in made:
-                result: Placed | Started = Started(made["payment_id"], 0, mine=False)
-            else:
-                result = await reserve(
-                    session,
-                    store,
-                    token=checkout_token,
-                    service=service,
-                    amount=data.amount,
-                    additional_fields=data.order_additional_fields,
-                    hold_seconds=shop.settings.reservation_seconds,
-                    now=now,
-                )
-                if key is not None and isinstance(result, Started):
-                    await idempotency.keep(session, store.id, key, {"payment_id": result.payment_id})
-        if isinstance(result, Started):
-            outcome = await shop.till.finish(store, result, payment_token=data.payment_token)
-        else:
-            outcome = result
-        if isinstance(outcome, Pending):
-            return Response(
-                StillPaying("paying", outcome.retry_after),
-                status_code=202,
-                headers={"Retry-After": str(outcome.retry_after)},
-            )
-        return Response(
-            None,
-            status_code=204,
-            headers={"Location": f"/storefront/v1/orders/{outcome.order_id}"},
-        )
-
-    @post(
-        "/{checkout_token:str}/payment/{service:str}",
-        status_code=200,
-        operation_id="startPayment",
-        opt={EXAMPLE: {}},
-        summary="Start a payment at a service",
-        before_request=refuse_repeated_names,
-    )
-    async def start(
-        self,
-        request: ShopRequest,
-        checkout_token: FromPath[str],
-        service: FromPath[str],
-        data: RequestBody[StartPayment],  # noqa: ARG002 - read so that unknown fields are refused
-        shop: GivenShop,
-        store: GivenStore,
-        now: GivenNow,
-    ) -> Response[StartedPayment]:
-        """Freezes the checkout and opens a payment at the service that the shopper then completes there."""
-        shop.till.get_service(service)
-        key = await read_key(request, caller=digest(checkout_token).hex())
-        async with shop.till.turn(), transaction(shop.sessions) as session:
-            if key is not None:
-                await idempotency.claim(
-                    session, store.id, key, now=now, keep_seconds=shop.settings.idempotency_seconds
-                )
-            result = await reserve(
-                session,
-                store,
-                token=checkout_token,
-                service=service,
-                amount=None,
-                additional_fields=None,
-                hold_seconds=shop.settings.reservation_seconds,
-                now=now,
-            )
-        if isinstance(result, Placed):
-            return Response(
-                None,  # type: ignore[arg-type]  # the order is made: nothing is left to start
-                status_code=204,
-                headers={"Location": f"/storefront/v1/orders/{result.order_id}"},
-            )
-        try:
-            await shop.till.finish(store, result, payment_token="")
-        except Declined as needed:
-            if needed.code != SECOND_STEP:
-                raise
-        async with shop.sessions() as session:
-            payment = await session.get_one(Payment, result.payment_id)
-        action = payment.action or {}
-        return Response(
-            StartedPayment(
-                service=payment.service,
-                payment_id=payment.id,
-                status=payment.state,
-                amount=payment.amount,
-                currency=payment.currency,
-                next_step_url=action.get("next_step_url"),
-                client_secret=action.get("client_secret"),
-                approval_url=action.get("approval_url"),
-            )
-        )
-
-    @post(
-        "/{checkout_token:str}/payment/{service:str}/confirm",
-        status_code=200,
-        operation_id="confirmPayment",
-        opt={EXAMPLE: {}},
-        summary="Finish a payment after the shopper's return",
-        before_request=refuse_repeated_names,
-    )
-    async def confirm(
-        self,
-        checkout_token: FromPath[str],
-        service: FromPath[str],
-        data: RequestBody[StartPayment],  # noqa: ARG002 - read so that unknown fields are refused
-        shop: GivenShop,
-        store: GivenStore,
-        now: GivenNow,
-    ) -> StorefrontCheckout:
-        """Asks the service and settles; the service's webhook may have done so before. Answers the checkout."""
-        shop.till.get_service(service)
-        async with shop.sessions() as session:
-            checkout = await get_checkout(session, store.id, checkout_token)
-        await shop.till.confirm(store, order_id=checkout.order_id, service=service)
-        async with shop.sessions() as session:
-            checkout = await get_checkout(session, store.id, checkout_token)
-            return show_checkout(await view_checkout(session, store, checkout, now=now), store, shop)

@@ -1,0 +1,222 @@
+"""Paying for a checkout: at once, or at a service that the shopper returns from (contract rows B34 to B36)."""
+
+from typing import Annotated, Any
+
+import msgspec
+from litestar import Controller, Response, post
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.params import FromPath, RequestBody
+
+from app.api.dependencies import GivenNow, GivenShop, GivenStore
+from app.api.faults import invalid_field
+from app.api.idempotency import read_key
+from app.api.limits import Amount, Line, Token, Word
+from app.api.openapi import EXAMPLE
+from app.api.request import ShopRequest, refuse_repeated_names
+from app.api.storefront.checkouts import StorefrontCheckout, show_checkout, show_services
+from app.db import idempotency
+from app.db.session import transaction
+from app.domain.checkout.placing import AT_ONCE, Placed, Started, reserve
+from app.domain.checkout.queries import get_checkout, view_checkout
+from app.domain.checkout.till import Pending
+from app.domain.payments.errors import SECOND_STEP
+from app.domain.payments.models import Payment
+from app.kit.errors import Declined
+from app.kit.ids import digest
+
+
+class Pay(msgspec.Struct, forbid_unknown_fields=True):
+    """`amount` is the total that the page showed, in minor units; `payment_type` a service's name."""
+
+    payment_type: Word
+    amount: Amount
+    payment_token: Annotated[str, msgspec.Meta(max_length=500)] = ""
+    identity: Line | None = None
+    order_additional_fields: dict[str, Any] | list[Any] | None = None
+    checkout_token: Token | None = None
+
+
+class StartPayment(msgspec.Struct, forbid_unknown_fields=True):
+    additional: dict[str, Any] | list[Any] | None = None
+    checkout_token: Token | None = None
+    service: Word | None = None
+
+
+class StartedPayment(msgspec.Struct):
+    """What the page needs to go on; `next_step_url` where the shopper has a step to do."""
+
+    service: str
+    payment_id: int
+    status: str
+    amount: int
+    currency: str
+    next_step_url: str | None = None
+    client_secret: str | None = None
+    approval_url: str | None = None
+
+
+class StillPaying(msgspec.Struct):
+    state: str
+    retry_after: int
+
+
+class PaymentController(Controller):
+    """Reserve, call, settle: see app/domain/checkout/placing.py."""
+
+    path = "/checkout"
+    tags = ("Checkout",)
+
+    @post(
+        "/{checkout_token:str}/payment",
+        status_code=202,
+        operation_id="payCheckout",
+        opt={EXAMPLE: {"payment_type": "test", "payment_token": "ok", "amount": 1800}},
+        responses={204: ResponseSpec(None, description="The order is made; Location names it.")},
+        summary="Pay and place the order",
+        before_request=refuse_repeated_names,
+    )
+    async def pay(
+        self,
+        request: ShopRequest,
+        checkout_token: FromPath[str],
+        data: RequestBody[Pay],
+        shop: GivenShop,
+        store: GivenStore,
+        now: GivenNow,
+    ) -> Response[StillPaying | None]:
+        """204 with Location once the order is made, also for every later or parallel caller.
+
+        202 while the outcome is not known, 402 where the payment was declined or needs a second step,
+        409 where the total or the stock has changed. Takes Idempotency-Key.
+        """
+        service = data.payment_type
+        if service not in {choice.name for choice in show_services(store, shop)}:
+            shop.till.get_service("" if service in AT_ONCE else service)
+        if service not in AT_ONCE and not data.payment_token:
+            raise invalid_field("payment_token", "required", "This service needs a payment token.")
+        key = await read_key(request, caller=digest(checkout_token).hex())
+        async with shop.till.turn(), transaction(shop.sessions) as session:
+            made = None
+            if key is not None:
+                made = await idempotency.claim(
+                    session, store.id, key, now=now, keep_seconds=shop.settings.idempotency_seconds
+                )
+            if made and "payment_id" in made:
+                result: Placed | Started = Started(made["payment_id"], 0, mine=False)
+            else:
+                result = await reserve(
+                    session,
+                    store,
+                    token=checkout_token,
+                    service=service,
+                    amount=data.amount,
+                    additional_fields=data.order_additional_fields,
+                    hold_seconds=shop.settings.reservation_seconds,
+                    now=now,
+                )
+                if key is not None and isinstance(result, Started):
+                    await idempotency.keep(session, store.id, key, {"payment_id": result.payment_id})
+        if isinstance(result, Started):
+            outcome = await shop.till.finish(store, result, payment_token=data.payment_token)
+        else:
+            outcome = result
+        if isinstance(outcome, Pending):
+            return Response(
+                StillPaying("paying", outcome.retry_after),
+                status_code=202,
+                headers={"Retry-After": str(outcome.retry_after)},
+            )
+        return Response(
+            None,
+            status_code=204,
+            headers={"Location": f"/storefront/v1/orders/{outcome.order_id}"},
+        )
+
+    @post(
+        "/{checkout_token:str}/payment/{service:str}",
+        status_code=200,
+        operation_id="startPayment",
+        opt={EXAMPLE: {}},
+        summary="Start a payment at a service",
+        before_request=refuse_repeated_names,
+    )
+    async def start(
+        self,
+        request: ShopRequest,
+        checkout_token: FromPath[str],
+        service: FromPath[str],
+        data: RequestBody[StartPayment],  # noqa: ARG002 - read so that unknown fields are refused
+        shop: GivenShop,
+        store: GivenStore,
+        now: GivenNow,
+    ) -> Response[StartedPayment]:
+        """Freezes the checkout and opens a payment at the service that the shopper then completes there."""
+        shop.till.get_service(service)
+        key = await read_key(request, caller=digest(checkout_token).hex())
+        async with shop.till.turn(), transaction(shop.sessions) as session:
+            if key is not None:
+                await idempotency.claim(
+                    session, store.id, key, now=now, keep_seconds=shop.settings.idempotency_seconds
+                )
+            result = await reserve(
+                session,
+                store,
+                token=checkout_token,
+                service=service,
+                amount=None,
+                additional_fields=None,
+                hold_seconds=shop.settings.reservation_seconds,
+                now=now,
+            )
+        if isinstance(result, Placed):
+            return Response(
+                None,  # type: ignore[arg-type]  # the order is made: nothing is left to start
+                status_code=204,
+                headers={"Location": f"/storefront/v1/orders/{result.order_id}"},
+            )
+        try:
+            await shop.till.finish(store, result, payment_token="")
+        except Declined as needed:
+            if needed.code != SECOND_STEP:
+                raise
+        async with shop.sessions() as session:
+            payment = await session.get_one(Payment, result.payment_id)
+        action = payment.action or {}
+        return Response(
+            StartedPayment(
+                service=payment.service,
+                payment_id=payment.id,
+                status=payment.state,
+                amount=payment.amount,
+                currency=payment.currency,
+                next_step_url=action.get("next_step_url"),
+                client_secret=action.get("client_secret"),
+                approval_url=action.get("approval_url"),
+            )
+        )
+
+    @post(
+        "/{checkout_token:str}/payment/{service:str}/confirm",
+        status_code=200,
+        operation_id="confirmPayment",
+        opt={EXAMPLE: {}},
+        summary="Finish a payment after the shopper's return",
+        before_request=refuse_repeated_names,
+    )
+    async def confirm(
+        self,
+        checkout_token: FromPath[str],
+        service: FromPath[str],
+        data: RequestBody[StartPayment],  # noqa: ARG002 - read so that unknown fields are refused
+        shop: GivenShop,
+        store: GivenStore,
+        now: GivenNow,
+    ) -> StorefrontCheckout:
+        """Asks the service and settles; the service's webhook may have done so before. Answers the checkout."""
+        shop.till.get_service(service)
+        async with shop.sessions() as session:
+            checkout = await get_checkout(session, store.id, checkout_token)
+        await shop.till.confirm(store, order_id=checkout.order_id, service=service)
+        async with shop.sessions() as session:
+            checkout = await get_checkout(session, store.id, checkout_token)
+            return show_checkout(await view_checkout(session, store, checkout, now=now), store, shop)
