@@ -94,6 +94,52 @@ async def test_the_second_step_holds_the_stock_until_it_is_answered(guest: Guest
     assert await stock_of(sessions, variant) == (0, 0)
 
 
+async def test_another_card_takes_the_place_of_an_abandoned_second_step(guest: Guest, sessions: Sessions):
+    variant = await add_variant(sessions, guest.store, on_hand=1)
+    checkout = await guest.prepare(variant)
+    total = checkout["totals"]["total"]
+    first = await guest.pay(total, payment_token="second_step")
+    again = await guest.pay(total, payment_token="second_step")
+    assert first.json()["next_step_url"] == again.json()["next_step_url"]
+    paid = await guest.pay(total)
+    assert paid.status_code == 204, paid.text
+    order = (await guest.read_order(int(paid.headers["location"].rpartition("/")[2]))).json()
+    assert [payment["status"] for payment in order["payments"]] == ["failed", "paid"]
+    assert await stock_of(sessions, variant) == (0, 0)
+
+
+async def test_an_abandoned_step_that_was_paid_after_all_is_the_payment(guest: Guest, sessions: Sessions):
+    variant = await add_variant(sessions, guest.store, on_hand=1)
+    checkout = await guest.prepare(variant)
+    total = checkout["totals"]["total"]
+    asked = await guest.pay(total, payment_token="second_step")
+    async with sessions() as session:
+        await session.execute(
+            text("UPDATE test_charges SET state = 'captured' WHERE reference = :reference"),
+            {"reference": asked.json()["next_step_url"].rpartition("/")[2]},
+        )
+        await session.commit()
+    paid = await guest.pay(total, payment_token="ok")
+    assert paid.status_code == 204, paid.text
+    order = (await guest.read_order(int(paid.headers["location"].rpartition("/")[2]))).json()
+    assert [payment["status"] for payment in order["payments"]] == ["paid"]
+
+
+async def test_a_service_that_the_store_switched_off_takes_nothing(guest: Guest, sessions: Sessions):
+    async with sessions() as session:
+        await session.execute(
+            text("DELETE FROM store_payment_services WHERE store_id = :id AND name = 'test'"),
+            {"id": guest.store.id},
+        )
+        await session.commit()
+    variant = await add_variant(sessions, guest.store)
+    checkout = await guest.prepare(variant)
+    paid = await guest.pay(checkout["totals"]["total"])
+    assert (paid.status_code, paid.json()["code"]) == (404, "payment_service_not_found")
+    started = await guest.call("POST", f"/checkout/{guest.token}/payment/test", {})
+    assert (started.status_code, started.json()["code"]) == (404, "payment_service_not_found")
+
+
 async def test_a_client_cannot_choose_what_it_pays(guest: Guest, sessions: Sessions):
     variant = await add_variant(sessions, guest.store, price=2500)
     await guest.prepare(variant)

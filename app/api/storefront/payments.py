@@ -1,5 +1,7 @@
 """Paying for a checkout: at once, or at a service that the shopper returns from (contract rows B34 to B36)."""
 
+from datetime import datetime
+from functools import partial
 from typing import Annotated, Any
 
 import msgspec
@@ -7,7 +9,7 @@ from litestar import Controller, Response, post
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath, RequestBody
 
-from app.api.dependencies import GivenNow, GivenShop, GivenStore
+from app.api.dependencies import GivenNow, GivenShop, GivenStore, Shop
 from app.api.faults import invalid_field
 from app.api.idempotency import read_key
 from app.api.limits import Amount, Line, Token, Word
@@ -15,13 +17,15 @@ from app.api.openapi import EXAMPLE
 from app.api.request import ShopRequest, refuse_repeated_names
 from app.api.storefront.checkouts import StorefrontCheckout, show_checkout, show_services
 from app.db import idempotency
+from app.db.idempotency import Key
 from app.db.session import transaction
 from app.domain.checkout.placing import AT_ONCE, Placed, Started, reserve
 from app.domain.checkout.queries import get_checkout, view_checkout
 from app.domain.checkout.till import Pending
-from app.domain.payments.errors import SECOND_STEP
+from app.domain.payments.errors import SECOND_STEP, SERVICE_NOT_FOUND
 from app.domain.payments.models import Payment
-from app.kit.errors import Declined
+from app.domain.stores.queries import StoreConfig
+from app.kit.errors import Declined, NotFound
 from app.kit.ids import digest
 
 
@@ -60,6 +64,32 @@ class StillPaying(msgspec.Struct):
     retry_after: int
 
 
+def check_offered(store: StoreConfig, shop: Shop, service: str) -> None:
+    """Raise NotFound for a service that the store does not offer."""
+    if service not in {choice.name for choice in show_services(store, shop)}:
+        raise NotFound(SERVICE_NOT_FOUND, f"This store does not take payments by {service!r}.")
+
+
+async def _reserve(
+    shop: Shop, store: StoreConfig, key: Key | None, *, now: datetime, **wanted: Any
+) -> Placed | Started:
+    """Reserve in a transaction of its own, once per Idempotency-Key."""
+    settings = shop.settings
+    async with shop.till.turn(), transaction(shop.sessions) as session:
+        made = None
+        if key is not None:
+            made = await idempotency.claim(
+                session, store.id, key, now=now, keep_seconds=settings.idempotency_seconds
+            )
+        if made and "payment_id" in made:
+            return Started(made["payment_id"], made["order_id"], mine=False)
+        result = await reserve(session, store, hold_seconds=settings.reservation_seconds, now=now, **wanted)
+        if key is not None and isinstance(result, Started) and not result.abandoned:
+            kept = {"payment_id": result.payment_id, "order_id": result.order_id}
+            await idempotency.keep(session, store.id, key, kept)
+    return result
+
+
 class PaymentController(Controller):
     """Reserve, call, settle: see app/domain/checkout/placing.py."""
 
@@ -90,32 +120,26 @@ class PaymentController(Controller):
         409 where the total or the stock has changed. Takes Idempotency-Key.
         """
         service = data.payment_type
-        if service not in {choice.name for choice in show_services(store, shop)}:
-            shop.till.get_service("" if service in AT_ONCE else service)
+        check_offered(store, shop, service)
         if service not in AT_ONCE and not data.payment_token:
             raise invalid_field("payment_token", "required", "This service needs a payment token.")
         key = await read_key(request, caller=digest(checkout_token).hex())
-        async with shop.till.turn(), transaction(shop.sessions) as session:
-            made = None
-            if key is not None:
-                made = await idempotency.claim(
-                    session, store.id, key, now=now, keep_seconds=shop.settings.idempotency_seconds
-                )
-            if made and "payment_id" in made:
-                result: Placed | Started = Started(made["payment_id"], 0, mine=False)
-            else:
-                result = await reserve(
-                    session,
-                    store,
-                    token=checkout_token,
-                    service=service,
-                    amount=data.amount,
-                    additional_fields=data.order_additional_fields,
-                    hold_seconds=shop.settings.reservation_seconds,
-                    now=now,
-                )
-                if key is not None and isinstance(result, Started):
-                    await idempotency.keep(session, store.id, key, {"payment_id": result.payment_id})
+        attempt = partial(
+            _reserve,
+            shop,
+            store,
+            key,
+            token=checkout_token,
+            service=service,
+            payment_token=data.payment_token,
+            amount=data.amount,
+            additional_fields=data.order_additional_fields,
+            now=now,
+        )
+        result = await attempt()
+        if isinstance(result, Started) and result.abandoned:
+            await shop.till.give_up(store, result)
+            result = await attempt()
         if isinstance(result, Started):
             outcome = await shop.till.finish(store, result, payment_token=data.payment_token)
         else:
@@ -151,23 +175,20 @@ class PaymentController(Controller):
         now: GivenNow,
     ) -> Response[StartedPayment]:
         """Freezes the checkout and opens a payment at the service that the shopper then completes there."""
+        check_offered(store, shop, service)
         shop.till.get_service(service)
         key = await read_key(request, caller=digest(checkout_token).hex())
-        async with shop.till.turn(), transaction(shop.sessions) as session:
-            if key is not None:
-                await idempotency.claim(
-                    session, store.id, key, now=now, keep_seconds=shop.settings.idempotency_seconds
-                )
-            result = await reserve(
-                session,
-                store,
-                token=checkout_token,
-                service=service,
-                amount=None,
-                additional_fields=None,
-                hold_seconds=shop.settings.reservation_seconds,
-                now=now,
-            )
+        result = await _reserve(
+            shop,
+            store,
+            key,
+            token=checkout_token,
+            service=service,
+            payment_token="",
+            amount=None,
+            additional_fields=None,
+            now=now,
+        )
         if isinstance(result, Placed):
             return Response(
                 None,  # type: ignore[arg-type]  # the order is made: nothing is left to start

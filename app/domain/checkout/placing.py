@@ -50,6 +50,7 @@ from app.domain.payments.services import ActionNeeded, Captured, Finding, Refuse
 from app.domain.payments.states import PaymentState
 from app.domain.stores.queries import StoreConfig
 from app.kit.errors import Conflict, Invalid
+from app.kit.ids import digest
 
 FREE: Final = "free_payment"
 MANUAL: Final = "manual"
@@ -63,11 +64,15 @@ class Placed(msgspec.Struct, frozen=True):
 
 
 class Started(msgspec.Struct, frozen=True):
-    """An attempt to pay is on its way: this caller's own (mine), or one that was started before."""
+    """An attempt to pay is on its way: this caller's own (mine), or one that was started before.
+
+    abandoned: that one waits for a step of the shopper, who now comes with another card or service.
+    """
 
     payment_id: int
     order_id: int
     mine: bool
+    abandoned: bool = False
 
 
 def totals_of(quote: Quote) -> dict[str, int]:
@@ -87,6 +92,7 @@ async def reserve(
     *,
     token: str,
     service: str,
+    payment_token: str,
     amount: int | None,
     additional_fields: Any,
     hold_seconds: int,
@@ -104,7 +110,9 @@ async def reserve(
     if checkout.state == CheckoutState.PAYING and checkout.order_id is not None:
         live = await find_live_payment(session, store.id, checkout.order_id)
         if live is not None:
-            return Started(live.id, checkout.order_id, mine=False)
+            other = (live.service, live.means) != (service, digest(payment_token))
+            abandoned = other and live.state == PaymentState.ACTION_NEEDED
+            return Started(live.id, checkout.order_id, mine=False, abandoned=abandoned)
     check_editable(checkout, now=now)
     cart = await load_cart(session, store.id, checkout.cart_id, now=now)
     check_basket(cart)
@@ -142,6 +150,7 @@ async def reserve(
         order_id=order.id,
         checkout_id=checkout.id,
         service=service,
+        token=payment_token,
         amount=quote.total,
         currency=quote.currency,
         now=now,
@@ -218,6 +227,7 @@ async def _place_at_once(
         order_id=order.id,
         checkout_id=checkout.id,
         service=service,
+        token="",
         amount=order.total,
         currency=order.currency,
         now=now,

@@ -112,6 +112,12 @@ class Till:
         await self.ask(store, payment)
         return await self.outcome(payment.id)
 
+    async def give_up(self, store: StoreConfig, started: Started) -> None:
+        """End an attempt that the shopper left for another card; where it was paid meanwhile, it counts."""
+        async with self.sessions() as session:
+            payment = await session.get_one(Payment, started.payment_id)
+        await self.ask(store, payment, give_up=True)
+
     async def ask(self, store: StoreConfig, payment: Payment, *, give_up: bool = False) -> PaymentState:
         """Ask a service about an attempt and settle what it says; give_up ends one that waits for the shopper."""
         service = self.get_service(payment.service)

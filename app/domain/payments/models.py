@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint
+from sqlalchemy import CheckConstraint, ForeignKey, Index, LargeBinary, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.db.base import Base, BigId, CreatedAt, Minor, Ref, StoreId
@@ -44,6 +44,8 @@ class Payment(Base):
     attempt: Mapped[int]
     key: Mapped[str]
     service: Mapped[str]
+    # SHA-256 of the payment token: whether a later call means the same card. The token itself is not kept.
+    means: Mapped[bytes] = mapped_column(LargeBinary)
     state: Mapped[str]
     currency: Mapped[str]
     amount: Mapped[Minor]

@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.domain.payments.models import Payment
 from app.domain.payments.states import LIVE, PaymentState, may_move
 from app.kit.errors import NotFound
+from app.kit.ids import digest
 
 
 async def start_payment(
@@ -18,6 +19,7 @@ async def start_payment(
     order_id: int,
     checkout_id: int,
     service: str,
+    token: str,
     amount: int,
     currency: str,
     now: datetime,
@@ -39,6 +41,7 @@ async def start_payment(
         attempt=attempt,
         key=f"order-{order_id}-charge-{attempt}",
         service=service,
+        means=digest(token),
         state=PaymentState.STARTED,
         currency=currency,
         amount=amount,
