@@ -28,6 +28,9 @@ from app.log import configure_logging
 from app.settings import Settings, load_settings
 from app.web import web_handlers
 
+# How long a stopping process waits for payment services that were just called.
+DRAIN_SECONDS = 3.0
+
 
 def build_shop(settings: Settings, *, application_name: str = "storefront") -> Shop:
     """The parts that server and worker share. Opens no connection yet."""
@@ -95,6 +98,7 @@ def create_app(settings: Settings) -> Litestar:
         try:
             yield
         finally:
+            await shop.till.drain(DRAIN_SECONDS)
             await shop.reads.close()
             await shop.engine.dispose()
             await redis.close()

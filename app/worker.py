@@ -135,14 +135,17 @@ async def _run(sessions: Sessions, handlers: Mapping[str, Handler], job: Job) ->
     except Exception as error:  # noqa: BLE001 - whatever went wrong, the job is put back or parked
         problem = error
         logger.warning("job %s %s failed on try %s: %r", job.kind, job.id, job.tries, error)
-    async with transaction(sessions) as session:
-        if problem is None:
-            await queue.finish(session, job, now=utc_now())
-        else:
-            await queue.fail(
-                session,
-                job,
-                reason=f"{type(problem).__name__}: {problem}",
-                now=utc_now(),
-                for_good=isinstance(problem, GiveUp),
-            )
+    try:
+        async with transaction(sessions) as session:
+            if problem is None:
+                await queue.finish(session, job, now=utc_now())
+            else:
+                await queue.fail(
+                    session,
+                    job,
+                    reason=f"{type(problem).__name__}: {problem}",
+                    now=utc_now(),
+                    for_good=isinstance(problem, GiveUp),
+                )
+    except Exception as error:  # noqa: BLE001 - its lease runs out, and the job is taken again
+        _complain(f"job {job.id} could not be written off", error)

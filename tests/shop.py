@@ -19,6 +19,7 @@ from app.main import create_app
 from app.settings import Settings, load_settings
 from tests.api.live import serve
 
+SECRET = "tests-only-" + "x" * 40
 ADDRESS = {
     "first_name": "Ada",
     "last_name": "Berg",
@@ -36,7 +37,7 @@ def settings_for(database_url: str, redis_url: str, **environ: str) -> Settings:
         {
             "DATABASE_URL": database_url,
             "REDIS_URL": redis_url,
-            "STOREFRONT_SECRET_KEY": "tests-only-" + "x" * 40,
+            "STOREFRONT_SECRET_KEY": SECRET,
             "LOG_LEVEL": "error",
             "STOREFRONT_DATA_DIR": str(Path(tempfile.gettempdir()) / f"storefront-tests-{os.getpid()}"),
             **environ,

@@ -70,7 +70,7 @@ _ENQUEUE = text(
     """
     WITH added AS (
         INSERT INTO jobs (store_id, kind, dedupe_key, payload, run_at)
-        VALUES (:store_id, :kind, :dedupe_key, :payload, :run_at)
+        SELECT :store_id, :kind, :dedupe_key, :payload, CAST(:run_at AS timestamptz) WHERE :wanted
         ON CONFLICT (kind, dedupe_key) DO NOTHING
         RETURNING id
     )
@@ -111,8 +111,12 @@ async def enqueue(
     dedupe_key: str,
     payload: Mapping[str, Any],
     run_at: datetime,
+    wanted: bool = True,
 ) -> bool:
-    """Queue a job in the session's transaction; False where this (kind, dedupe_key) was ever queued before."""
+    """Queue a job in the session's transaction; False where this (kind, dedupe_key) was ever queued before.
+
+    With `wanted` false the same work is done and nothing queued, where nobody may see the difference.
+    """
     result = await session.execute(
         _ENQUEUE,
         {
@@ -121,6 +125,7 @@ async def enqueue(
             "dedupe_key": dedupe_key,
             "payload": dict(payload),
             "run_at": run_at,
+            "wanted": wanted,
             "channel": CHANNEL,
         },
     )

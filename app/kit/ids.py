@@ -21,12 +21,14 @@ def digest(secret: str) -> bytes:
     return hashlib.sha256(secret.encode()).digest()
 
 
-def sign(key: str, *parts: str) -> str:
+def sign(key: str, *parts: str | bytes) -> str:
     """HMAC-SHA256 over unambiguously joined parts, in hex."""
-    message = b"".join(len(part.encode()).to_bytes(4, "big") + part.encode() for part in parts)
+    raw = [part.encode() if isinstance(part, str) else part for part in parts]
+    message = b"".join(len(part).to_bytes(4, "big") + part for part in raw)
     return hmac.new(key.encode(), message, hashlib.sha256).hexdigest()
 
 
-def verify(keys: tuple[str, ...], signature: str, *parts: str) -> bool:
+def verify(keys: tuple[str, ...], signature: str, *parts: str | bytes) -> bool:
     """Whether one of the keys made the signature, in constant time for each."""
-    return any(hmac.compare_digest(sign(key, *parts), signature) for key in keys)
+    given = signature.encode("utf-8", "surrogateescape")
+    return any(hmac.compare_digest(sign(key, *parts).encode(), given) for key in keys)

@@ -136,11 +136,15 @@ def upgrade() -> None:
         sa.Column("action", postgresql.JSONB(), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("asked_at", sa.DateTime(timezone=True), nullable=True),
         sa.CheckConstraint(
-            "state IN ('started', 'action_needed', 'unknown', 'pending', 'captured', 'declined', 'cancelled')",
+            "state IN ('started', 'action_needed', 'unknown', 'pending', 'captured', 'declined', 'cancelled', 'late')",
             name=op.f("payments_state_check"),
         ),
-        sa.CheckConstraint("captured >= 0 AND captured <= amount", name=op.f("payments_captured_check")),
+        sa.CheckConstraint(
+            "state <> 'captured' OR captured = amount", name=op.f("payments_captured_whole_check")
+        ),
+        sa.CheckConstraint("captured >= 0", name=op.f("payments_captured_check")),
         sa.CheckConstraint("refunded >= 0 AND refunded <= captured", name=op.f("payments_refunded_check")),
         sa.ForeignKeyConstraint(["store_id"], ["stores.id"], name=op.f("payments_store_id_fkey")),
         sa.PrimaryKeyConstraint("id", name=op.f("payments_pkey")),
@@ -158,7 +162,7 @@ def upgrade() -> None:
     op.create_index(
         "payments_unfinished_idx",
         "payments",
-        ["updated_at"],
+        ["asked_at"],
         unique=False,
         postgresql_where="state IN ('started', 'action_needed', 'unknown')",
     )

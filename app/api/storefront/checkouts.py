@@ -7,6 +7,7 @@ from litestar import Controller, Response, get, post, put
 from litestar.params import FromPath, FromQuery, QueryParameter, RequestBody
 
 from app.api.dependencies import GivenActor, GivenNow, GivenSession, GivenShop, GivenStore, Shop
+from app.api.expand import parse_expand
 from app.api.idempotency import answered, read_key
 from app.api.limits import Id, Line, Token
 from app.api.openapi import EXAMPLE
@@ -15,8 +16,14 @@ from app.api.storefront.carts import SOME_CART, read_uuid
 from app.api.storefront.orders import OrderName, StorefrontOrder, show_order
 from app.db import idempotency
 from app.domain.carts.errors import cart_not_found
+from app.domain.checkout.errors import COUPON_NOT_FOUND
 from app.domain.checkout.placing import AT_ONCE, totals_of
-from app.domain.checkout.queries import CheckoutView, get_checkout, view_checkout
+from app.domain.checkout.queries import (
+    CheckoutView,
+    get_checkout,
+    get_checkout_by_id,
+    view_checkout,
+)
 from app.domain.checkout.quote import Shipping
 from app.domain.checkout.service import choose_shipping, lock_editable, open_checkout, set_customer
 from app.domain.checkout.states import CheckoutState
@@ -149,7 +156,7 @@ def show_checkout(
     shipping = checkout.shipping_address
     return StorefrontCheckout(
         checkout_token=checkout.token,
-        state=checkout.state,
+        state=view.state,
         currency=quote.currency,
         cart_uuid=view.cart_uuid,
         email=checkout.email,
@@ -230,6 +237,8 @@ class CheckoutController(Controller):
         uuid = read_uuid(data.cart_uuid)
         if uuid is None:
             raise cart_not_found()
+        if data.coupon:
+            raise Invalid.at("coupon", COUPON_NOT_FOUND, "There is no such coupon.")
         key = await read_key(request, caller=digest(data.cart_uuid).hex())
         made = None
         if key is not None:
@@ -237,7 +246,7 @@ class CheckoutController(Controller):
                 session, store.id, key, now=now, keep_seconds=shop.settings.idempotency_seconds
             )
         if made is not None:
-            checkout = await get_checkout(session, store.id, made["token"])
+            checkout = await get_checkout_by_id(session, store.id, made["checkout_id"])
             view = await view_checkout(session, store, checkout, now=now)
         else:
             view = await open_checkout(
@@ -250,7 +259,7 @@ class CheckoutController(Controller):
                 keep_seconds=shop.settings.checkout_seconds,
             )
             if key is not None:
-                await idempotency.keep(session, store.id, key, {"token": view.checkout.token})
+                await idempotency.keep(session, store.id, key, {"checkout_id": view.checkout.id})
         return answered(show_checkout(view, store, shop), replayed=made is not None)
 
     @get("/{checkout_token:str}", operation_id="getCheckout", summary="Read a checkout")
@@ -269,7 +278,11 @@ class CheckoutController(Controller):
         checkout = await get_checkout(session, store.id, checkout_token)
         view = await view_checkout(session, store, checkout, now=now)
         order = None
-        if expand == "order" and checkout.state == CheckoutState.COMPLETED and checkout.order_id:
+        if (
+            "order" in parse_expand(expand, ("order",))
+            and checkout.state == CheckoutState.COMPLETED
+            and checkout.order_id
+        ):
             found = await get_order(
                 shop.reads,
                 store.id,

@@ -27,6 +27,7 @@ PAYMENT_STATUS = {
     "captured": "paid",
     "declined": "failed",
     "cancelled": "failed",
+    "late": "failed",
 }
 
 

@@ -71,11 +71,11 @@ def check_offered(store: StoreConfig, shop: Shop, service: str) -> None:
 
 
 async def _reserve(
-    shop: Shop, store: StoreConfig, key: Key | None, *, now: datetime, **wanted: Any
+    shop: Shop, store: StoreConfig, key: Key | None, *, until: float, now: datetime, **wanted: Any
 ) -> Placed | Started:
     """Reserve in a transaction of its own, once per Idempotency-Key."""
     settings = shop.settings
-    async with shop.till.turn(), transaction(shop.sessions) as session:
+    async with shop.till.turn(until), transaction(shop.sessions) as session:
         made = None
         if key is not None:
             made = await idempotency.claim(
@@ -124,6 +124,7 @@ class PaymentController(Controller):
         if service not in AT_ONCE and not data.payment_token:
             raise invalid_field("payment_token", "required", "This service needs a payment token.")
         key = await read_key(request, caller=digest(checkout_token).hex())
+        until = shop.till.deadline()
         attempt = partial(
             _reserve,
             shop,
@@ -134,6 +135,7 @@ class PaymentController(Controller):
             payment_token=data.payment_token,
             amount=data.amount,
             additional_fields=data.order_additional_fields,
+            until=until,
             now=now,
         )
         result = await attempt()
@@ -141,7 +143,7 @@ class PaymentController(Controller):
             await shop.till.give_up(store, result)
             result = await attempt()
         if isinstance(result, Started):
-            outcome = await shop.till.finish(store, result, payment_token=data.payment_token)
+            outcome = await shop.till.finish(store, result, payment_token=data.payment_token, until=until)
         else:
             outcome = result
         if isinstance(outcome, Pending):
@@ -178,6 +180,7 @@ class PaymentController(Controller):
         check_offered(store, shop, service)
         shop.till.get_service(service)
         key = await read_key(request, caller=digest(checkout_token).hex())
+        until = shop.till.deadline()
         result = await _reserve(
             shop,
             store,
@@ -187,6 +190,7 @@ class PaymentController(Controller):
             payment_token="",
             amount=None,
             additional_fields=None,
+            until=until,
             now=now,
         )
         if isinstance(result, Placed):
@@ -196,7 +200,7 @@ class PaymentController(Controller):
                 headers={"Location": f"/storefront/v1/orders/{result.order_id}"},
             )
         try:
-            await shop.till.finish(store, result, payment_token="")
+            await shop.till.finish(store, result, payment_token="", until=until)
         except Declined as needed:
             if needed.code != SECOND_STEP:
                 raise

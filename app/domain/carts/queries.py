@@ -40,18 +40,17 @@ SELECT c.id, c.uuid, c.currency, c.note, c.attributes,
     (SELECT coalesce(json_agg(json_build_array(l.id, l.variant_id, l.quantity, l.added_price)
         ORDER BY l.id), '[]') FROM cart_lines l WHERE l.cart_id = c.id) AS lines
 FROM carts c
-WHERE c.store_id = {store_id} AND c.expires_at > {now}
-  AND {which}
+WHERE c.store_id = {store_id} AND {which}
 """
 
 # A cart of a customer answers to that customer only; a guest's to whoever knows its uuid.
-_BY_UUID: Final = "c.uuid = {uuid} AND (c.customer_id IS NULL OR c.customer_id = {customer})"
-
-_READ_BY_UUID: Final = _CART.format(
-    store_id="$1", now="$2", which=_BY_UUID.format(uuid="$3", customer="$4::bigint")
+_BY_UUID: Final = (
+    "c.expires_at > $2 AND c.uuid = {uuid} AND (c.customer_id IS NULL OR c.customer_id = {customer})"
 )
-_READ_BY_CUSTOMER: Final = _CART.format(store_id="$1", now="$2", which="c.customer_id = $3")
-_LOAD_BY_ID: Final = text(_CART.format(store_id=":store_id", now=":now", which="c.id = :cart_id"))
+
+_READ_BY_UUID: Final = _CART.format(store_id="$1", which=_BY_UUID.format(uuid="$3", customer="$4::bigint"))
+_READ_BY_CUSTOMER: Final = _CART.format(store_id="$1", which="c.expires_at > $2 AND c.customer_id = $3")
+_LOAD_BY_ID: Final = text(_CART.format(store_id=":store_id", which="c.id = :cart_id"))
 
 
 def _decoded(value: Any) -> Any:
@@ -97,9 +96,12 @@ async def _read(reads: Reads, store_id: int, row: Any) -> CartView:
     return _view(row, lines, items)
 
 
-async def load_cart(session: AsyncSession, store_id: int, cart_id: int, *, now: datetime) -> CartView:
-    """The cart of an id, inside a transaction. Raises NotFound cart_not_found."""
-    rows = await session.execute(_LOAD_BY_ID, {"store_id": store_id, "cart_id": cart_id, "now": now})
+async def load_cart(session: AsyncSession, store_id: int, cart_id: int) -> CartView:
+    """The cart of an id, inside a transaction, also past its life: a checkout of it may still be open.
+
+    Raises NotFound cart_not_found.
+    """
+    rows = await session.execute(_LOAD_BY_ID, {"store_id": store_id, "cart_id": cart_id})
     row = rows.mappings().first()
     if row is None:
         raise cart_not_found()

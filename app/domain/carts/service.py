@@ -27,7 +27,7 @@ _TOUCH: Final = text(
     UPDATE carts SET updated_at = :now, expires_at = :expires_at
     WHERE store_id = :store_id AND uuid = :uuid AND expires_at > :now
       AND (customer_id IS NULL OR customer_id = :customer_id)
-    RETURNING id, (SELECT count(*) FROM cart_lines l WHERE l.cart_id = carts.id) AS line_count
+    RETURNING id
     """
 )
 
@@ -37,7 +37,7 @@ _TOUCH_CUSTOMERS: Final = text(
     VALUES (:store_id, :new_uuid, :customer_id, :currency, :now, :expires_at)
     ON CONFLICT (store_id, customer_id) WHERE customer_id IS NOT NULL
         DO UPDATE SET updated_at = EXCLUDED.updated_at, expires_at = EXCLUDED.expires_at
-    RETURNING id, uuid, (SELECT count(*) FROM cart_lines l WHERE l.cart_id = carts.id) AS line_count
+    RETURNING id, uuid
     """
 )
 
@@ -56,7 +56,8 @@ _ADD: Final = text(
     ON CONFLICT (cart_id, variant_id)
         DO UPDATE SET quantity = l.quantity + EXCLUDED.quantity
         WHERE l.quantity + EXCLUDED.quantity <= :most
-    RETURNING id, quantity, added_price, xmax = 0 AS is_new
+    RETURNING id, quantity, added_price, xmax = 0 AS is_new,
+        (SELECT count(*) FROM cart_lines o WHERE o.cart_id = l.cart_id) AS line_count
     """
 )
 
@@ -65,25 +66,23 @@ _SET: Final = text(
     INSERT INTO cart_lines AS l (store_id, cart_id, variant_id, quantity, added_price)
     VALUES (:store_id, :cart_id, :variant_id, :quantity, :price)
     ON CONFLICT (cart_id, variant_id) DO UPDATE SET quantity = EXCLUDED.quantity
-    RETURNING id, quantity, added_price, xmax = 0 AS is_new
+    RETURNING id, quantity, added_price, xmax = 0 AS is_new,
+        (SELECT count(*) FROM cart_lines o WHERE o.cart_id = l.cart_id) AS line_count
     """
 )
 
 _REMOVE: Final = text("DELETE FROM cart_lines WHERE cart_id = :cart_id AND variant_id = :variant_id")
 
-# What was bought leaves the cart; what was added meanwhile stays.
+# What was bought leaves the cart; what was added meanwhile stays. MERGE looks at each line's newest version.
 _TAKE_OUT: Final = text(
     """
-    WITH bought AS (
+    MERGE INTO cart_lines l
+    USING (
         SELECT variant_id, sum(quantity) AS quantity FROM order_lines WHERE order_id = :order_id GROUP BY 1
-    ),
-    reduced AS (
-        UPDATE cart_lines l SET quantity = l.quantity - bought.quantity
-        FROM bought
-        WHERE l.cart_id = :cart_id AND l.variant_id = bought.variant_id AND l.quantity > bought.quantity
-    )
-    DELETE FROM cart_lines l USING bought
-    WHERE l.cart_id = :cart_id AND l.variant_id = bought.variant_id AND l.quantity <= bought.quantity
+    ) bought
+    ON l.cart_id = :cart_id AND l.variant_id = bought.variant_id
+    WHEN MATCHED AND l.quantity > bought.quantity THEN UPDATE SET quantity = l.quantity - bought.quantity
+    WHEN MATCHED THEN DELETE
     """
 )
 
@@ -92,7 +91,6 @@ _TAKE_OUT: Final = text(
 class _Touched:
     id: int
     uuid: UUID
-    line_count: int
 
 
 async def _touch(
@@ -119,14 +117,14 @@ async def _touch(
     if uuid is not None:
         found = (await session.execute(_TOUCH, values)).first()
         if found is not None:
-            return _Touched(found.id, uuid, found.line_count)
+            return _Touched(found.id, uuid)
     if not make:
         raise cart_not_found()
     if customer_id is not None:
         own = (await session.execute(_TOUCH_CUSTOMERS, values)).one()
-        return _Touched(own.id, own.uuid, own.line_count)
+        return _Touched(own.id, own.uuid)
     made = (await session.execute(_CREATE, values)).one()
-    return _Touched(made.id, fresh, 0)
+    return _Touched(made.id, fresh)
 
 
 async def _get_sale_item(session: AsyncSession, store_id: int, variant_id: int) -> SaleItem:
@@ -260,7 +258,7 @@ async def _write(
     if row is None:
         raise quantity_too_large()
     check_quantity(item, row.quantity)
-    if row.is_new and cart.line_count >= MAX_LINES:
+    if row.is_new and row.line_count >= MAX_LINES:
         raise Invalid(CART_FULL, f"A cart holds at most {MAX_LINES} different variants.")
     return CartItem(row.id, item.variant_id, row.quantity, row.added_price, item)
 

@@ -1,18 +1,19 @@
 """What the worker does about payments: refunds that are owed, and attempts whose outcome nobody wrote down."""
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Final
 
-from sqlalchemy import select, text
+from sqlalchemy import select, text, update
 
 from app.db.queue import GiveUp, Job
 from app.db.session import Sessions, transaction
 from app.domain.checkout.models import Checkout
 from app.domain.checkout.placing import note_refund
-from app.domain.checkout.till import CALL_SECONDS, Till
+from app.domain.checkout.till import Till
 from app.domain.payments.models import Payment
 from app.domain.payments.service import find_payment
 from app.domain.payments.states import UNFINISHED, PaymentState
@@ -20,6 +21,7 @@ from app.domain.stores.directory import StoreDirectory
 
 Handler = Callable[[Job], Awaitable[None]]
 MOST_AT_ONCE: Final = 100
+SIDE_BY_SIDE: Final = 4
 
 logger = logging.getLogger(__name__)
 
@@ -49,32 +51,39 @@ async def _refund(job: Job, *, till: Till, clock: Callable[[], datetime]) -> Non
 async def reconcile(till: Till, stores: StoreDirectory, *, now: datetime, quiet: timedelta) -> int:
     """Ask the services about attempts that have been unfinished and untouched for a while; how many moved on.
 
-    One that waits for its shopper is given up when its hold on stock has run out. One that the service
-    never heard of is over only when no call can still be on its way. Everything may run twice, and in
-    several workers at once: settling is idempotent.
+    Those that were not asked about for longest come first. One that waits for its shopper is given up when
+    its hold on stock has run out. Everything may run twice, and in several workers at once.
     """
-    async with till.sessions() as session:
-        due = await session.execute(
-            select(Payment, Checkout.held_until)
-            .outerjoin(Checkout, Checkout.id == Payment.checkout_id)
-            .where(Payment.state.in_(UNFINISHED), Payment.updated_at < now - quiet)
-            .order_by(Payment.updated_at)
-            .limit(MOST_AT_ONCE)
-        )
-        rows = due.all()
-    moved = 0
-    call_is_over = now - timedelta(seconds=CALL_SECONDS + 5)
-    for payment, held_until in rows:
-        if payment.service not in till.services:
-            continue
-        if payment.state == PaymentState.STARTED and payment.updated_at > call_is_over:
-            continue
+    async with transaction(till.sessions) as session:
+        due = (
+            await session.execute(
+                select(Payment, Checkout.held_until)
+                .outerjoin(Checkout, Checkout.id == Payment.checkout_id)
+                .where(
+                    Payment.state.in_(UNFINISHED),
+                    Payment.service.in_(till.services),
+                    Payment.updated_at < now - quiet,
+                )
+                .order_by(Payment.asked_at.asc().nulls_first())
+                .limit(MOST_AT_ONCE)
+            )
+        ).all()
+        ids = [payment.id for payment, _ in due]
+        await session.execute(update(Payment).where(Payment.id.in_(ids)).values(asked_at=now))
+    places = asyncio.Semaphore(SIDE_BY_SIDE)
+
+    async def ask(payment: Payment, held_until: datetime | None) -> bool:
         expired = held_until is not None and held_until < now
         give_up = payment.state == PaymentState.ACTION_NEEDED and expired
-        store = await stores.get(payment.store_id)
-        state = await till.ask(store, payment, give_up=give_up)
-        moved += state != payment.state
-    return moved
+        try:
+            async with places:
+                store = await stores.get(payment.store_id)
+                return await till.ask(store, payment, give_up=give_up) != payment.state
+        except Exception:  # one that cannot be settled must not stand in the way of the others
+            logger.exception("payment %s was not reconciled", payment.id)
+            return False
+
+    return sum(await asyncio.gather(*(ask(payment, held_until) for payment, held_until in due)))
 
 
 _EXPIRE: Final = text(

@@ -47,7 +47,7 @@ from app.domain.payments.service import (
     start_payment,
 )
 from app.domain.payments.services import ActionNeeded, Captured, Finding, Refused, Unheard, Unknown
-from app.domain.payments.states import PaymentState
+from app.domain.payments.states import UNFINISHED, PaymentState
 from app.domain.stores.queries import StoreConfig
 from app.kit.errors import Conflict, Invalid
 from app.kit.ids import digest
@@ -114,7 +114,7 @@ async def reserve(
             abandoned = other and live.state == PaymentState.ACTION_NEEDED
             return Started(live.id, checkout.order_id, mine=False, abandoned=abandoned)
     check_editable(checkout, now=now)
-    cart = await load_cart(session, store.id, checkout.cart_id, now=now)
+    cart = await load_cart(session, store.id, checkout.cart_id)
     check_basket(cart)
     priced = price(store, checkout, cart)
     faults = what_is_missing(checkout, priced)
@@ -261,7 +261,8 @@ async def settle(
     """The last phase: write down what the service says became of an attempt, and what follows from it.
 
     `payment` names the attempt; it is read again under its lock. Idempotent, in any order of callers.
-    A capture of another sum or currency than the attempt's is never taken for a payment of this order.
+    A capture of another sum or currency, or of an attempt that was given up, never pays this order: it is
+    recorded as late and sent back.
     """
     checkout = await lock_checkout_by_id(session, store.id, payment.checkout_id)
     order = await lock_order(session, store.id, payment.order_id)
@@ -303,29 +304,32 @@ async def _settle_captured(
     *,
     now: datetime,
 ) -> None:
-    if (finding.amount, finding.currency) != (payment.amount, payment.currency):
-        await note_event(
-            session,
-            order,
-            "payment_mismatch",
-            f"{payment.service} says {finding.amount} {finding.currency} for {payment.key}",
-            now=now,
-        )
-        return
-    was_live = payment.state not in (PaymentState.DECLINED, PaymentState.CANCELLED)
-    if not move_payment(payment, PaymentState.CAPTURED, reference=finding.reference, now=now):
-        return
-    if was_live and checkout.state == CheckoutState.PAYING and order.status == "pending":
+    asked_for = (payment.amount, payment.currency) == (finding.amount, finding.currency)
+    wanted = payment.state in UNFINISHED and order.status == "pending"
+    if asked_for and wanted and checkout.state == CheckoutState.PAYING:
+        move_payment(payment, PaymentState.CAPTURED, reference=finding.reference, now=now)
         await sell_reserved(session, store.id, checkout_id=checkout.id, order_id=order.id, now=now)
         await _complete(
             session, store, checkout, order, service=payment.service, captured=payment.captured, now=now
         )
-    else:
+        return
+    moved = move_payment(
+        payment,
+        PaymentState.LATE,
+        reference=finding.reference,
+        reason="not_asked_for" if asked_for else "another_sum",
+        captured=finding.amount,
+        currency=finding.currency,
+        now=now,
+    )
+    if moved:
         await _owe_back(session, order, payment, now=now)
+        if wanted:
+            await _reopen(session, checkout, now=now)
 
 
 async def _owe_back(session: AsyncSession, order: Order, payment: Payment, *, now: datetime) -> None:
-    """Money that came after its attempt was given up is booked as owed to the shopper, and sent back."""
+    """Money that nobody asked for any more is booked as owed to the shopper, and sent back."""
     await post_entries(
         session,
         order.store_id,
@@ -380,6 +384,10 @@ async def _give_back(
     if not move_payment(payment, new, reason=reason, now=now):
         return
     await note_event(session, order, f"payment_{new}", reason, now=now)
+    await _reopen(session, checkout, now=now)
+
+
+async def _reopen(session: AsyncSession, checkout: Checkout, *, now: datetime) -> None:
     if checkout.state == CheckoutState.PAYING:
         await release_stock(session, checkout.store_id, checkout_id=checkout.id)
         move_checkout(checkout, CheckoutState.PRICED, now=now)

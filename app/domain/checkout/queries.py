@@ -6,11 +6,12 @@ import msgspec
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.domain.carts.models import Cart
 from app.domain.carts.queries import CartView, load_cart
 from app.domain.checkout.errors import checkout_not_found
 from app.domain.checkout.models import Checkout
 from app.domain.checkout.quote import Line, Quote, Shipping, make_quote, shipping_choices
-from app.domain.checkout.states import EDITABLE, CheckoutState
+from app.domain.checkout.states import EDITABLE, LIVE, CheckoutState
 from app.domain.orders.models import Order
 from app.domain.stores.queries import StoreConfig
 
@@ -19,6 +20,7 @@ class CheckoutView(msgspec.Struct, frozen=True):
     """A checkout as it is shown. missing names items that are no longer on sale."""
 
     checkout: Checkout
+    state: CheckoutState
     cart_uuid: str
     quote: Quote
     choices: tuple[Shipping, ...]
@@ -44,6 +46,16 @@ async def get_checkout(session: AsyncSession, store_id: int, token: str) -> Chec
     return found
 
 
+async def get_checkout_by_id(session: AsyncSession, store_id: int, checkout_id: int) -> Checkout:
+    """The checkout of an id. Raises NotFound checkout_not_found."""
+    found = await session.scalar(
+        select(Checkout).where(Checkout.store_id == store_id, Checkout.id == checkout_id)
+    )
+    if found is None:
+        raise checkout_not_found()
+    return found
+
+
 async def lock_checkout(session: AsyncSession, store_id: int, token: str) -> Checkout:
     """The checkout of a token, locked until the transaction ends. Raises NotFound checkout_not_found."""
     found = await session.scalar(
@@ -55,6 +67,16 @@ async def lock_checkout(session: AsyncSession, store_id: int, token: str) -> Che
     if found is None:
         raise checkout_not_found()
     return found
+
+
+async def lock_live_checkout(session: AsyncSession, store_id: int, cart_id: int) -> Checkout | None:
+    """The one checkout of a cart that has not ended, locked; None where there is none."""
+    return await session.scalar(
+        select(Checkout)
+        .where(Checkout.store_id == store_id, Checkout.cart_id == cart_id, Checkout.state.in_(LIVE))
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    )
 
 
 async def lock_checkout_by_id(session: AsyncSession, store_id: int, checkout_id: int) -> Checkout:
@@ -113,25 +135,37 @@ async def view_checkout(
     session: AsyncSession, store: StoreConfig, checkout: Checkout, *, now: datetime
 ) -> CheckoutView:
     """A checkout with its basket: priced now, or as frozen from reserve to settle and ever after."""
-    cart = await load_cart(session, store.id, checkout.cart_id, now=now)
     if checkout.frozen is not None and checkout.state not in EDITABLE:
         priced = msgspec.convert(checkout.frozen, Priced)
+        cart_uuid = str(await session.scalar(select(Cart.uuid).where(Cart.id == checkout.cart_id)))
     else:
-        priced = price(store, checkout, cart)
+        cart = await load_cart(session, store.id, checkout.cart_id)
+        priced, cart_uuid = price(store, checkout, cart), str(cart.uuid)
     order_name = None
     if checkout.state == CheckoutState.COMPLETED:
-        order_name = await session.scalar(select(Order.name).where(Order.id == checkout.order_id))
-    return make_view(checkout, cart, priced, order_name=order_name)
-
-
-def make_view(
-    checkout: Checkout, cart: CartView, priced: Priced, *, order_name: str | None = None
-) -> CheckoutView:
+        order_name = await session.scalar(
+            select(Order.name).where(Order.store_id == store.id, Order.id == checkout.order_id)
+        )
+    expired = checkout.state in EDITABLE and checkout.expires_at <= now
     return CheckoutView(
         checkout=checkout,
-        cart_uuid=str(cart.uuid),
+        state=CheckoutState.EXPIRED if expired else CheckoutState(checkout.state),
+        cart_uuid=cart_uuid,
         quote=priced.quote,
         choices=priced.choices,
         missing=priced.missing,
         order_name=order_name,
+    )
+
+
+def make_view(checkout: Checkout, cart: CartView, priced: Priced) -> CheckoutView:
+    """The view of a checkout that was just changed."""
+    return CheckoutView(
+        checkout=checkout,
+        state=CheckoutState(checkout.state),
+        cart_uuid=str(cart.uuid),
+        quote=priced.quote,
+        choices=priced.choices,
+        missing=priced.missing,
+        order_name=None,
     )

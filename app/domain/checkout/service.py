@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import select, text
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -23,6 +23,7 @@ from app.domain.checkout.queries import (
     CheckoutView,
     Priced,
     lock_checkout,
+    lock_live_checkout,
     make_view,
     price,
     view_checkout,
@@ -31,10 +32,8 @@ from app.domain.checkout.quote import Quote
 from app.domain.checkout.states import EDITABLE, CheckoutState, may_move
 from app.domain.inventory.errors import out_of_stock
 from app.domain.stores.queries import StoreConfig
-from app.kit.errors import Conflict, FieldError, Invalid
+from app.kit.errors import CONFLICT, Conflict, FieldError, Invalid
 from app.kit.ids import new_token
-
-LIVE = ("open", "priced", "paying")
 
 
 def move_checkout(checkout: Checkout, new: CheckoutState, *, now: datetime) -> None:
@@ -57,31 +56,25 @@ async def open_checkout(
 ) -> CheckoutView:
     """Make a checkout of a cart, or answer the one that it has open; two at once get the same.
 
-    Raises NotFound cart_not_found, Invalid cart_empty or items_unavailable. Locks the cart.
+    Raises NotFound cart_not_found, Invalid cart_empty or items_unavailable. Locks the open checkout.
     """
     cart = await session.scalar(
-        select(Cart)
-        .where(
+        select(Cart).where(
             Cart.store_id == store.id,
             Cart.uuid == cart_uuid,
             Cart.expires_at > now,
             Cart.customer_id.is_(None) | (Cart.customer_id == customer_id),
         )
-        .with_for_update()
     )
     if cart is None:
         raise cart_not_found()
-    found = await session.scalar(
-        select(Checkout).where(
-            Checkout.store_id == store.id, Checkout.cart_id == cart.id, Checkout.state.in_(LIVE)
-        )
-    )
-    if found is not None:
-        if found.state == CheckoutState.PAYING or found.expires_at > now:
-            return await view_checkout(session, store, found, now=now)
-        move_checkout(found, CheckoutState.EXPIRED, now=now)
+    live = await lock_live_checkout(session, store.id, cart.id)
+    if live is not None:
+        if live.state == CheckoutState.PAYING or live.expires_at > now:
+            return await view_checkout(session, store, live, now=now)
+        move_checkout(live, CheckoutState.EXPIRED, now=now)
         await session.flush()
-    basket = await load_cart(session, store.id, cart.id, now=now)
+    basket = await load_cart(session, store.id, cart.id)
     check_basket(basket)
     made = (
         await session.scalars(
@@ -97,9 +90,17 @@ async def open_checkout(
                 updated_at=now,
                 expires_at=now + timedelta(seconds=keep_seconds),
             )
+            .on_conflict_do_nothing(
+                index_elements=["store_id", "cart_id"],
+                index_where=text("state IN ('open', 'priced', 'paying')"),
+            )
             .returning(Checkout)
         )
-    ).one()
+    ).one_or_none()
+    if made is None:  # another call made it between our look and our insert, and has committed
+        made = await lock_live_checkout(session, store.id, cart.id)
+        if made is None:
+            raise Conflict(CONFLICT, "Another call changed this cart's checkout. Try again.")
     return make_view(made, basket, price(store, made, basket))
 
 
@@ -180,7 +181,7 @@ async def set_customer(
     for name, value in facts.items():
         if value is not None:
             setattr(checkout, name, value)
-    cart = await load_cart(session, store.id, checkout.cart_id, now=now)
+    cart = await load_cart(session, store.id, checkout.cart_id)
     priced = price(store, checkout, cart)
     if needs_shipping(priced.quote) and not priced.choices:
         country = shipping_address["country"]
@@ -200,7 +201,7 @@ async def choose_shipping(
 ) -> CheckoutView:
     """Pick a shipping option. Raises Invalid shipping_option_not_available."""
     checkout.shipping_option_id = option_id
-    cart = await load_cart(session, store.id, checkout.cart_id, now=now)
+    cart = await load_cart(session, store.id, checkout.cart_id)
     priced = price(store, checkout, cart)
     if priced.quote.shipping_option is None:
         raise Invalid.at(

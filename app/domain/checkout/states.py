@@ -14,6 +14,7 @@ class CheckoutState(StrEnum):
 
 
 EDITABLE: Final = frozenset({CheckoutState.OPEN, CheckoutState.PRICED})
+LIVE: Final = (CheckoutState.OPEN, CheckoutState.PRICED, CheckoutState.PAYING)
 
 MOVES: Final[dict[CheckoutState, frozenset[CheckoutState]]] = {
     CheckoutState.OPEN: frozenset({CheckoutState.PRICED, CheckoutState.EXPIRED, CheckoutState.CANCELLED}),

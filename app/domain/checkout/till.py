@@ -16,7 +16,7 @@ from app.domain.orders.models import Order
 from app.domain.payments.errors import NO_PAYMENT, PAYMENT_DECLINED, SECOND_STEP, SERVICE_NOT_FOUND
 from app.domain.payments.models import Payment
 from app.domain.payments.service import find_live_payment
-from app.domain.payments.services import Charge, Finding, PaymentService, Unknown
+from app.domain.payments.services import Charge, Finding, PaymentService, Unheard, Unknown
 from app.domain.payments.states import PaymentState
 from app.domain.stores.queries import StoreConfig
 from app.kit.errors import UNAVAILABLE, Conflict, Declined, NotFound, Unavailable
@@ -53,11 +53,15 @@ class Till:
     places: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(PLACES))
     running: set[asyncio.Task[None]] = field(default_factory=set)
 
+    def deadline(self) -> float:
+        """Until when, by the loop's clock, a call that comes now may wait for everything together."""
+        return asyncio.get_running_loop().time() + self.wait_seconds
+
     @asynccontextmanager
-    async def turn(self) -> AsyncIterator[None]:
-        """Wait for a place to reserve in. Raises Unavailable after as long as a paying call may wait."""
+    async def turn(self, until: float) -> AsyncIterator[None]:
+        """Wait for a place to reserve in. Raises Unavailable where none was free in time."""
         try:
-            async with asyncio.timeout(self.wait_seconds):
+            async with asyncio.timeout_at(until):
                 await self.places.acquire()
         except TimeoutError:
             raise Unavailable(UNAVAILABLE, "The till is very busy.", retry_after=2) from None
@@ -73,7 +77,9 @@ class Till:
             raise NotFound(SERVICE_NOT_FOUND, f"There is no payment service {name!r} to start here.")
         return service
 
-    async def finish(self, store: StoreConfig, started: Started, *, payment_token: str) -> Placed | Pending:
+    async def finish(
+        self, store: StoreConfig, started: Started, *, payment_token: str, until: float
+    ) -> Placed | Pending:
         """Charge what was reserved, or wait for whoever does, and say what came of it.
 
         Raises Declined payment_declined or second_step_required.
@@ -81,14 +87,25 @@ class Till:
         if started.mine:
             task = asyncio.create_task(self._charge(store, started.payment_id, payment_token))
             self.running.add(task)
-            task.add_done_callback(self.running.discard)
-            await asyncio.wait({task}, timeout=self.wait_seconds)
-        return await self.outcome(started.payment_id)
+            task.add_done_callback(self._ended)
+            await asyncio.wait({task}, timeout=until - asyncio.get_running_loop().time())
+        return await self.outcome(started.payment_id, until=until)
 
-    async def outcome(self, payment_id: int) -> Placed | Pending:
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self.running.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            # The attempt stays as it is; the reconciler asks the service about it.
+            logger.error("a payment was not settled", exc_info=task.exception())
+
+    async def drain(self, seconds: float) -> None:
+        """Let the calls that are on their way come back before the process ends."""
+        if self.running:
+            await asyncio.wait(set(self.running), timeout=seconds)
+
+    async def outcome(self, payment_id: int, *, until: float) -> Placed | Pending:
         """What came of an attempt, waiting while it runs. Raises Declined, as finish does."""
         try:
-            async with asyncio.timeout(self.wait_seconds):
+            async with asyncio.timeout_at(until):
                 while (payment := await self._look(payment_id)).state == PaymentState.STARTED:  # noqa: ASYNC110 - see below
                     # The attempt may run in another process, so its row is the only place to look.
                     await asyncio.sleep(LOOK_SECONDS)
@@ -110,7 +127,7 @@ class Till:
         if payment is None or payment.service != service:
             raise Conflict(NO_PAYMENT, "No payment with this service is on its way.")
         await self.ask(store, payment)
-        return await self.outcome(payment.id)
+        return await self.outcome(payment.id, until=self.deadline())
 
     async def give_up(self, store: StoreConfig, started: Started) -> None:
         """End an attempt that the shopper left for another card; where it was paid meanwhile, it counts."""
@@ -119,10 +136,16 @@ class Till:
         await self.ask(store, payment, give_up=True)
 
     async def ask(self, store: StoreConfig, payment: Payment, *, give_up: bool = False) -> PaymentState:
-        """Ask a service about an attempt and settle what it says; give_up ends one that waits for the shopper."""
+        """Ask a service about an attempt and settle what it says; give_up ends one that waits for the shopper.
+
+        While the call that charges may still be on its way, not having heard of it is no news.
+        """
         service = self.get_service(payment.service)
         call = service.cancel if give_up else service.find
         finding = await _heard(call(payment.key, payment.reference))
+        age = (self.clock() - payment.created_at).total_seconds()
+        if isinstance(finding, Unheard) and age < CALL_SECONDS + 5:
+            return PaymentState(payment.state)
         async with transaction(self.sessions) as session:
             return await settle(session, store, payment=payment, finding=finding, now=self.clock())
 
@@ -163,7 +186,7 @@ def said_of(payment: Payment) -> Placed | Pending:
     match PaymentState(payment.state):
         case PaymentState.CAPTURED | PaymentState.PENDING:
             return Placed(payment.order_id)
-        case PaymentState.DECLINED | PaymentState.CANCELLED:
+        case PaymentState.DECLINED | PaymentState.CANCELLED | PaymentState.LATE:
             raise Declined(
                 PAYMENT_DECLINED,
                 "The payment was refused. Try another card or another way to pay.",

@@ -98,10 +98,8 @@ async def _send(
     settings: Settings,
     clock: Callable[[], datetime],
 ) -> None:
-    """Mail an order's buyer with a fresh link. A job that asks for an order that is not there does nothing."""
+    """Mail an order's buyer with a fresh link."""
     order_id = job.payload["order_id"]
-    if order_id is None:
-        return
     async with transaction(sessions) as session:
         order = await load_order(session, job.store_id, order_id)
         secret = await make_order_link(

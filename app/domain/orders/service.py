@@ -213,6 +213,7 @@ async def ask_for_order_link(
         dedupe_key=f"{store_id}:{number}:{digest(email.lower()).hex()}:{now:%Y%m%d%H%M}",
         payload={"order_id": found},
         run_at=now,
+        wanted=found is not None,
     )
 
 

@@ -27,11 +27,12 @@ class Payment(Base):
         UniqueConstraint("store_id", "key"),
         CheckConstraint(_in("state", tuple(PaymentState)), name="state"),
         CheckConstraint("refunded >= 0 AND refunded <= captured", name="refunded"),
-        CheckConstraint("captured >= 0 AND captured <= amount", name="captured"),
+        CheckConstraint("captured >= 0", name="captured"),
+        CheckConstraint("state <> 'captured' OR captured = amount", name="captured_whole"),
         Index("payments_live_key", "order_id", unique=True, postgresql_where=_in("state", LIVE)),
         Index(
             "payments_unfinished_idx",
-            "updated_at",
+            "asked_at",
             postgresql_where="state IN ('started', 'action_needed', 'unknown')",
         ),
         Index("payments_reference_idx", "service", "reference"),
@@ -57,6 +58,8 @@ class Payment(Base):
     action: Mapped[dict[str, Any] | None]
     created_at: Mapped[CreatedAt]
     updated_at: Mapped[datetime]
+    # When the service was last asked about it, so that each unfinished attempt has its turn.
+    asked_at: Mapped[datetime | None]
 
 
 class PaymentEvent(Base):

@@ -1,6 +1,7 @@
 """How an attempt to be paid is written down and moved on. Callers hold the lock of its order."""
 
 from datetime import datetime
+from secrets import token_hex
 from typing import Any, Final
 
 from sqlalchemy import select, text
@@ -39,7 +40,8 @@ async def start_payment(
         order_id=order_id,
         checkout_id=checkout_id,
         attempt=attempt,
-        key=f"order-{order_id}-charge-{attempt}",
+        # Random at its end: two installations may share an account at the service.
+        key=f"order-{order_id}-charge-{attempt}-{token_hex(6)}",
         service=service,
         means=digest(token),
         state=PaymentState.STARTED,
@@ -99,8 +101,13 @@ def move_payment(
     reference: str | None = None,
     reason: str | None = None,
     action: dict[str, Any] | None = None,
+    captured: int | None = None,
+    currency: str | None = None,
 ) -> bool:
-    """Move an attempt on; False where it is there already or may not go there. The only writer of state."""
+    """Move an attempt on; False where it is there already or may not go there. The only writer of state.
+
+    captured and currency are what really came in, for money that is late.
+    """
     if payment.state == new or not may_move(payment.state, new):
         return False
     payment.state = new
@@ -110,6 +117,9 @@ def move_payment(
     payment.action = action
     if new is PaymentState.CAPTURED:
         payment.captured = payment.amount
+    elif new is PaymentState.LATE:
+        payment.captured = captured or 0
+        payment.currency = currency or payment.currency
     return True
 
 

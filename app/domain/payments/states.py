@@ -12,6 +12,7 @@ class PaymentState(StrEnum):
     CAPTURED = "captured"
     DECLINED = "declined"
     CANCELLED = "cancelled"
+    LATE = "late"  # money that was not asked for any more, or of another sum: recorded, to be sent back
 
 
 UNFINISHED: Final = (PaymentState.STARTED, PaymentState.ACTION_NEEDED, PaymentState.UNKNOWN)
@@ -26,10 +27,17 @@ MOVES: Final[dict[PaymentState, frozenset[PaymentState]]] = {
             PaymentState.CAPTURED,
             PaymentState.DECLINED,
             PaymentState.CANCELLED,
+            PaymentState.LATE,
         }
     ),
     PaymentState.ACTION_NEEDED: frozenset(
-        {PaymentState.UNKNOWN, PaymentState.CAPTURED, PaymentState.DECLINED, PaymentState.CANCELLED}
+        {
+            PaymentState.UNKNOWN,
+            PaymentState.CAPTURED,
+            PaymentState.DECLINED,
+            PaymentState.CANCELLED,
+            PaymentState.LATE,
+        }
     ),
     PaymentState.UNKNOWN: frozenset(
         {
@@ -37,13 +45,15 @@ MOVES: Final[dict[PaymentState, frozenset[PaymentState]]] = {
             PaymentState.CAPTURED,
             PaymentState.DECLINED,
             PaymentState.CANCELLED,
+            PaymentState.LATE,
         }
     ),
     PaymentState.PENDING: frozenset({PaymentState.CAPTURED, PaymentState.CANCELLED}),
-    # A late capture of an attempt that was given up is real money: it is recorded, then refunded.
-    PaymentState.DECLINED: frozenset({PaymentState.CAPTURED}),
-    PaymentState.CANCELLED: frozenset({PaymentState.CAPTURED}),
+    # A capture after the attempt was given up is real money all the same.
+    PaymentState.DECLINED: frozenset({PaymentState.LATE}),
+    PaymentState.CANCELLED: frozenset({PaymentState.LATE}),
     PaymentState.CAPTURED: frozenset(),
+    PaymentState.LATE: frozenset(),
 }
 
 
