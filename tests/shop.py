@@ -38,6 +38,7 @@ def settings_for(database_url: str, redis_url: str, **environ: str) -> Settings:
             "REDIS_URL": redis_url,
             "STOREFRONT_SECRET_KEY": "tests-only-" + "x" * 40,
             "LOG_LEVEL": "error",
+            "STOREFRONT_LIMITS": "off",
             "STOREFRONT_DATA_DIR": str(Path(tempfile.gettempdir()) / f"storefront-tests-{os.getpid()}"),
             **environ,
         }
