@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 from litestar import get, post
+from redis.exceptions import ResponseError
 from structlog.testing import capture_logs
 
 from app.api.client import network_of
@@ -19,7 +20,8 @@ from app.api.openapi import document
 from app.api.rate_limits import LIMIT, RateLimits
 from app.api.request import ShopRequest
 from app.domain.stores.models import Store
-from app.integrations.redis import RedisGateway
+from app.integrations.embedded.redis import start_redis
+from app.integrations.redis import Breaker, RedisDown, RedisGateway
 from app.integrations.redis_limits import RedisRateCounter
 from app.kit.rates import LocalRateCounter, RateCounter, Verdict
 from app.main import create_app
@@ -342,6 +344,33 @@ async def test_after_some_failures_nobody_waits_for_redis(away: RedisGateway, tm
             assert (await call("/look")).status_code == 429
         # One of them may have been the probe.
         assert time.monotonic() - began < 2 * BUDGET_SECONDS
+
+
+@pytest.mark.parametrize("setting", ["maxmemory", "min-replicas-to-write"])
+async def test_a_redis_that_takes_no_writes_is_as_good_as_away(tmp_path: Path, setting: str) -> None:
+    server = await asyncio.to_thread(start_redis, tmp_path / "redis")
+    gateway = RedisGateway(server.url, breaker=Breaker(failures=100))
+    try:
+        await gateway.client.config_set(setting, "1")
+        async with callers(gateway, tmp_path) as call:
+            assert [(await call("/look")).status_code for _ in range(4)] == [200, 200, 200, 429]
+            assert (await call("/login")).status_code == 503
+        await gateway.client.config_set(setting, "0")
+        async with callers(gateway, tmp_path) as call:
+            assert (await call("/login")).status_code == 200
+    finally:
+        await gateway.close()
+        await asyncio.to_thread(server.stop)
+
+
+async def test_only_what_redis_may_get_over_counts_as_away(gateway: RedisGateway) -> None:
+    async def fail(message: str) -> None:
+        raise ResponseError(message)
+
+    with pytest.raises(RedisDown):
+        await gateway.run(lambda _: fail("MISCONF Redis is configured to save RDB snapshots, but cannot"))
+    with pytest.raises(ResponseError):
+        await gateway.run(lambda _: fail("WRONGTYPE a mistake of ours"))
 
 
 # ---- the whole shop
