@@ -11,6 +11,7 @@ from app.api.credentials import STATE_KEY as DOOR_KEY
 from app.api.credentials import Door
 from app.api.dependencies import STATE_KEY, Shop, dependencies
 from app.api.edge import create_edge
+from app.api.rate_limits import RateLimits
 from app.api.storefront import storefront_handlers
 from app.api.webhooks.payments import payment_event
 from app.db.migrations import head_revision
@@ -21,6 +22,7 @@ from app.domain.customers.sessions import SessionLimits
 from app.domain.payments.services import PaymentService
 from app.domain.stores.directory import StoreDirectory
 from app.integrations.redis import RedisGateway
+from app.integrations.redis_limits import RedisRateCounter
 from app.integrations.redis_sessions import RedisSessions
 from app.integrations.test_payments import TestPayments
 from app.kit.clock import utc_now
@@ -77,6 +79,7 @@ def create_app(settings: Settings) -> Litestar:
         whole=settings.session_end_seconds,
         whole_remembered=settings.remember_end_seconds,
     )
+    rates = RateLimits(settings.limits, trusted=settings.trusted_proxies, counter=RedisRateCounter(redis))
     door = Door(settings, RedisSessions(redis, limits))
 
     async def database_answers() -> None:
@@ -122,6 +125,7 @@ def create_app(settings: Settings) -> Litestar:
         },
         state=State({STATE_KEY: shop, DOOR_KEY: door}),
         lifespan=[lifespan],
+        guards=[rates.guard] if settings.limits else [],
     )
 
 

@@ -2,6 +2,7 @@
 
 import ipaddress
 import os
+import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -13,6 +14,35 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 LOOPBACK: tuple[Network, ...] = (ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1/128"))
 SECRET_FIELDS = frozenset({"secret_keys", "database_url", "redis_url", "smtp_url"})
 MIN_SECRET_LENGTH = 32
+
+
+MOST_CALLS = 10_000
+MOST_LIMIT_SECONDS = 86_400
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """At most so many calls of one kind in any span of so many seconds."""
+
+    name: str
+    calls: int
+    seconds: int
+
+    def __str__(self) -> str:
+        return f"{self.name}={self.calls}/{self.seconds}"
+
+
+# What must not be guessed is narrow. Checkout and payment leave room for a whole office behind one address.
+LIMITS: tuple[Limit, ...] = (
+    Limit("login", 5, 60),
+    Limit("signup", 5, 3600),
+    Limit("password", 5, 600),
+    Limit("lookup", 10, 60),
+    Limit("coupon", 20, 60),
+    Limit("forms", 10, 60),
+    Limit("checkout", 600, 60),
+    Limit("payment", 300, 60),
+)
 
 
 class SettingsError(ValueError):
@@ -35,6 +65,7 @@ class Settings:
     allowed_origins: tuple[str, ...] = ()
     trusted_proxies: tuple[Network, ...] = ()
     metrics_allow: tuple[Network, ...] = LOOPBACK
+    limits: tuple[Limit, ...] = LIMITS
 
     database_url: str = ""
     redis_url: str = ""
@@ -117,6 +148,28 @@ class _Reader:
             self.problems.append(f"{name} must be a comma-separated list of networks, as 10.0.0.0/8")
             return default
 
+    def limits(self, name: str) -> tuple[Limit, ...]:
+        """The built-in table with what is overridden; empty for `off`."""
+        words = self.words(name)
+        if [word.lower() for word in words] == ["off"]:
+            return ()
+        table = {limit.name: limit for limit in LIMITS}
+        for word in words:
+            found = re.fullmatch(r"(\w+) *= *(\d{1,9}) */ *(\d{1,9})", word, re.ASCII)
+            if found is None:
+                self.problems.append(f"{name} must be off, or a list as login=5/60,forms=10/60; not {word!r}")
+                continue
+            limit = Limit(found[1], int(found[2]), int(found[3]))
+            if limit.name not in table:
+                self.problems.append(f"{name} has no class {limit.name!r}; there are {', '.join(table)}")
+            elif not (1 <= limit.calls <= MOST_CALLS and 1 <= limit.seconds <= MOST_LIMIT_SECONDS):
+                self.problems.append(
+                    f"{name} takes 1 to {MOST_CALLS} calls in 1 to {MOST_LIMIT_SECONDS} seconds; not {word!r}"
+                )
+            else:
+                table[limit.name] = limit
+        return tuple(table.values())
+
     def url(self, name: str, default: str, schemes: tuple[str, ...]) -> str:
         value = self.text(name, default)
         if value and not value.startswith(tuple(f"{scheme}://" for scheme in schemes)):
@@ -147,6 +200,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         allowed_origins=reader.words("STOREFRONT_ALLOWED_ORIGINS"),
         trusted_proxies=reader.networks("STOREFRONT_TRUSTED_PROXIES", ()),
         metrics_allow=reader.networks("STOREFRONT_METRICS_ALLOW", LOOPBACK),
+        limits=reader.limits("STOREFRONT_LIMITS"),
         database_url=reader.url("DATABASE_URL", "", ("postgresql", "postgres")),
         redis_url=reader.url("REDIS_URL", "", ("redis", "rediss", "unix")),
         smtp_url=reader.url("SMTP_URL", "", ("smtp", "smtps")),

@@ -45,6 +45,21 @@ def is_within(address: str, networks: Iterable[Network]) -> bool:
     return any(parsed.version == network.version and parsed in network for network in networks)
 
 
+def network_of(address: str) -> str:
+    """Whom to count an address as: an IPv4 address as itself, an IPv6 one as its /64.
+
+    Providers hand out no less than a /64 (RFC 6177), so that anybody can call from 2^64 addresses.
+    """
+    parsed = _parse(address)
+    if parsed is None:
+        return address
+    if isinstance(parsed, ipaddress.IPv6Address):
+        if parsed.ipv4_mapped is None:
+            return str(ipaddress.ip_network((parsed, 64), strict=False))
+        parsed = parsed.ipv4_mapped
+    return str(parsed)
+
+
 def was_forwarded(scope: Any) -> bool:
     """Whether some proxy, trusted or not, stands between the client and us."""
     return any(name in (b"x-forwarded-for", b"forwarded", b"x-real-ip") for name, _ in scope["headers"])

@@ -14,6 +14,7 @@ from app.api.metrics import create_observer, metrics_handler
 from app.api.middleware import Edge
 from app.api.openapi import StrictStructSchema, openapi_config, openapi_handler
 from app.api.paging import provide_page
+from app.api.rate_limits import refuse_unknown_limits
 from app.api.request import MAX_BODY, ShopRequest
 from app.settings import Settings
 
@@ -54,6 +55,7 @@ def create_edge(
         **options,
     )
     refuse_lost_bounds(app)
+    refuse_unknown_limits(app)
     level_for_success = "debug" if settings.is_production else "info"
     app.asgi_handler = Edge(
         app.asgi_handler,

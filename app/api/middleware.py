@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Iterable
 from http import HTTPStatus
 from time import perf_counter
-from typing import Any
+from typing import Any, Final
 
 import structlog
 
@@ -23,6 +23,9 @@ log = structlog.get_logger("storefront.access")
 
 Headers = list[tuple[bytes, bytes]]
 AsgiApp = Callable[[Any, Any, Any], Any]
+
+# Under this key of the scope lies the list of headers that the answer will have, error or not; routes may add.
+ANSWER_HEADERS: Final = "storefront.answer_headers"
 
 _SANE_ID = re.compile(rb"[A-Za-z0-9][A-Za-z0-9._-]{7,63}")
 
@@ -76,7 +79,7 @@ class Edge:
         started = perf_counter()
         origin, current = _read_headers(scope["headers"])
         token = request_id.set(current.decode())
-        extra = [*self._always, (b"x-request-id", current)]
+        extra = scope[ANSWER_HEADERS] = [*self._always, (b"x-request-id", current)]
         if origin is not None and origin in self._origins:
             extra += _cors(origin)
         status = 0

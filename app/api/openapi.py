@@ -18,6 +18,7 @@ from litestar.params import FromPath
 from litestar.typing import FieldDefinition
 
 from app.api.errors import PROBLEM_JSON, STATUSES
+from app.api.rate_limits import LIMIT, RATE_HEADERS
 from app.api.request import JSON, MULTIPART, URLENCODED
 from app.kit.errors import Code, declared_codes
 
@@ -64,6 +65,8 @@ _PAGE = f"""<!doctype html>
 # Keys of a handler's `opt` that the document looks at.
 EXAMPLE = "example"
 QUERY = "query"
+
+RETRY_AFTER = "Retry-After"
 
 
 class StrictStructSchema(StructSchemaPlugin):
@@ -121,7 +124,7 @@ def document(app: Litestar) -> dict[str, Any]:
         handler.operation_id: handler.opt
         for route in app.routes
         for handler in getattr(route, "route_handlers", ())
-        if EXAMPLE in handler.opt or QUERY in handler.opt
+        if not handler.opt.keys().isdisjoint((EXAMPLE, QUERY, LIMIT))
     }
     for path in schema["paths"].values():
         for operation in path.values():
@@ -131,7 +134,7 @@ def document(app: Litestar) -> dict[str, Any]:
 
 
 def _tell(operation: dict[str, Any], opt: Mapping[str, Any]) -> None:
-    """Add what a handler's `opt` says: an example of its body, and a query that it reads by itself."""
+    """Add what a handler's `opt` says: an example of its body, a query that it reads by itself, its limit."""
     if EXAMPLE in opt:
         for content in operation["requestBody"]["content"].values():
             content["example"] = opt[EXAMPLE]
@@ -142,6 +145,18 @@ def _tell(operation: dict[str, Any], opt: Mapping[str, Any]) -> None:
             {"name": name, "in": "query", "required": name in shape["required"], "schema": schema}
             for name, schema in shape["properties"].items()
         )
+    if LIMIT in opt:
+        _tell_limit(operation["responses"])
+
+
+def _tell_limit(responses: dict[str, Any]) -> None:
+    """The headers on what succeeds, and the refusal. Installations may switch limits off: no header is promised."""
+    for status, response in responses.items():
+        if status.startswith("2"):
+            response.setdefault("headers", {}).update(
+                {name: {"$ref": f"#/components/headers/{name}"} for name in RATE_HEADERS}
+            )
+    responses["429"] = {"$ref": "#/components/responses/RateLimited"}
 
 
 def finish(schema: dict[str, Any]) -> dict[str, Any]:
@@ -151,6 +166,19 @@ def finish(schema: dict[str, Any]) -> dict[str, Any]:
     components.setdefault("responses", {})["Problem"] = {
         "description": "What went wrong, in the form of RFC 9457.",
         "content": {PROBLEM_JSON: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+    }
+    components.setdefault("headers", {}).update(
+        {
+            name: {"description": meaning, "schema": {"type": "integer", "minimum": 0}}
+            for name, meaning in (
+                RATE_HEADERS | {RETRY_AFTER: "Seconds until the call can be repeated."}
+            ).items()
+        }
+    )
+    components["responses"]["RateLimited"] = {
+        **components["responses"]["Problem"],
+        "description": "Too many calls of this kind from one address.",
+        "headers": {name: {"$ref": f"#/components/headers/{name}"} for name in (*RATE_HEADERS, RETRY_AFTER)},
     }
     for path in schema.get("paths", {}).values():
         for operation in path.values():

@@ -32,6 +32,8 @@ AWAY: Final = (
     TimeoutError,
     OSError,
 )
+# The same, where the client library has no class of its own: no disk to save to, too few replicas.
+CANNOT_WRITE: Final = ("MISCONF", "NOREPLICAS")
 
 
 class RedisDown(Unavailable):
@@ -127,7 +129,9 @@ class RedisGateway:
             # The socket limits hold per step; this one holds for all steps together.
             async with asyncio.timeout(self._wait):
                 answer = await call(self.client)
-        except AWAY as problem:
+        except (*AWAY, redis.exceptions.ResponseError) as problem:
+            if not isinstance(problem, AWAY) and not str(problem).startswith(CANNOT_WRITE):
+                raise
             if self.breaker.failed():
                 log.warning("redis is away", reason=type(problem).__name__)
             raise RedisDown(self.breaker.retry_after) from problem

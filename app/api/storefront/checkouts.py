@@ -11,6 +11,7 @@ from app.api.expand import parse_expand
 from app.api.idempotency import answered, read_key
 from app.api.limits import Id, Line, Token
 from app.api.openapi import EXAMPLE
+from app.api.rate_limits import LIMIT
 from app.api.request import ShopRequest
 from app.api.storefront.carts import SOME_CART, read_uuid
 from app.api.storefront.orders import OrderName, StorefrontOrder, show_order
@@ -221,7 +222,7 @@ class CheckoutController(Controller):
         status_code=200,
         operation_id="openCheckout",
         summary="Open a checkout",
-        opt={EXAMPLE: {"cart_uuid": SOME_CART}},
+        opt={LIMIT: "checkout", EXAMPLE: {"cart_uuid": SOME_CART}},
     )
     async def open(
         self,
@@ -297,7 +298,7 @@ class CheckoutController(Controller):
         "/{checkout_token:str}/customer",
         operation_id="setCheckoutCustomer",
         summary="Who and where to",
-        opt={EXAMPLE: SOMEBODY},
+        opt={LIMIT: "checkout", EXAMPLE: SOMEBODY},
     )
     async def customer(
         self,
@@ -334,7 +335,7 @@ class CheckoutController(Controller):
         "/{checkout_token:str}/shipping",
         operation_id="setCheckoutShipping",
         summary="Choose shipping",
-        opt={EXAMPLE: {"shipping_option_id": 1}},
+        opt={LIMIT: "checkout", EXAMPLE: {"shipping_option_id": 1}},
     )
     async def shipping(
         self,

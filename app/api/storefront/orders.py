@@ -10,6 +10,7 @@ from app.api.dependencies import GivenActor, GivenNow, GivenReads, GivenSession,
 from app.api.expand import parse_expand
 from app.api.limits import MAX_ID, Token
 from app.api.openapi import EXAMPLE
+from app.api.rate_limits import LIMIT
 from app.domain.orders.queries import OrderView, get_order, load_order
 from app.domain.orders.service import ask_for_order_link, use_order_link
 from app.kit.clock import isoformat
@@ -215,7 +216,7 @@ class OrderController(Controller):
         status_code=204,
         operation_id="findOrder",
         summary="Mail a link to an order",
-        opt={EXAMPLE: {"order": "#1001", "email": "ada@example.com"}},
+        opt={LIMIT: "lookup", EXAMPLE: {"order": "#1001", "email": "ada@example.com"}},
     )
     async def find(
         self,
@@ -234,7 +235,7 @@ class OrderController(Controller):
         status_code=200,
         operation_id="openOrder",
         summary="Open a mailed link",
-        opt={EXAMPLE: {"uuid": "dJ0s3Vf8cXw1qk2uTz7mPb5nRy9aLh4eGo6iCx3vBt8"}},
+        opt={LIMIT: "lookup", EXAMPLE: {"uuid": "dJ0s3Vf8cXw1qk2uTz7mPb5nRy9aLh4eGo6iCx3vBt8"}},
     )
     async def access(
         self,

@@ -14,6 +14,7 @@ from app.api.faults import invalid_field
 from app.api.idempotency import read_key
 from app.api.limits import Amount, Line, Token, Word
 from app.api.openapi import EXAMPLE
+from app.api.rate_limits import LIMIT
 from app.api.request import ShopRequest, refuse_repeated_names
 from app.api.storefront.checkouts import StorefrontCheckout, show_checkout, show_services
 from app.db import idempotency
@@ -100,7 +101,7 @@ class PaymentController(Controller):
         "/{checkout_token:str}/payment",
         status_code=202,
         operation_id="payCheckout",
-        opt={EXAMPLE: {"payment_type": "test", "payment_token": "ok", "amount": 1800}},
+        opt={LIMIT: "payment", EXAMPLE: {"payment_type": "test", "payment_token": "ok", "amount": 1800}},
         responses={204: ResponseSpec(None, description="The order is made; Location names it.")},
         summary="Pay and place the order",
         before_request=refuse_repeated_names,
@@ -162,7 +163,7 @@ class PaymentController(Controller):
         "/{checkout_token:str}/payment/{service:str}",
         status_code=200,
         operation_id="startPayment",
-        opt={EXAMPLE: {}},
+        opt={LIMIT: "payment", EXAMPLE: {}},
         summary="Start a payment at a service",
         before_request=refuse_repeated_names,
     )
@@ -224,7 +225,7 @@ class PaymentController(Controller):
         "/{checkout_token:str}/payment/{service:str}/confirm",
         status_code=200,
         operation_id="confirmPayment",
-        opt={EXAMPLE: {}},
+        opt={LIMIT: "payment", EXAMPLE: {}},
         summary="Finish a payment after the shopper's return",
         before_request=refuse_repeated_names,
     )

@@ -1,0 +1,113 @@
+"""How often one address may make which kind of call, and what an answer says about it.
+
+A route names its class by `opt={LIMIT: "lookup"}`; routes without one are not counted. The guard runs before
+anything is looked up or read from the body. Header names are those of the IETF's RateLimit draft, version 6.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from http import HTTPStatus
+from typing import Any, Final, cast
+
+import structlog
+from litestar import Litestar
+from litestar.connection import ASGIConnection
+from litestar.handlers import BaseRouteHandler
+
+from app.api.client import Network, client_address, network_of, was_forwarded
+from app.api.errors import HttpError
+from app.api.middleware import ANSWER_HEADERS
+from app.kit.errors import Unavailable, declare
+from app.kit.rates import LocalRateCounter, RateCounter, Verdict
+from app.settings import LIMITS, Limit
+
+log = structlog.get_logger("storefront.limits")
+
+# The key of a handler's `opt` that names its class.
+LIMIT: Final = "limit"
+
+# What an answer says of its limit, errors included.
+RATE_HEADERS: Final = {
+    "RateLimit-Limit": "How many calls of this kind an address has in one window.",
+    "RateLimit-Remaining": "How many of them are left.",
+    "RateLimit-Reset": "Seconds until one of the counted calls leaves the window.",
+}
+
+# Guessing passwords must not get easier while Redis is away, so these calls wait for it; all others are then
+# counted by each process for itself.
+NEVER_UNCOUNTED: Final = frozenset({"login"})
+
+RATE_LIMITED: Final = declare(
+    HttpError,
+    "rate_limited",
+    "429: too many calls of this kind from one address; repeat after `Retry-After` seconds.",
+)
+
+
+class RateLimits:
+    """The limits of an application; `guard` belongs among its guards."""
+
+    def __init__(
+        self,
+        limits: Iterable[Limit],
+        *,
+        trusted: Sequence[Network],
+        counter: RateCounter,
+        local: RateCounter | None = None,
+    ) -> None:
+        self._limits = {limit.name: limit for limit in limits}
+        self._trusted = trusted
+        self._counter = counter
+        self._local = local or LocalRateCounter()
+        self._warned = False
+
+    async def guard(self, connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+        """Raise HttpError rate_limited, or Unavailable where a call must not pass uncounted."""
+        name = handler.opt.get(LIMIT)
+        if name is None:
+            return
+        limit, scope = self._limits[name], cast("dict[str, Any]", connection.scope)
+        subject = network_of(client_address(scope, self._trusted))
+        verdict = await self._take(limit, subject)
+        scope[ANSWER_HEADERS].extend(_headers(limit, verdict))
+        if verdict.allowed:
+            return
+        if not self._trusted and was_forwarded(scope) and not self._warned:
+            self._warned = True
+            log.warning(
+                "a proxy that STOREFRONT_TRUSTED_PROXIES does not name makes its callers share a limit"
+            )
+        wait = _whole(verdict.reset)
+        refused = HttpError(
+            HTTPStatus.TOO_MANY_REQUESTS, RATE_LIMITED, f"Too many calls of this kind; try again in {wait} s."
+        )
+        refused.headers = {"Retry-After": str(wait)}
+        raise refused
+
+    async def _take(self, limit: Limit, subject: str) -> Verdict:
+        key = f"{limit.name}:{subject}"
+        try:
+            return await self._counter.take(key, calls=limit.calls, seconds=limit.seconds)
+        except Unavailable:
+            if limit.name in NEVER_UNCOUNTED:
+                raise
+            return await self._local.take(key, calls=limit.calls, seconds=limit.seconds)
+
+
+def refuse_unknown_limits(app: Litestar) -> None:
+    """Raise TypeError where a route names a class that there is not: it would not be limited at all."""
+    known = {limit.name for limit in LIMITS}
+    for route in app.routes:
+        for handler in getattr(route, "route_handlers", ()):
+            if handler.opt.get(LIMIT, LIMITS[0].name) not in known:
+                raise TypeError(f"{handler}: there is no rate limit {handler.opt[LIMIT]!r}")
+
+
+def _headers(limit: Limit, verdict: Verdict) -> list[tuple[bytes, bytes]]:
+    values = (limit.calls, verdict.remaining, _whole(verdict.reset))
+    return [(name.lower().encode(), b"%d" % value) for name, value in zip(RATE_HEADERS, values, strict=True)]
+
+
+def _whole(seconds: float) -> int:
+    """Rounded up: whoever waits that long is not refused again."""
+    return max(1, math.ceil(seconds))
