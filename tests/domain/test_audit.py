@@ -12,10 +12,13 @@ from sqlalchemy import text
 
 from app.db.audit import run_audit
 from app.db.audit_checks import CHECKS
+from app.db.queue import Job
 from app.db.session import Sessions, database_address, transaction
+from app.domain.checkout.jobs import checkout_jobs
 from app.domain.stores.models import Store
 from app.integrations.test_payments import TestPayments
 from app.kit.clock import utc_now
+from app.main import build_shop
 from tests.conftest import make_store
 from tests.domain.planted_breaches import BREACHES
 from tests.shop import Guest, add_variant, open_till, running_shop, settings_for
@@ -254,3 +257,31 @@ async def test_a_parked_job_is_not_stuck(scene: Scene, connection):
         )
         later = scene.now + timedelta(days=2)
         assert await run_audit(connection, later, store_id=scene.store.id) == []
+
+
+async def test_a_late_capture_is_a_breach_only_while_its_refund_is_overdue(
+    client: httpx.AsyncClient, sessions: Sessions, reads, database_url: str, redis_url: str
+):
+    store = await make_store(sessions)
+    guest = Guest(client, store, await open_till(sessions, store))
+    checkout = await guest.prepare(await add_variant(sessions, store))
+    asked = await guest.pay(checkout["totals"]["total"], payment_token="second_step")
+    await decide(sessions, asked.json()["next_step_url"], "declined")
+    refused = await guest.call("POST", f"/checkout/{guest.token}/payment/test/confirm", {})
+    assert refused.status_code == 402
+    await decide(sessions, asked.json()["next_step_url"], "processing")
+    key = await scalar(sessions, "SELECT key FROM payments WHERE store_id = :s", s=store.id)
+    await service_of(sessions, client).deliver(
+        {"key": key}, address=f"{client.base_url}/storefront/v1/webhooks/test"
+    )
+    assert await run_audit(reads, utc_now(), store_id=store.id) == []
+    overdue = utc_now() + timedelta(seconds=130)
+    assert [breach.check for breach in await run_audit(reads, overdue, store_id=store.id)] == [
+        "captured_without_order"
+    ]
+    shop = build_shop(settings_for(database_url, redis_url))
+    refund = checkout_jobs(till=shop.till, clock=utc_now)["payments.refund"]
+    payment = await scalar(sessions, "SELECT id FROM payments WHERE store_id = :s", s=store.id)
+    await refund(Job(0, store.id, "payments.refund", f"payment-{payment}", {"payment_id": payment}, 1))
+    await shop.engine.dispose()
+    assert await run_audit(reads, overdue, store_id=store.id) == []
