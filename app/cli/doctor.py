@@ -1,12 +1,12 @@
 """`storefront doctor`: the effective configuration, and whether what the shop depends on is in order."""
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+import aiosmtplib
 import asyncpg
 import click
 from redis.asyncio import Redis
@@ -14,9 +14,12 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from app.cli.auditing import audit
 from app.cli.environment import with_databases
+from app.cli.webhook_check import UnreachableError, reach_webhooks
 from app.db.migrations import current_revision, head_revision
 from app.db.session import database_address
+from app.integrations.mail import SmtpMailer
 from app.settings import Settings, check_production, load_settings, masked
 
 PATIENCE_SECONDS: Final = 5.0
@@ -29,13 +32,24 @@ class TroubleError(Exception):
     """What is wrong, for people."""
 
 
+class NotNowError(Exception):
+    """Why something could not be looked at, where that is no trouble."""
+
+
 @click.command()
-def command() -> None:
+@click.option(
+    "--audit", "only_audit", is_flag=True, help="Look at the data instead: do stock, orders and money add up?"
+)
+def command(only_audit: bool) -> None:
     """Show the effective configuration, secrets masked, and check what the shop depends on.
 
-    Ends with status 1 where something is wrong.
+    Ends with status 1 where something is wrong. With --audit each row that breaks a rule is named, or
+    'clean' is said.
     """
     settings = load_settings()
+    if only_audit:
+        audit(settings)
+        return
     console = Console(highlight=False, soft_wrap=True)
     _print_settings(settings, console)
     trouble = check_production(settings)
@@ -73,12 +87,15 @@ async def _check_all(settings: Settings, console: Console) -> list[str]:
         "Redis": _check_redis,
         "mail": _check_mail,
         "public URL": _check_public_url,
+        "webhooks": _check_webhooks,
     }
     trouble = []
     for name, check in checks.items():
         try:
             async with asyncio.timeout(PATIENCE_SECONDS):
                 console.print(f"[green]✓[/green] {name}: {escape(await check(settings))}")
+        except NotNowError as problem:
+            console.print(f"[yellow]-[/yellow] {name}: {escape(str(problem))}")
         except TroubleError as problem:
             trouble.append(f"{name}: {problem}")
         except Exception as problem:  # noqa: BLE001 - a doctor reports whatever a driver raises
@@ -131,16 +148,12 @@ async def _check_redis(settings: Settings) -> str:
 async def _check_mail(settings: Settings) -> str:
     if not settings.smtp_url:
         return f"written to {_writable(settings.data_dir / 'mails')}"
-    server = urlsplit(settings.smtp_url)
-    port = server.port or (465 if server.scheme == "smtps" else 25)
+    mailer = SmtpMailer(settings.smtp_url)
     try:
-        _, writer = await asyncio.open_connection(server.hostname, port)
-    except OSError as error:
-        raise TroubleError(f"{server.hostname}:{port} does not answer ({error.strerror or error})") from error
-    writer.close()
-    with contextlib.suppress(OSError):
-        await writer.wait_closed()
-    return f"through {server.hostname}:{port}"
+        await mailer.greet()
+    except (OSError, aiosmtplib.SMTPException) as error:
+        raise TroubleError(f"{mailer.server} takes no mail ({error})") from error
+    return f"through {mailer.server}"
 
 
 def _writable(folder: Path) -> Path:
@@ -159,3 +172,12 @@ async def _check_public_url(settings: Settings) -> str:
     if parts.scheme != "https" and parts.hostname not in PLAIN_HTTP_IS_FINE:
         raise TroubleError(f"{settings.public_url} is not https: browsers will not keep the session cookie")
     return settings.public_url
+
+
+async def _check_webhooks(settings: Settings) -> str:
+    try:
+        return await reach_webhooks(settings)
+    except UnreachableError as error:
+        if error.silent and not settings.is_production:
+            raise NotNowError(f"{error}; start the shop to have them looked at") from error
+        raise TroubleError(str(error)) from error

@@ -35,12 +35,29 @@ class SmtpMailer:
     def __init__(self, url: str) -> None:
         self._parts = urlsplit(url)
 
+    @property
+    def server(self) -> str:
+        """Host and port, for people."""
+        return f"{self._parts.hostname or 'localhost'}:{self._port}"
+
+    @property
+    def _port(self) -> int:
+        return self._parts.port or (465 if self._parts.scheme == "smtps" else 25)
+
     async def send(self, mail: Mail) -> None:
+        async with self._client() as client:
+            await client.send_message(build_message(mail))
+
+    async def greet(self) -> None:
+        """Connect and log in as for a mail, and send none. Raises SMTPException or OSError as send does."""
+        async with self._client():
+            pass
+
+    def _client(self) -> aiosmtplib.SMTP:
         parts = self._parts
-        await aiosmtplib.send(
-            build_message(mail),
+        return aiosmtplib.SMTP(
             hostname=parts.hostname or "localhost",
-            port=parts.port or (465 if parts.scheme == "smtps" else 25),
+            port=self._port,
             username=unquote(parts.username) if parts.username else None,
             password=unquote(parts.password) if parts.password else None,
             use_tls=parts.scheme == "smtps",

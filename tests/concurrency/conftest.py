@@ -8,8 +8,11 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
+from app.db.audit import run_audit
+from app.db.reads import Reads
 from app.db.session import Sessions
 from app.domain.stores.models import Store
+from app.kit.clock import utc_now
 from tests.api.live import free_port
 from tests.shop import Guest, open_till
 
@@ -52,11 +55,12 @@ async def _is_ready(client: httpx.AsyncClient) -> bool:
 
 
 @pytest.fixture
-async def crowd(servers: str, sessions: Sessions, store: Store):
-    """Makes guests of one store, each with connections of a shared, wide pool."""
+async def crowd(servers: str, sessions: Sessions, reads: Reads, store: Store):
+    """Makes guests of one store, each with connections of a shared, wide pool; in the end all must add up."""
     option = await open_till(sessions, store)
     limits = httpx.Limits(max_connections=250, max_keepalive_connections=250)
     async with httpx.AsyncClient(base_url=servers, timeout=60, limits=limits) as client:
         yield lambda number: [
             Guest(client, store, option, email=f"guest{index}@example.com") for index in range(number)
         ]
+    assert await run_audit(reads, utc_now(), store_id=store.id) == []

@@ -1,0 +1,52 @@
+"""What must be true of every shop at every moment, and which rows say otherwise.
+
+Each check is one statement, so that it sees one moment: what a shop does meanwhile is no breach. They
+read the views of the schema `audit`, and the tables where these do not show enough. Nothing that opens
+a door, and nobody's address, stands in what they say.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final, Protocol
+
+import msgspec
+
+from app.db.audit_checks import CHECKS
+
+MOST_PER_CHECK: Final = 1000
+
+
+class Breach(msgspec.Struct, frozen=True):
+    """One row that breaks a rule: which rule, whose row (store_id None: no store's), and how."""
+
+    check: str
+    store_id: int | None
+    subject: str
+    detail: str
+
+
+class Fetches(Protocol):
+    """What the audit reads with: the pool of the reads, or one asyncpg connection and its snapshot."""
+
+    async def fetch(self, sql: str, /, *args: Any) -> Sequence[Mapping[str, Any]]: ...
+
+
+_FRAME: Final = """
+    WITH asked (now, store_id) AS (SELECT $1::timestamptz, $2::bigint),
+    breaches (store_id, subject, detail) AS ({check})
+    SELECT b.store_id, b.subject, b.detail FROM breaches b CROSS JOIN asked
+    WHERE asked.store_id IS NULL OR b.store_id IS NULL OR b.store_id = asked.store_id
+    ORDER BY b.store_id, b.subject, b.detail LIMIT $3::integer
+"""
+
+
+async def run_audit(reads: Fetches, now: datetime, *, store_id: int | None = None) -> list[Breach]:
+    """Every breach, of one store or of all, at most a thousand per check; empty where all is well.
+
+    `now` is what overdue is measured by.
+    """
+    breaches = []
+    for name, check in CHECKS.items():
+        rows = await reads.fetch(_FRAME.format(check=check), now, store_id, MOST_PER_CHECK)
+        breaches += [Breach(name, row["store_id"], row["subject"], row["detail"]) for row in rows]
+    return breaches

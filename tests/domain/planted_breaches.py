@@ -1,0 +1,125 @@
+"""What somebody could do behind the shop's back, its guards taken away, and the check that must name it."""
+
+# (check, statements): what somebody could do behind the shop's back, where its guards are taken away.
+WITHOUT_CHECK = "ALTER TABLE {0} DROP CONSTRAINT {0}_{1}_check"
+BREACHES: list[tuple[str, list[str]]] = [
+    (
+        "stock_below_floor",
+        [
+            WITHOUT_CHECK.format("stock_items", "floor"),
+            "UPDATE stock_items SET on_hand = -1 WHERE variant_id = {variant}",
+        ],
+    ),
+    (
+        "reserved_below_zero",
+        [
+            WITHOUT_CHECK.format("stock_items", "reserved"),
+            "UPDATE stock_items SET reserved = -1 WHERE variant_id = {variant}",
+        ],
+    ),
+    ("reserved_not_held", ["UPDATE stock_items SET reserved = 0 WHERE variant_id = {variant}"]),
+    ("reserved_not_held", ["DELETE FROM stock_items WHERE variant_id = {variant}"]),
+    ("stock_not_accounted", ["UPDATE stock_items SET on_hand = on_hand + 1 WHERE variant_id = {variant}"]),
+    ("stock_not_accounted", ["DELETE FROM stock_movements WHERE order_id = {order}"]),
+    (
+        "reservation_of_dead_checkout",
+        ["UPDATE checkouts SET state = 'expired' WHERE id = {waiting}"],
+    ),
+    (
+        "two_orders_of_one_checkout",
+        [
+            "ALTER TABLE orders DROP CONSTRAINT orders_store_id_checkout_id_key",
+            "UPDATE orders SET checkout_id = {checkout} WHERE id = {manual}",
+        ],
+    ),
+    (
+        "total_not_sum",
+        [WITHOUT_CHECK.format("orders", "total"), "UPDATE orders SET total = total - 1 WHERE id = {order}"],
+    ),
+    ("lines_not_sum", ["DELETE FROM order_lines WHERE order_id = {order}"]),
+    (
+        "coupon_over_limit",
+        [
+            (
+                "CREATE OR REPLACE VIEW audit.coupons AS SELECT 1::bigint AS coupon_id, 'a'::text AS customer_ref, "
+                "2::bigint AS uses, NULL::integer AS max_uses, 1::integer AS max_per_customer"
+            )
+        ],
+    ),
+    (
+        "coupon_over_limit",
+        [
+            (
+                "CREATE OR REPLACE VIEW audit.coupons AS SELECT 1::bigint AS coupon_id, who AS customer_ref, "
+                "2::bigint AS uses, 3::integer AS max_uses, NULL::integer AS max_per_customer "
+                "FROM unnest(ARRAY['a', 'b']) AS who"
+            )
+        ],
+    ),
+    ("paid_without_payment", ["DELETE FROM payments WHERE id = {payment}"]),
+    ("paid_without_payment", ["UPDATE payments SET currency = 'EUR' WHERE id = {payment}"]),
+    ("paid_without_payment", ["UPDATE payments SET captured = captured - 1 WHERE id = {payment}"]),
+    ("paid_without_payment", ["UPDATE orders SET payment_status = 'paid' WHERE id = {manual}"]),
+    (
+        "captured_without_order",
+        ["UPDATE orders SET status = 'pending', number = NULL WHERE id = {order}"],
+    ),
+    ("captured_without_order", ["UPDATE orders SET status = 'cancelled' WHERE id = {order}"]),
+    ("captured_without_order", ["DELETE FROM orders WHERE id = {order}"]),
+    (
+        "captured_without_order",
+        [
+            "DROP INDEX payments_live_key",
+            (
+                "UPDATE payments SET order_id = {order}, attempt = 2, state = 'captured', captured = amount "
+                "WHERE id = {declined}"
+            ),
+        ],
+    ),
+    (
+        "refunded_over_captured",
+        [
+            WITHOUT_CHECK.format("payments", "refunded"),
+            "UPDATE payments SET refunded = captured + 1 WHERE id = {payment}",
+        ],
+    ),
+    (
+        "ledger_unbalanced",
+        ["UPDATE ledger_entries SET amount = amount + 1 WHERE order_id = {order} AND account = 'sales'"],
+    ),
+    ("ledger_not_payments", ["UPDATE payments SET refunded = 1 WHERE id = {payment}"]),
+    ("ledger_not_payments", ["DELETE FROM ledger_entries WHERE order_id = {order}"]),
+    (
+        "job_twice",
+        [
+            "ALTER TABLE jobs DROP CONSTRAINT jobs_kind_dedupe_key_key",
+            (
+                "INSERT INTO jobs (store_id, kind, dedupe_key, payload, run_at) "
+                "SELECT store_id, kind, dedupe_key, payload, run_at FROM jobs "
+                "WHERE dedupe_key = 'order-{order}' AND kind = 'orders.confirm'"
+            ),
+        ],
+    ),
+    (
+        "job_stuck",
+        ["UPDATE jobs SET run_at = run_at - interval '6 minutes' WHERE dedupe_key = 'order-{order}'"],
+    ),
+    (
+        "job_stuck",
+        [
+            (
+                "UPDATE jobs SET state = 'running', lease_until = run_at - interval '6 minutes' "
+                "WHERE dedupe_key = 'order-{order}'"
+            )
+        ],
+    ),
+    ("orphan", ["DELETE FROM orders WHERE id = {manual}"]),
+    ("orphan", ["DELETE FROM checkouts WHERE id = {checkout}"]),
+    ("orphan", ["DELETE FROM ledger_transactions WHERE order_id = {order}"]),
+    ("orphan", ["UPDATE orders SET store_id = store_id - 1 WHERE id = {order}"]),
+    ("orphan", ["UPDATE reservations SET checkout_id = -1 WHERE checkout_id = {waiting}"]),
+    ("orphan", ["DELETE FROM stock_items WHERE variant_id = {variant}"]),
+    ("orphan", ["DELETE FROM payments WHERE checkout_id = {waiting}"]),
+    ("orphan", ["UPDATE checkouts SET state = 'open' WHERE id = {checkout}"]),
+    ("orphan", ["UPDATE checkouts SET state = 'completed' WHERE id = {waiting}"]),
+]

@@ -1,0 +1,163 @@
+"""What `storefront doctor` says and with which status it ends: breaches, webhooks, mail."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import asyncpg
+import pytest
+from click.testing import CliRunner
+
+from app.cli import main
+from app.cli.auditing import _find_breaches
+from app.db.migrations import migrate
+from app.db.session import database_address
+from app.main import create_app
+from tests.api.live import free_port, serve
+from tests.shop import settings_for
+
+
+@pytest.fixture
+async def fresh_database(database_server: str):
+    """A migrated database in which nobody ever sold anything."""
+    admin = await asyncpg.connect(database_address(database_server).asyncpg)
+    await admin.execute("CREATE DATABASE doctor")
+    base, _, query = database_server.partition("?")
+    url = f"{base.rpartition('/')[0]}/doctor" + (f"?{query}" if query else "")
+    await migrate(url)
+    yield url
+    await admin.execute("DROP DATABASE doctor WITH (FORCE)")
+    await admin.close()
+
+
+@pytest.fixture
+def doctor(redis_url, tmp_path):
+    async def ask(*options: str, **environ: str):
+        found = {
+            "REDIS_URL": redis_url,
+            "STOREFRONT_DATA_DIR": str(tmp_path),
+            "STOREFRONT_PUBLIC_URL": f"http://127.0.0.1:{free_port()}",
+            **environ,
+        }
+        result = await asyncio.to_thread(CliRunner(env=found).invoke, main, ["doctor", *options])
+        assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+        return result
+
+    return ask
+
+
+async def test_a_shop_whose_rows_add_up_is_clean(doctor, fresh_database):
+    result = await doctor("--audit", DATABASE_URL=fresh_database)
+    assert (result.exit_code, result.stdout) == (0, "clean\n")
+
+
+async def test_each_breach_is_a_line_and_the_status_is_1(doctor, fresh_database):
+    writer = await asyncpg.connect(database_address(fresh_database).asyncpg)
+    await writer.execute(
+        """
+        INSERT INTO stores (code, name, email, currency, language, country)
+            VALUES ('hut', 'Hut', 'hut@example.com', 'USD', 'en', 'US');
+        INSERT INTO stock_items (store_id, variant_id, tracked, policy, on_hand)
+            SELECT id, 7, true, 'deny', 3 FROM stores;
+        INSERT INTO jobs (store_id, kind, dedupe_key, payload, run_at)
+            SELECT id, 'orders.confirm', 'order-1', '{}', now() - interval '6 minutes' FROM stores
+        """
+    )
+    await writer.close()
+    result = await doctor("--audit", DATABASE_URL=fresh_database)
+    assert result.exit_code == 1
+    _, *lines, count = result.stdout.splitlines()
+    assert [line.split()[:4] for line in lines] == [
+        ["stock_not_accounted", "hut", "variant", "7"],
+        ["job_stuck", "hut", "job", "orders.confirm"],
+    ]
+    assert "3 on hand, and 0 stocked less 0 sold" in lines[0]
+    assert count == "2 breaches"
+
+
+async def test_an_old_schema_is_said_and_not_audited(doctor, fresh_database):
+    await migrate(fresh_database, "0004", down=True)
+    result = await doctor("--audit", DATABASE_URL=fresh_database)
+    assert (result.exit_code, "run `storefront migrate`" in result.output) == (1, True)
+
+
+async def test_the_audit_can_write_nothing(fresh_database, redis_url, monkeypatch):
+    async def write(connection, now):
+        await connection.execute("DELETE FROM stores")
+
+    monkeypatch.setattr("app.cli.auditing.run_audit", write)
+    with pytest.raises(asyncpg.ReadOnlySQLTransactionError):
+        await _find_breaches(settings_for(fresh_database, redis_url))
+
+
+async def test_webhooks_are_looked_at_through_the_public_address(doctor, database_url, redis_url):
+    async with serve(create_app(settings_for(database_url, redis_url))) as url:
+        result = await doctor(DATABASE_URL=database_url, STOREFRONT_PUBLIC_URL=url)
+    assert result.exit_code == 0, result.output
+    assert f"✓ webhooks: reached at {url}/storefront/v1/webhooks/test" in result.stdout
+
+
+async def test_a_shop_that_is_not_running_is_no_trouble_in_development(doctor, database_url):
+    result = await doctor(DATABASE_URL=database_url)
+    assert result.exit_code == 0, result.output
+    assert "start the shop to have them looked at" in result.stdout
+
+
+@asynccontextmanager
+async def answering(*lines: bytes) -> AsyncIterator[int]:
+    """A server that says the first line to whoever comes, and one more to each of their lines; its port."""
+
+    async def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        first, *rest = lines
+        writer.write(first)
+        for line in rest:
+            if not await reader.readline():
+                break
+            writer.write(line)
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(converse, "127.0.0.1", 0)
+    async with server:
+        yield server.sockets[0].getsockname()[1]
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (b"HTTP/1.1 404 Not Found\r\nContent-Length: 2\r\n\r\nno", "answers 404"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]", "answers 200"),
+        (b"HTTP/1.1 301 Moved\r\nLocation: https://shop.example/\r\nContent-Length: 0\r\n\r\n", "redirects"),
+    ],
+)
+async def test_somebody_else_at_the_public_address_is_trouble(doctor, database_url, answer, words):
+    async with answering(b"", answer) as port:
+        result = await doctor(DATABASE_URL=database_url, STOREFRONT_PUBLIC_URL=f"http://127.0.0.1:{port}")
+    assert result.exit_code == 1
+    assert f"✗ webhooks: http://127.0.0.1:{port}/storefront/v1/webhooks/test {words}" in result.stdout
+
+
+async def test_a_mail_server_that_takes_us_in_is_in_order(doctor, database_url):
+    async with answering(b"220 hello\r\n", b"250 mail.example\r\n", b"221 bye\r\n") as port:
+        result = await doctor(DATABASE_URL=database_url, SMTP_URL=f"smtp://127.0.0.1:{port}")
+    assert result.exit_code == 0, result.output
+    assert f"✓ mail: through 127.0.0.1:{port}" in result.stdout
+
+
+async def test_a_mail_server_that_refuses_the_password_is_trouble(doctor, database_url):
+    replies = (
+        b"220 hello\r\n",
+        b"250-mail.example\r\n250 AUTH PLAIN\r\n",
+        b"535 wrong password\r\n",
+        b"221 bye\r\n",
+    )
+    async with answering(*replies) as port:
+        result = await doctor(DATABASE_URL=database_url, SMTP_URL=f"smtp://shop:hunter2@127.0.0.1:{port}")
+    assert result.exit_code == 1
+    assert f"✗ mail: 127.0.0.1:{port} takes no mail" in result.stdout
+    assert "hunter2" not in result.output
+
+
+async def test_a_mail_server_that_is_away_is_trouble(doctor, database_url):
+    result = await doctor(DATABASE_URL=database_url, SMTP_URL=f"smtp://127.0.0.1:{free_port()}")
+    assert (result.exit_code, "takes no mail" in result.stdout) == (1, True)
