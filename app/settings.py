@@ -88,6 +88,7 @@ class Settings:
 
     database_pool_size: int = 10
     reads_pool_size: int = 10
+    demo: bool = True
     log_level: str = "info"
     log_format: str = "text"
 
@@ -220,6 +221,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         idempotency_seconds=reader.whole("STOREFRONT_IDEMPOTENCY_SECONDS", 86_400, least=60),
         database_pool_size=reader.whole("STOREFRONT_DATABASE_POOL", 10, least=1, most=200),
         reads_pool_size=reader.whole("STOREFRONT_READS_POOL", 10, least=1, most=200),
+        demo=reader.choice("STOREFRONT_DEMO", "yes", ("yes", "no")) == "yes",
         log_level=reader.choice("LOG_LEVEL", "info", ("debug", "info", "warning", "error")),
         log_format=reader.choice("LOG_FORMAT", "json" if env == "production" else "text", ("text", "json")),
     )

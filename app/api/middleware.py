@@ -76,6 +76,8 @@ class Edge:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        if scope["method"] == "HEAD":
+            scope, send = {**scope, "method": "GET"}, _without_body(send)
         started = perf_counter()
         origin, current = _read_headers(scope["headers"])
         token = request_id.set(current.decode())
@@ -181,6 +183,19 @@ def _cors(origin: bytes) -> Headers:
         (b"access-control-allow-credentials", b"true"),
         (b"access-control-expose-headers", EXPOSED_HEADERS),
     ]
+
+
+def _without_body(send: Any) -> Any:
+    """HEAD is GET without the content (RFC 9110, section 9.3.2): the headers go out, the bytes stay."""
+
+    async def send_head(message: Any) -> None:
+        if message["type"] == "http.response.body":
+            if not message.get("more_body", False):
+                await send({"type": "http.response.body", "body": b"", "more_body": False})
+            return
+        await send(message)
+
+    return send_head
 
 
 async def _send(send: Any, status: int, headers: Headers, body: bytes) -> None:

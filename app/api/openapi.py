@@ -1,6 +1,7 @@
 """What is said about the API: the OpenAPI 3.1 document, the page that shows it, the page of error codes."""
 
 import html
+import json
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -130,7 +131,21 @@ def document(app: Litestar) -> dict[str, Any]:
         for operation in path.values():
             if isinstance(operation, dict):
                 _tell(operation, told.get(operation.get("operationId"), {}))
-    return schema
+    return _rename(schema)
+
+
+def _rename(schema: dict[str, Any]) -> dict[str, Any]:
+    """Give the generic pages names that a generated client can bear: PageOfStorefrontProduct."""
+    names = {
+        name: f"PageOf{name.removesuffix('_').rpartition('.')[2]}"
+        for name in schema["components"]["schemas"]
+        if name.startswith("PageAnswer_")
+    }
+    raw = msgspec.json.encode(schema).decode()
+    for name, short in names.items():
+        raw = raw.replace(json.dumps(name), json.dumps(short)).replace(f"schemas/{name}", f"schemas/{short}")
+    renamed: dict[str, Any] = msgspec.json.decode(raw)
+    return renamed
 
 
 def _tell(operation: dict[str, Any], opt: Mapping[str, Any]) -> None:
@@ -278,7 +293,7 @@ def error_page() -> Response[bytes]:
         '<link rel="icon" type="image/svg+xml" href="/docs/assets/favicon.svg"></head>'
         f"<body><h1>Error codes</h1><dl>{rows}</dl></body></html>"
     )
-    return Response(page.encode(), media_type="text/html; charset=utf-8")
+    return Response(page.encode(), media_type="text/html")
 
 
 def error_codes_markdown() -> str:

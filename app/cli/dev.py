@@ -37,7 +37,8 @@ def command() -> None:
         from app.db.migrations import migrate_now  # noqa: PLC0415 - as above
 
         migrate_now(settings.database_url)
-        load_demo_if_empty(settings)
+        if settings.demo:
+            load_demo_if_empty(settings)
         environ = child_environ(settings)
         parts.add("server", lambda: start_command("serve", environ))
         if not _wait_until_ready(settings, parts):

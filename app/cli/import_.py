@@ -156,7 +156,10 @@ def summary_lines(summary: Summary, counts: Counter[str]) -> list[str]:
             f"stock set for {outcome.stock_changed}; images: {outcome.images_created} new."
         )
     else:
-        lines.append("Nothing was changed: the shop stands as the file says.")
+        told = (
+            "what could be read stands in the shop already" if counts else "the shop stands as the file says"
+        )
+        lines.append(f"Nothing was changed: {told}.")
     if counts:
         told = ", ".join(
             f"{counts[level]} {level if counts[level] == 1 else f'{level}s'}"

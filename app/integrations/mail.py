@@ -12,6 +12,7 @@ import aiosmtplib
 import anyio
 
 from app.domain.stores.mail import Mail, Mailer
+from app.kit.clock import utc_now
 from app.settings import Settings
 
 SMTP_SECONDS: Final = 10.0
@@ -23,6 +24,7 @@ def build_message(mail: Mail) -> EmailMessage:
     message["From"] = mail.sender
     message["To"] = mail.to
     message["Subject"] = mail.subject
+    message["Date"] = utc_now()
     message["Message-ID"] = mail.message_id
     message.set_content(mail.text)
     message.add_alternative(mail.html, subtype="html")

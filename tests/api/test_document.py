@@ -68,3 +68,14 @@ def test_what_a_delete_reads_from_its_query_is_in_the_document(app):
 def test_the_page_of_error_codes_is_what_the_code_says():
     written = (Path(__file__).parents[2] / "docs" / "errors.md").read_text()
     assert written.strip() == error_codes_markdown().strip()
+
+
+def test_names_of_shapes_are_words_that_a_client_can_use(app):
+    assert [name for name in document(app)["components"]["schemas"] if not name.isidentifier()] == []
+
+
+async def test_head_answers_what_get_does_without_the_content(guest):
+    got, head = await guest.call("GET", "/options"), await guest.call("HEAD", "/options")
+    assert (head.status_code, head.content) == (200, b"")
+    assert head.headers["etag"] == got.headers["etag"]
+    assert (await guest.call("HEAD", "/nowhere")).status_code == 404

@@ -58,7 +58,10 @@ BREACHES: list[tuple[str, list[str]]] = [
     ),
     ("paid_without_payment", ["DELETE FROM payments WHERE id = {payment}"]),
     ("paid_without_payment", ["UPDATE payments SET currency = 'EUR' WHERE id = {payment}"]),
-    ("paid_without_payment", ["UPDATE payments SET captured = captured - 1 WHERE id = {payment}"]),
+    (
+        "paid_without_payment",
+        ["UPDATE payments SET captured = captured - 1, amount = amount - 1 WHERE id = {payment}"],
+    ),
     ("paid_without_payment", ["UPDATE orders SET payment_status = 'paid' WHERE id = {manual}"]),
     (
         "captured_without_order",
