@@ -12,7 +12,7 @@ from litestar.params import FromPath, RequestBody
 from app.api.dependencies import GivenNow, GivenShop, GivenStore, Shop
 from app.api.faults import invalid_field
 from app.api.idempotency import read_key
-from app.api.limits import Amount, Line, Token, Word
+from app.api.limits import Amount, Line, Token, Word, bounded
 from app.api.openapi import EXAMPLE
 from app.api.request import ShopRequest, refuse_repeated_names
 from app.api.storefront.checkouts import StorefrontCheckout, show_checkout, show_services
@@ -123,6 +123,7 @@ class PaymentController(Controller):
         check_offered(store, shop, service)
         if service not in AT_ONCE and not data.payment_token:
             raise invalid_field("payment_token", "required", "This service needs a payment token.")
+        extra = bounded(data.order_additional_fields, "order_additional_fields")
         key = await read_key(request, caller=digest(checkout_token).hex())
         attempt = partial(
             _reserve,
@@ -133,7 +134,7 @@ class PaymentController(Controller):
             service=service,
             payment_token=data.payment_token,
             amount=data.amount,
-            additional_fields=data.order_additional_fields,
+            additional_fields=extra,
             now=now,
         )
         result = await attempt()
