@@ -9,7 +9,7 @@ from litestar.params import FromPath, FromQuery, QueryParameter, RequestBody
 from app.api.dependencies import GivenActor, GivenNow, GivenSession, GivenShop, GivenStore, Shop
 from app.api.idempotency import answered, read_key
 from app.api.limits import Id, Line, Token
-from app.api.openapi import EXAMPLE
+from app.api.openapi import EXAMPLE, KEYED
 from app.api.request import ShopRequest
 from app.api.storefront.carts import SOME_CART, read_uuid
 from app.api.storefront.orders import OrderName, StorefrontOrder, show_order
@@ -214,7 +214,7 @@ class CheckoutController(Controller):
         status_code=200,
         operation_id="openCheckout",
         summary="Open a checkout",
-        opt={EXAMPLE: {"cart_uuid": SOME_CART}},
+        opt={EXAMPLE: {"cart_uuid": SOME_CART}, KEYED: True},
     )
     async def open(
         self,

@@ -13,7 +13,7 @@ from app.api.dependencies import GivenNow, GivenShop, GivenStore, Shop
 from app.api.faults import invalid_field
 from app.api.idempotency import read_key
 from app.api.limits import Amount, Line, Token, Word, bounded
-from app.api.openapi import EXAMPLE
+from app.api.openapi import EXAMPLE, KEYED
 from app.api.request import ShopRequest, refuse_repeated_names
 from app.api.storefront.checkouts import StorefrontCheckout, show_checkout, show_services
 from app.db import idempotency
@@ -100,7 +100,7 @@ class PaymentController(Controller):
         "/{checkout_token:str}/payment",
         status_code=202,
         operation_id="payCheckout",
-        opt={EXAMPLE: {"payment_type": "test", "payment_token": "ok", "amount": 1800}},
+        opt={EXAMPLE: {"payment_type": "test", "payment_token": "ok", "amount": 1800}, KEYED: True},
         responses={204: ResponseSpec(None, description="The order is made; Location names it.")},
         summary="Pay and place the order",
         before_request=refuse_repeated_names,
@@ -161,7 +161,8 @@ class PaymentController(Controller):
         "/{checkout_token:str}/payment/{service:str}",
         status_code=200,
         operation_id="startPayment",
-        opt={EXAMPLE: {}},
+        opt={EXAMPLE: {}, KEYED: True},
+        responses={204: ResponseSpec(None, description="The order is made already; Location names it.")},
         summary="Start a payment at a service",
         before_request=refuse_repeated_names,
     )
