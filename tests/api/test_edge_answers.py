@@ -369,3 +369,11 @@ def test_an_application_that_would_lose_bounds_does_not_start():
     for handler in (careless, optional):
         with pytest.raises(TypeError, match="bounds of 'thing'"):
             refuse_lost_bounds(Litestar([handler]))
+
+
+async def test_options_and_405_name_every_method_of_the_path(client):
+    path = "/storefront/v1/lines"
+    assert (await client.options(path)).headers["allow"] == "DELETE, GET, OPTIONS"
+    refused = await client.put(path)
+    assert refused.status_code == 405
+    assert set(refused.headers["allow"].split(", ")) == {"DELETE", "GET", "OPTIONS"}
