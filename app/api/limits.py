@@ -1,16 +1,21 @@
 """How large and how small each kind of value may be: the bounded types of every surface."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
+import msgspec
 from litestar import Litestar
 from litestar.params import PathParameter, QueryParameter
 from msgspec import Meta
 
+from app.api.faults import invalid_field
 from app.kit.paging import MAX_PAGE, MAX_PAGE_SIZE
 
 MAX_ID = 2**63 - 1
 MAX_QUANTITY = 999
 MAX_MINOR = 10**14
+# What a shop page may say in a field without a form of its own.
+MAX_FREE_BYTES = 16 * 1024
+MAX_FREE_DEPTH = 8
 
 Id = Annotated[int, Meta(ge=1, le=MAX_ID, description="An id.")]
 PageNumber = Annotated[int, Meta(ge=1, le=MAX_PAGE, description="Pages count from 1.")]
@@ -47,6 +52,24 @@ OptionalQuerySearch = Annotated[str | None, QueryParameter(max_length=200, descr
 QueryExpand = Annotated[
     str | None, QueryParameter(max_length=200, description="Extra objects, comma-separated.")
 ]
+
+
+def bounded(value: Any, field: str) -> Any:
+    """A value of free form as it is. Raises Invalid where it is nested or long beyond any honest use."""
+    level, depth = [value], 0
+    while level:
+        depth += 1
+        if depth > MAX_FREE_DEPTH:
+            raise invalid_field(field, "too_deep", f"Can be nested {MAX_FREE_DEPTH - 1} levels deep.")
+        inner = [
+            part.values() if isinstance(part, dict) else part
+            for part in level
+            if isinstance(part, (dict, list))
+        ]
+        level = [value for values in inner for value in values]
+    if len(msgspec.json.encode(value)) > MAX_FREE_BYTES:
+        raise invalid_field(field, "too_long", f"May have {MAX_FREE_BYTES // 1024} KB.")
+    return value
 
 
 def refuse_lost_bounds(app: Litestar) -> None:

@@ -2,7 +2,7 @@
 
 import html
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -63,9 +63,36 @@ _PAGE = f"""<!doctype html>
 """
 
 
+_PROBLEM = {"$ref": "#/components/responses/Problem"}
+_STORE = {
+    "name": "X-Store",
+    "in": "header",
+    "required": False,
+    "description": "The code of the store that is meant, where one installation has several; else its host name says it.",
+    "schema": {"type": "string"},
+}
+_KNOWN_TAG = {
+    "name": "If-None-Match",
+    "in": "header",
+    "required": False,
+    "description": "The `ETag` of the answer that is there already.",
+    "schema": {"type": "string"},
+}
+_IDEMPOTENCY_KEY = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "description": "Repeats of a call with its key have one effect; 22 characters or more where nothing says who calls.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[ -~]+$"},
+}
+_SURFACE = "/storefront/"
+_MAX_BIGINT = 2**63 - 1
+
+
 # Keys of a handler's `opt` that the document looks at.
 EXAMPLE = "example"
 QUERY = "query"
+KEYED = "keyed"  # takes an Idempotency-Key
 
 RETRY_AFTER = "Retry-After"
 
@@ -125,7 +152,7 @@ def document(app: Litestar) -> dict[str, Any]:
         handler.operation_id: handler.opt
         for route in app.routes
         for handler in getattr(route, "route_handlers", ())
-        if not handler.opt.keys().isdisjoint((EXAMPLE, QUERY, LIMIT))
+        if not {EXAMPLE, QUERY, KEYED, LIMIT}.isdisjoint(handler.opt)
     }
     for path in schema["paths"].values():
         for operation in path.values():
@@ -160,6 +187,9 @@ def _tell(operation: dict[str, Any], opt: Mapping[str, Any]) -> None:
             {"name": name, "in": "query", "required": name in shape["required"], "schema": schema}
             for name, schema in shape["properties"].items()
         )
+    if KEYED in opt:
+        operation.setdefault("parameters", []).append(_IDEMPOTENCY_KEY)
+        operation["responses"].setdefault("409", _PROBLEM)
     if LIMIT in opt:
         _tell_limit(operation["responses"])
 
@@ -195,10 +225,16 @@ def finish(schema: dict[str, Any]) -> dict[str, Any]:
         "description": "Too many calls of this kind from one address.",
         "headers": {name: {"$ref": f"#/components/headers/{name}"} for name in (*RATE_HEADERS, RETRY_AFTER)},
     }
-    for path in schema.get("paths", {}).values():
+    for address, path in schema.get("paths", {}).items():
         for operation in path.values():
             if isinstance(operation, dict) and "responses" in operation:
+                if address.startswith(_SURFACE):
+                    operation.setdefault("parameters", []).append(_STORE)
                 _finish_operation(operation)
+    for component in components["schemas"].values():
+        if component.get("additionalProperties") is False:
+            _take_numbers_for_booleans(component)
+    _bound_exactly(schema)
     return schema
 
 
@@ -206,12 +242,44 @@ def _finish_operation(operation: dict[str, Any]) -> None:
     responses = operation["responses"]
     # Litestar promises its own 400 wherever something is validated; ours are problems.
     responses.pop("400", None)
-    responses.setdefault("4XX", {"$ref": "#/components/responses/Problem"})
-    responses.setdefault("503", {"$ref": "#/components/responses/Problem"})
+    parameters = operation.get("parameters", ())
+    told = [status for status, place in (("404", "path"), ("422", "query")) if _has(parameters, place)]
     content = operation.get("requestBody", {}).get("content", {})
+    if content:
+        told += ["400", "413", "415", "422"]
     if JSON in content:
         for kind in (URLENCODED, MULTIPART):
             content.setdefault(kind, content[JSON])
+    if "304" in responses:
+        operation.setdefault("parameters", []).append(_KNOWN_TAG)
+    for status in (*told, "4XX", "503"):
+        responses.setdefault(status, _PROBLEM)
+
+
+def _has(parameters: Iterable[dict[str, Any]], place: str) -> bool:
+    return any(parameter["in"] == place for parameter in parameters)
+
+
+def _take_numbers_for_booleans(body: dict[str, Any]) -> None:
+    """Say that a boolean that is sent may also be 1 or 0; answers have true and false only."""
+    for field in body.get("properties", {}).values():
+        for choice in (field, *field.get("oneOf", ())):
+            if choice.get("type") == "boolean":
+                choice |= {"type": ["boolean", "integer"], "enum": [True, False, 1, 0]}
+
+
+def _bound_exactly(node: Any) -> None:
+    """Write bounds as the whole numbers they are: as floats, 2^63 - 1 would read as 2^63."""
+    if isinstance(node, list):
+        for entry in node:
+            _bound_exactly(entry)
+    elif isinstance(node, dict):
+        for name in ("minimum", "maximum"):
+            bound = node.get(name)
+            if isinstance(bound, float) and bound.is_integer():
+                node[name] = min(int(bound), _MAX_BIGINT)
+        for entry in node.values():
+            _bound_exactly(entry)
 
 
 def _problem_schema() -> dict[str, Any]:

@@ -305,15 +305,20 @@ def _malformed(error: Exception) -> HttpError:
     return HttpError(HTTPStatus.BAD_REQUEST, MALFORMED_BODY, message)
 
 
-async def read_query(request: ShopRequest, target: type[S]) -> S:
-    """The query with its bracket names as a Struct, leniently; names that it does not know are ignored."""
-    known = {field.encode_name for field in msgspec.structs.fields(target)}
+def query_pairs(request: Request[Any, Any, Any]) -> list[tuple[str, str]]:
+    """The names and values of the query, in their order. Raises HttpError for what cannot be read."""
     try:
-        pairs = parse_pairs(request.scope["query_string"])
+        return parse_pairs(request.scope["query_string"])
     except UnicodeError:
         raise HttpError(HTTPStatus.BAD_REQUEST, BAD_REQUEST, "The query is not valid UTF-8.") from None
     except FormTooLargeError:
         raise HttpError(HTTPStatus.BAD_REQUEST, BAD_REQUEST, "The query has too many parts.") from None
+
+
+async def read_query(request: ShopRequest, target: type[S]) -> S:
+    """The query with its bracket names as a Struct, leniently; names that it does not know are ignored."""
+    known = {field.encode_name for field in msgspec.structs.fields(target)}
+    pairs = query_pairs(request)
     value: S = shape_of(target).from_form(fold(p for p in pairs if p[0].partition("[")[0] in known))
     return value
 

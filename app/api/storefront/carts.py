@@ -7,12 +7,13 @@ from uuid import UUID
 
 import msgspec
 from litestar import Controller, Response, delete, get, post, put
+from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import QueryParameter, RequestBody
 
 from app.api.dependencies import GivenActor, GivenNow, GivenReads, GivenSession, GivenShop, GivenStore
 from app.api.idempotency import answered, read_key
 from app.api.limits import Id, Quantity, QuantityOrNone, Token
-from app.api.openapi import EXAMPLE, QUERY
+from app.api.openapi import EXAMPLE, KEYED, QUERY
 from app.api.request import ShopRequest, read_query_or_body
 from app.db import idempotency
 from app.db.reads import Reads
@@ -205,7 +206,7 @@ class CartController(Controller):
         status_code=200,
         operation_id="addCartItem",
         summary="Add to the cart",
-        opt={EXAMPLE: {"product_id": 1, "quantity": 2}},
+        opt={EXAMPLE: {"product_id": 1, "quantity": 2}, KEYED: True},
     )
     async def add(
         self,
@@ -254,6 +255,7 @@ class CartController(Controller):
         "/items",
         operation_id="setCartItem",
         summary="Set a quantity",
+        responses={204: ResponseSpec(None, description="The line was removed.")},
         opt={EXAMPLE: {"product_id": 1, "quantity": 3, "cart_uuid": SOME_CART}},
     )
     async def change(

@@ -10,7 +10,7 @@ from app.api.dependencies import GivenActor, GivenNow, GivenSession, GivenShop, 
 from app.api.expand import parse_expand
 from app.api.idempotency import answered, read_key
 from app.api.limits import Id, Line, Token
-from app.api.openapi import EXAMPLE
+from app.api.openapi import EXAMPLE, KEYED
 from app.api.rate_limits import LIMIT
 from app.api.request import ShopRequest
 from app.api.storefront.carts import SOME_CART, read_uuid
@@ -222,7 +222,7 @@ class CheckoutController(Controller):
         status_code=200,
         operation_id="openCheckout",
         summary="Open a checkout",
-        opt={LIMIT: "checkout", EXAMPLE: {"cart_uuid": SOME_CART}},
+        opt={LIMIT: "checkout", EXAMPLE: {"cart_uuid": SOME_CART}, KEYED: True},
     )
     async def open(
         self,

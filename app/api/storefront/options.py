@@ -50,7 +50,10 @@ class StorefrontOptions(msgspec.Struct):
     tags=["Settings"],
     operation_id="getOptions",
     summary="Public settings",
-    responses={200: ResponseSpec(StorefrontOptions, description="The settings.")},
+    responses={
+        200: ResponseSpec(StorefrontOptions, description="The settings."),
+        304: ResponseSpec(None, description="Unchanged since the `If-None-Match` that was sent."),
+    },
 )
 async def options(request: ShopRequest, store: GivenStore, shop: GivenShop) -> Response[bytes]:
     """Countries that the store ships to, currencies, payment services, reasons and subjects."""

@@ -4,11 +4,11 @@ from typing import Annotated, Any
 
 import msgspec
 from litestar import Controller, Response, get, post
-from litestar.params import FromPath, HeaderParameter, QueryParameter, RequestBody
+from litestar.params import HeaderParameter, QueryParameter, RequestBody
 
 from app.api.dependencies import GivenActor, GivenNow, GivenReads, GivenSession, GivenStore
 from app.api.expand import parse_expand
-from app.api.limits import MAX_ID, Token
+from app.api.limits import MAX_ID, Id, PathId, Token, Word
 from app.api.openapi import EXAMPLE
 from app.api.rate_limits import LIMIT
 from app.domain.orders.queries import OrderView, get_order, load_order
@@ -35,7 +35,7 @@ PAYMENT_STATUS = {
 class FindOrder(msgspec.Struct, forbid_unknown_fields=True):
     """`order` as "#1001" or 1001."""
 
-    order: str | int
+    order: Word | Id
     email: Annotated[str, msgspec.Meta(max_length=254)]
 
 
@@ -43,7 +43,7 @@ class OpenOrder(msgspec.Struct, forbid_unknown_fields=True):
     """`uuid` is the secret of a mailed link."""
 
     uuid: Token
-    id: int | None = None
+    id: Id | None = None
 
 
 class StorefrontOrderLine(msgspec.Struct):
@@ -195,7 +195,7 @@ class OrderController(Controller):
     @get("/{order_id:int}", operation_id="getOrder", summary="One order")
     async def read(
         self,
-        order_id: FromPath[int],
+        order_id: PathId,
         reads: GivenReads,
         store: GivenStore,
         actor: GivenActor,
@@ -239,7 +239,7 @@ class OrderController(Controller):
     )
     async def access(
         self,
-        order_id: FromPath[int],
+        order_id: PathId,
         data: RequestBody[OpenOrder],
         session: GivenSession,
         store: GivenStore,

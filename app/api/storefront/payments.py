@@ -12,8 +12,8 @@ from litestar.params import FromPath, RequestBody
 from app.api.dependencies import GivenNow, GivenShop, GivenStore, Shop
 from app.api.faults import invalid_field
 from app.api.idempotency import read_key
-from app.api.limits import Amount, Line, Token, Word
-from app.api.openapi import EXAMPLE
+from app.api.limits import Amount, Line, Token, Word, bounded
+from app.api.openapi import EXAMPLE, KEYED
 from app.api.rate_limits import LIMIT
 from app.api.request import ShopRequest, refuse_repeated_names
 from app.api.storefront.checkouts import StorefrontCheckout, show_checkout, show_services
@@ -101,7 +101,11 @@ class PaymentController(Controller):
         "/{checkout_token:str}/payment",
         status_code=202,
         operation_id="payCheckout",
-        opt={LIMIT: "payment", EXAMPLE: {"payment_type": "test", "payment_token": "ok", "amount": 1800}},
+        opt={
+            LIMIT: "payment",
+            EXAMPLE: {"payment_type": "test", "payment_token": "ok", "amount": 1800},
+            KEYED: True,
+        },
         responses={204: ResponseSpec(None, description="The order is made; Location names it.")},
         summary="Pay and place the order",
         before_request=refuse_repeated_names,
@@ -124,6 +128,7 @@ class PaymentController(Controller):
         check_offered(store, shop, service)
         if service not in AT_ONCE and not data.payment_token:
             raise invalid_field("payment_token", "required", "This service needs a payment token.")
+        extra = bounded(data.order_additional_fields, "order_additional_fields")
         key = await read_key(request, caller=digest(checkout_token).hex())
         until = shop.till.deadline()
         attempt = partial(
@@ -135,7 +140,7 @@ class PaymentController(Controller):
             service=service,
             payment_token=data.payment_token,
             amount=data.amount,
-            additional_fields=data.order_additional_fields,
+            additional_fields=extra,
             until=until,
             now=now,
         )
@@ -163,7 +168,8 @@ class PaymentController(Controller):
         "/{checkout_token:str}/payment/{service:str}",
         status_code=200,
         operation_id="startPayment",
-        opt={LIMIT: "payment", EXAMPLE: {}},
+        opt={LIMIT: "payment", EXAMPLE: {}, KEYED: True},
+        responses={204: ResponseSpec(None, description="The order is made already; Location names it.")},
         summary="Start a payment at a service",
         before_request=refuse_repeated_names,
     )

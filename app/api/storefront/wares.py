@@ -10,9 +10,9 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import QueryParameter
 
 from app.api.faults import invalid_field
-from app.api.forms import fold, parse_pairs
+from app.api.forms import fold
 from app.api.paging import Links, PageAnswer, PageMeta
-from app.api.request import ShopRequest
+from app.api.request import ShopRequest, query_pairs
 from app.domain.catalogue.queries import Facets
 
 Direction = Literal["asc", "desc"]
@@ -370,7 +370,7 @@ def asked_facets(request: ShopRequest, *, inside: str | None = None, known: froz
     query = request.scope["query_string"]
     if b"[" not in query and b"%5B" not in query and b"%5b" not in query:
         return Facets()
-    pairs = parse_pairs(query)
+    pairs = query_pairs(request)
     if inside is None:
         wanted = [(name, value) for name, value in pairs if name.endswith("[]") and name[:-2] not in known]
     else:

@@ -1,7 +1,7 @@
 """What makes a postal address good enough to ship to, and how it is written down."""
 
 import re
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 
@@ -40,28 +40,32 @@ _WITHOUT_ZIP: Final = frozenset(
 )  # fmt: skip
 
 
+_Text = Annotated[str, msgspec.Meta(max_length=500)]
+_Number = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+
+
 class AddressInput(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """An address as it was sent: nothing is checked but the types.
+    """An address as it was sent: nothing is checked but the types, and that no text is a book.
 
     An answered address can be sent again as it is: what the answer has beside the fields is accepted, and
     country_code counts where country is not given.
     """
 
-    first_name: str | None = None
-    last_name: str | None = None
-    company: str | None = None
-    address_one: str | None = None
-    address_two: str | None = None
-    apartment_suite: str | None = None
-    city: str | None = None
-    zip: str | None = None
-    country: str | None = None
-    region: str | None = None
-    province: str | None = None
-    state: str | None = None
-    phone: str | int | None = None
-    country_code: str | None = None
-    id: int | None = None
+    first_name: _Text | None = None
+    last_name: _Text | None = None
+    company: _Text | None = None
+    address_one: _Text | None = None
+    address_two: _Text | None = None
+    apartment_suite: _Text | None = None
+    city: _Text | None = None
+    zip: _Text | None = None
+    country: _Text | None = None
+    region: _Text | None = None
+    province: _Text | None = None
+    state: _Text | None = None
+    phone: _Text | _Number | None = None
+    country_code: _Text | None = None
+    id: _Number | None = None
     is_default: bool | None = None
 
 

@@ -1,0 +1,162 @@
+"""What schemathesis is told of the demo shop: things that are there, for the cases that are meant to succeed.
+
+Loaded by schemathesis itself (see spec.py). Cases that are meant to be refused keep what makes them wrong, and
+get real values in their path only, so that they come as far as the fault.
+"""
+
+import atexit
+import json
+import os
+from collections import Counter
+from collections.abc import Callable, MutableMapping
+from pathlib import Path
+from typing import Any
+
+import httpx
+import schemathesis
+from schemathesis.core.parameters import ParameterLocation
+
+from tests.contract.scene import Scene, SetupError
+from tests.contract.scene import Shop as DemoShop
+from tests.contract.setups import ADDRESS, SETUPS
+
+# Carts and checkouts of which a call makes use once; past so many, the last one must do.
+FRESH = 12
+Real = dict[str, dict[str, Any]]
+
+_shop = DemoShop(
+    httpx.Client(base_url=os.environ["SPEC_URL"], timeout=20), mails=Path(os.environ["SPEC_DATA"])
+)
+_answers: Counter[tuple[str, int]] = Counter()
+_kept: dict[str, list[Real]] = {}
+
+
+def _cart(scene: Scene) -> Real:
+    named = {"cart_uuid": scene.use("cart")["uuid"], "product_id": scene.use("catalogue")["variant"]["id"]}
+    return {"query": named, "body": named | {"quantity": 1}}
+
+
+def _product(scene: Scene) -> Real:
+    return {"path": {"handle": scene.use("catalogue")["product"]["handle"]}}
+
+
+def _variant(scene: Scene) -> Real:
+    variant = scene.use("catalogue")["variant"]["id"]
+    return {"path": {"variant_id": variant}, "query": {"product_ids": [variant]}}
+
+
+def _shelf(kind: str) -> Callable[[Scene], Real]:
+    return lambda scene: {"path": {"handle": scene.use(kind)["handle"]}}
+
+
+def _words(scene: Scene) -> Real:
+    return {"query": {"q": scene.use("catalogue")["word"]}}
+
+
+def _customer(scene: Scene) -> Real:
+    body = {"email": scene.use("name")["email"], "shipping_address": ADDRESS, "billing_address": ADDRESS}
+    return {"path": {"checkout_token": scene.use("checkout")["token"]}, "body": body}
+
+
+def _shipping(scene: Scene) -> Real:
+    made = scene.use("addressed")
+    return {"path": {"checkout_token": made["token"]}, "body": {"shipping_option_id": made["option"]["id"]}}
+
+
+def _pay(scene: Scene) -> Real:
+    made = scene.use("priced")
+    body = {"payment_type": "test", "payment_token": "ok", "amount": made["amount"]}
+    return {"path": {"checkout_token": made["token"], "service": "test"}, "body": body}
+
+
+def _confirm(scene: Scene) -> Real:
+    return {"path": {"checkout_token": scene.use("second_step")["token"], "service": "test"}}
+
+
+def _order(scene: Scene) -> Real:
+    made = scene.use("order")
+    return {
+        "path": {"order_id": made["id"]},
+        "headers": {"X-Checkout-Token": made["token"]},
+        "body": {"order": made["number"], "email": made["email"]},
+    }
+
+
+def _link(scene: Scene) -> Real:
+    made = scene.use("order_link")
+    return {"path": {"order_id": made["id"]}, "body": {"uuid": made["uuid"], "id": made["id"]}}
+
+
+REAL: dict[str, tuple[Callable[[Scene], Real], int]] = {
+    "getProduct": (_product, 1),
+    "getVariant": (_variant, 1),
+    "listVariantsByIds": (_variant, 1),
+    "searchProducts": (_words, 1),
+    "getCollection": (_shelf("collection"), 1),
+    "listCollectionProducts": (_shelf("collection"), 1),
+    "getCategory": (_shelf("category"), 1),
+    "listCategoryProducts": (_shelf("category"), 1),
+    "getCart": (_cart, 1),
+    "addCartItem": (_cart, FRESH),
+    "setCartItem": (_cart, FRESH),
+    "removeCartItem": (_cart, FRESH),
+    "openCheckout": (_cart, FRESH),
+    "getCheckout": (_customer, 1),
+    "setCheckoutCustomer": (_customer, FRESH),
+    "setCheckoutShipping": (_shipping, FRESH),
+    "payCheckout": (_pay, FRESH),
+    "startPayment": (_pay, FRESH),
+    "confirmPayment": (_confirm, FRESH),
+    "getOrder": (_order, 1),
+    "findOrder": (_order, 1),
+    "openOrder": (_link, 2),
+}
+
+
+def _real(name: str) -> Real:
+    make, fresh = REAL[name]
+    kept = _kept.setdefault(name, [])
+    if len(kept) < fresh:
+        try:
+            kept.append(make(Scene(_shop, SETUPS)))
+        except SetupError:  # a shelf is sold out by now: what was made before must do
+            if not kept:
+                raise
+    return kept[-1]
+
+
+@schemathesis.hook
+def before_call(context: Any, case: Any, kwargs: Any) -> None:
+    """Put real values in the place of generated ones where the case is meant to be accepted."""
+    name = case.operation.definition.raw.get("operationId")
+    if name not in REAL or case.meta is None:
+        return
+    real = _real(name)
+    for place, location, values in (
+        ("path", ParameterLocation.PATH, case.path_parameters),
+        ("query", ParameterLocation.QUERY, case.query),
+        ("headers", ParameterLocation.HEADER, case.headers),
+        ("body", ParameterLocation.BODY, case.body),
+    ):
+        if place not in real or not isinstance(values, MutableMapping):
+            continue
+        part = case.meta.components.get(location)
+        whole = case.meta.generation.mode.is_positive
+        if part is not None and part.mode.is_positive and (whole or place == "path"):
+            # A header may be added; elsewhere only what the case has anyway gets another value.
+            added = real[place] if place == "headers" else {}
+            values.update({key: value for key, value in real[place].items() if key in values} | added)
+
+
+@schemathesis.hook
+def after_call(context: Any, case: Any, response: Any) -> None:
+    if case.method.upper() == case.operation.method.upper():  # others only look for their 405
+        _answers[case.operation.label, response.status_code] += 1
+
+
+@atexit.register
+def _write() -> None:
+    table: dict[str, dict[str, int]] = {}
+    for (label, status), times in sorted(_answers.items()):
+        table.setdefault(label, {})[str(status)] = times
+    Path(os.environ["SPEC_TALLY"]).write_text(json.dumps(table), "utf-8")
