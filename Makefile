@@ -29,7 +29,7 @@ test: $(VENV)/.dev-stamp $(VENV)/.redis-stamp ## Run the tests, on real PostgreS
 	@$(BIN)/python -m pytest --ignore=tests/browser $(ARGS)
 
 .PHONY: check
-check: lint types imports test browser-test contract pg15 ## Everything that must pass before a change lands
+check: lint types imports test browser-test contract spec pg15 ## Everything that must pass before a change lands
 
 .PHONY: lint
 lint: $(VENV)/.dev-stamp ## Look for mistakes and for untidy code
@@ -57,6 +57,10 @@ browser-test: $(VENV)/.dev-stamp $(VENV)/.redis-stamp ## Test the shop page in a
 .PHONY: contract
 contract: $(VENV)/.dev-stamp $(VENV)/.redis-stamp ## Call every row of the contract against the demo shop
 	@$(BIN)/python -m tests.contract.run $(ARGS)
+
+.PHONY: spec
+spec: $(VENV)/.dev-stamp $(VENV)/.redis-stamp ## Hold the OpenAPI document against the demo shop, with schemathesis
+	@$(BIN)/python -m tests.contract.spec $(ARGS)
 
 .PHONY: bench
 bench: $(VENV)/.dev-stamp $(VENV)/.redis-stamp ## Measure the hot operations beside the machine's own ceiling

@@ -6,6 +6,7 @@ from typing import Any
 
 from litestar import Litestar
 from litestar.di import Provide
+from litestar.routes import HTTPRoute
 
 from app.api.errors import Envelope, Envelopes
 from app.api.health import Check, health, ready_handler
@@ -61,6 +62,11 @@ def create_edge(
         origins=settings.allowed_origins,
         production=settings.is_production,
         observe=create_observer(directory),
+        methods={
+            route.path_format: ", ".join(sorted(route.methods)).encode()
+            for route in app.routes
+            if isinstance(route, HTTPRoute)
+        },
         log_success=settings.log_level in ("debug", level_for_success),
     )
     return app

@@ -6,9 +6,10 @@ One layer around everything, routing errors included, because each further layer
 
 import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from http import HTTPStatus
 from time import perf_counter
+from types import MappingProxyType
 from typing import Any
 
 import structlog
@@ -59,6 +60,7 @@ class Edge:
         production: bool = False,
         observe: Observe | None = None,
         log_success: bool = True,
+        methods: Mapping[str, bytes] = MappingProxyType({}),
     ) -> None:
         self._app = app
         self._envelopes = envelopes
@@ -68,6 +70,7 @@ class Edge:
             self._always.append((b"vary", b"Origin"))
         self._observe = observe
         self._log_success = log_success
+        self._methods = methods
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "http":
@@ -86,6 +89,8 @@ class Edge:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 message["headers"] = _complete(message.get("headers") or (), extra)
+                if scope["method"] == "OPTIONS":
+                    self._name_all_methods(scope, message["headers"])
             await send(message)
 
         try:
@@ -99,6 +104,12 @@ class Edge:
         finally:
             self._account(scope, status, perf_counter() - started)
             request_id.reset(token)
+
+    def _name_all_methods(self, scope: Any, headers: Headers) -> None:
+        """Litestar's answer to OPTIONS knows the methods of the first handler of a path only."""
+        known = self._methods.get(scope.get("path_template") or "")
+        if known is not None:
+            headers[:] = [(name, known if name.lower() == b"allow" else value) for name, value in headers]
 
     async def _answered_here(self, scope: Any, origin: bytes | None, send: Any) -> bool:
         """Answer what no route should see: preflights, and texts that no table can hold."""

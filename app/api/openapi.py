@@ -188,6 +188,9 @@ def finish(schema: dict[str, Any]) -> dict[str, Any]:
                 if address.startswith(_SURFACE):
                     operation.setdefault("parameters", []).append(_STORE)
                 _finish_operation(operation)
+    for component in components["schemas"].values():
+        if component.get("additionalProperties") is False:
+            _take_numbers_for_booleans(component)
     _bound_exactly(schema)
     return schema
 
@@ -212,6 +215,14 @@ def _finish_operation(operation: dict[str, Any]) -> None:
 
 def _has(parameters: Iterable[dict[str, Any]], place: str) -> bool:
     return any(parameter["in"] == place for parameter in parameters)
+
+
+def _take_numbers_for_booleans(body: dict[str, Any]) -> None:
+    """Say that a boolean that is sent may also be 1 or 0; answers have true and false only."""
+    for field in body.get("properties", {}).values():
+        for choice in (field, *field.get("oneOf", ())):
+            if choice.get("type") == "boolean":
+                choice |= {"type": ["boolean", "integer"], "enum": [True, False, 1, 0]}
 
 
 def _bound_exactly(node: Any) -> None:

@@ -101,6 +101,12 @@ async def remove(request: ShopRequest) -> Line:
     return await read_query_or_body(request, Line)
 
 
+@get("/storefront/v1/lines")
+async def lines() -> list[Line]:
+    """On the path of a call that was made apart from it."""
+    return []
+
+
 @get("/storefront/v1/filter")
 async def filtered(request: ShopRequest) -> Filter:
     return await read_query(request, Filter)
@@ -191,7 +197,7 @@ def edge_app(settings: Settings, dependency: Dependency | None = None, **options
     return create_edge(
         settings,
         route_handlers=[
-            echo, optional, photos, money, raw, remove, filtered, thing, named, search, pages, documents,
+            echo, optional, photos, money, raw, remove, lines, filtered, thing, named, search, pages, documents,
             fail, erp_fail, empty,
         ],
         checks={"database": fine, "redis": (dependency or Dependency()).check},

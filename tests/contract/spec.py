@@ -100,12 +100,10 @@ def _succeeded(statuses: dict[str, int]) -> bool:
 
 
 def as_table(described: list[str], answers: dict[str, dict[str, int]]) -> Table:
-    table = Table("call", "answers (status × times)", title="The OpenAPI document against the shop")
+    table = Table("call", "answers (status and how often)", title="The OpenAPI document against the shop")
     for name in described:
         statuses = answers.get(name, {})
-        said = (
-            "  ".join(f"{status} × {times}" for status, times in sorted(statuses.items())) or "never called"
-        )
+        said = "  ".join(f"{status}: {times}" for status, times in sorted(statuses.items())) or "never called"
         table.add_row(name, f"{said}  ({NEVER_SUCCEEDS[name]})" if name in NEVER_SUCCEEDS else said)
     return table
 
