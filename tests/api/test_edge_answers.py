@@ -299,8 +299,8 @@ async def test_the_document_names_body_types_problems_and_no_answer_of_litestars
     assert set(operation["requestBody"]["content"]) == {
         "application/json", "application/x-www-form-urlencoded", "multipart/form-data",
     }  # fmt: skip
-    assert operation["responses"]["4XX"] == {"$ref": "#/components/responses/Problem"}
-    assert operation["responses"]["400"] == {"$ref": "#/components/responses/Problem"}
+    for status in ("400", "413", "415", "422", "4XX"):
+        assert operation["responses"][status] == {"$ref": "#/components/responses/Problem"}
     assert "/metrics" not in document["paths"]
     assert "/docs" not in document["paths"]
 

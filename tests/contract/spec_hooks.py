@@ -110,6 +110,7 @@ REAL: dict[str, tuple[Callable[[Scene], Real], int]] = {
     "getOrder": (_order, 1),
     "findOrder": (_order, 1),
     "openOrder": (_link, 2),
+    "takePaymentEvent": (lambda _: {"path": {"service": "test"}}, 1),
 }
 
 
