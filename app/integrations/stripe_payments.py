@@ -10,9 +10,8 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
 
-import httpx
 import stripe
-from stripe import CardError, HTTPXClient, InvalidRequestError, PaymentIntent, StripeClient, StripeError
+from stripe import CardError, InvalidRequestError, PaymentIntent, Refund, StripeClient, StripeError
 
 from app.domain.payments.services import (
     ActionNeeded,
@@ -36,10 +35,10 @@ from app.integrations.stripe_events import (
     check_signature,
     read_event,
 )
+from app.integrations.stripe_http import StripeHttp
 
-# Two calls end within the minute that the till gives an attempt.
-TIMEOUT: Final = httpx.Timeout(25.0, connect=4.0)
 RECENT: Final = 100
+REFUND: Final = "refund"  # the name of a refund's key in its metadata
 OUT_OF_ORDER: Final = "service_unavailable"
 
 # The library would keep an id of this machine in the home folder and send it along.
@@ -63,7 +62,7 @@ class StripePayments:
         webhook_secrets: tuple[str, ...],
         window: int,
     ) -> None:
-        self._http = HTTPXClient(timeout=TIMEOUT)
+        self._http = StripeHttp()
         client = StripeClient(
             secret_key,
             stripe_version=API_VERSION,
@@ -83,7 +82,7 @@ class StripePayments:
         return {"public_key": self._publishable_key}
 
     async def close(self) -> None:
-        await self._http.close_async()  # type: ignore[no-untyped-call]  # the library left its type out
+        await self._http.close_async()
 
     async def charge(self, charge: Charge) -> Outcome:
         """Charge the PaymentMethod that the token names, or open a payment that the page confirms itself."""
@@ -185,30 +184,26 @@ class StripePayments:
         if wanted is None:
             return None
         try:
-            refund = await self._refunds.create_async(
-                {"payment_intent": reference, "amount": wanted, "metadata": {"refund": key}},
-                {"idempotency_key": key},
-            )
-            if refund.status in ("failed", "canceled"):
-                return None
-            return refund.id
+            # Stripe repeats also a failure for a day under the same key, though the refund was made.
+            made = await self._refunds.list_async({"payment_intent": reference, "limit": RECENT})
+            before = [one for one in made.data if _metadata(one).get(REFUND) == key]
+            refund = before[0] if before else await self._give_back(key, reference, wanted)
         except InvalidRequestError as problem:
-            if problem.code == "charge_already_refunded":
-                return await self._find_refund(reference)
+            if problem.code == "charge_already_refunded" and made.data:
+                # Somebody gave it back at Stripe's own pages: there is nothing left to give.
+                return made.data[0].id
             _note(problem, "a refund was refused")
             return None
         except StripeError as problem:
             _note(problem, "it is not known whether a refund was made")
             return None
+        return None if refund.status in ("failed", "canceled") else refund.id
 
-    async def _find_refund(self, reference: str) -> str | None:
-        """The refund that emptied a payment: ours of long ago, or one that was made at Stripe's own page."""
-        try:
-            refunds = await self._refunds.list_async({"payment_intent": reference, "limit": 1})
-        except StripeError as problem:
-            _note(problem, "a refund could not be looked up")
-            return None
-        return refunds.data[0].id if refunds.data else None
+    async def _give_back(self, key: str, reference: str, amount: int) -> Refund:
+        return await self._refunds.create_async(
+            {"payment_intent": reference, "amount": amount, "metadata": {REFUND: key}},
+            {"idempotency_key": key},
+        )
 
     def read_event(self, body: bytes, headers: Mapping[str, str], *, now: datetime) -> ServiceEvent:
         check_signature(
@@ -221,8 +216,8 @@ class StripePayments:
         return read_event(body, is_live=self._is_live, account_id=self._account_id)
 
 
-def _metadata(intent: PaymentIntent) -> dict[str, str]:
-    return intent.metadata.to_dict() if intent.metadata else {}
+def _metadata(thing: PaymentIntent | Refund) -> dict[str, str]:
+    return thing.metadata.to_dict() if thing.metadata else {}
 
 
 def _is_idle(intent: PaymentIntent) -> bool:
