@@ -464,6 +464,45 @@ async def test_a_checkout_that_was_left_gives_up_its_payment(buyer: Buyer):
     await buyer.check_books(orders=0, stock=(5, 0))
 
 
+@pytest.mark.parametrize("seed", range(2))
+async def test_whatever_fails_the_log_and_the_books_agree(buyer: Buyer, seed: int):
+    dice = random.Random(seed)
+    variant = await add_variant(buyer.sessions, buyer.guest.store, price=2500, on_hand=40)
+    guests = [Guest(buyer.place.client, buyer.guest.store, buyer.guest.option_id) for _ in range(24)]
+    crowd = [Buyer(guest, buyer.stripe, buyer.place, buyer.sessions, variant) for guest in guests]
+    await asyncio.gather(*(one.guest.prepare(variant) for one in crowd))
+    trouble = ["", "", "error", "error_after", "cut", "limit"]
+    buyer.stripe.fail("create", *dice.choices(trouble, k=12))
+    buyer.stripe.fail("confirm", *dice.choices([*trouble, "decline", "hang"], k=24))
+    buyer.stripe.fail("retrieve", *dice.choices(trouble, k=24))
+    cards = ["pm_card_visa", "pm_card_visa", "pm_card_authenticationRequired", "pm_card_chargeDeclined"]
+    paid = await asyncio.gather(*(one.pay(dice.choice(cards)) for one in crowd))
+    assert {answer.status_code for answer in paid} <= {204, 202, 402}
+    buyer.stripe.release()
+    keys = {key for (key,) in await buyer.rows("SELECT key FROM payments WHERE store_id = :store")}
+    mine = [one for one in buyer.stripe.intents.values() if one["metadata"].get("attempt") in keys]
+    for intent in mine:
+        if intent["status"] == "requires_action" and dice.random() < 0.7:
+            buyer.stripe.authenticate(intent["id"], success=dice.random() < 0.7)
+    events = [event for intent in mine for event in buyer.stripe.events_of(intent["id"])] * 3
+    dice.shuffle(events)
+    told = await asyncio.gather(*(buyer.send(event) for event in events[: len(events) // 2]))
+    assert {answer.status_code for answer in told} == {200}
+    async with buyer.sessions() as session:
+        await session.execute(
+            text("UPDATE checkouts SET held_until = now() - interval '1 s' WHERE store_id = :id"),
+            {"id": buyer.guest.store.id},
+        )
+        await session.commit()
+    buyer.stripe.clear_faults()
+    for _ in range(3):
+        await buyer.reconcile()
+    orders = len([one for one in buyer.stripe.log if one.attempt in keys])
+    buyer.variant = variant
+    await buyer.check_books(orders=orders, stock=(40 - orders, 0))
+    assert orders > 4
+
+
 async def test_an_amount_that_stripe_cannot_take_is_never_sent(place: Place, sessions: Sessions):
     store = await make_store(sessions, currency="KWD")
     guest = Guest(place.client, store, await open_till(sessions, store))

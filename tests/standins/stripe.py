@@ -100,6 +100,9 @@ class StripeStandIn:
         """The next calls of this kind meet these faults, one each."""
         self._faults[call].extend(faults)
 
+    def clear_faults(self) -> None:
+        self._faults.clear()
+
     def release(self) -> None:
         """Let the calls that hang be answered."""
         self._released.set()
