@@ -49,6 +49,8 @@ def configure_logging(*, level: str, form: str) -> None:
     root.setLevel(number)
     # It lists its own plugins at every start.
     logging.getLogger("alembic.runtime.plugins").setLevel(logging.WARNING)
+    # Below warnings the stripe library writes down whole answers, with what opens a payment.
+    logging.getLogger("stripe").setLevel(logging.WARNING)
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,

@@ -12,7 +12,9 @@ from typing import Any
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 LOOPBACK: tuple[Network, ...] = (ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1/128"))
-SECRET_FIELDS = frozenset({"secret_keys", "database_url", "redis_url", "smtp_url"})
+SECRET_FIELDS = frozenset(
+    {"secret_keys", "database_url", "redis_url", "smtp_url", "stripe_secret_key", "stripe_webhook_secrets"}
+)
 MIN_SECRET_LENGTH = 32
 
 
@@ -71,6 +73,12 @@ class Settings:
     redis_url: str = ""
     smtp_url: str = ""
     mail_from: str = "Storefront <shop@localhost>"
+
+    stripe_secret_key: str = ""
+    stripe_publishable_key: str = ""
+    stripe_api_base: str = ""
+    stripe_account_id: str = ""
+    stripe_webhook_secrets: tuple[str, ...] = ()
 
     reservation_seconds: int = 900
     checkout_seconds: int = 86_400
@@ -206,6 +214,11 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         redis_url=reader.url("REDIS_URL", "", ("redis", "rediss", "unix")),
         smtp_url=reader.url("SMTP_URL", "", ("smtp", "smtps")),
         mail_from=reader.text("MAIL_FROM", "Storefront <shop@localhost>"),
+        stripe_secret_key=reader.text("STRIPE_SECRET_KEY", ""),
+        stripe_publishable_key=reader.text("STRIPE_PUBLISHABLE_KEY", ""),
+        stripe_api_base=reader.url("STRIPE_API_BASE", "", ("http", "https")).rstrip("/"),
+        stripe_account_id=reader.text("STRIPE_ACCOUNT_ID", ""),
+        stripe_webhook_secrets=reader.words("STRIPE_WEBHOOK_SECRETS"),
         reservation_seconds=reader.whole("STOREFRONT_RESERVATION_SECONDS", 900, least=1),
         checkout_seconds=reader.whole("STOREFRONT_CHECKOUT_SECONDS", 86_400, least=1),
         cart_seconds=reader.whole("STOREFRONT_CART_SECONDS", 7_776_000, least=1),

@@ -18,7 +18,7 @@ from app.integrations.mail import create_mailer
 from app.integrations.test_payments import DELIVER, TestPayments
 from app.kit.clock import utc_now
 from app.kit.errors import Unavailable
-from app.main import build_shop
+from app.main import build_shop, close_shop
 from app.settings import Settings
 
 Handler = Callable[[Job], Awaitable[None]]
@@ -62,8 +62,7 @@ async def run_worker(settings: Settings) -> None:
             tasks.create_task(_repeat(ask, settings.reconcile_seconds))
             tasks.create_task(_repeat(tidy, SWEEP_SECONDS))
     finally:
-        await shop.engine.dispose()
-        await shop.reads.close()
+        await close_shop(shop)
 
 
 def _reachable(host: str) -> str:

@@ -149,6 +149,9 @@ class TestPayments:
     async def refund(self, key: str, reference: str, amount: int, currency: str) -> str | None:  # noqa: ARG002
         return f"refund-{key}"
 
+    async def close(self) -> None:
+        """Nothing of its own is open."""
+
     async def get_charge(self, reference: str) -> TestCharge | None:
         """What the page of a second step shows."""
         async with self._sessions() as session:

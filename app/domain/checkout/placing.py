@@ -262,11 +262,18 @@ async def settle(
 
     `payment` names the attempt; it is read again under its lock. Idempotent, in any order of callers.
     A capture of another sum or currency, or of an attempt that was given up, never pays this order: it is
-    recorded as late and sent back.
+    recorded as late and sent back. What is said of another payment than the attempt's is only noted.
     """
     checkout = await lock_checkout_by_id(session, store.id, payment.checkout_id)
     order = await lock_order(session, store.id, payment.order_id)
     payment = await lock_payment(session, store.id, payment.id)
+    if not isinstance(finding, Unheard) and payment.reference not in (
+        None,
+        finding.reference or payment.reference,
+    ):
+        told = f"{payment.service} speaks of {finding.reference} for {payment.key}"
+        await note_event(session, order, "payment_mismatch", told, now=now)
+        return PaymentState(payment.state)
     match finding:
         case Captured():
             await _settle_captured(session, store, checkout, order, payment, finding, now=now)

@@ -126,7 +126,9 @@ class Till:
                     return Placed(placed)
         if payment is None or payment.service != service:
             raise Conflict(NO_PAYMENT, "No payment with this service is on its way.")
-        await self.ask(store, payment)
+        # While the call that charges is on its way it is not disturbed: it settles by itself.
+        if payment.state != PaymentState.STARTED or self._age(payment) > CALL_SECONDS + 5:
+            await self.ask(store, payment)
         return await self.outcome(payment.id, until=self.deadline())
 
     async def give_up(self, store: StoreConfig, started: Started) -> None:
@@ -143,11 +145,13 @@ class Till:
         service = self.get_service(payment.service)
         call = service.cancel if give_up else service.find
         finding = await _heard(call(payment.key, payment.reference))
-        age = (self.clock() - payment.created_at).total_seconds()
-        if isinstance(finding, Unheard) and age < CALL_SECONDS + 5:
+        if isinstance(finding, Unheard) and self._age(payment) < CALL_SECONDS + 5:
             return PaymentState(payment.state)
         async with transaction(self.sessions) as session:
             return await settle(session, store, payment=payment, finding=finding, now=self.clock())
+
+    def _age(self, payment: Payment) -> float:
+        return (self.clock() - payment.created_at).total_seconds()
 
     async def _charge(self, store: StoreConfig, payment_id: int, token: str) -> None:
         async with self.sessions() as session:

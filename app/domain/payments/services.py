@@ -94,6 +94,10 @@ class PaymentService(Protocol):
         """Give money back once per key; the refund's reference, or None where the answer is not known."""
         ...
 
+    async def close(self) -> None:
+        """Let go of connections, at the end of the process."""
+        ...
+
     def read_event(self, body: bytes, headers: Mapping[str, str], *, now: datetime) -> ServiceEvent:
         """Check an event's signature on its raw body. Raises Forbidden bad_signature, Invalid for nonsense."""
         ...

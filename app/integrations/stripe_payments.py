@@ -1,0 +1,253 @@
+"""Paying through Stripe: one PaymentIntent for each attempt, made first and confirmed then.
+
+Making it moves no money, so that a trouble there ends the attempt for certain; once it is made its id is
+known, so that after a trouble in confirming it Stripe can be asked by that id, which is right at once,
+and not by a search, which lags behind. Both calls are idempotent by the attempt's key.
+"""
+
+import logging
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Final
+
+import stripe
+from stripe import CardError, InvalidRequestError, PaymentIntent, Refund, StripeClient, StripeError
+
+from app.domain.payments.services import (
+    ActionNeeded,
+    Charge,
+    Finding,
+    Outcome,
+    Refused,
+    ServiceEvent,
+    Unheard,
+    Unknown,
+)
+from app.integrations.stripe_amounts import to_stripe
+from app.integrations.stripe_events import (
+    API_VERSION,
+    ATTEMPT,
+    CARD_FLOW,
+    FLOW,
+    PAGE_FLOW,
+    SIGNATURE_HEADER,
+    captured,
+    check_signature,
+    read_event,
+)
+from app.integrations.stripe_http import StripeHttp
+
+RECENT: Final = 100
+REFUND: Final = "refund"  # the name of a refund's key in its metadata
+OUT_OF_ORDER: Final = "service_unavailable"
+
+# The library would keep an id of this machine in the home folder and send it along.
+stripe.enable_telemetry = False
+
+logger = logging.getLogger(__name__)
+
+
+class StripePayments:
+    """The `stripe` service."""
+
+    name = "stripe"
+
+    def __init__(
+        self,
+        *,
+        secret_key: str,
+        publishable_key: str,
+        api_base: str | None,
+        account_id: str,
+        webhook_secrets: tuple[str, ...],
+        window: int,
+    ) -> None:
+        self._http = StripeHttp()
+        client = StripeClient(
+            secret_key,
+            stripe_version=API_VERSION,
+            base_addresses={"api": api_base} if api_base else None,
+            max_network_retries=0,
+            http_client=self._http,
+        )
+        self._intents = client.v1.payment_intents
+        self._refunds = client.v1.refunds
+        self._publishable_key = publishable_key
+        self._account_id = account_id
+        self._webhook_secrets = webhook_secrets
+        self._window = window
+        self._is_live = "_live_" in secret_key
+
+    def public_settings(self) -> dict[str, Any]:
+        return {"public_key": self._publishable_key}
+
+    async def close(self) -> None:
+        await self._http.close_async()
+
+    async def charge(self, charge: Charge) -> Outcome:
+        """Charge the PaymentMethod that the token names, or open a payment that the page confirms itself."""
+        amount = to_stripe(charge.amount, charge.currency)
+        if amount is None:
+            return Refused("amount_not_supported")
+        try:
+            intent = await self._intents.create_async(
+                {
+                    "amount": amount,
+                    "currency": charge.currency.lower(),
+                    "automatic_payment_methods": (
+                        {"enabled": True, "allow_redirects": "never"} if charge.token else {"enabled": True}
+                    ),
+                    "metadata": {
+                        ATTEMPT: charge.key,
+                        "order_id": str(charge.order_id),
+                        FLOW: CARD_FLOW if charge.token else PAGE_FLOW,
+                    },
+                },
+                {"idempotency_key": charge.key},
+            )
+        except InvalidRequestError as problem:
+            return Refused(problem.code or "invalid_request")
+        except StripeError as problem:
+            # Nothing was confirmed, and nobody was given what it takes to confirm: nothing can be charged.
+            _note(problem, "a payment could not be opened")
+            return Refused(OUT_OF_ORDER)
+        if charge.token:
+            return await self._confirm(intent.id, charge)
+        return _said(intent)
+
+    async def _confirm(self, reference: str, charge: Charge) -> Outcome:
+        try:
+            intent = await self._intents.confirm_async(
+                reference,
+                {"payment_method": charge.token, "use_stripe_sdk": True},
+                {"idempotency_key": f"{charge.key}-confirm"},
+            )
+        except CardError as problem:
+            return Refused(_decline_of(problem), reference)
+        except InvalidRequestError as problem:
+            if problem.code == "payment_intent_unexpected_state":
+                return Unknown(problem.code, reference)
+            return Refused(problem.code or "invalid_request", reference)
+        except StripeError as problem:
+            _note(problem, "it is not known whether a payment was made")
+            return Unknown(_reason(problem), reference)
+        return _said(intent)
+
+    async def find(self, key: str, reference: str | None) -> Finding:
+        try:
+            intent = await (self._intents.retrieve_async(reference) if reference else self._search(key))
+            if intent is None:
+                return Unheard()
+            if _is_idle(intent):
+                # Nobody is going to confirm it; ending it makes what we say of it final.
+                return await self._end(intent)
+        except StripeError as problem:
+            _note(problem, "a payment could not be looked up")
+            return Unknown(_reason(problem), reference)
+        return _said(intent)
+
+    async def cancel(self, key: str, reference: str | None) -> Finding:
+        try:
+            intent = await (self._intents.retrieve_async(reference) if reference else self._search(key))
+            if intent is None:
+                return Unheard()
+            if intent.status in ("succeeded", "canceled", "processing"):
+                return _said(intent)
+            return await self._end(intent)
+        except StripeError as problem:
+            _note(problem, "a payment could not be cancelled")
+            return Unknown(_reason(problem), reference)
+
+    async def _end(self, intent: PaymentIntent) -> Finding:
+        """Cancel, and say what the payment came to; where something was quicker, what it is now."""
+        try:
+            await self._intents.cancel_async(intent.id)
+        except InvalidRequestError:
+            return _said(await self._intents.retrieve_async(intent.id))
+        failure = intent.last_payment_error
+        if failure is None:
+            return Refused("cancelled", intent.id)
+        return Refused(failure.decline_code or failure.code or "card_declined", intent.id)
+
+    async def _search(self, key: str) -> PaymentIntent | None:
+        """By metadata: the newest by the list, which is up to date, the others by search, which may lag."""
+        newest = await self._intents.list_async({"limit": RECENT})
+        found = [intent for intent in newest.data if _metadata(intent).get(ATTEMPT) == key]
+        if not found:
+            results = await self._intents.search_async({"query": f"metadata['{ATTEMPT}']:'{key}'"})
+            found = [intent for intent in results.data if _metadata(intent).get(ATTEMPT) == key]
+        # What a search returns may be old; its id is not.
+        return await self._intents.retrieve_async(found[0].id) if found else None
+
+    async def refund(self, key: str, reference: str, amount: int, currency: str) -> str | None:
+        wanted = to_stripe(amount, currency)
+        if wanted is None:
+            return None
+        try:
+            # Stripe repeats also a failure for a day under the same key, though the refund was made.
+            made = await self._refunds.list_async({"payment_intent": reference, "limit": RECENT})
+            before = [one for one in made.data if _metadata(one).get(REFUND) == key]
+            refund = before[0] if before else await self._give_back(key, reference, wanted)
+        except InvalidRequestError as problem:
+            if problem.code == "charge_already_refunded" and made.data:
+                # Somebody gave it back at Stripe's own pages: there is nothing left to give.
+                return made.data[0].id
+            _note(problem, "a refund was refused")
+            return None
+        except StripeError as problem:
+            _note(problem, "it is not known whether a refund was made")
+            return None
+        return None if refund.status in ("failed", "canceled") else refund.id
+
+    async def _give_back(self, key: str, reference: str, amount: int) -> Refund:
+        return await self._refunds.create_async(
+            {"payment_intent": reference, "amount": amount, "metadata": {REFUND: key}},
+            {"idempotency_key": key},
+        )
+
+    def read_event(self, body: bytes, headers: Mapping[str, str], *, now: datetime) -> ServiceEvent:
+        check_signature(
+            body,
+            headers.get(SIGNATURE_HEADER, ""),
+            self._webhook_secrets,
+            window=self._window,
+            now=now,
+        )
+        return read_event(body, is_live=self._is_live, account_id=self._account_id)
+
+
+def _metadata(thing: PaymentIntent | Refund) -> dict[str, str]:
+    return thing.metadata.to_dict() if thing.metadata else {}
+
+
+def _is_idle(intent: PaymentIntent) -> bool:
+    """Whether an attempt that we confirm waits for a confirmation, which will not come any more."""
+    waits = intent.status in ("requires_payment_method", "requires_confirmation")
+    return waits and _metadata(intent).get(FLOW) != PAGE_FLOW
+
+
+def _said(intent: PaymentIntent) -> Outcome:
+    match intent.status:
+        case "succeeded":
+            found = captured(intent.id, intent.amount_received, intent.currency)
+            return found or Unknown("strange_amount", intent.id)
+        case "canceled":
+            return Refused("cancelled", intent.id)
+        case "requires_action" | "requires_payment_method" | "requires_confirmation":
+            return ActionNeeded(intent.id, {"client_secret": intent.client_secret})
+        case _:
+            return Unknown(intent.status, intent.id)
+
+
+def _decline_of(problem: CardError) -> str:
+    decline = getattr(problem.error, "decline_code", None)
+    return str(decline or problem.code or "card_declined")
+
+
+def _reason(problem: StripeError) -> str:
+    return str(problem.code or (f"http_{problem.http_status}" if problem.http_status else "no_answer"))
+
+
+def _note(problem: StripeError, what: str) -> None:
+    """A line for the operator. Stripe's own words stay out: they may repeat what a caller sent."""
+    logger.warning("%s: %s %s (%s)", what, type(problem).__name__, _reason(problem), problem.request_id)

@@ -1,0 +1,387 @@
+"""A strict stand-in for the part of Stripe's API that a shop uses; its own log of charges is the truth.
+
+It keeps to what Stripe documents: keys and versions are demanded, unknown parameters refused, an
+idempotency key is replayed (also a 402 or a 500) or refused for another request, a PaymentIntent moves only
+as its states allow, and no more is refunded than was taken. Faults are set by call, and events are
+made but not sent: tests send them, in any order and as often as they like.
+"""
+
+import asyncio
+import copy
+import hashlib
+import hmac
+import json
+import secrets
+import time
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+
+from tests.standins.wire import Call, Reply, plain_server
+
+Intent = dict[str, Any]
+
+CARDS = {
+    "pm_card_visa": None,
+    "pm_card_mastercard": None,
+    "pm_card_authenticationRequired": None,
+    "pm_card_chargeDeclined": ("card_declined", "generic_decline"),
+    "pm_card_chargeDeclinedInsufficientFunds": ("card_declined", "insufficient_funds"),
+    "pm_card_chargeDeclinedExpiredCard": ("expired_card", None),
+}
+PARAMETERS = {
+    "create": {
+        "amount",
+        "currency",
+        "automatic_payment_methods[enabled]",
+        "automatic_payment_methods[allow_redirects]",
+        "metadata[attempt]",
+        "metadata[order_id]",
+        "metadata[flow]",
+    },
+    "confirm": {"payment_method", "use_stripe_sdk"},
+    "cancel": set(),
+    "retrieve": set(),
+    "list": {"limit"},
+    "search": {"query"},
+    "refund": {"payment_intent", "amount", "metadata[refund]"},
+    "list_refunds": {"payment_intent", "limit"},
+}
+CANCELLABLE = {"requires_payment_method", "requires_confirmation", "requires_action", "requires_capture"}
+
+
+class Refusal(Exception):  # noqa: N818 - what the API answers, not an error of ours
+    def __init__(self, status: int, kind: str, code: str | None, message: str, **more: Any) -> None:
+        super().__init__(message)
+        self.reply = Reply(status, {"error": {"type": kind, "code": code, "message": message, **more}})
+
+
+def invalid(code: str, message: str, status: int = 400, **more: Any) -> Refusal:
+    return Refusal(status, "invalid_request_error", code, message, **more)
+
+
+@dataclass(frozen=True)
+class Taken:
+    """Money that was taken, once."""
+
+    reference: str
+    attempt: str
+    amount: int
+    currency: str
+
+
+@dataclass
+class StripeStandIn:
+    """Faults by call: `error` (500, nothing done), `error_after` (500 though it was done), `cut` (done, no
+    answer), `hang` (done, no answer until `release`), `limit` (429), `decline` (of a confirmation).
+    """
+
+    secret_key: str = "sk_test_standin"
+    version: str = "2026-10-28.endive"
+    webhook_secret: str = "whsec_first"
+    url: str = ""
+    intents: dict[str, Intent] = field(default_factory=dict)
+    refunds: list[dict[str, Any]] = field(default_factory=list)
+    log: list[Taken] = field(default_factory=list)
+    events: list[dict[str, Any]] = field(default_factory=list)
+    calls: list[str] = field(default_factory=list)
+    hidden_from_lists: bool = False  # as when the index of a search lags behind
+    _faults: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+    _answers: dict[str, tuple[object, Reply | None]] = field(default_factory=dict)
+    _released: asyncio.Event = field(default_factory=asyncio.Event)
+
+    # ---- what tests do
+
+    def fail(self, call: str, *faults: str) -> None:
+        """The next calls of this kind meet these faults, one each."""
+        self._faults[call].extend(faults)
+
+    def clear_faults(self) -> None:
+        self._faults.clear()
+
+    def release(self) -> None:
+        """Let the calls that hang be answered."""
+        self._released.set()
+        self._released = asyncio.Event()
+
+    def authenticate(self, reference: str, *, success: bool = True) -> None:
+        """What the shopper's bank does in the page."""
+        intent = self.intents[reference]
+        assert intent["status"] == "requires_action"
+        if success:
+            self._take(intent)
+        else:
+            self._decline(intent, "payment_intent_authentication_failure", None)
+
+    def pay_on_page(self, client_secret: str, card: str) -> str:
+        """What Stripe's script in the page does with a client secret; the status."""
+        intent = next(one for one in self.intents.values() if one["client_secret"] == client_secret)
+        try:
+            self._confirm(intent, {"payment_method": card})
+        except Refusal:
+            assert intent["last_payment_error"]
+        status: str = intent["status"]
+        return status
+
+    def events_of(self, reference: str, *kinds: str) -> list[dict[str, Any]]:
+        return [
+            event
+            for event in self.events
+            if event["data"]["object"]["id"] == reference and (not kinds or event["type"] in kinds)
+        ]
+
+    def sign(self, body: bytes, *, secret: str | None = None, at: int | None = None) -> str:
+        stamp = int(time.time()) if at is None else at
+        key = (secret or self.webhook_secret).encode()
+        return f"t={stamp},v1={hmac.new(key, f'{stamp}.'.encode() + body, hashlib.sha256).hexdigest()}"
+
+    async def send(self, client: httpx.AsyncClient, event: dict[str, Any], **signing: Any) -> httpx.Response:
+        body = json.dumps(event).encode()
+        headers = {
+            "Content-Type": "application/json; charset=utf-8",
+            "Stripe-Signature": self.sign(body, **signing),
+        }
+        return await client.post("/storefront/v1/webhooks/stripe", content=body, headers=headers)
+
+    # ---- the API
+
+    async def answer(self, call: Call) -> Reply | None:
+        try:
+            self._check(call)
+            kind, act = self._route(call)
+            self.calls.append(kind)
+            fault = self._faults[kind].pop(0) if self._faults[kind] else ""
+            if fault == "limit":
+                return invalid("rate_limit", "Too many requests.", 429).reply
+            if call.method == "GET":
+                return await self._told(fault, Reply(200, act(dict(call.params))))
+            return await self._once(call, act, fault)
+        except Refusal as refusal:
+            return refusal.reply
+
+    def _check(self, call: Call) -> None:
+        if call.headers.get("authorization") != f"Bearer {self.secret_key}":
+            raise invalid("api_key_invalid", "Invalid API Key provided.", 401)
+        if call.headers.get("stripe-version") != self.version:
+            raise invalid("version", "This request does not name the version that it was written for.")
+        if call.method == "POST" and not call.headers.get("idempotency-key"):
+            raise invalid("idempotency_key_missing", "A shop that may repeat itself sends a key.")
+
+    def _route(self, call: Call) -> tuple[str, Callable[[dict[str, str]], Any]]:
+        act: Callable[[dict[str, str]], Any]
+        match call.method, call.path.strip("/").split("/"):
+            case "POST", ["v1", "payment_intents"]:
+                kind, act = "create", self._create
+            case "GET", ["v1", "payment_intents"]:
+                kind, act = "list", self._list
+            case "GET", ["v1", "payment_intents", "search"]:
+                kind, act = "search", self._search
+            case "GET", ["v1", "payment_intents", reference]:
+                kind, act = "retrieve", lambda _: self._get(reference)
+            case "POST", ["v1", "payment_intents", reference, "confirm"]:
+                kind, act = "confirm", lambda given: self._confirm(self._get(reference), given)
+            case "POST", ["v1", "payment_intents", reference, "cancel"]:
+                kind, act = "cancel", lambda _: self._cancel(self._get(reference))
+            case "POST", ["v1", "refunds"]:
+                kind, act = "refund", self._refund
+            case "GET", ["v1", "refunds"]:
+                kind, act = "list_refunds", self._list_refunds
+            case _:
+                raise invalid("url_invalid", f"Unrecognized request URL ({call.method}: {call.path}).", 404)
+        unknown = {name for name, _ in call.params} - PARAMETERS[kind]
+        if unknown:
+            raise invalid("parameter_unknown", f"Received unknown parameters: {sorted(unknown)}")
+        return kind, act
+
+    async def _once(self, call: Call, act: Callable[[dict[str, str]], Any], fault: str) -> Reply | None:
+        """One effect for one key; what it answered is answered again, also a refused card or a failure."""
+        key, print_ = call.headers["idempotency-key"], (call.path, call.params)
+        if key in self._answers:
+            before, reply = self._answers[key]
+            if before != print_:
+                raise Refusal(400, "idempotency_error", None, "Keys can only be used with the same request.")
+            if reply is None:
+                raise invalid("idempotency_key_in_use", "There is such a request in progress.", 409)
+            return await self._told(fault, reply)
+        broken = Reply(500, {"error": {"type": "api_error", "message": "Something went wrong."}})
+        if fault == "error":
+            self._answers[key] = (print_, broken)
+            return broken
+        given = dict(call.params)
+        if fault == "decline":
+            given["payment_method"] = "pm_card_chargeDeclined"
+        try:
+            reply = Reply(200, copy.deepcopy(act(given)))
+        except Refusal as refusal:
+            reply = refusal.reply
+            if reply.status != 402:
+                raise
+        if fault == "error_after":
+            reply = broken
+        # While an answer hangs its key is in use.
+        self._answers[key] = (print_, None)
+        told = await self._told(fault, reply)
+        self._answers[key] = (print_, reply)
+        return told
+
+    async def _told(self, fault: str, reply: Reply) -> Reply | None:
+        if fault == "hang":
+            await self._released.wait()
+        if fault == "error":
+            return Reply(500, {"error": {"type": "api_error", "message": "Something went wrong."}})
+        return None if fault == "cut" else reply
+
+    def _create(self, given: dict[str, str]) -> Intent:
+        if not given.get("amount", "").isdigit() or int(given["amount"]) < 50:
+            raise invalid("amount_too_small", "Amount must be at least 50 cents.")
+        if len(given.get("currency", "")) != 3 or given["currency"] != given["currency"].lower():
+            raise invalid("parameter_invalid", "Invalid currency.")
+        reference = f"pi_{secrets.token_hex(12)}"
+        intent: Intent = {
+            "id": reference,
+            "object": "payment_intent",
+            "amount": int(given["amount"]),
+            "amount_received": 0,
+            "currency": given["currency"],
+            "client_secret": f"{reference}_secret_{secrets.token_hex(12)}",
+            "created": int(time.time()),
+            "last_payment_error": None,
+            "livemode": False,
+            "metadata": {name[9:-1]: value for name, value in given.items() if name.startswith("metadata[")},
+            "next_action": None,
+            "payment_method": None,
+            "status": "requires_payment_method",
+        }
+        self.intents[reference] = intent
+        self._tell("payment_intent.created", intent)
+        return intent
+
+    def _get(self, reference: str) -> Intent:
+        if reference not in self.intents:
+            raise invalid("resource_missing", f"No such payment_intent: '{reference}'", 404)
+        return self.intents[reference]
+
+    def _list(self, given: dict[str, str]) -> dict[str, Any]:
+        shown = [] if self.hidden_from_lists else list(self.intents.values())[::-1]
+        most = int(given.get("limit", "10"))
+        return {"object": "list", "data": shown[:most], "has_more": len(shown) > most}
+
+    def _search(self, given: dict[str, str]) -> dict[str, Any]:
+        name, _, value = given["query"].removeprefix("metadata['").partition("']:'")
+        value = value.removesuffix("'")
+        found = [one for one in self.intents.values() if one["metadata"].get(name) == value]
+        return {
+            "object": "search_result",
+            "data": [] if self.hidden_from_lists else found,
+            "has_more": False,
+            "next_page": None,
+        }
+
+    def _confirm(self, intent: Intent, given: dict[str, str]) -> Intent:
+        card = given.get("payment_method")
+        if card not in CARDS:
+            raise invalid("resource_missing", f"No such PaymentMethod: '{card}'")
+        if intent["status"] not in {"requires_payment_method", "requires_confirmation"}:
+            raise invalid(
+                "payment_intent_unexpected_state", "It cannot be confirmed now.", payment_intent=intent
+            )
+        intent["payment_method"] = card
+        if (why := CARDS[card]) is not None:
+            self._decline(intent, *why)
+            error = intent["last_payment_error"]
+            raise Refusal(
+                402,
+                "card_error",
+                error["code"],
+                "Your card was declined.",
+                decline_code=error["decline_code"],
+                payment_intent=copy.deepcopy(intent),
+            )
+        if card == "pm_card_authenticationRequired":
+            intent["status"] = "requires_action"
+            intent["next_action"] = {"type": "use_stripe_sdk", "use_stripe_sdk": {}}
+            self._tell("payment_intent.requires_action", intent)
+        else:
+            self._take(intent)
+        return intent
+
+    def _cancel(self, intent: Intent) -> Intent:
+        if intent["status"] not in CANCELLABLE:
+            raise invalid("payment_intent_unexpected_state", "It cannot be canceled now.")
+        intent.update(status="canceled", next_action=None)
+        self._tell("payment_intent.canceled", intent)
+        return intent
+
+    def _refund(self, given: dict[str, str]) -> dict[str, Any]:
+        intent = self._get(given["payment_intent"])
+        if intent["status"] != "succeeded":
+            raise invalid("charge_not_captured", "This payment took no money.")
+        left = intent["amount_received"] - self.refunded(intent["id"])
+        amount = int(given["amount"])
+        if not left:
+            raise invalid("charge_already_refunded", "It has already been refunded.")
+        if not 0 < amount <= left:
+            raise invalid("amount_too_large", f"Refund amount is greater than what is left ({left}).")
+        refund = {
+            "id": f"re_{secrets.token_hex(12)}",
+            "object": "refund",
+            "amount": amount,
+            "currency": intent["currency"],
+            "metadata": {"refund": given.get("metadata[refund]", "")},
+            "payment_intent": intent["id"],
+            "status": "succeeded",
+        }
+        self.refunds.append(refund)
+        return refund
+
+    def _list_refunds(self, given: dict[str, str]) -> dict[str, Any]:
+        found = [one for one in self.refunds if one["payment_intent"] == given["payment_intent"]]
+        return {"object": "list", "data": found[::-1], "has_more": False}
+
+    def refunded(self, reference: str) -> int:
+        return sum(one["amount"] for one in self.refunds if one["payment_intent"] == reference)
+
+    def _take(self, intent: Intent) -> None:
+        intent.update(
+            status="succeeded", amount_received=intent["amount"], next_action=None, last_payment_error=None
+        )
+        self.log.append(
+            Taken(intent["id"], intent["metadata"]["attempt"], intent["amount"], intent["currency"])
+        )
+        self._tell("payment_intent.succeeded", intent)
+
+    def _decline(self, intent: Intent, code: str, decline_code: str | None) -> None:
+        intent.update(
+            status="requires_payment_method",
+            payment_method=None,
+            next_action=None,
+            last_payment_error={"type": "card_error", "code": code, "decline_code": decline_code},
+        )
+        self._tell("payment_intent.payment_failed", intent)
+
+    def _tell(self, kind: str, intent: Intent) -> None:
+        self.events.append(
+            {
+                "id": f"evt_{secrets.token_hex(12)}",
+                "object": "event",
+                "api_version": self.version,
+                "created": int(time.time()),
+                "data": {"object": copy.deepcopy(intent)},
+                "livemode": False,
+                "pending_webhooks": 1,
+                "request": {"id": None, "idempotency_key": None},
+                "type": kind,
+            }
+        )
+
+
+@asynccontextmanager
+async def stripe_stand_in(*, port: int = 0) -> AsyncIterator[StripeStandIn]:
+    """A running stand-in on loopback."""
+    stand_in = StripeStandIn()
+    async with plain_server(stand_in.answer, port=port) as stand_in.url:
+        yield stand_in
