@@ -415,7 +415,10 @@ async def test_a_charge_whose_process_died_is_found_by_its_key(buyer: Buyer):
     # As a process leaves it that died after the call and before it wrote the answer down.
     async with buyer.sessions() as session:
         await session.execute(
-            text("UPDATE payments SET state = 'started', reference = NULL WHERE key = :key"),
+            text(
+                "UPDATE payments SET state = 'started', reference = NULL, "
+                "created_at = now() - interval '2 minutes' WHERE key = :key"
+            ),
             {"key": intent["metadata"]["attempt"]},
         )
         await session.commit()
@@ -429,7 +432,10 @@ async def test_money_that_came_after_its_attempt_was_given_up_goes_back_once(buy
     intent = await buyer.intent()
     async with buyer.sessions() as session:
         await session.execute(
-            text("UPDATE payments SET state = 'started', reference = NULL WHERE key = :key"),
+            text(
+                "UPDATE payments SET state = 'started', reference = NULL, "
+                "created_at = now() - interval '2 minutes' WHERE key = :key"
+            ),
             {"key": intent["metadata"]["attempt"]},
         )
         await session.commit()

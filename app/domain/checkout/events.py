@@ -6,8 +6,9 @@ import msgspec
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.domain.checkout.placing import settle
+from app.domain.payments.models import Payment
 from app.domain.payments.service import find_payment_by_reference, receive_event
-from app.domain.payments.services import ServiceEvent
+from app.domain.payments.services import Captured, Finding, ServiceEvent
 from app.domain.stores.directory import StoreDirectory
 
 
@@ -16,7 +17,7 @@ async def take_event(
 ) -> bool:
     """Settle what an event says; False where it was taken before. In any order, any number of times."""
     payment = await find_payment_by_reference(session, service, key=event.key, reference=None)
-    effect = payment is not None and event.finding is not None
+    finding = event.finding if payment is not None and _is_about(payment, event.finding) else None
     fresh = await receive_event(
         session,
         payment.store_id if payment else 0,
@@ -24,9 +25,16 @@ async def take_event(
         event_id=event.event_id,
         kind=event.kind,
         payload=msgspec.json.encode(event).decode(),
-        outcome="settled" if effect else "parked",
+        outcome="settled" if finding is not None else "parked",
     )
-    if fresh and payment is not None and event.finding is not None:
+    if fresh and payment is not None and finding is not None:
         store = await stores.get(payment.store_id)
-        await settle(session, store, payment=payment, finding=event.finding, now=now)
+        await settle(session, store, payment=payment, finding=finding, now=now)
     return fresh
+
+
+def _is_about(payment: Payment, finding: Finding | None) -> bool:
+    """A signed event about another sum is no payment of this one. What really came in, the service is asked."""
+    if not isinstance(finding, Captured):
+        return finding is not None
+    return (finding.amount, finding.currency) == (payment.amount, payment.currency)
