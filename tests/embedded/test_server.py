@@ -129,7 +129,8 @@ def test_a_killed_server_takes_its_processes_along_and_frees_the_port(serving, f
         process.kill()
         process.wait()
         wait_until_gone(pids)
-        assert port_is_free(port)
+        # A process may be gone a moment before the kernel has closed what it held.
+        wait_until(lambda: port_is_free(port), "the port is free")
     with storefront("serve", environ=serving, output=folder / "again") as process:
         wait_until_ready(process, port, folder / "again")
 
@@ -188,7 +189,8 @@ def test_a_killed_dev_leaves_nothing_and_the_next_one_starts(developing, folder,
         process.kill()
         process.wait()
         wait_until_gone(pids)
-        assert port_is_free(port)
+        # A process may be gone a moment before the kernel has closed what it held.
+        wait_until(lambda: port_is_free(port), "the port is free")
     with storefront("dev", environ=developing, output=folder / "again") as process:
         wait_until_ready(process, port, folder / "again")
 
