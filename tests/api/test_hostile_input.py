@@ -12,6 +12,7 @@ import psutil
 import pytest
 from sqlalchemy import text
 
+from app.api import request
 from app.main import create_app
 from tests.api.hostile import (
     BODIES,
@@ -334,7 +335,21 @@ async def test_a_message_that_lies_is_refused_or_its_connection_closed(
     assert (await buyer.client.get("/health")).status_code == 200
 
 
-async def _raw(url: httpx.URL, route: Route, path: str, store: str, head: str, sent: bytes) -> int | None:
+async def test_a_body_that_stops_arriving_is_408_after_a_while(buyer, sessions, writes, monkeypatch):
+    monkeypatch.setattr(request, "IDLE_SECONDS", 0.1)
+    url = httpx.URL(str(buyer.client.base_url))
+    async with nothing_written(sessions):
+        for route in writes:
+            path = route.path(real_values(buyer))
+            status = await _raw(
+                url, route, path, buyer.store.code, "Content-Length: 500", b'{"product_id":', ends=False
+            )
+            assert status == 408, route.name
+
+
+async def _raw(
+    url: httpx.URL, route: Route, path: str, store: str, head: str, sent: bytes, *, ends: bool = True
+) -> int | None:
     """The status of the first answer, None for a connection that was closed without one."""
     reader, writer = await asyncio.open_connection(url.host, url.port)
     try:
@@ -345,7 +360,8 @@ async def _raw(url: httpx.URL, route: Route, path: str, store: str, head: str, s
         try:
             writer.write(sent)
             await writer.drain()
-            writer.write_eof()
+            if ends:
+                writer.write_eof()
             line = await asyncio.wait_for(reader.readline(), 10)
         except (ConnectionError, OSError):
             return None
