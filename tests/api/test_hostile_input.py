@@ -22,6 +22,7 @@ from tests.api.hostile import (
     MULTIPART,
     PATHS,
     QUERIES,
+    STATUSES,
     UNSAFE,
     Route,
     deep,
@@ -120,6 +121,7 @@ class Storm:
         content: bytes = b"",
         headers: dict[str, Any] | None = None,
         success: bool = False,
+        status: int | None = None,
     ) -> None:
         # Header values as bytes, which is what arrives; httpx would refuse to encode some of them.
         named = {"X-Store": self.guest.store.code.encode()} | (headers or {})
@@ -135,6 +137,8 @@ class Storm:
         fault = problem_fault(answer, success=success)
         if fault is not None:
             self.faults.append(f"{label} at {route.name}: {fault}")
+        elif status not in (None, answer.status_code):
+            self.faults.append(f"{label} at {route.name}: {answer.status_code}, not {status}")
         if seconds > SOON:
             self.faults.append(f"{label} at {route.name}: took {seconds:.2f} s")
 
@@ -156,7 +160,9 @@ async def test_no_write_route_takes_a_hostile_body(buyer, sessions, writes, labe
             if label == "no body" and not route.example and route.shape is None:
                 continue  # calls that need no body
             sent = {"Content-Type": kind, **headers} if kind else headers
-            await storm.send(label, route, route.path(real_values(buyer)), content=content, headers=sent)
+            wanted = STATUSES.get(label) if route.shape is not None else None
+            path = route.path(real_values(buyer))
+            await storm.send(label, route, path, content=content, headers=sent, status=wanted)
         storm.judge(8)
 
 
