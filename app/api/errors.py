@@ -47,6 +47,9 @@ class HttpError(AppError):
 MALFORMED_BODY = declare(HttpError, "malformed_body", "400: the body is not what its content type says.")
 INCOMPLETE_BODY = declare(HttpError, "incomplete_body", "400: the body ended before its announced length.")
 BAD_REQUEST = declare(HttpError, "bad_request", "400: the request cannot be read.")
+BODY_TOO_SLOW = declare(
+    HttpError, "body_too_slow", "408: nothing of the body arrived for 10 s; please repeat the call."
+)
 METHOD_NOT_ALLOWED = declare(
     HttpError, "method_not_allowed", "405: the address exists, but not for this method; see `Allow`."
 )

@@ -23,6 +23,7 @@ from multipart import (
 from app.api.errors import (
     BAD_REQUEST,
     BODY_TOO_LARGE,
+    BODY_TOO_SLOW,
     INCOMPLETE_BODY,
     MALFORMED_BODY,
     UNSUPPORTED_MEDIA_TYPE,
@@ -39,6 +40,8 @@ MAX_FILES = 10
 MAX_PARTS = 200
 MAX_DRAIN = 16 * 1024 * 1024
 DRAIN_SECONDS = 2.0
+# How long the next piece of a body may take: whoever stops sending must not keep a call open for good.
+IDLE_SECONDS = 10.0
 
 _HELD_IN_PARTS = b"multipart"
 
@@ -105,8 +108,9 @@ class ShopRequest(Request[Any, Any, Any]):
             raise _malformed(error) from None
         except FormTooLargeError:
             raise too_large(f"A form has at most {MAX_FIELDS} fields.") from None
-        except HttpError:
-            await self._drain()
+        except HttpError as refused:
+            if refused.code != BODY_TOO_SLOW:  # whoever has stopped sending will hear it now
+                await self._drain()
             raise
         self._connection_state.json = (target, value)
         return value
@@ -148,7 +152,13 @@ class ShopRequest(Request[Any, Any, Any]):
             raise
         total = 0
         while True:
-            event: Any = await self.receive()
+            try:
+                async with asyncio.timeout(IDLE_SECONDS):
+                    event: Any = await self.receive()
+            except TimeoutError:
+                raise HttpError(
+                    HTTPStatus.REQUEST_TIMEOUT, BODY_TOO_SLOW, "The rest of the body did not arrive."
+                ) from None
             self._ended = event["type"] == "http.disconnect" or not event.get("more_body", False)
             if event["type"] == "http.disconnect":
                 raise HttpError(HTTPStatus.BAD_REQUEST, INCOMPLETE_BODY, "The body ended too early.")

@@ -189,6 +189,21 @@ BODIES: dict[str, tuple[str, bytes, dict[str, str]]] = {
     "a boundary of 5,000 characters": (f"multipart/form-data; boundary={'b' * 5000}", parts(1), {}),
 }
 
+# Where the contract says which refusal it is, for calls that read a body as fields.
+STATUSES = (
+    dict.fromkeys(
+        (
+            "text/plain", "no content type", "XML", "two content types", "a content type of 5,000 characters",
+            "gzip", "a gzip bomb", "deflate", "gzip twice",
+        ),
+        415,
+    )
+    | dict.fromkeys(("1 MB of garbage", "1 MB of text", "a form of 2,000 fields", "a thousand parts"), 413)
+    | dict.fromkeys(
+        ("an unfinished multipart", "a part without an end", "multipart without a boundary"), 400
+    )
+)  # fmt: skip
+
 # Headers that are refused wherever they are looked at, or change nothing; never a 5xx.
 HEADERS: dict[str, dict[str, bytes]] = {
     "a bearer of 5,000 characters": {"Authorization": b"Bearer " + b"a" * 5000},

@@ -12,6 +12,7 @@ import psutil
 import pytest
 from sqlalchemy import text
 
+from app.api import request
 from app.main import create_app
 from tests.api.hostile import (
     BODIES,
@@ -21,6 +22,7 @@ from tests.api.hostile import (
     MULTIPART,
     PATHS,
     QUERIES,
+    STATUSES,
     UNSAFE,
     Route,
     deep,
@@ -119,6 +121,7 @@ class Storm:
         content: bytes = b"",
         headers: dict[str, Any] | None = None,
         success: bool = False,
+        status: int | None = None,
     ) -> None:
         # Header values as bytes, which is what arrives; httpx would refuse to encode some of them.
         named = {"X-Store": self.guest.store.code.encode()} | (headers or {})
@@ -134,6 +137,8 @@ class Storm:
         fault = problem_fault(answer, success=success)
         if fault is not None:
             self.faults.append(f"{label} at {route.name}: {fault}")
+        elif status not in (None, answer.status_code):
+            self.faults.append(f"{label} at {route.name}: {answer.status_code}, not {status}")
         if seconds > SOON:
             self.faults.append(f"{label} at {route.name}: took {seconds:.2f} s")
 
@@ -155,7 +160,9 @@ async def test_no_write_route_takes_a_hostile_body(buyer, sessions, writes, labe
             if label == "no body" and not route.example and route.shape is None:
                 continue  # calls that need no body
             sent = {"Content-Type": kind, **headers} if kind else headers
-            await storm.send(label, route, route.path(real_values(buyer)), content=content, headers=sent)
+            wanted = STATUSES.get(label) if route.shape is not None else None
+            path = route.path(real_values(buyer))
+            await storm.send(label, route, path, content=content, headers=sent, status=wanted)
         storm.judge(8)
 
 
@@ -334,7 +341,21 @@ async def test_a_message_that_lies_is_refused_or_its_connection_closed(
     assert (await buyer.client.get("/health")).status_code == 200
 
 
-async def _raw(url: httpx.URL, route: Route, path: str, store: str, head: str, sent: bytes) -> int | None:
+async def test_a_body_that_stops_arriving_is_408_after_a_while(buyer, sessions, writes, monkeypatch):
+    monkeypatch.setattr(request, "IDLE_SECONDS", 0.1)
+    url = httpx.URL(str(buyer.client.base_url))
+    async with nothing_written(sessions):
+        for route in writes:
+            path = route.path(real_values(buyer))
+            status = await _raw(
+                url, route, path, buyer.store.code, "Content-Length: 500", b'{"product_id":', ends=False
+            )
+            assert status == 408, route.name
+
+
+async def _raw(
+    url: httpx.URL, route: Route, path: str, store: str, head: str, sent: bytes, *, ends: bool = True
+) -> int | None:
     """The status of the first answer, None for a connection that was closed without one."""
     reader, writer = await asyncio.open_connection(url.host, url.port)
     try:
@@ -345,7 +366,8 @@ async def _raw(url: httpx.URL, route: Route, path: str, store: str, head: str, s
         try:
             writer.write(sent)
             await writer.drain()
-            writer.write_eof()
+            if ends:
+                writer.write_eof()
             line = await asyncio.wait_for(reader.readline(), 10)
         except (ConnectionError, OSError):
             return None
