@@ -9,6 +9,7 @@ import json
 import os
 from collections import Counter
 from collections.abc import Callable, MutableMapping
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,8 @@ _shop = DemoShop(
 )
 _answers: Counter[tuple[str, int]] = Counter()
 _kept: dict[str, list[Real]] = {}
+# Cards of the `test` service by turns, so that each documented outcome of paying is seen.
+_outcomes = cycle(("ok", "late", "decline", "second_step"))
 
 
 def _cart(scene: Scene) -> Real:
@@ -65,7 +68,7 @@ def _shipping(scene: Scene) -> Real:
 
 def _pay(scene: Scene) -> Real:
     made = scene.use("priced")
-    body = {"payment_type": "test", "payment_token": "ok", "amount": made["amount"]}
+    body = {"payment_type": "test", "payment_token": next(_outcomes), "amount": made["amount"]}
     return {"path": {"checkout_token": made["token"], "service": "test"}, "body": body}
 
 
@@ -114,10 +117,11 @@ REAL: dict[str, tuple[Callable[[Scene], Real], int]] = {
 }
 
 
-def _real(name: str) -> Real:
+def _real(name: str, *, consumed: bool) -> Real:
+    """What is there for a call; something that nobody has used yet where the call will use it up."""
     make, fresh = REAL[name]
     kept = _kept.setdefault(name, [])
-    if len(kept) < fresh:
+    if not kept or (consumed and len(kept) < fresh):
         try:
             kept.append(make(Scene(_shop, SETUPS)))
         except SetupError:  # a shelf is sold out by now: what was made before must do
@@ -132,7 +136,8 @@ def before_call(context: Any, case: Any, kwargs: Any) -> None:
     name = case.operation.definition.raw.get("operationId")
     if name not in REAL or case.meta is None:
         return
-    real = _real(name)
+    whole = case.meta.generation.mode.is_positive
+    real = _real(name, consumed=whole)
     for place, location, values in (
         ("path", ParameterLocation.PATH, case.path_parameters),
         ("query", ParameterLocation.QUERY, case.query),
@@ -142,7 +147,6 @@ def before_call(context: Any, case: Any, kwargs: Any) -> None:
         if place not in real or not isinstance(values, MutableMapping):
             continue
         part = case.meta.components.get(location)
-        whole = case.meta.generation.mode.is_positive
         if part is not None and part.mode.is_positive and (whole or place == "path"):
             # A header may be added; elsewhere only what the case has anyway gets another value.
             added = real[place] if place == "headers" else {}
