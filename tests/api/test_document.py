@@ -67,6 +67,26 @@ def test_what_a_delete_reads_from_its_query_is_in_the_document(app):
     }
 
 
+def test_calls_that_take_an_idempotency_key_say_so_where_it_is_sent(app):
+    for name, operation in operations(app):
+        sent = any(parameter["name"] == "Idempotency-Key" for parameter in operation.get("parameters", ()))
+        assert sent == ("Idempotency-Key" in operation.get("description", "")), name
+
+
+def test_every_answer_that_can_be_unchanged_names_the_header_that_asks(app):
+    for name, operation in operations(app):
+        asked = any(parameter["name"] == "If-None-Match" for parameter in operation.get("parameters", ()))
+        assert asked == ("304" in operation["responses"]), name
+
+
+def test_bounds_and_booleans_of_bodies_are_described_as_they_are_taken(app):
+    schemas = document(app)["components"]["schemas"]
+    by_name = {key.rpartition("_")[2]: schema["properties"] for key, schema in schemas.items()}
+    assert by_name["AddToCart"]["product_id"]["maximum"] == 2**63 - 1
+    assert by_name["CheckoutCustomer"]["subscribe"]["enum"] == [True, False, 1, 0]
+    assert "enum" not in by_name["StorefrontCheckout"]["tax_included"]
+
+
 def test_the_page_of_error_codes_is_what_the_code_says():
     written = (Path(__file__).parents[2] / "docs" / "errors.md").read_text()
     # In a process of its own: other tests declare codes too.

@@ -183,7 +183,10 @@ class PaymentController(Controller):
         store: GivenStore,
         now: GivenNow,
     ) -> Response[StartedPayment]:
-        """Freezes the checkout and opens a payment at the service that the shopper then completes there."""
+        """Freezes the checkout and opens a payment at the service that the shopper then completes there.
+
+        Takes Idempotency-Key.
+        """
         check_offered(store, shop, service)
         shop.till.get_service(service)
         key = await read_key(request, caller=digest(checkout_token).hex())
