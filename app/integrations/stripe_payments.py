@@ -11,7 +11,15 @@ from datetime import datetime
 from typing import Any, Final
 
 import stripe
-from stripe import CardError, InvalidRequestError, PaymentIntent, Refund, StripeClient, StripeError
+from stripe import (
+    CardError,
+    IdempotencyError,
+    InvalidRequestError,
+    PaymentIntent,
+    Refund,
+    StripeClient,
+    StripeError,
+)
 
 from app.domain.payments.services import (
     ActionNeeded,
@@ -39,6 +47,7 @@ from app.integrations.stripe_http import StripeHttp
 
 RECENT: Final = 100
 REFUND: Final = "refund"  # the name of a refund's key in its metadata
+CONFLICT: Final = 409
 OUT_OF_ORDER: Final = "service_unavailable"
 
 # The library would keep an id of this machine in the home folder and send it along.
@@ -108,6 +117,9 @@ class StripePayments:
         except InvalidRequestError as problem:
             return Refused(problem.code or "invalid_request")
         except StripeError as problem:
+            if isinstance(problem, IdempotencyError) or problem.http_status == CONFLICT:
+                # Another call of this attempt is on its way, or was, and may confirm what it made.
+                return Unknown("idempotency")
             # Nothing was confirmed, and nobody was given what it takes to confirm: nothing can be charged.
             _note(problem, "a payment could not be opened")
             return Refused(OUT_OF_ORDER)

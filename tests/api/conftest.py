@@ -7,7 +7,9 @@ import pytest
 
 from app.db.session import Sessions
 from app.domain.stores.models import Store
-from tests.shop import Guest, open_till, running_shop, settings_for
+from tests.api.stripe_shop import SECOND_SECRET, Buyer, Place
+from tests.shop import Guest, add_variant, open_till, running_shop, settings_for
+from tests.standins.stripe import stripe_stand_in
 
 
 @pytest.fixture(scope="session")
@@ -21,3 +23,29 @@ async def guest(client: httpx.AsyncClient, sessions: Sessions, store: Store) -> 
     """Somebody at a store with shipping at 5.00 and no tax."""
     option = await open_till(sessions, store)
     return Guest(client, store, option)
+
+
+@pytest.fixture(scope="session")
+async def place(database_url: str, redis_url: str) -> AsyncIterator[Place]:
+    async with stripe_stand_in() as stripe:
+        settings = settings_for(
+            database_url,
+            redis_url,
+            STRIPE_SECRET_KEY=stripe.secret_key,
+            STRIPE_PUBLISHABLE_KEY="pk_test_standin",
+            STRIPE_API_BASE=stripe.url,
+            STRIPE_WEBHOOK_SECRETS=f"{stripe.webhook_secret},{SECOND_SECRET}",
+            STOREFRONT_PAYMENT_WAIT_SECONDS="1",
+        )
+        async with running_shop(settings) as client:
+            yield Place(client, stripe, settings)
+
+
+@pytest.fixture
+async def buyer(place: Place, sessions: Sessions, store: Store) -> AsyncIterator[Buyer]:
+    guest = Guest(place.client, store, await open_till(sessions, store))
+    variant = await add_variant(sessions, store, price=2500, on_hand=5)
+    checkout = await guest.prepare(variant)
+    assert checkout["totals"]["total"] == 3000
+    yield Buyer(guest, place.stripe, place, sessions, variant)
+    place.stripe.clear_faults()

@@ -39,7 +39,8 @@ async def plain_server(answer: Answer, *, port: int = 0) -> AsyncIterator[str]:
         assert task is not None
         open_calls.add(task)
         try:
-            with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+            # The stream protocol has nobody to hand a cancellation on to.
+            with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
                 reply = await answer(await _read(reader))
                 if reply is not None:
                     writer.write(_written(reply))
