@@ -5,7 +5,7 @@ from typing import Final
 
 import httpx
 
-from app.main import build_shop
+from app.main import build_shop, close_shop
 from app.settings import Settings
 
 ANSWER_SECONDS: Final = 4.0
@@ -28,7 +28,7 @@ async def reach_webhooks(settings: Settings) -> str:
     """
     shop = build_shop(settings, application_name="storefront doctor")
     services = sorted(shop.till.services)
-    await shop.engine.dispose()
+    await close_shop(shop)
     if not services:
         return "no payment service sends any"
     base = f"{settings.public_url}/storefront/v1/webhooks"
