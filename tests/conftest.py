@@ -8,6 +8,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from uuid import uuid4
 
@@ -56,18 +57,34 @@ def redis_url(server_folder: Path) -> Iterator[str]:
     server.stop()
 
 
-@pytest.fixture(scope="session")
-async def database_url(database_server: str) -> AsyncIterator[str]:
-    """A migrated database for this test process."""
+@asynccontextmanager
+async def fresh_database(server: str) -> AsyncIterator[str]:
+    """A migrated database of its own, gone afterwards."""
     name = f"test_{uuid4().hex}"
-    admin = await asyncpg.connect(database_address(database_server).asyncpg)
+    admin = await asyncpg.connect(database_address(server).asyncpg)
     await admin.execute(f'CREATE DATABASE "{name}"')
-    base, _, query = database_server.partition("?")
+    base, _, query = server.partition("?")
     url = f"{base.rpartition('/')[0]}/{name}" + (f"?{query}" if query else "")
     await migrate(url)
     yield url
     await admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
     await admin.close()
+
+
+@pytest.fixture(scope="session")
+async def database_url(database_server: str) -> AsyncIterator[str]:
+    """A migrated database for this test process."""
+    async with fresh_database(database_server) as url:
+        yield url
+
+
+@pytest.fixture
+async def empty_sessions(database_server: str) -> AsyncIterator[Sessions]:
+    """Sessions of a database without any row."""
+    async with fresh_database(database_server) as url:
+        engine = create_engine(url, pool_size=5)
+        yield create_sessions(engine)
+        await engine.dispose()
 
 
 @pytest.fixture(scope="session")

@@ -34,11 +34,14 @@ def command() -> None:
     with supervisor() as parts:
         settings = start_databases(settings, parts)
         from app.cli.demo import load_demo_if_empty  # noqa: PLC0415 - loaded while nothing waits for it
+        from app.cli.first_store import make_first_store  # noqa: PLC0415 - as above
         from app.db.migrations import migrate_now  # noqa: PLC0415 - as above
 
         migrate_now(settings.database_url)
         if settings.demo:
             load_demo_if_empty(settings)
+        else:
+            make_first_store(settings.database_url)
         environ = child_environ(settings)
         parts.add("server", lambda: start_command("serve", environ))
         if not _wait_until_ready(settings, parts):

@@ -5,6 +5,7 @@ import os
 import click
 
 from app.cli.environment import with_databases
+from app.cli.first_store import make_first_store
 from app.db.migrations import alembic_config, migrate_now
 from app.settings import load_settings
 
@@ -24,7 +25,10 @@ def command(down: str | None, new: str | None) -> None:
         return
     with with_databases(load_settings(os.environ)) as settings:
         before, after = migrate_now(settings.database_url, down or "head", down=down is not None)
+        made = down is None and make_first_store(settings.database_url)
     if before == after:
         click.echo(f"The schema is at {after or 'its beginning'} already.")
     else:
         click.echo(f"The schema went from {before or 'its beginning'} to {after or 'its beginning'}.")
+    if made:
+        click.echo("The store `default` was made; `storefront apply` sets it up.")

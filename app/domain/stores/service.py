@@ -45,6 +45,15 @@ async def create_store(
     return store
 
 
+async def ensure_default_store(session: AsyncSession) -> bool:
+    """Make the default store where there is none at all; True where it was made. Two at once make one."""
+    await session.execute(text("LOCK TABLE stores IN SHARE ROW EXCLUSIVE MODE"))
+    if await session.scalar(text("SELECT EXISTS (SELECT FROM stores)")):
+        return False
+    await create_store(session, code=DEFAULT_STORE, name="My shop", currency="USD")
+    return True
+
+
 async def draw_order_number(session: AsyncSession, store_id: int) -> int:
     """The store's next order number; drawn once, it is never given again."""
     number: int = (
