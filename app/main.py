@@ -14,7 +14,7 @@ from app.api.edge import create_edge
 from app.api.rate_limits import RateLimits
 from app.api.storefront import storefront_handlers
 from app.api.webhooks.payments import payment_event
-from app.db.migrations import head_revision
+from app.db.migrations import check_migrations, head_revision
 from app.db.reads import Reads
 from app.db.session import create_engine, create_sessions
 from app.domain.checkout.till import Till
@@ -113,12 +113,10 @@ def create_app(settings: Settings) -> Litestar:
     async def redis_answers() -> None:
         await redis.ping()
 
-    head = head_revision()
+    head_revision()  # read once, before the server processes fork
 
     async def migrations_are_done() -> None:
-        current = await shop.reads.fetchval("SELECT version_num FROM alembic_version")
-        if current != head:
-            raise RuntimeError(f"the database is at revision {current}, this code needs {head}")
+        await check_migrations(shop.reads)
 
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:

@@ -39,7 +39,7 @@ Make = Callable[[Callable[[], float]], RateCounter]
 
 @pytest.fixture
 async def gateway(redis_url: str) -> AsyncIterator[RedisGateway]:
-    made = RedisGateway(redis_url)
+    made = RedisGateway(redis_url, wait_seconds=5)  # how long it waits is tested below
     yield made
     await made.close()
 
@@ -120,7 +120,7 @@ async def test_control_reading_before_writing_lets_more_calls_pass(gateway: Redi
 
 
 async def test_two_processes_count_together_and_by_the_clock_of_redis(redis_url: str) -> None:
-    gateways = [RedisGateway(redis_url) for _ in range(2)]
+    gateways = [RedisGateway(redis_url, wait_seconds=5) for _ in range(2)]
     counters, who = [RedisRateCounter(one) for one in gateways], subject()
     try:
         verdicts = await asyncio.gather(
@@ -349,7 +349,7 @@ async def test_after_some_failures_nobody_waits_for_redis(away: RedisGateway, tm
 @pytest.mark.parametrize("setting", ["maxmemory", "min-replicas-to-write"])
 async def test_a_redis_that_takes_no_writes_is_as_good_as_away(tmp_path: Path, setting: str) -> None:
     server = await asyncio.to_thread(start_redis, tmp_path / "redis")
-    gateway = RedisGateway(server.url, breaker=Breaker(failures=100))
+    gateway = RedisGateway(server.url, wait_seconds=5, breaker=Breaker(failures=100))
     try:
         await gateway.client.config_set(setting, "1")
         async with callers(gateway, tmp_path) as call:

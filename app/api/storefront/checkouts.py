@@ -14,7 +14,13 @@ from app.api.openapi import EXAMPLE, KEYED
 from app.api.rate_limits import LIMIT
 from app.api.request import ShopRequest
 from app.api.storefront.carts import SOME_CART, read_uuid
-from app.api.storefront.orders import OrderName, StorefrontOrder, show_order
+from app.api.storefront.orders import (
+    OrderName,
+    StorefrontCheckoutLine,
+    StorefrontOrder,
+    StorefrontTotals,
+    show_order,
+)
 from app.db import idempotency
 from app.domain.carts.errors import cart_not_found
 from app.domain.checkout.errors import COUPON_NOT_FOUND
@@ -78,31 +84,6 @@ class CheckoutCustomer(msgspec.Struct, forbid_unknown_fields=True):
 class ChooseShipping(msgspec.Struct, forbid_unknown_fields=True):
     shipping_option_id: Id
     checkout_token: Token | None = None
-
-
-class StorefrontCheckoutLine(msgspec.Struct):
-    variant_id: int
-    product_id: int
-    title: str
-    variant_title: str
-    sku: str | None
-    quantity: int
-    price: int
-    line_price: int
-    total_discount: int
-    tax: int
-    requires_shipping: bool
-    image: str | None
-
-
-class StorefrontTotals(msgspec.Struct):
-    """Minor units. Where tax_included, `tax` is contained in the others and not added."""
-
-    items: int
-    discount: int
-    shipping: int
-    tax: int
-    total: int
 
 
 class StorefrontService(msgspec.Struct):

@@ -46,8 +46,9 @@ class OpenOrder(msgspec.Struct, forbid_unknown_fields=True):
     id: Id | None = None
 
 
-class StorefrontOrderLine(msgspec.Struct):
-    id: int
+class StorefrontCheckoutLine(msgspec.Struct, kw_only=True):
+    """A line as it is bought, in a checkout and in its order. Minor units."""
+
     variant_id: int
     product_id: int
     title: str
@@ -62,7 +63,13 @@ class StorefrontOrderLine(msgspec.Struct):
     image: str | None
 
 
-class StorefrontOrderTotals(msgspec.Struct):
+class StorefrontOrderLine(StorefrontCheckoutLine, kw_only=True):
+    id: int
+
+
+class StorefrontTotals(msgspec.Struct):
+    """Minor units. Where tax_included, `tax` is contained in the others and not added."""
+
     items: int
     discount: int
     shipping: int
@@ -104,7 +111,7 @@ class StorefrontOrder(OrderName, kw_only=True):
     shipping_address: dict[str, Any] | None
     billing_address: dict[str, Any] | None
     shipping_option: dict[str, Any] | None
-    totals: StorefrontOrderTotals
+    totals: StorefrontTotals
     total_price: int
     payments: list[StorefrontPayment]
     refunds: list[dict[str, Any]]
@@ -150,7 +157,7 @@ def show_order(order: OrderView, *, to_buyer: bool, expand: frozenset[str] = fro
         shipping_address=order.shipping_address,
         billing_address=order.billing_address,
         shipping_option=order.shipping_option,
-        totals=StorefrontOrderTotals(
+        totals=StorefrontTotals(
             order.items_total, order.discount_total, order.shipping_total, order.tax_total, order.total
         ),
         total_price=order.total,

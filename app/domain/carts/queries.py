@@ -49,7 +49,6 @@ _BY_UUID: Final = (
 )
 
 _READ_BY_UUID: Final = _CART.format(store_id="$1", which=_BY_UUID.format(uuid="$3", customer="$4::bigint"))
-_READ_BY_CUSTOMER: Final = _CART.format(store_id="$1", which="c.expires_at > $2 AND c.customer_id = $3")
 _LOAD_BY_ID: Final = text(_CART.format(store_id=":store_id", which="c.id = :cart_id"))
 
 
@@ -80,17 +79,6 @@ async def get_cart(
     row = await reads.fetchrow(_READ_BY_UUID, store_id, now, uuid, customer_id)
     if row is None:
         raise cart_not_found()
-    return await _read(reads, store_id, row)
-
-
-async def find_customer_cart(
-    reads: Reads, store_id: int, *, customer_id: int, now: datetime
-) -> CartView | None:
-    row = await reads.fetchrow(_READ_BY_CUSTOMER, store_id, now, customer_id)
-    return None if row is None else await _read(reads, store_id, row)
-
-
-async def _read(reads: Reads, store_id: int, row: Any) -> CartView:
     lines = _decoded(row["lines"])
     items = await read_sale_items(reads, store_id, [line[1] for line in lines]) if lines else []
     return _view(row, lines, items)

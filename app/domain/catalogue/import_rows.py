@@ -14,6 +14,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from app.domain.catalogue.csv_columns import Columns
+from app.domain.catalogue.drafts import free_handle
 from app.domain.catalogue.shopify_csv import Issue, Row
 from app.kit.html import clean_html
 from app.kit.money import MoneyError, exponent, to_minor
@@ -177,10 +178,10 @@ class RowReader:
                 raise _Fault("handle", "the row has no handle, and no title to make one from")
         elif not _HANDLE.fullmatch(handle) or len(handle) > MAX_SHORT:
             raise _Fault("handle", "a handle has letters, digits and dashes only")
-        if handle in self._hidden:
-            self._tell("note", "handle", f"a path of the shop's own has this name; it becomes {handle}-1")
-            return f"{handle}-1"
-        return handle
+        free = free_handle(handle, self._hidden)
+        if free != handle:
+            self._tell("note", "handle", f"a path of the shop's own has this name; it becomes {free}")
+        return free
 
     def _read_product(self) -> ProductCells:
         names, linked = self._read_options()

@@ -22,6 +22,7 @@ from app.domain.stores.queries import StoreConfig
 from app.kit.errors import UNAVAILABLE, Conflict, Declined, NotFound, Unavailable
 
 CALL_SECONDS: Final = 60.0
+CALL_IS_OVER_SECONDS: Final = CALL_SECONDS + 5  # after this none can be on its way any more
 PLACES: Final = 6
 LOOK_SECONDS: Final = 0.1
 
@@ -106,8 +107,7 @@ class Till:
         """What came of an attempt, waiting while it runs. Raises Declined, as finish does."""
         try:
             async with asyncio.timeout_at(until):
-                while (payment := await self._look(payment_id)).state == PaymentState.STARTED:  # noqa: ASYNC110 - see below
-                    # The attempt may run in another process, so its row is the only place to look.
+                while (payment := await self._look(payment_id)).state == PaymentState.STARTED:  # noqa: ASYNC110 - it may run in another process
                     await asyncio.sleep(LOOK_SECONDS)
         except TimeoutError:
             return Pending()
@@ -127,7 +127,7 @@ class Till:
         if payment is None or payment.service != service:
             raise Conflict(NO_PAYMENT, "No payment with this service is on its way.")
         # While the call that charges is on its way it is not disturbed: it settles by itself.
-        if payment.state != PaymentState.STARTED or self._age(payment) > CALL_SECONDS + 5:
+        if payment.state != PaymentState.STARTED or self._age(payment) > CALL_IS_OVER_SECONDS:
             await self.ask(store, payment)
         return await self.outcome(payment.id, until=self.deadline())
 
@@ -145,7 +145,7 @@ class Till:
         service = self.get_service(payment.service)
         call = service.cancel if give_up else service.find
         finding = await _heard(call(payment.key, payment.reference))
-        if isinstance(finding, Unheard) and self._age(payment) < CALL_SECONDS + 5:
+        if isinstance(finding, Unheard) and self._age(payment) < CALL_IS_OVER_SECONDS:
             return PaymentState(payment.state)
         async with transaction(self.sessions) as session:
             return await settle(session, store, payment=payment, finding=finding, now=self.clock())
