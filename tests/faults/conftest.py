@@ -1,0 +1,41 @@
+"""The stage that the drills share, how long they go on, and the table of what they found."""
+
+import os
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+import pytest
+
+from tests.faults.figures import FIGURES
+from tests.faults.stage import Stage, open_stage
+
+
+@dataclass(frozen=True)
+class Form:
+    """How much is done: the whole of it, or the short form that every check runs."""
+
+    kills: int
+    restarts: int
+    commits: int
+
+
+FORMS = {"short": Form(kills=8, restarts=2, commits=10), "full": Form(kills=50, restarts=10, commits=100)}
+
+
+@pytest.fixture(scope="session")
+def form() -> Form:
+    return FORMS[os.environ.get("FAULTS", "short")]
+
+
+@pytest.fixture(scope="session")
+async def stage() -> AsyncIterator[Stage]:
+    async with open_stage() as made:
+        yield made
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if FIGURES:
+        width = max(len(what) for what, _ in FIGURES)
+        terminalreporter.section("what was broken, and what was found")
+        for what, found in FIGURES:
+            terminalreporter.write_line(f"{what:<{width}}  {found}")
