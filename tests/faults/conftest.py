@@ -2,24 +2,13 @@
 
 import os
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 
 import pytest
 
-from tests.faults.figures import FIGURES
+from tests.faults.figures import FIGURES, FORMS, Form
 from tests.faults.stage import Stage, open_stage
 
-
-@dataclass(frozen=True)
-class Form:
-    """How much is done: the whole of it, or the short form that every check runs."""
-
-    kills: int
-    restarts: int
-    commits: int
-
-
-FORMS = {"short": Form(kills=8, restarts=2, commits=10), "full": Form(kills=50, restarts=10, commits=100)}
+pytest.register_assert_rewrite("tests.faults.truth", "tests.faults.shoppers")
 
 
 @pytest.fixture(scope="session")
