@@ -142,7 +142,7 @@ def _environ(folder: Path, postgres_url: str, redis_url: str, stripe: StripeStan
         DATABASE_URL=postgres_url,
         REDIS_URL=redis_url,
         FAULTS_TRAPS=str(folder / "traps"),
-        LOG_LEVEL="warning",
+        LOG_LEVEL="error",
         STOREFRONT_DATA_DIR=str(folder / "shop"),
         STOREFRONT_DATABASE_POOL="5",
         STOREFRONT_LIMITS="off",
