@@ -9,6 +9,12 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
+from app.db.session import transaction
+from app.domain.checkout.placing import settle
+from app.domain.payments.service import find_payment_by_reference
+from app.domain.payments.services import Captured
+from app.kit.clock import utc_now
+from app.main import build_shop, close_shop
 from tests.api.stripe_shop import SECOND_SECRET, Buyer
 from tests.standins.stripe import StripeStandIn
 
@@ -93,6 +99,32 @@ async def test_the_page_confirms_a_started_payment_itself(buyer: Buyer):
     assert await buyer.state() == "paying"
     assert buyer.stripe.pay_on_page(secret, "pm_card_visa") == "succeeded"
     assert (await buyer.confirm()).json()["state"] == "completed"
+    await buyer.check_books(orders=1, stock=(4, 0))
+
+
+async def test_an_event_that_was_read_while_another_settled_does_not_send_the_money_back(buyer: Buyer):
+    buyer.stripe.fail("confirm", "cut")
+    assert (await buyer.pay()).status_code == 202
+    intent = await buyer.intent()
+    finding = Captured(intent["id"], 3000, "USD")
+    (event,) = buyer.stripe.events_of(intent["id"], "payment_intent.succeeded")
+    shop = build_shop(buyer.place.settings)
+    try:
+        store = await shop.stores.get(buyer.guest.store.id)
+        async with transaction(shop.sessions) as session:
+            payment = await find_payment_by_reference(
+                session, "stripe", key=intent["metadata"]["attempt"], reference=None
+            )
+            assert payment is not None
+            assert payment.state == "unknown"
+            assert (await buyer.send(event)).status_code == 200
+            assert await settle(session, store, payment=payment, finding=finding, now=utc_now()) == "captured"
+    finally:
+        await close_shop(shop)
+    assert await buyer.rows("SELECT state FROM payments WHERE store_id = :store") == [("captured",)]
+    assert (
+        await buyer.rows("SELECT kind FROM jobs WHERE kind = 'payments.refund' AND store_id = :store") == []
+    )
     await buyer.check_books(orders=1, stock=(4, 0))
 
 

@@ -71,7 +71,11 @@ async def start_payment(
 async def lock_payment(session: AsyncSession, store_id: int, payment_id: int) -> Payment:
     """The attempt, locked. Raises NotFound."""
     found = await session.scalar(
-        select(Payment).where(Payment.store_id == store_id, Payment.id == payment_id).with_for_update()
+        select(Payment)
+        .where(Payment.store_id == store_id, Payment.id == payment_id)
+        .with_for_update()
+        # Whoever read it before waiting for the lock must not go by what it was then.
+        .execution_options(populate_existing=True)
     )
     if found is None:
         raise NotFound("not_found", "There is no such payment.")
