@@ -1,5 +1,6 @@
 """How tests set a shop up and buy in it: products with stock, a running server, a guest's way through the till."""
 
+import asyncio
 import os
 import tempfile
 from collections.abc import AsyncIterator
@@ -137,6 +138,18 @@ async def open_till(sessions: Sessions, store: Store, *, rate: int = 0, shipping
             )
         await session.flush()
         return option.id
+
+
+async def waiting_for_locks(sessions: Sessions, least: int) -> None:
+    """Come back once so many sessions of this database wait for a lock."""
+    query = text(
+        "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    )
+    async with asyncio.timeout(5):
+        while True:
+            async with sessions() as session:
+                if (await session.scalar(query) or 0) >= least:
+                    return
 
 
 @dataclass

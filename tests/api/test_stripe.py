@@ -151,6 +151,17 @@ async def test_a_signed_event_about_another_payment_settles_nothing(buyer: Buyer
     await buyer.check_books(orders=0, stock=(5, 1))
 
 
+async def test_an_event_that_comes_again_has_no_second_effect(buyer: Buyer):
+    await buyer.pay("pm_card_authenticationRequired")
+    event = _succeeded(buyer.stripe, await buyer.intent())
+    event["data"]["object"]["id"] = "pi_of_somebody_else"
+    for _ in range(3):
+        assert (await buyer.send(event)).status_code == 200
+    assert await buyer.rows(
+        "SELECT count(*) FROM order_events WHERE store_id = :store AND event = 'payment_mismatch'"
+    ) == [(1,)]
+
+
 STRANGERS: dict[str, dict[str, Any]] = {
     "another account": {"account": "acct_of_somebody_else"},
     "the live mode": {"livemode": True},
