@@ -19,8 +19,8 @@ from app.kit.clock import utc_now
 from app.main import create_app
 from app.settings import Settings, load_settings
 from tests.api.live import serve
+from tests.canaries import COOKIE, SECRET_KEY, WATCH
 
-SECRET = "tests-only-" + "x" * 40
 ADDRESS = {
     "first_name": "Ada",
     "last_name": "Berg",
@@ -38,8 +38,7 @@ def settings_for(database_url: str, redis_url: str, **environ: str) -> Settings:
         {
             "DATABASE_URL": database_url,
             "REDIS_URL": redis_url,
-            "STOREFRONT_SECRET_KEY": SECRET,
-            "LOG_LEVEL": "error",
+            "STOREFRONT_SECRET_KEY": SECRET_KEY,
             "STOREFRONT_LIMITS": "off",
             "STOREFRONT_DATA_DIR": str(Path(tempfile.gettempdir()) / f"storefront-tests-{os.getpid()}"),
             **environ,
@@ -52,6 +51,7 @@ async def running_shop(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
     """A real server of these settings and a client for it."""
     async with serve(create_app(settings)) as url, httpx.AsyncClient(base_url=url, timeout=20) as client:
         yield client
+        WATCH.read("/metrics", (await client.get("/metrics")).text)
 
 
 async def add_variant(
@@ -165,7 +165,7 @@ class Guest:
     headers: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.headers = {"X-Store": self.store.code, **self.headers}
+        self.headers = {"X-Store": self.store.code, "Cookie": f"other={COOKIE}", **self.headers}
 
     async def call(self, method: str, path: str, json: Any = None, **headers: str) -> httpx.Response:
         return await self.client.request(

@@ -15,12 +15,13 @@ from app.domain.stores.directory import StoreDirectory
 from app.integrations.test_payments import SIGNATURE_HEADER, TestPayments
 from app.kit.clock import utc_now
 from app.worker import work_once
-from tests.shop import SECRET, Guest, add_variant, waiting_for_locks
+from tests.canaries import SECRET_KEY
+from tests.shop import Guest, add_variant, waiting_for_locks
 
 
 @pytest.fixture
 def service(sessions: Sessions, client) -> TestPayments:
-    return TestPayments(sessions, public_url=str(client.base_url), secrets=(SECRET,), window=300)
+    return TestPayments(sessions, public_url=str(client.base_url), secrets=(SECRET_KEY,), window=300)
 
 
 @pytest.fixture

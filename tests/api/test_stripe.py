@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from tests.api.stripe_shop import SECOND_SECRET, Buyer
+from tests.api.stripe_shop import Buyer
+from tests.canaries import SECOND_WEBHOOK_SECRET
 from tests.standins.stripe import StripeStandIn
 
 
@@ -226,7 +227,7 @@ async def test_the_second_secret_is_accepted_too(buyer: Buyer):
     intent = await buyer.intent()
     buyer.stripe.authenticate(intent["id"])
     (event,) = buyer.stripe.events_of(intent["id"], "payment_intent.succeeded")
-    assert (await buyer.send(event, secret=SECOND_SECRET)).status_code == 200
+    assert (await buyer.send(event, secret=SECOND_WEBHOOK_SECRET)).status_code == 200
     await buyer.check_books(orders=1, stock=(4, 0))
 
 
