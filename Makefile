@@ -35,6 +35,7 @@ check: lint types imports test mutants browser-test contract spec pg15 ## Everyt
 lint: $(VENV)/.dev-stamp ## Look for mistakes and for untidy code
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
+	@$(BIN)/bandit --quiet --recursive --configfile pyproject.toml app
 
 .PHONY: format
 format: $(VENV)/.dev-stamp ## Tidy the code
