@@ -69,7 +69,7 @@ class StillPaying(msgspec.Struct):
 def check_offered(store: StoreConfig, shop: Shop, service: str) -> None:
     """Raise NotFound for a service that the store does not offer."""
     if service not in {choice.name for choice in show_services(store, shop)}:
-        raise NotFound(SERVICE_NOT_FOUND, f"This store does not take payments by {service!r}.")
+        raise NotFound(SERVICE_NOT_FOUND, "This store does not take payments by this service.")
 
 
 async def _reserve(

@@ -76,7 +76,7 @@ class Till:
         """The service of a name. Raises NotFound payment_service_not_found."""
         service = self.services.get(name)
         if service is None:
-            raise NotFound(SERVICE_NOT_FOUND, f"There is no payment service {name!r} to start here.")
+            raise NotFound(SERVICE_NOT_FOUND, "There is no such payment service to start here.")
         return service
 
     async def finish(
