@@ -135,7 +135,7 @@ class StripePayments:
                 {"idempotency_key": f"{charge.key}-confirm"},
             )
         except CardError as problem:
-            return Refused(_decline_of(problem), reference)
+            return Refused(_decline_of(problem.error), reference)
         except InvalidRequestError as problem:
             if problem.code == "payment_intent_unexpected_state":
                 return Unknown(problem.code, reference)
@@ -177,9 +177,7 @@ class StripePayments:
         except InvalidRequestError:
             return _said(await self._intents.retrieve_async(intent.id))
         failure = intent.last_payment_error
-        if failure is None:
-            return Refused("cancelled", intent.id)
-        return Refused(failure.decline_code or failure.code or "card_declined", intent.id)
+        return Refused("cancelled" if failure is None else _decline_of(failure), intent.id)
 
     async def _search(self, key: str) -> PaymentIntent | None:
         """By metadata: the newest by the list, which is up to date, the others by search, which may lag."""
@@ -251,9 +249,10 @@ def _said(intent: PaymentIntent) -> Outcome:
             return Unknown(intent.status, intent.id)
 
 
-def _decline_of(problem: CardError) -> str:
-    decline = getattr(problem.error, "decline_code", None)
-    return str(decline or problem.code or "card_declined")
+def _decline_of(failure: Any) -> str:
+    """The closest word that Stripe has for a failure. Fields that say nothing are left out of it."""
+    words = (getattr(failure, name, None) for name in ("decline_code", "code"))
+    return str(next(filter(None, words), "card_declined"))
 
 
 def _reason(problem: StripeError) -> str:

@@ -294,13 +294,14 @@ class StripeStandIn:
         if (why := CARDS[card]) is not None:
             self._decline(intent, *why)
             error = intent["last_payment_error"]
+            more = {name: value for name, value in error.items() if name == "decline_code"}
             raise Refusal(
                 402,
                 "card_error",
                 error["code"],
                 "Your card was declined.",
-                decline_code=error["decline_code"],
                 payment_intent=copy.deepcopy(intent),
+                **more,
             )
         if card == "pm_card_authenticationRequired":
             intent["status"] = "requires_action"
@@ -356,11 +357,13 @@ class StripeStandIn:
         self._tell("payment_intent.succeeded", intent)
 
     def _decline(self, intent: Intent, code: str, decline_code: str | None) -> None:
+        # What there is nothing to say of is not null in a failure: it is not there.
+        said = {"decline_code": decline_code} if decline_code else {}
         intent.update(
             status="requires_payment_method",
             payment_method=None,
             next_action=None,
-            last_payment_error={"type": "card_error", "code": code, "decline_code": decline_code},
+            last_payment_error={"type": "card_error", "code": code, **said},
         )
         self._tell("payment_intent.payment_failed", intent)
 
