@@ -29,7 +29,7 @@ test: $(VENV)/.dev-stamp $(VENV)/.redis-stamp ## Run the tests, on real PostgreS
 	@$(BIN)/python -m pytest --ignore=tests/browser $(ARGS)
 
 .PHONY: check
-check: lint types imports test mutants browser-test contract spec pg15 ## Everything that must pass before a change lands
+check: lint types imports test mutants faults-short browser-test contract spec pg15 ## Everything that must pass before a change lands
 
 .PHONY: lint
 lint: $(VENV)/.dev-stamp ## Look for mistakes and for untidy code
@@ -70,6 +70,18 @@ mutants: $(VENV)/.dev-stamp $(VENV)/.redis-stamp ## Plant known faults in a copy
 .PHONY: bench
 bench: $(VENV)/.dev-stamp $(VENV)/.redis-stamp ## Measure the hot operations beside the machine's own ceiling
 	@$(BIN)/python -m tests.benchmarks.run $(ARGS)
+
+# Drills break parts of a shop that really runs. `make test` leaves them out by their name; the short form
+# leaves out those that break one step at a time, which drill_every_step.py breaks all at once.
+DRILLS := $(sort $(wildcard tests/faults/drill_*.py))
+
+.PHONY: faults
+faults: $(VENV)/.dev-stamp $(VENV)/.redis-stamp ## Break servers, worker and databases under load, in full (5 minutes)
+	@FAULTS=full $(BIN)/python -m pytest tests/faults $(DRILLS) $(ARGS)
+
+.PHONY: faults-short
+faults-short: $(VENV)/.dev-stamp $(VENV)/.redis-stamp ## The same in short: fewer falls, every step at once
+	@FAULTS=short $(BIN)/python -m pytest $(filter-out %/drill_steps.py,$(DRILLS)) $(ARGS)
 
 .PHONY: migrations-check
 migrations-check: $(VENV)/.dev-stamp ## Run the migrations up, down and up, and compare them with the models
