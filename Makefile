@@ -71,17 +71,16 @@ mutants: $(VENV)/.dev-stamp $(VENV)/.redis-stamp ## Plant known faults in a copy
 bench: $(VENV)/.dev-stamp $(VENV)/.redis-stamp ## Measure the hot operations beside the machine's own ceiling
 	@$(BIN)/python -m tests.benchmarks.run $(ARGS)
 
-# Drills break parts of a shop that really runs. `make test` leaves them out by their name; the short form
+# Drills break parts of a shop that really runs; by their name `make test` leaves them out. The short form
 # leaves out those that break one step at a time, which drill_every_step.py breaks all at once.
-DRILLS := $(sort $(wildcard tests/faults/drill_*.py))
-
 .PHONY: faults
 faults: $(VENV)/.dev-stamp $(VENV)/.redis-stamp ## Break servers, worker and databases under load, in full (5 minutes)
-	@FAULTS=full $(BIN)/python -m pytest tests/faults $(DRILLS) $(ARGS)
+	@FAULTS=full $(BIN)/python -m pytest tests/faults -o python_files="test_*.py drill_*.py" $(ARGS)
 
 .PHONY: faults-short
 faults-short: $(VENV)/.dev-stamp $(VENV)/.redis-stamp ## The same in short: fewer falls, every step at once
-	@FAULTS=short $(BIN)/python -m pytest $(filter-out %/drill_steps.py,$(DRILLS)) $(ARGS)
+	@FAULTS=short $(BIN)/python -m pytest tests/faults -o python_files="drill_*.py" \
+		--ignore=tests/faults/drill_steps.py $(ARGS)
 
 .PHONY: migrations-check
 migrations-check: $(VENV)/.dev-stamp ## Run the migrations up, down and up, and compare them with the models
