@@ -29,7 +29,7 @@ test: $(VENV)/.dev-stamp $(VENV)/.redis-stamp ## Run the tests, on real PostgreS
 	@$(BIN)/python -m pytest --ignore=tests/browser --ignore=tests/second_opinion $(ARGS)
 
 .PHONY: check
-check: lint types imports test mutants second-opinion browser-test contract spec pg15 ## Everything that must pass before a change lands
+check: lint types imports test mutants faults-short second-opinion browser-test contract spec pg15 ## Everything that must pass before a change lands
 
 .PHONY: lint
 lint: $(VENV)/.dev-stamp ## Look for mistakes and for untidy code
@@ -74,6 +74,17 @@ second-opinion: $(VENV)/.dev-stamp $(VENV)/.redis-stamp .cache/localstripe/.stam
 .PHONY: bench
 bench: $(VENV)/.dev-stamp $(VENV)/.redis-stamp ## Measure the hot operations beside the machine's own ceiling
 	@$(BIN)/python -m tests.benchmarks.run $(ARGS)
+
+# Drills break parts of a shop that really runs; by their name `make test` leaves them out. The short form
+# leaves out those that break one step at a time, which drill_every_step.py breaks all at once.
+.PHONY: faults
+faults: $(VENV)/.dev-stamp $(VENV)/.redis-stamp ## Break servers, worker and databases under load, in full (5 minutes)
+	@FAULTS=full $(BIN)/python -m pytest tests/faults -o python_files="test_*.py drill_*.py" $(ARGS)
+
+.PHONY: faults-short
+faults-short: $(VENV)/.dev-stamp $(VENV)/.redis-stamp ## The same in short: fewer falls, every step at once
+	@FAULTS=short $(BIN)/python -m pytest tests/faults -o python_files="drill_*.py" \
+		--ignore=tests/faults/drill_steps.py $(ARGS)
 
 .PHONY: migrations-check
 migrations-check: $(VENV)/.dev-stamp ## Run the migrations up, down and up, and compare them with the models

@@ -29,7 +29,7 @@ from app.integrations.embedded.postgres import start_postgres
 from app.integrations.embedded.process import EmbeddedServer
 from app.integrations.embedded.redis import start_redis
 from tests.api.live import free_port
-from tests.canaries import SECRET_KEY
+from tests.canaries import SECRET_KEY, WATCH
 from tests.conftest import make_store
 from tests.embedded.processes import environment
 from tests.faults.launcher import step_file
@@ -180,6 +180,17 @@ async def _furnish(url: str) -> tuple[Store, int, list[int]]:
         await engine.dispose()
 
 
+async def _look_for_secrets(stage: Stage) -> None:
+    """What a shop says while it breaks says no secret; the run fails where it did."""
+    for part in (stage.server, stage.worker):
+        WATCH.read(f"log of {part.role}", part.said())
+    connection = await asyncpg.connect(database_address(stage.postgres.url).asyncpg)
+    try:
+        await WATCH.read_tables(connection)
+    finally:
+        await connection.close()
+
+
 @asynccontextmanager
 async def open_stage(changes: Mapping[str, str] | None = None) -> AsyncIterator[Stage]:
     """A ready shop in a folder of its own; `changes` are further variables of its processes."""
@@ -211,6 +222,7 @@ async def open_stage(changes: Mapping[str, str] | None = None) -> AsyncIterator[
         # The databases may be others by the end.
         stack.push_async_callback(stage.stop_redis)
         stack.push_async_callback(stage.stop_postgres)
+        stack.push_async_callback(_look_for_secrets, stage)
         for part in (stage.server, stage.worker):
             stack.push_async_callback(part.stop)
             await part.start()
