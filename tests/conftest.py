@@ -23,6 +23,8 @@ from app.domain.stores.service import create_store
 from app.integrations.embedded.postgres import start_postgres
 from app.integrations.embedded.redis import start_redis
 
+pytest_plugins = ["tests.figures"]
+
 SHARED_DATA = Path(os.environ.get("STOREFRONT_SHARED_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
 
