@@ -9,6 +9,11 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
+from app.domain.checkout.placing import settle
+from app.domain.payments.service import find_payment_by_reference
+from app.domain.payments.services import Captured
+from app.kit.clock import utc_now
+from app.main import build_shop, close_shop
 from tests.api.stripe_shop import SECOND_SECRET, Buyer
 from tests.standins.stripe import StripeStandIn
 
@@ -109,6 +114,30 @@ async def test_events_and_return_together_make_one_order(buyer: Buyer, seed: int
     answers = await asyncio.gather(*calls)
     assert {answer.status_code for answer in answers} == {200}
     await buyer.check_books(orders=1, stock=(4, 0))
+
+
+async def test_who_read_a_payment_before_another_settled_it_sees_that_it_is_paid(buyer: Buyer):
+    """Else the money of a good order would be taken for a second payment and sent back."""
+    await buyer.pay("pm_card_authenticationRequired")
+    intent = await buyer.intent()
+    buyer.stripe.authenticate(intent["id"])
+    shop = build_shop(buyer.place.settings)
+    try:
+        store = await shop.stores.get(buyer.guest.store.id)
+        async with shop.sessions() as session:
+            key = intent["metadata"]["attempt"]
+            payment = await find_payment_by_reference(session, "stripe", key=key, reference=None)
+            assert payment is not None
+            assert payment.state == "action_needed"
+            assert (await buyer.confirm()).json()["state"] == "completed"
+            finding = Captured(intent["id"], 3000, "USD")
+            state = await settle(session, store, payment=payment, finding=finding, now=utc_now())
+            assert state == "captured"
+            await session.commit()
+    finally:
+        await close_shop(shop)
+    await buyer.check_books(orders=1, stock=(4, 0))
+    assert await buyer.rows("SELECT 1 FROM jobs WHERE store_id = :store AND kind = 'payments.refund'") == []
 
 
 WRONG_SUMS: dict[str, dict[str, Any]] = {

@@ -57,9 +57,12 @@ async def start_payment(
 
 
 async def lock_payment(session: AsyncSession, store_id: int, payment_id: int) -> Payment:
-    """The attempt, locked. Raises NotFound."""
+    """The attempt, locked, and as it is now, whatever this session read of it before. Raises NotFound."""
     found = await session.scalar(
-        select(Payment).where(Payment.store_id == store_id, Payment.id == payment_id).with_for_update()
+        select(Payment)
+        .where(Payment.store_id == store_id, Payment.id == payment_id)
+        .with_for_update()
+        .execution_options(populate_existing=True)
     )
     if found is None:
         raise NotFound("not_found", "There is no such payment.")
