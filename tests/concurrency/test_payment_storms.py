@@ -210,9 +210,12 @@ async def test_a_hold_that_runs_out_while_its_shopper_pays_ends_one_way_or_the_o
     assert (found.on_hand, found.reserved) == (number - found.orders, 0)
     assert found.captured - found.refunded == found.orders * total
     states = Counter(
-        row.state for row in await rows(sessions, store, "SELECT state FROM checkouts WHERE store_id = :store")
+        row.state
+        for row in await rows(sessions, store, "SELECT state FROM checkouts WHERE store_id = :store")
     )
-    assert states == Counter({"completed": found.orders, "priced": given_up} if given_up else {"completed": number})
+    assert states == Counter(
+        {"completed": found.orders, "priced": given_up} if given_up else {"completed": number}
+    )
     await check_money(sessions, store.id, stripe)
     figure(
         f"{number} holds run out while their shoppers pay: {found.orders} orders, {given_up} given back, "
@@ -220,7 +223,9 @@ async def test_a_hold_that_runs_out_while_its_shopper_pays_ends_one_way_or_the_o
     )
 
 
-async def test_a_checkout_that_is_over_takes_no_order_and_no_stock(crowd, sessions, store, worker, sized, figure):
+async def test_a_checkout_that_is_over_takes_no_order_and_no_stock(
+    crowd, sessions, store, worker, sized, figure
+):
     number = sized(100, 20)
     variant = await add_variant(sessions, store, on_hand=number)
     guests: list[Guest] = crowd(number)
@@ -246,7 +251,9 @@ async def test_a_checkout_that_is_over_takes_no_order_and_no_stock(crowd, sessio
             over.set()
 
     answers, _ = await asyncio.gather(pay_all(), go_round())
-    said = Counter((answer.status_code, answer.json()["code"] if answer.content else "") for answer in answers)
+    said = Counter(
+        (answer.status_code, answer.json()["code"] if answer.content else "") for answer in answers
+    )
     assert set(said) <= {(204, ""), (409, "checkout_expired")}, said
     found = await tally(sessions, store, variant)
     assert found.orders == said[(204, "")]
