@@ -57,11 +57,12 @@ async def start_payment(
 
 
 async def lock_payment(session: AsyncSession, store_id: int, payment_id: int) -> Payment:
-    """The attempt, locked, and as it is now, whatever this session read of it before. Raises NotFound."""
+    """The attempt, locked. Raises NotFound."""
     found = await session.scalar(
         select(Payment)
         .where(Payment.store_id == store_id, Payment.id == payment_id)
         .with_for_update()
+        # Whoever read it before waiting for the lock must not go by what it was then.
         .execution_options(populate_existing=True)
     )
     if found is None:
