@@ -93,12 +93,15 @@ def random_basket(dice: random.Random, currency: str, *, most_lines: int = 12) -
     def amount(most: int) -> Decimal:
         return random_amount(dice, currency, most)
 
+    items = [
+        Item(amount(10**8), dice.choice((1, 1, 2, 3, 7, 999)), dice.random() < 0.85)
+        for _ in range(dice.randint(1, most_lines))
+    ]
+    # Lines that are alike share a discount whose last coins only the order of lines can decide.
+    items += [dice.choice(items) for _ in range(dice.choice((0, 0, 2)))]
     return Basket(
         currency=currency,
-        items=tuple(
-            Item(amount(10**8), dice.choice((1, 1, 2, 3, 7, 999)), dice.random() < 0.85)
-            for _ in range(dice.randint(1, most_lines))
-        ),
+        items=tuple(items),
         rate=Decimal(dice.choice((0, 500, 700, 725, 810, 825, 888, 1000, 1900, 2000, 2550))) / 100,
         included=dice.random() < 0.5,
         taxed_shipping=dice.random() < 0.5,
