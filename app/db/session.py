@@ -50,7 +50,7 @@ def database_address(url: str) -> Address:
 
 
 async def connect(*args: Any, **options: Any) -> Any:
-    """Asyncpg's own connect, for every pool: whatever keeps us from reaching the server is a ConnectionError.
+    """Connect as asyncpg does, for every pool: whatever keeps us from reaching the server is a ConnectionError.
 
     A socket that a stopped server took away would be a missing file, a name that is not known yet an error of
     look-up: to a caller all of it means that the database is away.

@@ -24,6 +24,7 @@ import httpx
 from app.db.migrations import migrate
 from app.db.session import create_engine, create_sessions, database_address
 from app.domain.stores.models import Store
+from app.integrations.embedded.postgres import SOCKET as POSTGRES_SOCKET
 from app.integrations.embedded.postgres import start_postgres
 from app.integrations.embedded.process import EmbeddedServer
 from app.integrations.embedded.redis import start_redis
@@ -36,6 +37,8 @@ from tests.shop import SECRET, add_variant, open_till
 from tests.standins.stripe import StripeStandIn, stripe_stand_in
 
 SERVERS = 2
+PRICES = (900, 2500, 7700)
+SHIPPING = 500
 PLENTY = 1_000_000
 
 
@@ -109,6 +112,10 @@ class Stage:
 
     # ---- the databases
 
+    @property
+    def postgres_socket(self) -> Path:
+        return self.postgres.socket_folder / POSTGRES_SOCKET
+
     async def stop_postgres(self, *, immediate: bool = False) -> None:
         """A fast shutdown, or one that leaves recovery to the next start."""
         if immediate:
@@ -165,10 +172,8 @@ async def _furnish(url: str) -> tuple[Store, int, list[int]]:
     try:
         sessions = create_sessions(engine)
         store = await make_store(sessions)
-        option = await open_till(sessions, store)
-        variants = [
-            await add_variant(sessions, store, price=price, on_hand=PLENTY) for price in (900, 2500, 7700)
-        ]
+        option = await open_till(sessions, store, shipping=SHIPPING)
+        variants = [await add_variant(sessions, store, price=price, on_hand=PLENTY) for price in PRICES]
         return store, option, variants
     finally:
         await engine.dispose()
