@@ -253,6 +253,12 @@ async def test_a_checkout_that_is_over_takes_no_order_and_no_stock(
     found = await tally(sessions, store, variant)
     assert found.orders == said[(204, "")]
     assert (found.on_hand, found.reserved) == (number - found.orders, 0)
+    assert not await rows(
+        sessions,
+        store,
+        "SELECT o.id FROM orders o JOIN checkouts c ON c.id = o.checkout_id "
+        "WHERE o.store_id = :store AND (o.placed_at >= c.expires_at OR c.state <> 'completed')",
+    )
     figure(
         f"{number} checkouts run out while they are paid: {found.orders} orders, "
         f"{number - found.orders} checkout_expired, no stock held"
