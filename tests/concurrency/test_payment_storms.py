@@ -257,7 +257,7 @@ async def test_a_checkout_that_is_over_takes_no_order_and_no_stock(
         sessions,
         store,
         "SELECT o.id FROM orders o JOIN checkouts c ON c.id = o.checkout_id "
-        "WHERE o.store_id = :store AND (o.placed_at >= c.expires_at OR c.state <> 'completed')",
+        "WHERE o.store_id = :store AND (o.created_at >= c.expires_at OR c.state <> 'completed')",
     )
     figure(
         f"{number} checkouts run out while they are paid: {found.orders} orders, "

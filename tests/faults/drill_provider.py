@@ -11,8 +11,7 @@ from tests.faults import truth
 from tests.faults.figures import Form, note
 from tests.faults.parts import wait_until
 from tests.faults.place import Place
-from tests.faults.shoppers import Acknowledged, buy, make_shopper
-from tests.shop import Guest
+from tests.faults.shoppers import Acknowledged, Shopper, buy, make_shopper
 
 MANY = 10_000
 
@@ -86,10 +85,10 @@ async def over(state: bool) -> bool:
 
 
 async def buy_at_once(place: Place, service: str) -> Acknowledged:
-    """Without any patience."""
+    """Another way to pay is in no trouble: nothing is refused, nothing comes to nothing."""
     heard: Counter[str] = Counter()
     told = await buy(place.stage, service=service, card="ok", heard=heard)
-    assert set(heard) <= {"200", "204"}, heard
+    assert set(heard) <= {"200", "202", "204"}, heard
     return told
 
 
@@ -100,12 +99,12 @@ async def test_with_every_event_and_every_return_lost_each_payment_becomes_an_or
     stage = place.stage
     await stage.until_ready()
     people = 4 * form.restarts
-    guests: list[Guest] = [make_shopper(stage, f"closed{number}@example.com") for number in range(people)]
+    guests = [make_shopper(stage, f"closed{number}@example.com") for number in range(people)]
 
-    async def leave(guest: Guest) -> str:
+    async def leave(guest: Shopper) -> str:
         checkout = await guest.prepare(stage.variants[1])
-        answer = await guest.pay(
-            checkout["totals"]["total"], service="stripe", payment_token="pm_card_authenticationRequired"
+        answer = await guest.pay_until_known(
+            checkout["totals"]["total"], "stripe", "pm_card_authenticationRequired"
         )
         assert answer.json()["code"] == "second_step_required"
         reference: str = answer.json()["client_secret"].partition("_secret_")[0]

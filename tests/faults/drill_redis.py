@@ -148,7 +148,7 @@ async def test_guests_keep_buying_whatever_becomes_of_redis(
 
 async def log_in(place: Place, customer_id: int) -> dict[str, str]:
     """What the browser of a customer sends who has just logged in."""
-    gateway = RedisGateway(place.stage.redis.url)
+    gateway = RedisGateway(place.stage.redis.url, wait_seconds=5)
     try:
         sessions = RedisSessions(gateway, SessionLimits())
         made = await sessions.start(
