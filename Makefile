@@ -33,12 +33,13 @@ figures: $(VENV)/.dev-stamp $(VENV)/.redis-stamp ## Run the storms in full size 
 	@$(BIN)/python -m pytest --full tests/concurrency tests/domain/test_random_carts.py tests/api/test_random_carts.py $(ARGS)
 
 .PHONY: check
-check: lint types imports test browser-test contract spec pg15 ## Everything that must pass before a change lands
+check: lint types imports test mutants faults-short browser-test contract spec pg15 ## Everything that must pass before a change lands
 
 .PHONY: lint
 lint: $(VENV)/.dev-stamp ## Look for mistakes and for untidy code
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
+	@$(BIN)/bandit --quiet --recursive --configfile pyproject.toml app
 
 .PHONY: format
 format: $(VENV)/.dev-stamp ## Tidy the code
@@ -66,9 +67,24 @@ contract: $(VENV)/.dev-stamp $(VENV)/.redis-stamp ## Call every row of the contr
 spec: $(VENV)/.dev-stamp $(VENV)/.redis-stamp ## Hold the OpenAPI document against the demo shop, with schemathesis
 	@$(BIN)/python -m tests.contract.spec $(ARGS)
 
+.PHONY: mutants
+mutants: $(VENV)/.dev-stamp $(VENV)/.redis-stamp ## Plant known faults in a copy, one at a time: do the tests notice?
+	@$(BIN)/python -m tests.mutants.run
+
 .PHONY: bench
 bench: $(VENV)/.dev-stamp $(VENV)/.redis-stamp ## Measure the hot operations beside the machine's own ceiling
 	@$(BIN)/python -m tests.benchmarks.run $(ARGS)
+
+# Drills break parts of a shop that really runs; by their name `make test` leaves them out. The short form
+# leaves out those that break one step at a time, which drill_every_step.py breaks all at once.
+.PHONY: faults
+faults: $(VENV)/.dev-stamp $(VENV)/.redis-stamp ## Break servers, worker and databases under load, in full (5 minutes)
+	@FAULTS=full $(BIN)/python -m pytest tests/faults -o python_files="test_*.py drill_*.py" $(ARGS)
+
+.PHONY: faults-short
+faults-short: $(VENV)/.dev-stamp $(VENV)/.redis-stamp ## The same in short: fewer falls, every step at once
+	@FAULTS=short $(BIN)/python -m pytest tests/faults -o python_files="drill_*.py" \
+		--ignore=tests/faults/drill_steps.py $(ARGS)
 
 .PHONY: migrations-check
 migrations-check: $(VENV)/.dev-stamp ## Run the migrations up, down and up, and compare them with the models

@@ -18,8 +18,6 @@ from tests.shop import Guest
 from tests.standins.books import check_money
 from tests.standins.stripe import StripeStandIn
 
-SECOND_SECRET = "whsec_second"
-
 
 @dataclass
 class Place:

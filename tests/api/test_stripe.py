@@ -15,7 +15,8 @@ from app.domain.payments.service import find_payment_by_reference
 from app.domain.payments.services import Captured
 from app.kit.clock import utc_now
 from app.main import build_shop, close_shop
-from tests.api.stripe_shop import SECOND_SECRET, Buyer
+from tests.api.stripe_shop import Buyer
+from tests.canaries import SECOND_WEBHOOK_SECRET
 from tests.standins.stripe import StripeStandIn
 
 
@@ -183,6 +184,17 @@ async def test_a_signed_event_about_another_payment_settles_nothing(buyer: Buyer
     await buyer.check_books(orders=0, stock=(5, 1))
 
 
+async def test_an_event_that_comes_again_has_no_second_effect(buyer: Buyer):
+    await buyer.pay("pm_card_authenticationRequired")
+    event = _succeeded(buyer.stripe, await buyer.intent())
+    event["data"]["object"]["id"] = "pi_of_somebody_else"
+    for _ in range(3):
+        assert (await buyer.send(event)).status_code == 200
+    assert await buyer.rows(
+        "SELECT count(*) FROM order_events WHERE store_id = :store AND event = 'payment_mismatch'"
+    ) == [(1,)]
+
+
 STRANGERS: dict[str, dict[str, Any]] = {
     "another account": {"account": "acct_of_somebody_else"},
     "the live mode": {"livemode": True},
@@ -247,7 +259,7 @@ async def test_the_second_secret_is_accepted_too(buyer: Buyer):
     intent = await buyer.intent()
     buyer.stripe.authenticate(intent["id"])
     (event,) = buyer.stripe.events_of(intent["id"], "payment_intent.succeeded")
-    assert (await buyer.send(event, secret=SECOND_SECRET)).status_code == 200
+    assert (await buyer.send(event, secret=SECOND_WEBHOOK_SECRET)).status_code == 200
     await buyer.check_books(orders=1, stock=(4, 0))
 
 

@@ -25,7 +25,9 @@ async def page(tmp_path):
     message.add_alternative("<p>Thank you.</p><script>alert(1)</script>", subtype="html")
     (folder / "confirmation-1.eml").write_bytes(message.as_bytes())
     (tmp_path / "secret.eml").write_text("Subject: secret\n\nsecret")
-    app = Litestar([*file_handlers(), *mail_handlers(folder, over_smtp=False)], openapi_config=None)
+    app = Litestar(
+        [*file_handlers(), *mail_handlers(folder, over_smtp=False)], openapi_config=None, logging_config=None
+    )
     async with AsyncTestClient(app) as client:
         yield client
 

@@ -17,7 +17,8 @@ from app.kit.clock import utc_now
 from app.main import build_shop, close_shop
 from app.settings import load_settings
 from tests.api.live import free_port
-from tests.shop import SECRET, Guest, open_till
+from tests.canaries import SECRET_KEY
+from tests.shop import Guest, open_till
 from tests.standins.stripe import StripeStandIn, stripe_stand_in
 
 READY_SECONDS = 20
@@ -42,7 +43,7 @@ def shop_environ(database_url: str, redis_url: str, stripe: StripeStandIn, serve
         "STRIPE_WEBHOOK_SECRETS": stripe.webhook_secret,
         "STOREFRONT_WORKERS": "2",
         "STOREFRONT_LIMITS": "off",
-        "STOREFRONT_SECRET_KEY": SECRET,
+        "STOREFRONT_SECRET_KEY": SECRET_KEY,
         "STOREFRONT_DATA_DIR": str(server_folder / "shop"),
         "LOG_LEVEL": "error",
     }

@@ -146,6 +146,7 @@ async def test_without_lock_and_unique_key_one_checkout_makes_many_orders(bare: 
                 token=bare.guest.token,
                 service="manual",
                 payment_token="",
+                mark=uuid4().hex,
                 amount=checkout["totals"]["total"],
                 additional_fields=None,
                 hold_seconds=60,

@@ -6,11 +6,13 @@ from functools import partial
 from typing import Final
 
 from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db.queue import Job
-from app.db.session import Sessions, transaction
+from app.db.retries import run_transaction
+from app.db.session import Sessions
 from app.domain.orders.mails import render_mail
-from app.domain.orders.queries import load_order
+from app.domain.orders.queries import OrderView, load_order
 from app.domain.orders.service import make_order_link
 from app.domain.stores.directory import StoreDirectory
 from app.domain.stores.mail import Mailer
@@ -80,9 +82,12 @@ async def _count_sold(job: Job, *, sessions: Sessions, clock: Callable[[], datet
         "order_id": job.payload["order_id"],
         "since": clock() - SOLD_DAYS,
     }
-    async with transaction(sessions) as session:
+
+    async def count(session: AsyncSession) -> None:
         for statement in _COUNT_SOLD:
             await session.execute(statement, values)
+
+    await run_transaction(sessions, count, repeatable=True)
 
 
 SUBJECTS = {"confirmation": "Your order {order} at {store}", "link": "Your link to order {order}"}
@@ -100,11 +105,16 @@ async def _send(
 ) -> None:
     """Mail an order's buyer with a fresh link."""
     order_id = job.payload["order_id"]
-    async with transaction(sessions) as session:
+    now = clock()
+
+    async def prepare(session: AsyncSession) -> tuple[OrderView, str]:
         order = await load_order(session, job.store_id, order_id)
-        secret = await make_order_link(
-            session, job.store_id, order_id, now=clock(), seconds=settings.login_link_seconds
+        return order, await make_order_link(
+            session, job.store_id, order_id, now=now, seconds=settings.login_link_seconds
         )
+
+    # A link that was made and never mailed opens nothing for anybody.
+    order, secret = await run_transaction(sessions, prepare, repeatable=True)
     store = await stores.get(job.store_id)
     await mailer.send(
         render_mail(
