@@ -28,6 +28,10 @@ run: $(VENV)/.run-stamp $(VENV)/.redis-stamp ## Run the whole shop here: databas
 test: $(VENV)/.dev-stamp $(VENV)/.redis-stamp ## Run the tests, on real PostgreSQL and Redis (ARGS= for pytest)
 	@$(BIN)/python -m pytest --ignore=tests/browser --ignore=tests/second_opinion $(ARGS)
 
+.PHONY: figures
+figures: $(VENV)/.dev-stamp $(VENV)/.redis-stamp ## Run the storms in full size and print what they came to, a line each
+	@$(BIN)/python -m pytest --full tests/concurrency tests/domain/test_random_carts.py tests/api/test_random_carts.py $(ARGS)
+
 .PHONY: check
 check: lint types imports test mutants faults-short second-opinion browser-test contract spec pg15 ## Everything that must pass before a change lands
 

@@ -15,6 +15,7 @@ from app.main import build_shop, close_shop
 from app.settings import Settings
 from tests.api.test_checkout_flow import stock_of
 from tests.shop import Guest
+from tests.standins.books import check_money
 from tests.standins.stripe import StripeStandIn
 
 
@@ -100,19 +101,4 @@ class Buyer:
         placed = await self.rows("SELECT id FROM orders WHERE store_id = :store AND status <> 'pending'")
         assert len(placed) == orders
         assert await stock_of(self.sessions, self.variant) == stock
-        payments = await self.rows(
-            "SELECT key, reference, captured, currency, refunded FROM payments WHERE store_id = :store"
-        )
-        keys = {row[0] for row in payments}
-        log = {
-            (
-                one.attempt,
-                one.reference,
-                one.amount,
-                one.currency.upper(),
-                self.stripe.refunded(one.reference),
-            )
-            for one in self.stripe.log
-            if one.attempt in keys
-        }
-        assert log == {row for row in payments if row[2]}
+        await check_money(self.sessions, self.guest.store.id, self.stripe)

@@ -64,10 +64,10 @@ class Shopper(Guest):
         checkout = await self.prepare(variant_id)
         total = checkout["totals"]["total"]
         for card in cards[:-1]:
-            refused = await self._pay(total, service, card)
+            refused = await self.pay_until_known(total, service, card)
             assert (refused.status_code, refused.json()["code"]) == (402, "payment_declined"), refused.text
         for _ in range(MOST_ATTEMPTS):
-            answer = await self._pay(total, service, cards[-1])
+            answer = await self.pay_until_known(total, service, cards[-1])
             if answer.status_code == 204:
                 order_id = int(answer.headers["location"].rpartition("/")[2])
                 return Acknowledged(order_id, self.token, service, total)
@@ -93,7 +93,7 @@ class Shopper(Guest):
                     return order_id
                 await asyncio.sleep(GAP_SECONDS)
 
-    async def _pay(self, total: int, service: str, card: str) -> httpx.Response:
+    async def pay_until_known(self, total: int, service: str, card: str) -> httpx.Response:
         """One attempt under one key, until the shop knows what became of it."""
         key = token_hex(16)
         async with asyncio.timeout(self.patience):
