@@ -41,7 +41,7 @@ async def run_worker(settings: Settings) -> None:
         **order_jobs(
             sessions=shop.sessions, stores=shop.stores, mailer=mailer, settings=settings, clock=utc_now
         ),
-        **checkout_jobs(till=shop.till, clock=utc_now),
+        **checkout_jobs(till=shop.till, stores=shop.stores, clock=utc_now),
     }
     test = shop.till.services.get(TestPayments.name)
     if isinstance(test, TestPayments):

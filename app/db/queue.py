@@ -34,6 +34,7 @@ class JobRow(Base):
         CheckConstraint("state IN ('queued', 'running', 'done', 'parked')", name="state"),
         Index("jobs_due_idx", "run_at", "id", postgresql_where="state = 'queued'"),
         Index("jobs_leased_idx", "lease_until", postgresql_where="state = 'running'"),
+        Index("jobs_finished_idx", "finished_at", postgresql_where="state = 'done'"),
     )
 
     id: Mapped[BigId]
