@@ -55,7 +55,7 @@ async def run_worker(settings: Settings) -> None:
         await reconcile(shop.till, shop.stores, now=utc_now(), quiet=quiet)
 
     async def tidy() -> None:
-        await sweep(shop.sessions, now=utc_now())
+        await sweep(shop.sessions, now=utc_now(), keep=timedelta(seconds=settings.forget_seconds))
 
     try:
         async with asyncio.TaskGroup() as tasks:

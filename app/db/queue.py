@@ -1,6 +1,7 @@
 """Later work: rows written in the transaction that wants it, taken by workers after its commit.
 
-Delivery is at least once, so every job may run twice. A (kind, dedupe_key) is accepted once for good.
+Delivery is at least once, so every job may run twice. A (kind, dedupe_key) is accepted once for as long as its
+row is kept: what is done is forgotten after a month, jobs about money never.
 """
 
 import asyncio

@@ -40,9 +40,18 @@ def upgrade() -> None:
     op.create_index(
         "orders_pending_idx", "orders", ["created_at"], postgresql_where=sa.text("status = 'pending'")
     )
+    op.create_index(
+        "checkouts_dead_idx",
+        "checkouts",
+        ["updated_at"],
+        postgresql_where=sa.text("state IN ('expired', 'cancelled')"),
+    )
+    op.create_index(op.f("checkouts_cart_id_idx"), "checkouts", ["cart_id"])
 
 
 def downgrade() -> None:
+    op.drop_index(op.f("checkouts_cart_id_idx"), table_name="checkouts")
+    op.drop_index("checkouts_dead_idx", table_name="checkouts")
     op.drop_index("orders_pending_idx", table_name="orders")
     op.drop_index("jobs_finished_idx", table_name="jobs")
     op.drop_index("payment_events_received_idx", table_name="payment_events")

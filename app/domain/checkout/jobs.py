@@ -5,17 +5,18 @@ import logging
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import select, text, update
+from sqlalchemy import TextClause, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db.queue import GiveUp, Job
 from app.db.retries import run_transaction
-from app.db.session import Sessions, transaction
+from app.db.session import Sessions
 from app.domain.checkout.events import COMPARE_REFUNDS
 from app.domain.checkout.models import Checkout
 from app.domain.checkout.refunds import note_refund
+from app.domain.checkout.sweeping import BATCH, STEPS
 from app.domain.checkout.till import Till
 from app.domain.payments.models import Payment
 from app.domain.payments.service import find_payment, find_payment_by_reference, get_payment
@@ -26,6 +27,8 @@ from app.domain.stores.directory import StoreDirectory
 Handler = Callable[[Job], Awaitable[None]]
 MOST_AT_ONCE: Final = 100
 SIDE_BY_SIDE: Final = 4
+KEEP: Final = timedelta(days=30)
+MOST_BATCHES: Final = 10  # in one round; the rest has time
 
 logger = logging.getLogger(__name__)
 
@@ -116,7 +119,10 @@ async def reconcile(till: Till, stores: StoreDirectory, *, now: datetime, quiet:
         due = (
             await session.execute(
                 select(Payment, Checkout.held_until)
-                .outerjoin(Checkout, Checkout.id == Payment.checkout_id)
+                .outerjoin(
+                    Checkout,
+                    (Checkout.store_id == Payment.store_id) & (Checkout.id == Payment.checkout_id),
+                )
                 .where(
                     Payment.state.in_(UNFINISHED),
                     Payment.service.in_(till.services),
@@ -148,36 +154,15 @@ async def reconcile(till: Till, stores: StoreDirectory, *, now: datetime, quiet:
     return sum(await asyncio.gather(*(ask(payment, held_until) for payment, held_until in due)))
 
 
-_EXPIRE: Final = text(
-    """
-    UPDATE checkouts SET state = 'expired', updated_at = :now
-    WHERE id IN (
-        SELECT id FROM checkouts WHERE state IN ('open', 'priced') AND expires_at < :now
-        ORDER BY id LIMIT 500 FOR UPDATE SKIP LOCKED
-    )
-    """
-)
-_FORGET_KEYS: Final = text(
-    """
-    DELETE FROM idempotency_records WHERE (store_id, key_digest) IN (
-        SELECT store_id, key_digest FROM idempotency_records WHERE expires_at < :now LIMIT 1000
-        FOR UPDATE SKIP LOCKED
-    )
-    """
-)
-_FORGET_CARTS: Final = text(
-    """
-    DELETE FROM carts WHERE id IN (
-        SELECT id FROM carts c WHERE c.expires_at < :now
-          AND NOT EXISTS (SELECT 1 FROM checkouts k WHERE k.cart_id = c.id)
-        ORDER BY id LIMIT 500 FOR UPDATE SKIP LOCKED
-    )
-    """
-)
+async def sweep(sessions: Sessions, *, now: datetime, keep: timedelta = KEEP) -> None:
+    """End what nobody came back to, and forget what is older than `keep` and was never paid for."""
+    values = {"now": now, "before": now - keep, "batch": BATCH}
+    for step in STEPS:
 
+        async def batch(session: AsyncSession, step: TextClause = step) -> int:
+            result: Any = await session.execute(step, values)
+            return int(result.rowcount)
 
-async def sweep(sessions: Sessions, *, now: datetime) -> None:
-    """End what nobody came back to: checkouts, carts without a checkout, old idempotency keys."""
-    async with transaction(sessions) as session:
-        for statement in (_EXPIRE, _FORGET_KEYS, _FORGET_CARTS):
-            await session.execute(statement, {"now": now})
+        for _ in range(MOST_BATCHES):
+            if await run_transaction(sessions, batch, repeatable=True) < BATCH:
+                break
