@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from app.api.storefront.addresses import AddressController
 from app.api.storefront.carts import CartController
 from app.api.storefront.categories import CategoryController
 from app.api.storefront.checkouts import CheckoutController
@@ -30,5 +31,6 @@ def storefront_handlers() -> list[Any]:
         OrderController,
         LoginController,
         CustomerController,
+        AddressController,
         options,
     ]
