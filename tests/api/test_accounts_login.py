@@ -90,7 +90,7 @@ async def test_a_store_may_make_accounts_without_a_password_and_mails_a_link(
 ):
     async with transaction(sessions) as session:
         await session.execute(
-            text("UPDATE stores SET settings = '{\"password_generated\": true}' WHERE id = :id"),
+            text("UPDATE stores SET settings = '{\"customers\": {\"password_generated\": true}}' WHERE id = :id"),
             {"id": store.id},
         )
     bob = Person(client, store)

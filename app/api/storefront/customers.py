@@ -146,7 +146,7 @@ class CustomerController(Controller):
         country = read_country(data.country)
         if data.password:
             password = check_password(data.password, names=(username, email))
-        elif store.password_generated:
+        elif store.customers.password_generated:
             password = None
         else:
             raise Invalid.at("password", PASSWORD_NEEDED, "Choose a password.")
