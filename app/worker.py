@@ -12,6 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from app.db import queue
 from app.db.queue import Bell, GiveUp, Job
 from app.db.session import Sessions, database_address, transaction
+from app.domain.accounts.jobs import account_jobs, sweep_accounts
 from app.domain.checkout.jobs import checkout_jobs, reconcile, sweep
 from app.domain.orders.jobs import order_jobs
 from app.integrations.mail import MailTemplates, create_mailer
@@ -44,6 +45,14 @@ async def run_worker(settings: Settings) -> None:
             settings=settings,
             clock=utc_now,
         ),
+        **account_jobs(
+            sessions=shop.sessions,
+            stores=shop.stores,
+            writer=writer,
+            mailer=mailer,
+            settings=settings,
+            clock=utc_now,
+        ),
         **checkout_jobs(till=shop.till, clock=utc_now),
     }
     test = shop.till.services.get(TestPayments.name)
@@ -59,6 +68,7 @@ async def run_worker(settings: Settings) -> None:
 
     async def tidy() -> None:
         await sweep(shop.sessions, now=utc_now())
+        await sweep_accounts(shop.sessions, now=utc_now())
 
     try:
         async with asyncio.TaskGroup() as tasks:
