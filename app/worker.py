@@ -12,9 +12,10 @@ from sqlalchemy.exc import SQLAlchemyError
 from app.db import queue
 from app.db.queue import Bell, GiveUp, Job
 from app.db.session import Sessions, database_address, transaction
+from app.domain.accounts.jobs import account_jobs, sweep_accounts
 from app.domain.checkout.jobs import checkout_jobs, reconcile, sweep
 from app.domain.orders.jobs import order_jobs
-from app.integrations.mail import create_mailer
+from app.integrations.mail import MailTemplates, create_mailer
 from app.integrations.test_payments import DELIVER, TestPayments
 from app.kit.clock import utc_now
 from app.kit.errors import Unavailable
@@ -34,10 +35,23 @@ logger = logging.getLogger("storefront.worker")
 async def run_worker(settings: Settings) -> None:
     """Work until cancelled. Trouble with the database pauses the worker, never ends it."""
     shop = build_shop(settings, application_name="storefront-worker")
-    mailer = create_mailer(settings)
+    mailer, writer = create_mailer(settings), MailTemplates(settings)
     handlers: dict[str, Handler] = {
         **order_jobs(
-            sessions=shop.sessions, stores=shop.stores, mailer=mailer, settings=settings, clock=utc_now
+            sessions=shop.sessions,
+            stores=shop.stores,
+            writer=writer,
+            mailer=mailer,
+            settings=settings,
+            clock=utc_now,
+        ),
+        **account_jobs(
+            sessions=shop.sessions,
+            stores=shop.stores,
+            writer=writer,
+            mailer=mailer,
+            settings=settings,
+            clock=utc_now,
         ),
         **checkout_jobs(till=shop.till, clock=utc_now),
     }
@@ -54,6 +68,7 @@ async def run_worker(settings: Settings) -> None:
 
     async def tidy() -> None:
         await sweep(shop.sessions, now=utc_now())
+        await sweep_accounts(shop.sessions, now=utc_now())
 
     try:
         async with asyncio.TaskGroup() as tasks:

@@ -11,9 +11,12 @@ from app.api.storefront.customers import CustomerController
 from app.api.storefront.logins import LoginController
 from app.api.storefront.options import options
 from app.api.storefront.orders import OrderController
+from app.api.storefront.passwords import PasswordController
 from app.api.storefront.payments import PaymentController
 from app.api.storefront.products import ProductController
 from app.api.storefront.search import search
+from app.api.storefront.sessions import SessionController
+from app.api.storefront.settings import headers, password_setting
 from app.api.storefront.variants import VariantController
 
 
@@ -32,5 +35,9 @@ def storefront_handlers() -> list[Any]:
         LoginController,
         CustomerController,
         AddressController,
+        PasswordController,
+        SessionController,
+        password_setting,
+        headers,
         options,
     ]

@@ -4,7 +4,6 @@ from datetime import date, datetime
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
-from babel import Locale, UnknownLocaleError
 from litestar import Controller, Response, get, patch, post
 from litestar.params import RequestBody
 from msgspec import UNSET, UnsetType
@@ -23,6 +22,7 @@ from app.domain.customers.errors import PASSWORD_NEEDED
 from app.domain.customers.passwords import check_password
 from app.domain.customers.queries import lock_customer
 from app.kit.errors import Invalid
+from app.kit.languages import wanted_languages
 from app.kit.places import find_country, find_time_zone
 
 OLDEST_YEARS: Final = 130
@@ -77,18 +77,6 @@ def read_name(text: str, field: str) -> str:
     if not all(letter.isprintable() for letter in name):
         raise invalid_field(field, "invalid_text", "This contains characters that cannot be printed.")
     return name
-
-
-def read_language(request: ShopRequest) -> str | None:
-    """The first language that a browser asks for, as `de` or `pt-BR`; None where it is none."""
-    first = request.headers.get("accept-language", "").partition(",")[0].partition(";")[0].strip()
-    try:
-        locale = Locale.parse(first, sep="-") if first else None
-    except (ValueError, UnknownLocaleError):
-        return None
-    if locale is None:
-        return None
-    return f"{locale.language}-{locale.territory}" if locale.territory else locale.language
 
 
 def read_changes(data: ChangeProfile, *, now: datetime) -> dict[str, Any]:
@@ -146,7 +134,7 @@ class CustomerController(Controller):
         country = read_country(data.country)
         if data.password:
             password = check_password(data.password, names=(username, email))
-        elif store.password_generated:
+        elif store.customers.password_generated:
             password = None
         else:
             raise Invalid.at("password", PASSWORD_NEEDED, "Choose a password.")
@@ -161,7 +149,7 @@ class CustomerController(Controller):
                 subscribe=data.subscribe,
                 country=country,
                 time_zone=find_time_zone(data.time_zone or ""),
-                language=read_language(request),
+                language=wanted_languages(request.headers.get("accept-language")),
                 identity=data.identity,
                 invited_by_token=data.invited_by_token,
             ),
@@ -176,7 +164,7 @@ class CustomerController(Controller):
             customer=customer,
             brought=data,
             now=now,
-            is_new=True,
+            tells_of_device=False,
         )
         return answer.response
 
