@@ -16,7 +16,7 @@ from app.db.retries import run_transaction
 from app.db.session import Sessions, database_address
 from app.domain.checkout.jobs import checkout_jobs, reconcile, sweep
 from app.domain.orders.jobs import order_jobs
-from app.integrations.mail import create_mailer
+from app.integrations.mail import MailTemplates, create_mailer
 from app.integrations.test_payments import DELIVER, TestPayments
 from app.kit.clock import utc_now
 from app.kit.errors import Unavailable
@@ -36,10 +36,15 @@ logger = logging.getLogger("storefront.worker")
 async def run_worker(settings: Settings) -> None:
     """Work until cancelled. Trouble with the database pauses the worker, never ends it."""
     shop = build_shop(settings, application_name="storefront-worker")
-    mailer = create_mailer(settings)
+    mailer, writer = create_mailer(settings), MailTemplates(settings)
     handlers: dict[str, Handler] = {
         **order_jobs(
-            sessions=shop.sessions, stores=shop.stores, mailer=mailer, settings=settings, clock=utc_now
+            sessions=shop.sessions,
+            stores=shop.stores,
+            writer=writer,
+            mailer=mailer,
+            settings=settings,
+            clock=utc_now,
         ),
         **checkout_jobs(till=shop.till, clock=utc_now),
     }

@@ -26,6 +26,8 @@ def build_message(mail: Mail) -> EmailMessage:
     message["Subject"] = mail.subject
     message["Date"] = utc_now()
     message["Message-ID"] = mail.message_id
+    for name, value in mail.headers.items():
+        message[name] = value
     message.set_content(mail.text)
     message.add_alternative(mail.html, subtype="html")
     return message
