@@ -17,6 +17,8 @@ from app.kit.money import to_decimal_text
 
 MOST_OF_A_NAME: Final = 60
 _ADDRESS: Final = re.compile(r"[/@<>]|www\.|\.[a-z]{2,}\b", re.IGNORECASE)
+# CLDR's currencySpacing, which Babel leaves out: a code stands apart from its number.
+_LETTER_THEN_DIGIT: Final = re.compile(r"(?<=[A-Z])(?=\d)")
 _UNITS: Final = (("day", 86_400), ("hour", 3_600), ("minute", 60))
 
 
@@ -49,7 +51,8 @@ def create_filters(locale: Locale) -> dict[str, Callable[..., str]]:
     def money(minor: int, currency: str) -> str:
         # Digits are those of ISO 4217, which the text has: CLDR would round some currencies.
         amount = Decimal(to_decimal_text(minor, currency))
-        return format_currency(amount, currency, locale=locale, decimal_quantization=False)
+        written = format_currency(amount, currency, locale=locale, decimal_quantization=False)
+        return _LETTER_THEN_DIGIT.sub("\N{NO-BREAK SPACE}", written)
 
     def moment(at: datetime, time_zone: str | None = None) -> str:
         local = at.astimezone(_zone(time_zone))
