@@ -195,7 +195,7 @@ def test_a_language_is_not_matched_by_its_first_letters():
 @given(st.tuples(*[st.integers(0, 255)] * 3))
 def test_every_colour_of_a_shop_can_be_read(parts):
     colors = colors_of("#" + "".join(f"{part:02X}" for part in parts))
-    assert contrast(colors.on_brand, colors.brand) >= 4
+    assert contrast(colors.on_brand, colors.brand) >= ENOUGH
     assert contrast(colors.link, PAPER) >= ENOUGH
     assert contrast(colors.link_dark, NIGHT) >= ENOUGH
 

@@ -56,7 +56,7 @@ def colors_of(color: str | None) -> Colors:
     brand = color.lower() if color and re.fullmatch(r"#[0-9a-fA-F]{6}", color) else USUAL
     return Colors(
         brand=brand,
-        on_brand=max(PAPER, INK, key=lambda ink: contrast(ink, brand)),
+        on_brand=max("#ffffff", "#000000", key=lambda ink: contrast(ink, brand)),
         link=_towards(brand, INK, PAPER),
         link_dark=_towards(brand, CHALK, NIGHT),
     )
