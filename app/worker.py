@@ -15,6 +15,7 @@ from app.db.queue import Bell, GiveUp, Job
 from app.db.retries import run_transaction
 from app.db.session import Sessions, database_address
 from app.domain.checkout.jobs import checkout_jobs, reconcile, sweep
+from app.domain.newsletter.jobs import forget_requests, newsletter_jobs
 from app.domain.orders.jobs import order_jobs
 from app.integrations.mail import MailTemplates, create_mailer
 from app.integrations.test_payments import DELIVER, TestPayments
@@ -37,15 +38,18 @@ async def run_worker(settings: Settings) -> None:
     """Work until cancelled. Trouble with the database pauses the worker, never ends it."""
     shop = build_shop(settings, application_name="storefront-worker")
     mailer, writer = create_mailer(settings), MailTemplates(settings)
+    # What every feature that sends mails is given.
+    mailing: dict[str, Any] = {
+        "sessions": shop.sessions,
+        "stores": shop.stores,
+        "writer": writer,
+        "mailer": mailer,
+        "settings": settings,
+        "clock": utc_now,
+    }
     handlers: dict[str, Handler] = {
-        **order_jobs(
-            sessions=shop.sessions,
-            stores=shop.stores,
-            writer=writer,
-            mailer=mailer,
-            settings=settings,
-            clock=utc_now,
-        ),
+        **order_jobs(**mailing),
+        **newsletter_jobs(**mailing),
         **checkout_jobs(till=shop.till, clock=utc_now),
     }
     test = shop.till.services.get(TestPayments.name)
@@ -61,6 +65,7 @@ async def run_worker(settings: Settings) -> None:
 
     async def tidy() -> None:
         await sweep(shop.sessions, now=utc_now())
+        await forget_requests(shop.sessions, now=utc_now())
 
     try:
         async with asyncio.TaskGroup() as tasks:

@@ -11,6 +11,7 @@ from app.api.storefront.orders import OrderController
 from app.api.storefront.payments import PaymentController
 from app.api.storefront.products import ProductController
 from app.api.storefront.search import search
+from app.api.storefront.subscriptions import SubscriptionController
 from app.api.storefront.variants import VariantController
 
 
@@ -26,5 +27,6 @@ def storefront_handlers() -> list[Any]:
         CheckoutController,
         PaymentController,
         OrderController,
+        SubscriptionController,
         options,
     ]
