@@ -17,6 +17,7 @@ from app.api.storefront.products import ProductController
 from app.api.storefront.search import search
 from app.api.storefront.sessions import SessionController
 from app.api.storefront.settings import headers, password_setting
+from app.api.storefront.subscriptions import SubscriptionController
 from app.api.storefront.variants import VariantController
 
 
@@ -39,5 +40,6 @@ def storefront_handlers() -> list[Any]:
         SessionController,
         password_setting,
         headers,
+        SubscriptionController,
         options,
     ]
