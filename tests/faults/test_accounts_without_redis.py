@@ -2,6 +2,8 @@
 
 import time
 
+from sqlalchemy import text
+
 from app.db.session import Sessions
 from tests.api.account_shop import PASSWORD, some_email
 from tests.api.live import free_port
@@ -22,6 +24,7 @@ async def test_account_calls_answer_503_within_a_second_and_guests_go_on(
         ("GET", "/customer/sessions", None, {"Authorization": "Bearer " + "A" * 43}),
         ("DELETE", "/customer/sessions", None, {"Authorization": "Bearer " + "A" * 43}),
     ]
+    option = await open_till(sessions, store)
     settings = settings_for(database_url, gone, STOREFRONT_LIMITS="login=100/60")
     async with running_shop(settings) as client:
         for method, path, body, headers in calls:
@@ -36,7 +39,7 @@ async def test_account_calls_answer_503_within_a_second_and_guests_go_on(
             "/storefront/v1/customer/password/forgot", json={"email": email}, headers={"X-Store": store.code}
         )
         assert forgot.status_code == 204
-        guest = Guest(client, store, await open_till(sessions, store))
+        guest = Guest(client, store, option)
         checkout = await guest.prepare(await add_variant(sessions, store))
         assert (await guest.pay(checkout["totals"]["total"])).status_code == 204
     settings = settings_for(database_url, gone)
@@ -48,8 +51,6 @@ async def test_account_calls_answer_503_within_a_second_and_guests_go_on(
         )
         assert answer.status_code == 503
     async with sessions() as session:
-        from sqlalchemy import text
-
         count = await session.scalar(
             text("SELECT count(*) FROM customers WHERE store_id = :id"), {"id": store.id}
         )
