@@ -14,9 +14,11 @@ from app.db import queue
 from app.db.queue import Bell, GiveUp, Job
 from app.db.retries import run_transaction
 from app.db.session import Sessions, database_address
+from app.domain.accounts.jobs import account_jobs, sweep_accounts
 from app.domain.checkout.jobs import checkout_jobs, reconcile, sweep
+from app.domain.newsletter.jobs import forget_requests, newsletter_jobs
 from app.domain.orders.jobs import order_jobs
-from app.integrations.mail import create_mailer
+from app.integrations.mail import MailTemplates, create_mailer
 from app.integrations.test_payments import DELIVER, TestPayments
 from app.kit.clock import utc_now
 from app.kit.errors import Unavailable
@@ -36,11 +38,20 @@ logger = logging.getLogger("storefront.worker")
 async def run_worker(settings: Settings) -> None:
     """Work until cancelled. Trouble with the database pauses the worker, never ends it."""
     shop = build_shop(settings, application_name="storefront-worker")
-    mailer = create_mailer(settings)
+    mailer, writer = create_mailer(settings), MailTemplates(settings)
+    # What every feature that sends mails is given.
+    mailing: dict[str, Any] = {
+        "sessions": shop.sessions,
+        "stores": shop.stores,
+        "writer": writer,
+        "mailer": mailer,
+        "settings": settings,
+        "clock": utc_now,
+    }
     handlers: dict[str, Handler] = {
-        **order_jobs(
-            sessions=shop.sessions, stores=shop.stores, mailer=mailer, settings=settings, clock=utc_now
-        ),
+        **order_jobs(**mailing),
+        **account_jobs(**mailing),
+        **newsletter_jobs(**mailing),
         **checkout_jobs(till=shop.till, stores=shop.stores, clock=utc_now),
     }
     test = shop.till.services.get(TestPayments.name)
@@ -56,6 +67,8 @@ async def run_worker(settings: Settings) -> None:
 
     async def tidy() -> None:
         await sweep(shop.sessions, now=utc_now(), keep=timedelta(seconds=settings.forget_seconds))
+        await sweep_accounts(shop.sessions, now=utc_now())
+        await forget_requests(shop.sessions, now=utc_now())
 
     try:
         async with asyncio.TaskGroup() as tasks:

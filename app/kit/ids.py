@@ -1,7 +1,9 @@
 """Secrets and tokens: how they are made, and how those that log somebody in are stored."""
 
+import base64
 import hashlib
 import hmac
+import os
 import secrets
 import uuid
 
@@ -14,6 +16,11 @@ def new_uuid() -> uuid.UUID:
 def new_token() -> str:
     """A URL-safe secret of 256 bits."""
     return secrets.token_urlsafe(32)
+
+
+def new_name() -> str:
+    """96 random bits, URL-safe, that name something to others and open nothing: kept and shown as they are."""
+    return base64.urlsafe_b64encode(os.urandom(12)).decode()
 
 
 def digest(secret: str) -> bytes:

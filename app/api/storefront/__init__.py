@@ -2,15 +2,22 @@
 
 from typing import Any
 
+from app.api.storefront.addresses import AddressController
 from app.api.storefront.carts import CartController
 from app.api.storefront.categories import CategoryController
 from app.api.storefront.checkouts import CheckoutController
 from app.api.storefront.collections import CollectionController
+from app.api.storefront.customers import CustomerController
+from app.api.storefront.logins import LoginController
 from app.api.storefront.options import options
 from app.api.storefront.orders import OrderController
+from app.api.storefront.passwords import PasswordController
 from app.api.storefront.payments import PaymentController
 from app.api.storefront.products import ProductController
 from app.api.storefront.search import search
+from app.api.storefront.sessions import SessionController
+from app.api.storefront.settings import headers, password_setting
+from app.api.storefront.subscriptions import SubscriptionController
 from app.api.storefront.variants import VariantController
 
 
@@ -26,5 +33,13 @@ def storefront_handlers() -> list[Any]:
         CheckoutController,
         PaymentController,
         OrderController,
+        LoginController,
+        CustomerController,
+        AddressController,
+        PasswordController,
+        SessionController,
+        password_setting,
+        headers,
+        SubscriptionController,
         options,
     ]

@@ -5,17 +5,17 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Final
 
-from sqlalchemy import text
+from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db.queue import Job
 from app.db.retries import run_transaction
 from app.db.session import Sessions
-from app.domain.orders.mails import render_mail
+from app.domain.customers.models import Customer
 from app.domain.orders.queries import OrderView, load_order
 from app.domain.orders.service import make_order_link
 from app.domain.stores.directory import StoreDirectory
-from app.domain.stores.mail import Mailer
+from app.domain.stores.mail import Mailer, MailWriter
 from app.settings import Settings
 
 Handler = Callable[[Job], Awaitable[None]]
@@ -26,16 +26,25 @@ def order_jobs(
     *,
     sessions: Sessions,
     stores: StoreDirectory,
+    writer: MailWriter,
     mailer: Mailer,
     settings: Settings,
     clock: Callable[[], datetime],
 ) -> dict[str, Handler]:
     """The handlers of this feature by kind of job."""
-    send = partial(_send, sessions=sessions, stores=stores, mailer=mailer, settings=settings, clock=clock)
+    send = partial(
+        _send,
+        sessions=sessions,
+        stores=stores,
+        writer=writer,
+        mailer=mailer,
+        settings=settings,
+        clock=clock,
+    )
     return {
         "orders.count_sold": partial(_count_sold, sessions=sessions, clock=clock),
-        "orders.confirm": partial(send, name="confirmation"),
-        "orders.send_link": partial(send, name="link"),
+        "orders.confirm": partial(send, name="order_confirmation"),
+        "orders.send_link": partial(send, name="order_link"),
     }
 
 
@@ -90,15 +99,13 @@ async def _count_sold(job: Job, *, sessions: Sessions, clock: Callable[[], datet
     await run_transaction(sessions, count, repeatable=True)
 
 
-SUBJECTS = {"confirmation": "Your order {order} at {store}", "link": "Your link to order {order}"}
-
-
 async def _send(
     job: Job,
     *,
     name: str,
     sessions: Sessions,
     stores: StoreDirectory,
+    writer: MailWriter,
     mailer: Mailer,
     settings: Settings,
     clock: Callable[[], datetime],
@@ -106,24 +113,31 @@ async def _send(
     """Mail an order's buyer with a fresh link."""
     order_id = job.payload["order_id"]
     now = clock()
+    seconds = settings.login_link_seconds
 
-    async def prepare(session: AsyncSession) -> tuple[OrderView, str]:
+    async def prepare(session: AsyncSession) -> tuple[OrderView, str, str | None]:
         order = await load_order(session, job.store_id, order_id)
-        return order, await make_order_link(
-            session, job.store_id, order_id, now=now, seconds=settings.login_link_seconds
+        secret = await make_order_link(session, job.store_id, order_id, now=now, seconds=seconds)
+        # A guest's language is not known: the store's is used.
+        language = await session.scalar(
+            select(Customer.language).where(
+                Customer.store_id == job.store_id, Customer.id == order.customer_id
+            )
         )
+        return order, secret, language
 
     # A link that was made and never mailed opens nothing for anybody.
-    order, secret = await run_transaction(sessions, prepare, repeatable=True)
-    store = await stores.get(job.store_id)
-    await mailer.send(
-        render_mail(
-            name,
-            store=store,
-            order=order,
-            sender=settings.mail_from,
-            subject=SUBJECTS[name].format(order=order.name, store=store.name),
-            message_id=f"<{name}-{job.id}@{settings.public_url.split('//')[1].split(':')[0]}>",
-            link=f"{settings.shop_url}/#/orders/{order_id}?uuid={secret}",
-        )
+    order, secret, language = await run_transaction(sessions, prepare, repeatable=True)
+    mail = writer.render(
+        name,
+        store=await stores.get(job.store_id),
+        language=language,
+        to=order.email,
+        key=str(job.id),
+        values={
+            "order": order,
+            "link": f"{settings.shop_url}/#/orders/{order_id}?uuid={secret}",
+            "seconds": seconds,
+        },
     )
+    await mailer.send(mail)
