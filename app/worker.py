@@ -13,6 +13,7 @@ from app.db import queue
 from app.db.queue import Bell, GiveUp, Job
 from app.db.session import Sessions, database_address, transaction
 from app.domain.accounts.jobs import account_jobs, sweep_accounts
+from app.domain.accounts.referral import referral_jobs
 from app.domain.checkout.jobs import checkout_jobs, reconcile, sweep
 from app.domain.orders.jobs import order_jobs
 from app.integrations.mail import MailTemplates, create_mailer
@@ -54,6 +55,7 @@ async def run_worker(settings: Settings) -> None:
             clock=utc_now,
         ),
         **checkout_jobs(till=shop.till, clock=utc_now),
+        **referral_jobs(sessions=shop.sessions, stores=shop.stores, clock=utc_now),
     }
     test = shop.till.services.get(TestPayments.name)
     if isinstance(test, TestPayments):

@@ -14,6 +14,7 @@ from app.api.storefront.orders import OrderController
 from app.api.storefront.passwords import PasswordController
 from app.api.storefront.payments import PaymentController
 from app.api.storefront.products import ProductController
+from app.api.storefront.referrals import ReferralController
 from app.api.storefront.search import search
 from app.api.storefront.sessions import SessionController
 from app.api.storefront.settings import headers, password_setting
@@ -39,5 +40,6 @@ def storefront_handlers() -> list[Any]:
         SessionController,
         password_setting,
         headers,
+        ReferralController,
         options,
     ]
