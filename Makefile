@@ -30,12 +30,13 @@ test: $(VENV)/.dev-stamp $(VENV)/.redis-stamp ## Run the tests, on real PostgreS
 	@$(BIN)/python -m pytest --ignore=tests/browser $(ARGS)
 
 .PHONY: check
-check: lint types imports test browser-test contract spec pg15 ## Everything that must pass before a change lands
+check: lint types imports test mutants browser-test contract spec pg15 ## Everything that must pass before a change lands
 
 .PHONY: lint
 lint: $(VENV)/.dev-stamp ## Look for mistakes and for untidy code
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
+	@$(BIN)/bandit --quiet --recursive --configfile pyproject.toml app
 
 .PHONY: format
 format: $(VENV)/.dev-stamp ## Tidy the code
@@ -62,6 +63,10 @@ contract: $(VENV)/.dev-stamp $(VENV)/.redis-stamp ## Call every row of the contr
 .PHONY: spec
 spec: $(VENV)/.dev-stamp $(VENV)/.redis-stamp ## Hold the OpenAPI document against the demo shop, with schemathesis
 	@$(BIN)/python -m tests.contract.spec $(ARGS)
+
+.PHONY: mutants
+mutants: $(VENV)/.dev-stamp $(VENV)/.redis-stamp ## Plant known faults in a copy, one at a time: do the tests notice?
+	@$(BIN)/python -m tests.mutants.run
 
 .PHONY: bench
 bench: $(VENV)/.dev-stamp $(VENV)/.redis-stamp ## Measure the hot operations beside the machine's own ceiling

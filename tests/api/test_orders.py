@@ -15,6 +15,7 @@ from app.integrations.mail import FileMailer, MailTemplates
 from app.integrations.test_payments import TestPayments
 from app.kit.clock import utc_now
 from app.worker import work_once
+from tests.canaries import SECRET_KEY
 from tests.shop import Guest, add_variant, settings_for
 
 
@@ -143,6 +144,4 @@ async def test_a_webhook_without_its_signature_is_refused(client, sessions: Sess
 
 
 def _service(sessions: Sessions, client):
-    return TestPayments(
-        sessions, public_url=str(client.base_url), secrets=("tests-only-" + "x" * 40,), window=300
-    )
+    return TestPayments(sessions, public_url=str(client.base_url), secrets=(SECRET_KEY,), window=300)

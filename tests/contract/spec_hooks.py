@@ -90,6 +90,19 @@ def _link(scene: Scene) -> Real:
     return {"path": {"order_id": made["id"]}, "body": {"uuid": made["uuid"], "id": made["id"]}}
 
 
+def _subscribe(scene: Scene) -> Real:
+    return {"body": {"email": scene.use("name")["email"]}}
+
+
+def _subscription(scene: Scene) -> Real:
+    birthday = {"day": 3, "month": 2, "year": 1990}
+    return {"path": {"uuid": scene.use("subscription")["uuid"]}, "body": birthday}
+
+
+def _confirmation(scene: Scene) -> Real:
+    return {"body": {"token": scene.use("subscription_token")["token"]}}
+
+
 REAL: dict[str, tuple[Callable[[Scene], Real], int]] = {
     "getProduct": (_product, 1),
     "getVariant": (_variant, 1),
@@ -113,6 +126,11 @@ REAL: dict[str, tuple[Callable[[Scene], Real], int]] = {
     "getOrder": (_order, 1),
     "findOrder": (_order, 1),
     "openOrder": (_link, 2),
+    "subscribe": (_subscribe, FRESH),
+    "confirmSubscription": (_confirmation, 1),
+    "getSubscription": (_subscription, 1),
+    "changeSubscription": (_subscription, 1),
+    "unsubscribe": (_subscription, 1),
     "takePaymentEvent": (lambda _: {"path": {"service": "test"}}, 1),
 }
 

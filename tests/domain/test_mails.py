@@ -159,6 +159,8 @@ def test_a_newsletter_says_how_it_ends_and_other_mails_do_not():
     mail = render_example(WRITER, "newsletter_welcome", store=STORE, language="en")
     message = message_from_bytes(build_message(mail).as_bytes(), policy=default)
     assert message["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
+    assert (message["Content-Language"], message["Auto-Submitted"]) == ("en", "auto-generated")
+    assert message.get_content_type() == "multipart/alternative"
     address = message["List-Unsubscribe"].strip("<>")
     assert address.startswith("https://shop.example/storefront/v1/subscriptions/")
     assert address.endswith("/unsubscribe")

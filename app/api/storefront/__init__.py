@@ -18,6 +18,7 @@ from app.api.storefront.referrals import ReferralController
 from app.api.storefront.search import search
 from app.api.storefront.sessions import SessionController
 from app.api.storefront.settings import headers, password_setting
+from app.api.storefront.subscriptions import SubscriptionController
 from app.api.storefront.variants import VariantController
 
 
@@ -41,5 +42,6 @@ def storefront_handlers() -> list[Any]:
         password_setting,
         headers,
         ReferralController,
+        SubscriptionController,
         options,
     ]

@@ -11,6 +11,7 @@ from app.api.idempotency import answered, caller_of, read_key
 from app.api.limits import PathId
 from app.api.openapi import EXAMPLE, KEYED
 from app.api.request import ShopRequest
+from app.api.transactions import transactional
 from app.db import idempotency
 from app.domain.customers.address_book import (
     BookedAddress,
@@ -77,6 +78,7 @@ class AddressController(Controller):
     tags = ("Customer",)
 
     @get("/", operation_id="listAddresses", summary="The address book")
+    @transactional
     async def list(
         self, session: GivenSession, store: GivenStore, actor: GivenActor
     ) -> Response[StorefrontAddresses]:
@@ -85,6 +87,7 @@ class AddressController(Controller):
         return Response(StorefrontAddresses([show_address(one) for one in found]), headers=NO_STORE)
 
     @get("/{address_id:int}", operation_id="getAddress", summary="One address")
+    @transactional
     async def read(
         self, address_id: PathId, session: GivenSession, store: GivenStore, actor: GivenActor
     ) -> Response[StorefrontAddress]:
@@ -99,6 +102,7 @@ class AddressController(Controller):
         summary="Add an address",
         opt={EXAMPLE: SOME_ADDRESS, KEYED: True},
     )
+    @transactional
     async def add(
         self,
         request: ShopRequest,
@@ -135,6 +139,7 @@ class AddressController(Controller):
         summary="Change an address",
         opt={EXAMPLE: SOME_ADDRESS},
     )
+    @transactional
     async def change(
         self,
         address_id: PathId,
@@ -154,6 +159,7 @@ class AddressController(Controller):
         return show_address(booked)
 
     @delete("/{address_id:int}", status_code=204, operation_id="removeAddress", summary="Remove an address")
+    @transactional
     async def remove(
         self, address_id: PathId, session: GivenSession, store: GivenStore, actor: GivenActor
     ) -> None:

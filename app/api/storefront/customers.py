@@ -15,6 +15,7 @@ from app.api.rate_limits import LIMIT
 from app.api.request import ShopRequest
 from app.api.storefront.logins import PRIVATE, Address, Arriving, Short, answer_login, read_email
 from app.api.storefront.profile import StorefrontCustomer, StorefrontLogin, show_customer
+from app.api.transactions import transactional
 from app.domain.accounts.changes import change_account
 from app.domain.accounts.queries import get_account
 from app.domain.accounts.signing import NewAccount, sign_up
@@ -116,6 +117,7 @@ class CustomerController(Controller):
             },
         },
     )
+    @transactional
     async def sign_up(
         self,
         request: ShopRequest,
@@ -169,6 +171,7 @@ class CustomerController(Controller):
         return answer.response
 
     @get("/", operation_id="getCustomer", summary="The profile")
+    @transactional
     async def read(
         self, session: GivenSession, store: GivenStore, actor: GivenActor
     ) -> Response[StorefrontCustomer]:
@@ -182,6 +185,7 @@ class CustomerController(Controller):
         summary="Change the profile",
         opt={LIMIT: "forms", EXAMPLE: {"firstname": "Ada", "country": "United Kingdom"}},
     )
+    @transactional
     async def change(
         self,
         data: RequestBody[ChangeProfile],

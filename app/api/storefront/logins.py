@@ -32,6 +32,7 @@ from app.api.rate_limits import LIMIT
 from app.api.request import ShopRequest
 from app.api.storefront.carts import read_uuid
 from app.api.storefront.profile import StorefrontLogin, customer_fields
+from app.api.transactions import transactional
 from app.domain.accounts.queries import get_account, has_open_checkout
 from app.domain.accounts.signing import Arrival, check_login, lock_login, welcome
 from app.domain.customers.devices import device_digest, device_name
@@ -43,6 +44,7 @@ from app.kit.ids import new_token
 from app.kit.places import email_form, email_key
 from app.settings import Settings
 
+_BEGUN: Final = "begun_session"
 PRIVATE: Final = {"Cache-Control": "private, no-store"}
 MOST_AGENT_LETTERS: Final = 200
 
@@ -127,14 +129,18 @@ async def answer_login(
     )
     account = await get_account(session, store.id, customer.id)
     before = find_credential(request)
+    # A handler that runs again, after a failed commit, ends what its first run began.
+    state = request.scope["state"]
+    former = state.get(_BEGUN) or (before.token if before else None)
     made = await gate.sessions.start(
         store.id,
         customer.id,
         remember=remember,
         device=device_name(agent),
         now=now,
-        replaces=before.token if before else None,
+        replaces=former,
     )
+    state[_BEGUN] = made.token
     forget_actor(request)
     cookies: list[Cookie] = []
     if by_cookie:
@@ -181,6 +187,7 @@ class LoginController(Controller):
         summary="Log in with a password",
         opt={LIMIT: "login", EXAMPLE: {"email": "ada@example.com", "password": "correct horse battery"}},
     )
+    @transactional
     async def log_in(
         self,
         request: ShopRequest,
@@ -222,6 +229,7 @@ class LoginController(Controller):
         return answer.response
 
     @post("/logout", status_code=200, operation_id="logOut", summary="Log out")
+    @transactional
     async def log_out(
         self,
         request: ShopRequest,

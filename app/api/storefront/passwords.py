@@ -31,6 +31,7 @@ from app.api.storefront.logins import (
     read_email,
 )
 from app.api.storefront.profile import StorefrontLogin
+from app.api.transactions import transactional
 from app.domain.accounts.entering import (
     Entered,
     change_password,
@@ -96,6 +97,7 @@ class PasswordController(Controller):
         summary="Mail a link to choose a new password",
         opt={LIMIT: "password", EXAMPLE: {"email": "ada@example.com"}},
     )
+    @transactional
     async def forgot(
         self, data: RequestBody[ForgotPassword], session: GivenSession, store: GivenStore, now: GivenNow
     ) -> None:
@@ -137,6 +139,7 @@ class PasswordController(Controller):
             },
         },
     )
+    @transactional
     async def reset(
         self,
         request: ShopRequest,
@@ -211,6 +214,7 @@ class PasswordController(Controller):
         summary="Log in with a reset token",
         opt={LIMIT: "login", EXAMPLE: {"password_reset_token": SOME_SECRET}},
     )
+    @transactional
     async def log_in_by_reset_token(
         self,
         request: ShopRequest,
@@ -249,6 +253,7 @@ class PasswordController(Controller):
         summary="Log in with a mailed link",
         opt={LIMIT: "login", EXAMPLE: {"uuid": SOME_SECRET}},
     )
+    @transactional
     async def log_in_by_link(
         self,
         request: ShopRequest,
@@ -287,6 +292,7 @@ class PasswordController(Controller):
         summary="Prove a mail address",
         opt={LIMIT: "lookup", EXAMPLE: {"token": SOME_SECRET}},
     )
+    @transactional
     async def verify(
         self,
         data: RequestBody[VerifyEmail],

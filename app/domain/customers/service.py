@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 
 from sqlalchemy import delete, text
 from sqlalchemy.dialects.postgresql import insert as upsert
@@ -11,10 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.domain.customers.errors import email_taken
 from app.domain.customers.models import LIVE, Customer, CustomerIdentity, LoginSecret, Passkey
 from app.domain.customers.secrets import void_secrets
-from app.kit.ids import new_token
+from app.kit.ids import new_name
 from app.kit.places import email_key
-
-INVITE_LETTERS: Final = 16
 
 
 async def create_customer(
@@ -43,7 +41,7 @@ async def create_customer(
                 username=username,
                 password_digest=password_digest,
                 password_changed_at=now if password_digest else None,
-                invite_token=new_token()[:INVITE_LETTERS],
+                invite_token=new_name(),
                 updated_at=now,
                 **(facts or {}),
             )

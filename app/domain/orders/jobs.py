@@ -6,11 +6,13 @@ from functools import partial
 from typing import Final
 
 from sqlalchemy import select, text
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db.queue import Job
-from app.db.session import Sessions, transaction
+from app.db.retries import run_transaction
+from app.db.session import Sessions
 from app.domain.customers.models import Customer
-from app.domain.orders.queries import load_order
+from app.domain.orders.queries import OrderView, load_order
 from app.domain.orders.service import make_order_link
 from app.domain.stores.directory import StoreDirectory
 from app.domain.stores.mail import Mailer, MailWriter
@@ -89,9 +91,12 @@ async def _count_sold(job: Job, *, sessions: Sessions, clock: Callable[[], datet
         "order_id": job.payload["order_id"],
         "since": clock() - SOLD_DAYS,
     }
-    async with transaction(sessions) as session:
+
+    async def count(session: AsyncSession) -> None:
         for statement in _COUNT_SOLD:
             await session.execute(statement, values)
+
+    await run_transaction(sessions, count, repeatable=True)
 
 
 async def _send(
@@ -107,16 +112,22 @@ async def _send(
 ) -> None:
     """Mail an order's buyer with a fresh link."""
     order_id = job.payload["order_id"]
+    now = clock()
     seconds = settings.login_link_seconds
-    async with transaction(sessions) as session:
+
+    async def prepare(session: AsyncSession) -> tuple[OrderView, str, str | None]:
         order = await load_order(session, job.store_id, order_id)
-        secret = await make_order_link(session, job.store_id, order_id, now=clock(), seconds=seconds)
+        secret = await make_order_link(session, job.store_id, order_id, now=now, seconds=seconds)
         # A guest's language is not known: the store's is used.
         language = await session.scalar(
             select(Customer.language).where(
                 Customer.store_id == job.store_id, Customer.id == order.customer_id
             )
         )
+        return order, secret, language
+
+    # A link that was made and never mailed opens nothing for anybody.
+    order, secret, language = await run_transaction(sessions, prepare, repeatable=True)
     mail = writer.render(
         name,
         store=await stores.get(job.store_id),

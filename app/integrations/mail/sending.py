@@ -26,10 +26,11 @@ def build_message(mail: Mail) -> EmailMessage:
     message["Subject"] = mail.subject
     message["Date"] = utc_now()
     message["Message-ID"] = mail.message_id
-    for name, value in mail.headers.items():
-        message[name] = value
     message.set_content(mail.text)
     message.add_alternative(mail.html, subtype="html")
+    # Last: what begins with Content- would be taken for the part's own.
+    for name, value in mail.headers.items():
+        message[name] = value
     return message
 
 
