@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from app.api.storefront.account import AccountController
 from app.api.storefront.addresses import AddressController
 from app.api.storefront.carts import CartController
 from app.api.storefront.categories import CategoryController
@@ -37,6 +38,7 @@ def storefront_handlers() -> list[Any]:
         LoginController,
         CustomerController,
         AddressController,
+        AccountController,
         PasswordController,
         SessionController,
         password_setting,

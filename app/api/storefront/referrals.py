@@ -12,6 +12,7 @@ from app.api.idempotency import answered, caller_of, read_key
 from app.api.limits import MAX_MINOR
 from app.api.openapi import EXAMPLE, KEYED
 from app.api.request import ShopRequest
+from app.api.transactions import transactional
 from app.db import idempotency
 from app.domain.accounts.referral import Referral, get_referral
 from app.domain.accounts.withdrawals import WithdrawalView, get_withdrawal, request_withdrawal
@@ -81,6 +82,7 @@ class ReferralController(Controller):
     tags = ("Customer",)
 
     @get("/referral", operation_id="getReferral", summary="Invitations and what they earned")
+    @transactional
     async def read(
         self, session: GivenSession, store: GivenStore, actor: GivenActor
     ) -> Response[StorefrontReferral]:
@@ -95,6 +97,7 @@ class ReferralController(Controller):
         summary="Ask to be paid out",
         opt={EXAMPLE: {"amount": 1000}, KEYED: True},
     )
+    @transactional
     async def withdraw(
         self,
         request: ShopRequest,
