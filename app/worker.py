@@ -14,7 +14,9 @@ from app.db import queue
 from app.db.queue import Bell, GiveUp, Job
 from app.db.retries import run_transaction
 from app.db.session import Sessions, database_address
+from app.domain.accounts.closing import closing_jobs
 from app.domain.accounts.jobs import account_jobs, sweep_accounts
+from app.domain.accounts.referral import referral_jobs
 from app.domain.checkout.jobs import checkout_jobs, reconcile, sweep
 from app.domain.newsletter.jobs import forget_requests, newsletter_jobs
 from app.domain.orders.jobs import order_jobs
@@ -53,6 +55,8 @@ async def run_worker(settings: Settings) -> None:
         **account_jobs(**mailing),
         **newsletter_jobs(**mailing),
         **checkout_jobs(till=shop.till, stores=shop.stores, clock=utc_now),
+        **closing_jobs(sessions=shop.sessions, stores=shop.stores, writer=writer, mailer=mailer),
+        **referral_jobs(sessions=shop.sessions, stores=shop.stores, clock=utc_now),
     }
     test = shop.till.services.get(TestPayments.name)
     if isinstance(test, TestPayments):

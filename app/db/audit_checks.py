@@ -154,6 +154,35 @@ _MONEY: Final = {
     """,
 }
 
+# What a customer is owed for inviting others: a column to spend from, and the ledger's account of it.
+_REFERRAL: Final = {
+    "balance_not_ledger": """
+        SELECT c.store_id, 'customer ' || c.id,
+            format('%s on the balance, and %s in the ledger', c.referral_balance, coalesce(-booked.amount, 0))
+        FROM customers c
+        LEFT JOIN (
+            SELECT store_id, account, sum(amount) AS amount FROM ledger_entries
+            WHERE account LIKE 'referral:%' GROUP BY 1, 2
+        ) booked ON booked.store_id = c.store_id AND booked.account = 'referral:' || c.id
+        WHERE c.referral_balance <> coalesce(-booked.amount, 0)
+    """,
+    "withdrawals_not_ledger": """
+        SELECT waiting.store_id, 'store ' || waiting.store_id,
+            format('%s asked for and not decided or paid, and %s in the ledger', waiting.asked, waiting.booked)
+        FROM (
+            SELECT store_id, sum(asked) AS asked, sum(booked) AS booked
+            FROM (
+                SELECT store_id, amount AS asked, 0 AS booked FROM withdrawals
+                WHERE status IN ('requested', 'approved')
+                UNION ALL
+                SELECT store_id, 0, -amount FROM ledger_entries WHERE account = 'withdrawals'
+            ) entries
+            GROUP BY store_id
+        ) waiting
+        WHERE waiting.asked <> waiting.booked
+    """,
+}
+
 # A parked job is not stuck: it has its reason, and waits for somebody.
 _JOBS: Final = {
     "job_twice": """
@@ -188,6 +217,7 @@ _REFERENCES: Final = (
     ("order_events", "order event", "order_id", "orders"),
     ("ledger_entries", "ledger entry", "transaction_id", "ledger_transactions"),
     ("ledger_entries", "ledger entry", "order_id", "orders"),
+    ("referral_rewards", "referral reward", "order_id", "orders"),
     ("ledger_transactions", "ledger transaction", "order_id", "orders"),
 )
 
@@ -235,4 +265,4 @@ _ORPHANS: Final = {
     ),
 }
 
-CHECKS: Final[dict[str, str]] = {**_STOCK, **_ORDERS, **_MONEY, **_JOBS, **_ORPHANS}
+CHECKS: Final[dict[str, str]] = {**_STOCK, **_ORDERS, **_MONEY, **_REFERRAL, **_JOBS, **_ORPHANS}

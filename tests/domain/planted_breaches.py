@@ -1,6 +1,10 @@
 """What somebody could do behind the shop's back, its guards taken away, and the check that must name it."""
 
 # (check, statements): what somebody could do behind the shop's back, where its guards are taken away.
+A_CUSTOMER = (
+    "INSERT INTO customers (store_id, email, email_key, username, invite_token, updated_at, referral_balance) "
+    "VALUES ({{store}}, 'ada@example.com', 'ada@example.com', 'Ada', 'planted', now(), {0})"
+)
 WITHOUT_CHECK = "ALTER TABLE {0} DROP CONSTRAINT {0}_{1}_check"
 BREACHES: list[tuple[str, list[str]]] = [
     (
@@ -101,6 +105,17 @@ BREACHES: list[tuple[str, list[str]]] = [
     ),
     ("ledger_not_payments", ["UPDATE payments SET refunded = 1 WHERE id = {payment}"]),
     ("ledger_not_payments", ["DELETE FROM ledger_entries WHERE order_id = {order}"]),
+    ("balance_not_ledger", [A_CUSTOMER.format(5)]),
+    (
+        "withdrawals_not_ledger",
+        [
+            A_CUSTOMER.format(0),
+            (
+                "INSERT INTO withdrawals (store_id, customer_id, amount, currency) "
+                "SELECT store_id, id, 5, 'USD' FROM customers WHERE store_id = {store}"
+            ),
+        ],
+    ),
     (
         "job_twice",
         [

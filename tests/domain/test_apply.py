@@ -12,7 +12,9 @@ from app.cli.apply import ShopFile, apply_shop, read_toml
 from app.db.session import transaction
 from app.domain.catalogue.drafts import ProductDraft, VariantDraft
 from app.domain.catalogue.service import save_product
+from app.domain.stores.applying import apply_store
 from app.domain.stores.models import Store
+from app.domain.stores.queries import get_store_config
 from app.kit.clock import utc_now
 from app.kit.errors import Invalid
 
@@ -201,3 +203,42 @@ async def test_the_first_order_number_holds_until_an_order_has_one(apply, sessio
         drawn = await session.scalar(text(f"SELECT nextval('order_numbers_{store.id}')"))
     assert drawn == 700
     assert (await apply()).changes == []
+
+
+async def test_the_referral_rule_is_kept_in_minor_units_or_basis_points(sessions, reads):
+    code = f"shop-{uuid4().hex[:8]}"
+    for section, rule in (
+        ('reward = "10.00"', (1000, None)),
+        ('percent = "7.25"', (None, 725)),
+        ("", (None, None)),
+    ):
+        file = msgspec.convert(tomllib.loads(f'[store]\ncode = "{code}"\n[referral]\n{section}\n'), ShopFile)
+        told = []
+        for _ in range(2):
+            async with transaction(sessions) as session:
+                store, changes = await apply_store(session, file, currency_is_free=True)
+            told.append(changes)
+        assert told[0]
+        assert told[1] == []
+        found = await get_store_config(reads, store.id)
+        assert (found.referral.amount, found.referral.share) == rule
+
+
+@pytest.mark.parametrize(
+    ("section", "field"),
+    [
+        ('reward = "0.00"', "referral.reward"),
+        ('reward = "1.005"', "referral.reward"),
+        ('percent = "0"', "referral.percent"),
+        ('percent = "101"', "referral.percent"),
+        ('percent = "much"', "referral.percent"),
+        ('reward = "1.00"\npercent = "5"', "referral.percent"),
+    ],
+)
+async def test_a_referral_rule_that_makes_no_sense_is_named(sessions, section, field):
+    code = f"shop-{uuid4().hex[:8]}"
+    file = msgspec.convert(tomllib.loads(f'[store]\ncode = "{code}"\n[referral]\n{section}\n'), ShopFile)
+    with pytest.raises(Invalid) as told:
+        async with transaction(sessions) as session:
+            await apply_store(session, file, currency_is_free=True)
+    assert [error.field for error in told.value.errors] == [field]

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from app.api.storefront.account import AccountController
 from app.api.storefront.addresses import AddressController
 from app.api.storefront.carts import CartController
 from app.api.storefront.categories import CategoryController
@@ -14,6 +15,7 @@ from app.api.storefront.orders import OrderController
 from app.api.storefront.passwords import PasswordController
 from app.api.storefront.payments import PaymentController
 from app.api.storefront.products import ProductController
+from app.api.storefront.referrals import ReferralController
 from app.api.storefront.search import search
 from app.api.storefront.sessions import SessionController
 from app.api.storefront.settings import headers, password_setting
@@ -36,10 +38,12 @@ def storefront_handlers() -> list[Any]:
         LoginController,
         CustomerController,
         AddressController,
+        AccountController,
         PasswordController,
         SessionController,
         password_setting,
         headers,
+        ReferralController,
         SubscriptionController,
         options,
     ]

@@ -1,7 +1,5 @@
 """A customer's address book (contract rows B20 and B21, and reading and removing)."""
 
-from typing import Any
-
 import msgspec
 from litestar import Controller, Response, delete, get, post, put
 from litestar.params import RequestBody
@@ -114,7 +112,7 @@ class AddressController(Controller):
         store: GivenStore,
         now: GivenNow,
         actor: GivenActor,
-    ) -> Response[Any]:
+    ) -> Response[StorefrontAddress]:
         """Keeps an address; the first one is the default unless `is_default` is 0. Takes Idempotency-Key.
 
         Country by English name or code; the subdivision from `region`, else `province`, else `state`.

@@ -18,6 +18,8 @@ from app.domain.stores.service import draw_order_number
 from app.kit.errors import NotFound
 from app.kit.ids import digest, new_token
 
+PAID_BY_CUSTOMER: Final = "accounts.order_paid"
+
 
 class NewLine(msgspec.Struct, frozen=True):
     """A frozen line, as OrderLine keeps it."""
@@ -143,6 +145,8 @@ async def place_order(
         events.append(("paid", service))
     await _note(session, order, events, now=now)
     await _post_sale(session, order, service=service, captured=captured, now=now)
+    if paid:
+        await queue_paid(session, order, now=now)
     for kind in ("orders.confirm", "orders.count_sold"):
         await queue.enqueue(
             session,
@@ -161,6 +165,19 @@ def show_refunded(order: Order, *, captured: int, refunded: int) -> None:
         order.payment_status = "paid"
     else:
         order.payment_status = "refunded" if refunded >= captured else "partially_refunded"
+
+
+async def queue_paid(session: AsyncSession, order: Order, *, now: datetime) -> None:
+    """Let features that look at customers hear that one has paid an order: who invited them earns by it."""
+    if order.customer_id is not None and order.total > 0:
+        await queue.enqueue(
+            session,
+            store_id=order.store_id,
+            kind=PAID_BY_CUSTOMER,
+            dedupe_key=f"order-{order.id}",
+            payload={"customer_id": order.customer_id},
+            run_at=now,
+        )
 
 
 async def _post_sale(

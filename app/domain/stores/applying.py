@@ -13,12 +13,14 @@ from app.domain.stores.plan import (
     INVALID_PLAN,
     OptionPlan,
     ReasonPlan,
+    ReferralPlan,
     ServicePlan,
     StoreFile,
     TaxPlan,
     ZonePlan,
     check_store_file,
 )
+from app.domain.stores.queries import ReferralRule
 from app.domain.stores.service import create_store
 from app.kit.errors import Invalid
 from app.kit.money import percent_to_basis_points, to_decimal_text, to_minor
@@ -120,7 +122,16 @@ def _apply_sections(store: Store, file: StoreFile) -> list[str]:
         plan = getattr(file, name)
         if plan is not UNSET:
             changes += _apply_section(store, name, plan)
+    if file.referral is not UNSET:
+        changes += _apply_section(store, "referral", _referral_rule(file.referral, store.currency))
     return changes
+
+
+def _referral_rule(plan: ReferralPlan, currency: str) -> ReferralRule:
+    return ReferralRule(
+        amount=to_minor(plan.reward, currency) if plan.reward is not None else None,
+        share=percent_to_basis_points(plan.percent) if plan.percent is not None else None,
+    )
 
 
 def _apply_section(store: Store, name: str, plan: msgspec.Struct) -> list[str]:

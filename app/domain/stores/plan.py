@@ -14,7 +14,7 @@ import pycountry
 from msgspec import UNSET, Meta, UnsetType
 
 from app.kit.errors import FieldError, Invalid, declare
-from app.kit.money import MoneyError, is_currency, percent_to_basis_points, to_minor
+from app.kit.money import BASIS_POINTS, MoneyError, is_currency, percent_to_basis_points, to_minor
 
 INVALID_PLAN: Final = declare(
     Invalid, "invalid_shop_file", "The shop file cannot be applied; `errors` names each place."
@@ -111,6 +111,16 @@ class NewsletterPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     double_opt_in: bool = True
 
 
+class ReferralPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The [referral] section: what an inviter earns with the first paid order of whom they invited.
+
+    A fixed reward, or a percentage of what that order's goods cost; nothing where neither is named.
+    """
+
+    reward: Amount | None = None
+    percent: str | None = None
+
+
 class StoreFile(msgspec.Struct, frozen=True, kw_only=True):
     """The sections of a shop file that speak of the store itself."""
 
@@ -123,6 +133,7 @@ class StoreFile(msgspec.Struct, frozen=True, kw_only=True):
     tax_rates: list[TaxPlan] | UnsetType = UNSET
     payment_services: dict[str, ServicePlan] | UnsetType = UNSET
     cancellation_reasons: list[ReasonPlan] | UnsetType = UNSET
+    referral: ReferralPlan | UnsetType = UNSET
 
 
 def check_store_file(file: StoreFile, *, currency: str) -> None:
@@ -134,6 +145,7 @@ def check_store_file(file: StoreFile, *, currency: str) -> None:
             _check_zones(file.shipping_zones or [], currency),
             _check_taxes(file.tax_rates or []),
             _check_services(file.payment_services or {}),
+            _check_referral(file.referral or ReferralPlan(), currency),
         )
         for path, message in faults
     ]
@@ -206,6 +218,21 @@ def _check_services(services: dict[str, ServicePlan]) -> Iterator[Fault]:
     for name in services:
         if name not in PAYMENT_SERVICES:
             yield f"payment_services.{name}", f"is not one of {', '.join(sorted(PAYMENT_SERVICES))}"
+
+
+def _check_referral(referral: ReferralPlan, currency: str) -> Iterator[Fault]:
+    if referral.reward is not None and referral.percent is not None:
+        yield "referral.percent", "a reward is either fixed or a percentage"
+    try:
+        if referral.reward is not None and to_minor(referral.reward, currency) == 0:
+            yield "referral.reward", "a reward is more than nothing; leave it out to switch rewards off"
+    except MoneyError as error:
+        yield "referral.reward", str(error)
+    try:
+        if referral.percent is not None and not 0 < percent_to_basis_points(referral.percent) <= BASIS_POINTS:
+            yield "referral.percent", "a share is more than nothing, and at most 100 percent"
+    except MoneyError as error:
+        yield "referral.percent", str(error)
 
 
 def _check_country(path: str, code: str) -> Iterator[Fault]:

@@ -72,6 +72,16 @@ class NewsletterRules(msgspec.Struct, frozen=True):
     double_opt_in: bool = True
 
 
+class ReferralRule(msgspec.Struct, frozen=True):
+    """What an inviter earns: an amount in minor units, or a share of the first paid order in basis points.
+
+    Nothing where neither is set.
+    """
+
+    amount: int | None = None
+    share: int | None = None
+
+
 class StoreConfig(msgspec.Struct, frozen=True):
     """Everything a request needs to know of its store."""
 
@@ -94,6 +104,7 @@ class StoreConfig(msgspec.Struct, frozen=True):
     customers: CustomerRules = CustomerRules()
     look: Look = Look()
     newsletter: NewsletterRules = NewsletterRules()
+    referral: ReferralRule = ReferralRule()
 
     def zone_of(self, country: str, region: str | None) -> Zone | None:
         """The zone that ships there; one that names the region comes before one that names the country."""
@@ -148,7 +159,8 @@ SELECT json_build_object(
     ),
     'customers', coalesce(s.settings->'customers', '{}'),
     'look', coalesce(s.settings->'look', '{}'),
-    'newsletter', coalesce(s.settings->'newsletter', '{}')
+    'newsletter', coalesce(s.settings->'newsletter', '{}'),
+    'referral', coalesce(s.settings->'referral', '{}')
 ) FROM stores s WHERE s.id = $1
 """
 

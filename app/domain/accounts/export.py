@@ -1,0 +1,94 @@
+"""Everything that is kept of a customer, for them to take along (GDPR, articles 15 and 20)."""
+
+from typing import Any, Final
+
+import msgspec
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.kit.errors import LOGIN_REQUIRED, Unauthenticated
+
+# What proves who somebody is, and inner ids of ours: nobody's data, and nothing that should lie in a file.
+_NOT_THEIRS: Final = (
+    "'{store_id,password_digest,passkey_handle,public_key,credential_id,digest,confirm_digest,uuid,form_uuid,"
+    "checkout_token,token,customer_id,email_key,cart_id,checkout_id,order_id,frozen,held_until,referral_balance,"
+    "invite_token,invited_by}'::text[]"
+)
+
+
+def _rows(
+    table: str, where: str = "t.store_id = c.store_id AND t.customer_id = c.id", order: str = "id"
+) -> str:
+    return (
+        f"(SELECT coalesce(jsonb_agg(to_jsonb(t) - {_NOT_THEIRS} ORDER BY t.{order}), '[]') "  # noqa: S608 - names of our own
+        f"FROM {table} t WHERE {where})"
+    )
+
+
+_EXPORT: Final = text(
+    f"""
+    SELECT jsonb_build_object(
+        'profile', to_jsonb(c) - {_NOT_THEIRS},
+        'has_password', c.password_digest IS NOT NULL,
+        'addresses', {_rows("customer_addresses")},
+        'logins_by_providers', {_rows("customer_identities")},
+        'passkeys', {_rows("passkeys")},
+        'devices', {_rows("customer_devices", order="first_seen_at")},
+        'newsletter', {_rows("subscriptions")},
+        'carts', (
+            SELECT coalesce(jsonb_agg(to_jsonb(t) - {_NOT_THEIRS} || jsonb_build_object('items', (
+                SELECT coalesce(jsonb_agg(to_jsonb(l) - {_NOT_THEIRS} ORDER BY l.id), '[]')
+                FROM cart_lines l WHERE l.cart_id = t.id
+            )) ORDER BY t.id), '[]')
+            FROM carts t WHERE t.store_id = c.store_id AND t.customer_id = c.id
+        ),
+        'checkouts', {_rows("checkouts")},
+        'orders', (
+            SELECT coalesce(jsonb_agg(to_jsonb(t) - {_NOT_THEIRS} || jsonb_build_object(
+                'items', (
+                    SELECT coalesce(jsonb_agg(to_jsonb(l) - {_NOT_THEIRS} ORDER BY l.position), '[]')
+                    FROM order_lines l WHERE l.order_id = t.id
+                ),
+                'payments', (
+                    SELECT coalesce(jsonb_agg(jsonb_build_object('service', p.service, 'state', p.state,
+                        'amount', p.amount, 'captured', p.captured, 'refunded', p.refunded, 'currency', p.currency,
+                        'at', p.created_at) ORDER BY p.attempt), '[]')
+                    FROM payments p WHERE p.order_id = t.id
+                ),
+                'timeline', (
+                    SELECT coalesce(jsonb_agg(jsonb_build_object('at', e.at, 'event', e.event,
+                        'detail', e.detail) ORDER BY e.id), '[]')
+                    FROM order_events e WHERE e.order_id = t.id
+                )
+            ) ORDER BY t.id), '[]')
+            FROM orders t
+            WHERE t.store_id = c.store_id AND t.customer_id = c.id AND t.status <> 'pending'
+        ),
+        'reviews', {_rows("product_reviews")},
+        'questions', {_rows("product_questions")},
+        'referral', jsonb_build_object(
+            'invite_token', c.invite_token, 'balance', c.referral_balance,
+            'was_invited', c.invited_by IS NOT NULL,
+            'rewards', (
+                SELECT coalesce(jsonb_agg(jsonb_build_object('amount', r.amount, 'currency', r.currency,
+                    'at', r.created_at) ORDER BY r.id), '[]')
+                FROM referral_rewards r WHERE r.store_id = c.store_id AND r.customer_id = c.id
+            ),
+            'withdrawals', {_rows("withdrawals")}
+        )
+    )::text
+    FROM customers c WHERE c.store_id = :store_id AND c.id = :customer_id AND c.closed_at IS NULL
+    """  # noqa: S608 - names of our own tables
+)
+
+
+async def export_account(session: AsyncSession, store_id: int, customer_id: int) -> dict[str, Any]:
+    """All that the database has of a customer, without anything that logs in. Minor units.
+
+    Raises Unauthenticated where the account was closed meanwhile.
+    """
+    found = await session.scalar(_EXPORT, {"store_id": store_id, "customer_id": customer_id})
+    if found is None:
+        raise Unauthenticated(LOGIN_REQUIRED, "This call needs a login.")
+    exported: dict[str, Any] = msgspec.json.decode(found)
+    return exported
