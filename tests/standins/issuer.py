@@ -42,6 +42,7 @@ class Issuer:
     metadata: dict[str, Any] = field(default_factory=dict)
     calls: list[str] = field(default_factory=list)
     faults: dict[str, Reply | str] = field(default_factory=dict)
+    last_form: dict[str, str] = field(default_factory=dict)  # of the last trade of a code
     _codes: dict[str, dict[str, Any]] = field(default_factory=dict)
     _never: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -105,7 +106,7 @@ class Issuer:
         }
 
     def _trade(self, call: Call) -> Reply:
-        sent = dict(call.params)
+        sent = self.last_form = dict(call.params)
         basic = base64.b64encode(f"{CLIENT_ID}:{CLIENT_SECRET}".encode()).decode()
         if call.headers.get("authorization") != f"Basic {basic}":
             return Reply(401, {"error": "invalid_client"})
