@@ -11,6 +11,8 @@ from app.api.credentials import STATE_KEY as DOOR_KEY
 from app.api.credentials import Door
 from app.api.dependencies import STATE_KEY, Shop, dependencies
 from app.api.edge import create_edge
+from app.api.gate import STATE_KEY as GATE_KEY
+from app.api.gate import Gate, GuessLimits
 from app.api.rate_limits import RateLimits
 from app.api.storefront import storefront_handlers
 from app.api.webhooks.payments import payment_event
@@ -21,6 +23,7 @@ from app.domain.checkout.till import Till
 from app.domain.customers.sessions import SessionLimits
 from app.domain.payments.services import PaymentService
 from app.domain.stores.directory import StoreDirectory
+from app.integrations.argon2 import create_hasher
 from app.integrations.redis import RedisGateway
 from app.integrations.redis_limits import RedisRateCounter
 from app.integrations.redis_sessions import RedisSessions
@@ -104,8 +107,15 @@ def create_app(settings: Settings) -> Litestar:
         whole=settings.session_end_seconds,
         whole_remembered=settings.remember_end_seconds,
     )
-    rates = RateLimits(settings.limits, trusted=settings.trusted_proxies, counter=RedisRateCounter(redis))
-    door = Door(settings, RedisSessions(redis, limits))
+    counter = RedisRateCounter(redis)
+    rates = RateLimits(settings.limits, trusted=settings.trusted_proxies, counter=counter)
+    hasher = create_hasher(settings)
+    gate = Gate(
+        sessions=RedisSessions(redis, limits),
+        hasher=hasher,
+        guesses=GuessLimits(settings.limits, counter),
+    )
+    door = Door(settings, gate.sessions)
 
     async def database_answers() -> None:
         await shop.reads.fetchval("SELECT 1")
@@ -127,6 +137,7 @@ def create_app(settings: Settings) -> Litestar:
             await shop.till.drain(DRAIN_SECONDS)
             await close_shop(shop)
             await redis.close()
+            hasher.close()
 
     handlers: list[Any] = [
         Router(
@@ -145,7 +156,7 @@ def create_app(settings: Settings) -> Litestar:
             "redis": redis_answers,
             "migrations": migrations_are_done,
         },
-        state=State({STATE_KEY: shop, DOOR_KEY: door}),
+        state=State({STATE_KEY: shop, DOOR_KEY: door, GATE_KEY: gate}),
         lifespan=[lifespan],
         guards=[rates.guard] if settings.limits else [],
     )

@@ -49,6 +49,9 @@ class Limit:
 # What must not be guessed is narrow. Checkout and payment leave room for a whole office behind one address.
 LIMITS: tuple[Limit, ...] = (
     Limit("login", 5, 60),
+    # Wrong passwords: for an account from one network, and for an account from everywhere it is not known.
+    Limit("guess", 10, 900),
+    Limit("guess_account", 100, 3600),
     Limit("signup", 5, 3600),
     Limit("password", 5, 600),
     Limit("lookup", 10, 60),
@@ -122,11 +125,18 @@ class Settings:
     session_end_seconds: int = 604_800
     remember_end_seconds: int = 31_536_000
     login_link_seconds: int = 3_600
+    reset_token_seconds: int = 3_600
+    verify_seconds: int = 604_800
     reconcile_seconds: float = 30.0
     queue_poll_seconds: float = 2.0
     signature_window_seconds: int = 300
     payment_wait_seconds: float = 10.0
     idempotency_seconds: int = 86_400
+
+    # Argon2id: OWASP's choice for a login, 17 ms and 19 MiB each.
+    argon2_memory_kib: int = 19_456
+    argon2_time_cost: int = 2
+    argon2_parallelism: int = 1
 
     database_pool_size: int = 10
     reads_pool_size: int = 10
@@ -297,6 +307,11 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         session_end_seconds=reader.whole("STOREFRONT_SESSION_END_SECONDS", 604_800, least=1),
         remember_end_seconds=reader.whole("STOREFRONT_REMEMBER_END_SECONDS", 31_536_000, least=1),
         login_link_seconds=reader.whole("STOREFRONT_LOGIN_LINK_SECONDS", 3_600, least=1),
+        reset_token_seconds=reader.whole("STOREFRONT_RESET_TOKEN_SECONDS", 3_600, least=1),
+        verify_seconds=reader.whole("STOREFRONT_VERIFY_SECONDS", 604_800, least=1),
+        argon2_memory_kib=reader.whole("STOREFRONT_ARGON2_MEMORY_KIB", 19_456, least=8, most=4_194_304),
+        argon2_time_cost=reader.whole("STOREFRONT_ARGON2_TIME_COST", 2, least=1, most=100),
+        argon2_parallelism=reader.whole("STOREFRONT_ARGON2_PARALLELISM", 1, least=1, most=64),
         reconcile_seconds=reader.number("STOREFRONT_RECONCILE_SECONDS", 30, least=0.1),
         queue_poll_seconds=reader.number("STOREFRONT_QUEUE_POLL_SECONDS", 2, least=0.05),
         signature_window_seconds=reader.whole("STOREFRONT_SIGNATURE_WINDOW_SECONDS", 300, least=1),

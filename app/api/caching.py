@@ -9,6 +9,8 @@ JSON_TYPE: Final = "application/json"
 # A shared cache may keep what is the same for everyone, for a short while; after that it asks with the tag.
 CATALOGUE: Final = "public, max-age=30, stale-while-revalidate=60"
 PRIVATE: Final = "private, no-cache"
+# What belongs to one shopper is kept nowhere.
+NO_STORE: Final = {"Cache-Control": "private, no-store"}
 
 
 def tag_of(body: bytes) -> str:

@@ -60,6 +60,16 @@ def network_of(address: str) -> str:
     return str(parsed)
 
 
+def wide_network_of(address: str) -> str:
+    """The network that somebody with more than one address is likely to have: an IPv4 /24, an IPv6 /64."""
+    parsed = _parse(address)
+    if isinstance(parsed, ipaddress.IPv6Address):
+        parsed = parsed.ipv4_mapped or parsed
+    if isinstance(parsed, ipaddress.IPv4Address):
+        return str(ipaddress.ip_network((parsed, 24), strict=False))
+    return network_of(address)
+
+
 def was_forwarded(scope: Any) -> bool:
     """Whether some proxy, trusted or not, stands between the client and us."""
     return any(name in (b"x-forwarded-for", b"forwarded", b"x-real-ip") for name, _ in scope["headers"])

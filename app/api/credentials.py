@@ -22,6 +22,8 @@ from app.settings import Settings
 
 SESSION_COOKIE: Final = "__Host-storefront"
 CART_COOKIE: Final = "__Host-cart"
+DEVICE_COOKIE: Final = "__Host-device"
+DEVICE_SECONDS: Final = 31_536_000
 STATE_KEY: Final = "door"
 _ACTOR_KEY: Final = "actor"
 
@@ -129,6 +131,11 @@ def find_cart_cookie(connection: Connection) -> str | None:
     return value
 
 
+def find_device_cookie(connection: Connection) -> str | None:
+    """What a browser was given to be known by. It opens nothing, so it needs no proof against forgery."""
+    return _cookie(connection, DEVICE_COOKIE)
+
+
 def refuse_forgery(connection: Connection) -> None:
     """Raise Forbidden for an unsafe call that another site's page may have sent (RFC 6265, section 8.2)."""
     if connection.scope["method"] in SAFE_METHODS:
@@ -154,6 +161,10 @@ def session_cookie(token: str, *, seconds: int | None) -> Cookie:
 
 def cart_cookie(cart_uuid: str, *, seconds: int) -> Cookie:
     return _host_cookie(CART_COOKIE, cart_uuid, seconds)
+
+
+def device_cookie(token: str) -> Cookie:
+    return _host_cookie(DEVICE_COOKIE, token, DEVICE_SECONDS)
 
 
 def expired_cookie(name: str) -> Cookie:

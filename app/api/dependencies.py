@@ -10,6 +10,8 @@ from litestar.params import SkipValidation
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from app.api.credentials import find_actor
+from app.api.gate import STATE_KEY as GATE_KEY
+from app.api.gate import Gate
 from app.api.request import ShopRequest
 from app.db.reads import Reads
 from app.db.session import Sessions
@@ -41,12 +43,18 @@ GivenReads = NamedDependency[SkipValidation[Reads]]
 GivenStore = NamedDependency[SkipValidation[StoreConfig]]
 GivenSession = NamedDependency[SkipValidation[AsyncSession]]
 GivenNow = NamedDependency[SkipValidation[datetime]]
+GivenGate = NamedDependency[SkipValidation[Gate]]
 GivenActor = NamedDependency[SkipValidation[Actor]]
 
 
 async def provide_shop(request: ShopRequest) -> Shop:
     shop: Shop = request.app.state[STATE_KEY]
     return shop
+
+
+async def provide_gate(request: ShopRequest) -> Gate:
+    gate: Gate = request.app.state[GATE_KEY]
+    return gate
 
 
 async def provide_reads(request: ShopRequest) -> Reads:
@@ -82,6 +90,7 @@ async def provide_now() -> datetime:
 def dependencies() -> dict[str, Any]:
     return {
         "shop": Provide(provide_shop),
+        "gate": Provide(provide_gate),
         "reads": Provide(provide_reads),
         "store": Provide(provide_store),
         "session": Provide(provide_session),

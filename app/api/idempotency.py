@@ -12,11 +12,20 @@ from litestar import Response
 from app.api.faults import invalid_field
 from app.api.request import ShopRequest
 from app.db.idempotency import Key
+from app.kit.actor import Actor
+from app.kit.ids import digest
 
 HEADER: Final = "idempotency-key"
 REPLAYED: Final = {"Idempotency-Replayed": "true"}
 MAX_LENGTH: Final = 255
 MIN_ANONYMOUS_LENGTH: Final = 22
+
+
+def caller_of(actor: Actor, secret: str | None) -> str | None:
+    """Whose a key is: the login's, else that of the cart or checkout whose secret the call has."""
+    if actor.customer_id is not None:
+        return f"customer {actor.customer_id}"
+    return digest(secret).hex() if secret else None
 
 
 async def read_key(request: ShopRequest, *, caller: str | None) -> Key | None:

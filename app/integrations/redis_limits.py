@@ -46,3 +46,6 @@ class RedisRateCounter:
         keys, args = [f"rate:{subject}"], [calls, seconds * 1000, now]
         allowed, remaining, reset = await self._gateway.run(lambda _: self._take(keys, args))
         return Verdict(bool(allowed), int(remaining), int(reset) / 1000)
+
+    async def forget(self, subject: str) -> None:
+        await self._gateway.run(lambda client: client.delete(f"rate:{subject}"))

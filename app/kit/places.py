@@ -8,6 +8,7 @@ import re
 import unicodedata
 from functools import cache
 from typing import Any, Final
+from zoneinfo import available_timezones
 
 import phonenumbers
 import pycountry
@@ -270,3 +271,22 @@ def email_form(text: str) -> str | None:
     except EmailNotValidError:
         return None
     return f"{found.normalized.removesuffix('test')}{kept}" if kept else found.normalized
+
+
+def email_key(text: str) -> str | None:
+    """The address as it is compared and searched, or None where it has not the form of one.
+
+    RFC 5321 lets a mail server tell `Ada@` from `ada@`; people and nearly all servers do not, so we do not.
+    """
+    form = email_form(text)
+    return form.casefold() if form else None
+
+
+def find_time_zone(text: str) -> str | None:
+    """The IANA time zone of this name, None where there is none."""
+    return text if text in _time_zones() else None
+
+
+@cache
+def _time_zones() -> frozenset[str]:
+    return frozenset(available_timezones())

@@ -28,6 +28,9 @@ class RateCounter(Protocol):
         where the count cannot be known.
         """
 
+    async def forget(self, subject: str) -> None:
+        """Let what was counted of a subject count no more. Raises Unavailable as take does."""
+
 
 class LocalRateCounter:
     """Implements RateCounter for one process, within bounded memory: the subjects seen last are kept."""
@@ -54,3 +57,6 @@ class LocalRateCounter:
         # More than `calls` stand here where a limit was lowered: room comes when all but the newest have left.
         oldest = taken[-min(calls, len(taken))]
         return Verdict(allowed, max(0, calls - len(taken)), oldest + seconds - now)
+
+    async def forget(self, subject: str) -> None:
+        self._seen.pop(subject, None)

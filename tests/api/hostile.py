@@ -100,6 +100,7 @@ def nothing() -> dict[str, Any]:
         "uuid": f"nobody-{uuid4().hex}",
         "service": "test",
         "quantity": 1,
+        "password": "guess",
     }
 
 

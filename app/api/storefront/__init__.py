@@ -6,6 +6,8 @@ from app.api.storefront.carts import CartController
 from app.api.storefront.categories import CategoryController
 from app.api.storefront.checkouts import CheckoutController
 from app.api.storefront.collections import CollectionController
+from app.api.storefront.customers import CustomerController
+from app.api.storefront.logins import LoginController
 from app.api.storefront.options import options
 from app.api.storefront.orders import OrderController
 from app.api.storefront.payments import PaymentController
@@ -26,5 +28,7 @@ def storefront_handlers() -> list[Any]:
         CheckoutController,
         PaymentController,
         OrderController,
+        LoginController,
+        CustomerController,
         options,
     ]

@@ -1,28 +1,32 @@
-"""The cart: read, add, change, remove (contract rows B60 to B63)."""
+"""The cart: read, add, change, remove, and the guest's joining the customer's (contract rows B60 to B64)."""
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import msgspec
 from litestar import Controller, Response, delete, get, post, put
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import QueryParameter, RequestBody
+from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.api.caching import NO_STORE
+from app.api.credentials import cart_cookie, find_cart_cookie, wants_cookie
 from app.api.dependencies import GivenActor, GivenNow, GivenReads, GivenSession, GivenShop, GivenStore
-from app.api.idempotency import answered, read_key
+from app.api.idempotency import answered, caller_of, read_key
 from app.api.limits import Id, Quantity, QuantityOrNone, Token
 from app.api.openapi import EXAMPLE, KEYED, QUERY
 from app.api.request import ShopRequest, read_query_or_body
 from app.db import idempotency
 from app.db.reads import Reads
 from app.domain.carts.errors import cart_not_found
-from app.domain.carts.queries import CartItem, CartView, get_cart
+from app.domain.carts.merging import Capped
+from app.domain.carts.queries import CartItem, CartView, find_cart, find_cart_id, get_cart, load_cart
 from app.domain.carts.service import add_item, remove_item, set_item
+from app.domain.checkout.claiming import Taken, take_cart
 from app.domain.stores.queries import StoreConfig
 from app.kit.actor import Actor
-from app.kit.ids import digest
 
 SOME_CART = "3350b0bf-c517-4589-8092-5df7a29c0dd0"
 
@@ -46,6 +50,13 @@ class ChangeCart(msgspec.Struct, forbid_unknown_fields=True):
 class RemoveFromCart(msgspec.Struct, forbid_unknown_fields=True):
     product_id: Id
     cart_uuid: Token
+
+
+class MergeCart(msgspec.Struct, forbid_unknown_fields=True):
+    """`merge` 1 adds the guest's lines to the customer's, 0 lets them take their place."""
+
+    cart_uuid: Token | None = None
+    merge: bool | Literal["0", "1"] = True
 
 
 class StorefrontCartLine(msgspec.Struct, kw_only=True):
@@ -99,6 +110,15 @@ class StorefrontCart(msgspec.Struct, kw_only=True):
     item_count: int
     items: list[StorefrontCartLine]
     coupon: None = None
+
+
+class MergedCart(StorefrontCart, kw_only=True):
+    """The customer's cart. `capped` names what the two carts held more of than one line or cart can hold, or
+    than there is; `waits` says that the guest's cart is being paid, and was left as it is.
+    """
+
+    capped: list[Capped]
+    waits: bool
 
 
 def show_line(entry: CartItem, cart_uuid: str) -> StorefrontCartLine:
@@ -186,20 +206,25 @@ class CartController(Controller):
     @get("/", operation_id="getCart", summary="Read a cart")
     async def read(
         self,
+        request: ShopRequest,
         reads: GivenReads,
         store: GivenStore,
         now: GivenNow,
         actor: GivenActor,
         cart_uuid: Annotated[str | None, QueryParameter(max_length=64)] = None,
     ) -> Response[StorefrontCart]:
-        """The cart of a uuid; without one an empty answer, and nothing is written."""
-        if not cart_uuid:
-            return Response(_cart(None, store.currency, []), headers={"Cache-Control": "private, no-store"})
-        uuid = read_uuid(cart_uuid)
-        if uuid is None:
-            raise cart_not_found()
-        cart = await get_cart(reads, store.id, uuid=uuid, customer_id=actor.customer_id, now=now)
-        return Response(show_cart(cart), headers={"Cache-Control": "private, no-store"})
+        """The cart of a uuid; without one the customer's, or an empty answer. Nothing is written."""
+        if cart_uuid:
+            uuid = read_uuid(cart_uuid)
+            if uuid is None:
+                raise cart_not_found()
+            cart = await get_cart(reads, store.id, uuid=uuid, customer_id=actor.customer_id, now=now)
+        else:
+            found = await _find_unnamed(request, reads, store, actor, now=now)
+            if found is None:
+                return Response(_cart(None, store.currency, []), headers=NO_STORE)
+            cart = found
+        return Response(show_cart(cart), headers=NO_STORE)
 
     @post(
         "/items",
@@ -224,9 +249,11 @@ class CartController(Controller):
         """
         settings = shop.settings
         uuid = read_uuid(data.cart_uuid)
-        if uuid is None:
-            actor.known()  # a customer's next line must not land in a new guest cart
-        key = await read_key(request, caller=data.cart_uuid and digest(data.cart_uuid).hex())
+        if (
+            uuid is None and actor.known().customer_id is None
+        ):  # a customer's next line must not land in a guest cart
+            uuid = read_uuid(find_cart_cookie(request))
+        key = await read_key(request, caller=caller_of(actor, data.cart_uuid))
         if key is not None:
             made = await idempotency.claim(
                 session, store.id, key, now=now, keep_seconds=settings.idempotency_seconds
@@ -249,7 +276,10 @@ class CartController(Controller):
         )
         if key is not None:
             await idempotency.keep(session, store.id, key, {"cart": str(uuid)})
-        return answered(show_line(entry, str(uuid)), replayed=False)
+        answer = answered(show_line(entry, str(uuid)), replayed=False)
+        if wants_cookie(request) and actor.customer_id is None:
+            answer.set_cookie(cart_cookie(str(uuid), seconds=settings.cart_seconds))
+        return answer
 
     @put(
         "/items",
@@ -286,6 +316,47 @@ class CartController(Controller):
             return Response(None, status_code=204)
         return Response(show_line(entry, str(uuid)))
 
+    @post(
+        "/merge",
+        status_code=200,
+        operation_id="mergeCart",
+        summary="Join a guest's cart with the customer's",
+        opt={EXAMPLE: {"cart_uuid": SOME_CART, "merge": True}},
+    )
+    async def merge(
+        self,
+        request: ShopRequest,
+        data: RequestBody[MergeCart],
+        session: GivenSession,
+        shop: GivenShop,
+        store: GivenStore,
+        now: GivenNow,
+        actor: GivenActor,
+    ) -> Response[MergedCart]:
+        """Adds the guest's cart to the customer's, or lets it take its place; repeating it changes nothing.
+
+        Quantities add up as far as stock and the limits of line and cart allow; `capped` says where they did
+        not. A customer without a cart gets the guest's as it is. Needs a login.
+        """
+        customer_id = actor.customer()
+        uuid = read_uuid(data.cart_uuid or find_cart_cookie(request))
+        if uuid is None and data.cart_uuid:
+            raise cart_not_found()
+        taken = None
+        if uuid is not None:
+            taken = await take_cart(
+                session,
+                store.id,
+                customer_id=customer_id,
+                uuid=uuid,
+                replace=data.merge in (False, "0"),
+                now=now,
+                keep_seconds=shop.settings.cart_seconds,
+            )
+            if not taken.found and data.cart_uuid:
+                raise cart_not_found()
+        return Response(await _merged(session, store, taken, customer_id), headers=NO_STORE)
+
     @delete(
         "/items",
         status_code=204,
@@ -317,6 +388,32 @@ class CartController(Controller):
             now=now,
             keep_seconds=shop.settings.cart_seconds,
         )
+
+
+async def _find_unnamed(
+    request: ShopRequest, reads: Reads, store: StoreConfig, actor: Actor, *, now: datetime
+) -> CartView | None:
+    """The cart of a call that names none: the customer's, or the one of a guest's cookie."""
+    if actor.known().customer_id is not None:
+        return await find_cart(reads, store.id, customer_id=actor.customer_id, now=now)
+    uuid = read_uuid(find_cart_cookie(request))
+    return None if uuid is None else await find_cart(reads, store.id, uuid=uuid, now=now)
+
+
+async def _merged(
+    session: AsyncSession, store: StoreConfig, taken: Taken | None, customer_id: int
+) -> MergedCart:
+    """The customer's cart after a merge; an empty one where they have none."""
+    cart_id = taken.cart_id if taken else await find_cart_id(session, store.id, customer_id=customer_id)
+    if cart_id is None:
+        shown = _cart(None, store.currency, [])
+    else:
+        shown = show_cart(await load_cart(session, store.id, cart_id))
+    return MergedCart(
+        **msgspec.structs.asdict(shown),
+        capped=list(taken.capped) if taken else [],
+        waits=taken.waits if taken else False,
+    )
 
 
 async def _find_line(

@@ -6,6 +6,7 @@ import msgspec
 from litestar import Controller, Response, get, post, put
 from litestar.params import FromPath, FromQuery, QueryParameter, RequestBody
 
+from app.api.caching import NO_STORE
 from app.api.dependencies import GivenActor, GivenNow, GivenSession, GivenShop, GivenStore, Shop
 from app.api.expand import parse_expand
 from app.api.idempotency import answered, read_key
@@ -42,7 +43,6 @@ from app.kit.errors import VALIDATION_FAILED, FieldError, Invalid
 from app.kit.ids import digest
 from app.kit.places import email_form
 
-PRIVATE = {"Cache-Control": "private, no-store"}
 Uuid = Annotated[str, msgspec.Meta(max_length=64)]
 
 
@@ -273,7 +273,7 @@ class CheckoutController(Controller):
                 checkout_token=checkout.token,
             )
             order = show_order(found, to_buyer=True)
-        return Response(show_checkout(view, store, shop, order=order), headers=PRIVATE)
+        return Response(show_checkout(view, store, shop, order=order), headers=NO_STORE)
 
     @put(
         "/{checkout_token:str}/customer",

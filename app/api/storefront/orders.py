@@ -6,6 +6,7 @@ import msgspec
 from litestar import Controller, Response, get, post
 from litestar.params import HeaderParameter, QueryParameter, RequestBody
 
+from app.api.caching import NO_STORE
 from app.api.dependencies import GivenActor, GivenNow, GivenReads, GivenSession, GivenStore
 from app.api.expand import parse_expand
 from app.api.limits import MAX_ID, Id, PathId, Token, Word
@@ -16,7 +17,6 @@ from app.domain.orders.service import ask_for_order_link, use_order_link
 from app.kit.clock import isoformat
 from app.kit.places import email_form
 
-PRIVATE = {"Cache-Control": "private, no-store"}
 EXPANDS = ("fulfilment", "discount", "gift", "verify_payment_files")
 
 # What the shopper is told of an attempt to pay.
@@ -216,7 +216,7 @@ class OrderController(Controller):
         order = await get_order(
             reads, store.id, order_id, customer_id=actor.customer_id, checkout_token=checkout_token
         )
-        return Response(show_order(order, to_buyer=True, expand=wanted), headers=PRIVATE)
+        return Response(show_order(order, to_buyer=True, expand=wanted), headers=NO_STORE)
 
     @post(
         "/find",
@@ -255,4 +255,4 @@ class OrderController(Controller):
         """The order behind a mailed link; the link works once."""
         await use_order_link(session, store.id, order_id, secret=data.uuid, now=now)
         order = await load_order(session, store.id, order_id)
-        return Response(show_order(order, to_buyer=True), headers=PRIVATE)
+        return Response(show_order(order, to_buyer=True), headers=NO_STORE)

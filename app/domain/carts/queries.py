@@ -6,11 +6,12 @@ from typing import Any, Final
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import text
+from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db.reads import Reads
 from app.domain.carts.errors import cart_not_found
+from app.domain.carts.models import Cart
 from app.domain.catalogue.sale_items import SaleItem, list_sale_items, read_sale_items
 
 
@@ -49,6 +50,7 @@ _BY_UUID: Final = (
 )
 
 _READ_BY_UUID: Final = _CART.format(store_id="$1", which=_BY_UUID.format(uuid="$3", customer="$4::bigint"))
+_READ_CUSTOMERS: Final = _CART.format(store_id="$1", which="c.expires_at > $2 AND c.customer_id = $3")
 _LOAD_BY_ID: Final = text(_CART.format(store_id=":store_id", which="c.id = :cart_id"))
 
 
@@ -79,6 +81,29 @@ async def get_cart(
     row = await reads.fetchrow(_READ_BY_UUID, store_id, now, uuid, customer_id)
     if row is None:
         raise cart_not_found()
+    return await _with_items(reads, store_id, row)
+
+
+async def find_cart(
+    reads: Reads, store_id: int, *, customer_id: int | None = None, uuid: UUID | None = None, now: datetime
+) -> CartView | None:
+    """The cart of a customer, else the guest's of a uuid; None where there is none."""
+    if customer_id is not None:
+        row = await reads.fetchrow(_READ_CUSTOMERS, store_id, now, customer_id)
+    else:
+        row = await reads.fetchrow(_READ_BY_UUID, store_id, now, uuid, None)
+    return None if row is None else await _with_items(reads, store_id, row)
+
+
+async def find_cart_id(session: AsyncSession, store_id: int, *, customer_id: int) -> int | None:
+    """Which cart is the customer's, inside a transaction."""
+    found: int | None = await session.scalar(
+        select(Cart.id).where(Cart.store_id == store_id, Cart.customer_id == customer_id)
+    )
+    return found
+
+
+async def _with_items(reads: Reads, store_id: int, row: Any) -> CartView:
     lines = _decoded(row["lines"])
     items = await read_sale_items(reads, store_id, [line[1] for line in lines]) if lines else []
     return _view(row, lines, items)

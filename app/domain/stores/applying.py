@@ -67,6 +67,8 @@ async def apply_store(
         changes += _update(store, _reasons(file.cancellation_reasons), f"store {plan.code}")
     if file.colors is not UNSET:
         changes += _apply_colors(store, {name: code.lower() for name, code in file.colors.items()})
+    if file.customers is not UNSET:
+        changes += _apply_setting(store, "password_generated", file.customers.password_generated)
     if plan.first_order_number is not UNSET:
         changes += await _apply_first_number(session, store.id, plan.first_order_number)
     await session.flush()
@@ -106,6 +108,14 @@ def _apply_colors(store: Store, colors: dict[str, str]) -> list[str]:
     # A new dict: the ORM sees an assignment, not what changes inside of one.
     store.settings = {**store.settings, "colors": colors}
     return [f"store {store.code}: {len(colors)} colors"]
+
+
+def _apply_setting(store: Store, name: str, value: bool) -> list[str]:
+    before = store.settings.get(name, False)
+    if before == value:
+        return []
+    store.settings = {**store.settings, name: value}
+    return [f"store {store.code}: {name} {before} -> {value}"]
 
 
 async def _apply_first_number(session: AsyncSession, store_id: int, first: int) -> list[str]:

@@ -92,6 +92,12 @@ class ReasonPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     code: str = ""
 
 
+class CustomersPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The [customers] section. password_generated: a sign-up may come without a password."""
+
+    password_generated: bool = False
+
+
 class StoreFile(msgspec.Struct, frozen=True, kw_only=True):
     """The sections of a shop file that speak of the store itself."""
 
@@ -101,6 +107,7 @@ class StoreFile(msgspec.Struct, frozen=True, kw_only=True):
     tax_rates: list[TaxPlan] | UnsetType = UNSET
     payment_services: dict[str, ServicePlan] | UnsetType = UNSET
     cancellation_reasons: list[ReasonPlan] | UnsetType = UNSET
+    customers: CustomersPlan | UnsetType = UNSET
 
 
 def check_store_file(file: StoreFile, *, currency: str) -> None:

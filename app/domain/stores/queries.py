@@ -72,6 +72,8 @@ class StoreConfig(msgspec.Struct, frozen=True):
     zones: tuple[Zone, ...]
     taxes: tuple[Tax, ...]
     payment_services: tuple[PaymentChoice, ...]
+    # Whether a sign-up may come without a password, and a link to set one is mailed.
+    password_generated: bool = False
 
     def zone_of(self, country: str, region: str | None) -> Zone | None:
         """The zone that ships there; one that names the region comes before one that names the country."""
@@ -98,6 +100,7 @@ SELECT json_build_object(
     'currency', s.currency, 'language', s.language, 'country', s.country,
     'order_prefix', s.order_prefix, 'tax_included', s.tax_included, 'tax_shipping', s.tax_shipping,
     'cancellation_reasons', s.cancellation_reasons, 'contact_subjects', s.contact_subjects,
+    'password_generated', coalesce((s.settings->>'password_generated')::boolean, false),
     'zones', (
         SELECT coalesce(json_agg(json_build_object(
             'id', z.id, 'name', z.name, 'countries', z.countries, 'regions', z.regions,

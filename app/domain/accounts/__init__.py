@@ -1,0 +1,1 @@
+"""Feature 9: what customers do across features: signing up, logging in, proving an address, leaving."""

@@ -1,0 +1,48 @@
+"""Which mails an account causes, and how they are put off until their cause is committed."""
+
+from datetime import datetime
+from typing import Any, Final, Literal
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.db import queue
+from app.kit.ids import digest, new_uuid
+
+MailName = Literal[
+    "verify_email", "set_password", "reset_password", "login_link", "login_code", "new_device",
+    "email_changed", "account_closed",
+]  # fmt: skip
+KIND: Final = "accounts.{}"
+
+
+async def queue_mail(
+    session: AsyncSession, store_id: int, name: MailName, *, customer_id: int, now: datetime, **values: Any
+) -> None:
+    """Queue a mail to a customer. No secret belongs into `values`: the job makes them when it sends."""
+    await queue.enqueue(
+        session,
+        store_id=store_id,
+        kind=KIND.format(name),
+        dedupe_key=f"{store_id}:{customer_id}:{new_uuid().hex}",
+        payload={"customer_id": customer_id, **values},
+        run_at=now,
+    )
+
+
+async def queue_mail_to(
+    session: AsyncSession, store_id: int, name: MailName, *, email_key: str, now: datetime, **values: Any
+) -> None:
+    """Queue a mail to whoever has an address; the job finds out whether anybody does.
+
+    The same work is done for every address, so that neither the answer nor its time tells. An address gets
+    one mail of a kind a minute, however often it is asked for.
+    """
+    minute = now.strftime("%Y%m%d%H%M")
+    await queue.enqueue(
+        session,
+        store_id=store_id,
+        kind=KIND.format(name),
+        dedupe_key=f"{store_id}:{digest(email_key).hex()}:{minute}",
+        payload={"email_key": email_key, **values},
+        run_at=now,
+    )

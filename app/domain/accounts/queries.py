@@ -1,0 +1,82 @@
+"""What is read of an account across features: the customer as they see themselves."""
+
+from datetime import date
+from typing import Any, Final
+
+import msgspec
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.kit.errors import LOGIN_REQUIRED, Unauthenticated
+
+
+class BookedAddress(msgspec.Struct, frozen=True):
+    """An address of the book: what was checked, as it is kept."""
+
+    id: int
+    is_default: bool
+    address: dict[str, Any]
+
+
+class AccountView(msgspec.Struct, frozen=True):
+    """A customer with what other features know of them. country is ISO 3166-1 alpha-2."""
+
+    id: int
+    username: str
+    email: str
+    firstname: str
+    lastname: str
+    birthday: date | None
+    gender: str | None
+    relationship: str | None
+    country: str | None
+    is_verified: bool
+    new_email: str | None
+    has_password: bool
+    subscribed: bool
+    addresses: tuple[BookedAddress, ...]
+
+
+_ACCOUNT: Final = text(
+    """
+    SELECT json_build_object(
+        'id', c.id, 'username', c.username, 'email', c.email, 'firstname', c.firstname,
+        'lastname', c.lastname, 'birthday', c.birthday, 'gender', c.gender,
+        'relationship', c.relationship, 'country', c.country,
+        'is_verified', c.email_verified_at IS NOT NULL, 'new_email', c.new_email,
+        'has_password', c.password_digest IS NOT NULL,
+        'subscribed', EXISTS (
+            SELECT FROM subscriptions s
+            WHERE s.store_id = c.store_id AND s.email_key = c.email_key AND s.status = 'subscribed'
+        ),
+        'addresses', (
+            SELECT coalesce(json_agg(json_build_object(
+                'id', a.id, 'is_default', a.is_default, 'address', a.address
+            ) ORDER BY a.is_default DESC, a.id), '[]')
+            FROM customer_addresses a WHERE a.store_id = c.store_id AND a.customer_id = c.id
+        )
+    )::text
+    FROM customers c WHERE c.store_id = :store_id AND c.id = :customer_id AND c.closed_at IS NULL
+    """
+)
+
+_OPEN_CHECKOUT: Final = text(
+    """
+    SELECT EXISTS (
+        SELECT FROM checkouts WHERE store_id = :store_id AND customer_id = :customer_id
+        AND state IN ('open', 'priced', 'paying')
+    )
+    """
+)
+
+
+async def get_account(session: AsyncSession, store_id: int, customer_id: int) -> AccountView:
+    """The account as it stands in this transaction. Raises Unauthenticated where it was closed meanwhile."""
+    found = await session.scalar(_ACCOUNT, {"store_id": store_id, "customer_id": customer_id})
+    if found is None:
+        raise Unauthenticated(LOGIN_REQUIRED, "This call needs a login.")
+    return msgspec.json.decode(found, type=AccountView)
+
+
+async def has_open_checkout(session: AsyncSession, store_id: int, customer_id: int) -> bool:
+    return bool(await session.scalar(_OPEN_CHECKOUT, {"store_id": store_id, "customer_id": customer_id}))

@@ -1,0 +1,32 @@
+"""Which browsers and apps a customer has logged in from, so that a login from another one is told of."""
+
+import hashlib
+from datetime import datetime
+from typing import Final
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+_NOTE: Final = text(
+    """
+    INSERT INTO customer_devices (store_id, customer_id, digest, first_seen_at, last_seen_at)
+    VALUES (:store_id, :customer_id, :digest, :now, :now)
+    ON CONFLICT (store_id, customer_id, digest) DO UPDATE SET last_seen_at = EXCLUDED.last_seen_at
+    RETURNING xmax = 0 AS is_new
+    """
+)
+
+
+def device_digest(*, cookie: str | None, agent: str) -> bytes:
+    """What a device is known by: the cookie that a browser was given, else what an app calls itself."""
+    return hashlib.sha256(f"cookie\n{cookie}".encode() if cookie else f"agent\n{agent}".encode()).digest()
+
+
+async def note_device(
+    session: AsyncSession, store_id: int, customer_id: int, digest: bytes, *, now: datetime
+) -> bool:
+    """Remember that the customer was here with this device; whether that is new."""
+    found = await session.execute(
+        _NOTE, {"store_id": store_id, "customer_id": customer_id, "digest": digest, "now": now}
+    )
+    return bool(found.scalar_one())

@@ -1,0 +1,36 @@
+"""What can go wrong with an account."""
+
+from typing import Final
+
+from app.kit.errors import LOGIN_FAILED, Invalid, Unauthenticated, declare
+
+EMAIL_TAKEN: Final = declare(
+    Invalid, "email_taken", "This mail address has an account already; log in instead."
+)
+WEAK_PASSWORD: Final = declare(
+    Invalid, "weak_password", "This password would be guessed soon: it is common, or the account's own name."
+)
+TOKEN_NOT_USABLE: Final = declare(
+    Invalid, "token_not_usable", "This link was used, replaced or is too old; ask for a new one."
+)
+PASSWORD_NEEDED: Final = declare(
+    Invalid, "password_needed", "Choose a password; this store does not make one up."
+)
+WRONG_PASSWORD: Final = declare(Invalid, "wrong_password", "This is not the account's current password.")
+
+
+def login_failed() -> Unauthenticated:
+    """The one answer to a wrong password, an unknown address and a secret that is not good any more."""
+    return Unauthenticated(
+        LOGIN_FAILED, "Mail address or password are wrong, or the link is not good any more."
+    )
+
+
+def email_taken() -> Invalid:
+    return Invalid.at("email", EMAIL_TAKEN, "This mail address has an account already; log in instead.")
+
+
+def token_not_usable(field: str) -> Invalid:
+    return Invalid.at(
+        field, TOKEN_NOT_USABLE, "This link was used, replaced or is too old. Ask for a new one."
+    )

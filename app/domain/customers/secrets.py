@@ -1,0 +1,91 @@
+"""Mailed and handed-out secrets: single use, with an end, kept as digests, void when the address changes."""
+
+from datetime import datetime, timedelta
+from typing import Final, Literal
+
+from sqlalchemy import Select, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.domain.customers.models import Customer, LoginSecret
+from app.kit.ids import digest, new_token
+
+Purpose = Literal["verify", "reset", "link", "handover"]
+# What was mailed to the address that an account has; `verify` may belong to the one that it is to get.
+TO_GET_IN: Final[tuple[Purpose, ...]] = ("reset", "link", "handover")
+
+
+async def make_secret(
+    session: AsyncSession,
+    customer: Customer,
+    purpose: Purpose,
+    *,
+    now: datetime,
+    seconds: int,
+    email_key: str | None = None,
+) -> str:
+    """A new secret, known in this moment only; `email_key` is where it is sent, where not to the customer's.
+
+    An earlier one of the same purpose is void: whoever asks twice uses the newer mail.
+    """
+    await void_secrets(session, customer.store_id, customer.id, now=now, purposes=(purpose,))
+    secret = new_token()
+    session.add(
+        LoginSecret(
+            digest=digest(secret),
+            store_id=customer.store_id,
+            customer_id=customer.id,
+            purpose=purpose,
+            email_key=email_key or customer.email_key,
+            expires_at=now + timedelta(seconds=seconds),
+        )
+    )
+    await session.flush()
+    return secret
+
+
+async def lock_secret(
+    session: AsyncSession, store_id: int, purpose: Purpose, secret: str, *, now: datetime
+) -> LoginSecret | None:
+    """The secret if it is good, locked: of two uses at once the second finds it used."""
+    return await session.scalar(
+        _good(store_id, purpose, secret, now).with_for_update().execution_options(populate_existing=True)
+    )
+
+
+async def find_secret(
+    session: AsyncSession, store_id: int, purpose: Purpose, secret: str, *, now: datetime
+) -> LoginSecret | None:
+    """The secret if it is good, to look at."""
+    return await session.scalar(_good(store_id, purpose, secret, now))
+
+
+async def void_secrets(
+    session: AsyncSession,
+    store_id: int,
+    customer_id: int,
+    *,
+    now: datetime,
+    purposes: tuple[Purpose, ...] = ("verify", *TO_GET_IN),
+) -> None:
+    """Let no open secret of these purposes open anything any more."""
+    await session.execute(
+        update(LoginSecret)
+        .where(
+            LoginSecret.store_id == store_id,
+            LoginSecret.customer_id == customer_id,
+            LoginSecret.purpose.in_(purposes),
+            LoginSecret.used_at.is_(None),
+        )
+        .values(used_at=now),
+        execution_options={"synchronize_session": False},
+    )
+
+
+def _good(store_id: int, purpose: Purpose, secret: str, now: datetime) -> Select[LoginSecret]:
+    return select(LoginSecret).where(
+        LoginSecret.digest == digest(secret),
+        LoginSecret.store_id == store_id,
+        LoginSecret.purpose == purpose,
+        LoginSecret.used_at.is_(None),
+        LoginSecret.expires_at > now,
+    )
