@@ -109,6 +109,7 @@ BAD: dict[str, Make] = {
     "that expires past every number": lambda one: one.id_token(exp=10**400),
     "not yet valid": lambda one: one.id_token(nbf=NOW + 600),
     "made in the future": lambda one: one.id_token(iat=NOW + 600),
+    "made long ago, for ever": lambda one: one.id_token(iat=NOW - 90_000),
     "made at no time": lambda one: one.id_token(iat=None),
     "without a subject": lambda one: one.id_token(sub=None),
     "with an empty subject": lambda one: one.id_token(sub=""),

@@ -13,6 +13,7 @@ from app.api.storefront.orders import OrderController
 from app.api.storefront.payments import PaymentController
 from app.api.storefront.products import ProductController
 from app.api.storefront.search import search
+from app.api.storefront.social import SocialController
 from app.api.storefront.variants import VariantController
 
 
@@ -30,5 +31,6 @@ def storefront_handlers() -> list[Any]:
         OrderController,
         LoginController,
         CustomerController,
+        SocialController,
         options,
     ]

@@ -56,6 +56,7 @@ class Handover(msgspec.Struct, frozen=True):
     provider: str
     identity: VerifiedIdentity
     binding: str
+    made_at: datetime
 
 
 class IdTokenProvider(Protocol):

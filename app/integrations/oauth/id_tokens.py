@@ -21,6 +21,8 @@ from app.integrations.oauth.outcomes import refused
 MOST_LETTERS: Final = 16 * 1024
 # How far the clocks of two machines may differ.
 LEEWAY_SECONDS: Final = 60
+# An ID token tells of a login that happens now. Nonces are remembered no longer than this.
+MOST_AGE_SECONDS: Final = 86_400
 # A key that comes with the token proves nothing, and what must be understood is not understood here.
 _FORBIDDEN: Final = frozenset({"jwk", "jku", "x5c", "x5u", "crit", "b64", "zip", "enc"})
 _UNREADABLE: Final = (JoseError, msgspec.MsgspecError, ValueError, TypeError, RecursionError)
@@ -126,6 +128,8 @@ def _find_fault(  # noqa: PLR0911 - one line per rule
         return "made for somebody else"
     if claims.exp <= now - LEEWAY_SECONDS:
         return "expired"
+    if claims.iat < now - MOST_AGE_SECONDS:
+        return "made long ago"
     if max(claims.iat, claims.nbf or 0) > now + LEEWAY_SECONDS:
         return "not yet valid"
     if not is_subject(claims.sub):
