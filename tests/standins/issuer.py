@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from joserfc import jws
 from joserfc.jwk import ECKey, RSAKey
@@ -83,19 +83,27 @@ class Issuer:
             await self._never.wait()
         if isinstance(fault, Reply):
             return fault
-        if name == "openid-configuration":
-            return Reply(200, self._describe())
-        if name == "jwks":
-            return Reply(200, {"keys": [key.as_dict(private=False) for key in self.keys]})
-        if name == "token":
-            return self._trade(call)
-        if name == "userinfo":
-            known = call.headers.get("authorization") == "Bearer access-token"
-            return Reply(200, self.userinfo) if known else Reply(401, {"error": "invalid_token"})
-        return Reply(404, {})
+        pages = {
+            "openid-configuration": self._describe,
+            "jwks": lambda _: Reply(200, {"keys": [key.as_dict(private=False) for key in self.keys]}),
+            "authorize": self._lead_back,
+            "token": self._trade,
+            "userinfo": self._tell,
+        }
+        return pages[name](call) if name in pages else Reply(404, {})
 
-    def _describe(self) -> dict[str, Any]:
-        return {
+    def _lead_back(self, call: Call) -> Reply:
+        """A login page that everybody passes as Ada, without a look."""
+        asked = dict(call.params)
+        back = self.approve(f"{self.url}/authorize?{urlencode(asked)}")
+        return Reply(302, None, {"Location": f"{asked['redirect_uri']}?{urlencode(back)}"})
+
+    def _tell(self, call: Call) -> Reply:
+        known = call.headers.get("authorization") == "Bearer access-token"
+        return Reply(200, self.userinfo) if known else Reply(401, {"error": "invalid_token"})
+
+    def _describe(self, _: Call) -> Reply:
+        described = {
             "issuer": self.url,
             "authorization_endpoint": f"{self.url}/authorize",
             "token_endpoint": f"{self.url}/token",
@@ -104,6 +112,7 @@ class Issuer:
             "id_token_signing_alg_values_supported": ["RS256", "HS256", "none"],
             **self.metadata,
         }
+        return Reply(200, described)
 
     def _trade(self, call: Call) -> Reply:
         sent = self.last_form = dict(call.params)
