@@ -11,6 +11,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 UV := .cache/lock/bin/uv
 UV_VERSION := 0.13.8
 COMPILE := $(UV) pip compile --quiet --universal --generate-hashes --no-header --no-annotate --python-version 3.11
+PYBABEL := $(BIN)/pybabel --quiet
 # With a database of your own the embedded one need not be installed.
 RUN_LOCK := $(if $(DATABASE_URL),requirements/runtime.txt,requirements/embedded.txt)
 # Picked on the command line: make test ARGS="tests/api -k cart"
@@ -29,12 +30,13 @@ test: $(VENV)/.dev-stamp $(VENV)/.redis-stamp ## Run the tests, on real PostgreS
 	@$(BIN)/python -m pytest --ignore=tests/browser $(ARGS)
 
 .PHONY: check
-check: lint types imports test browser-test contract spec pg15 ## Everything that must pass before a change lands
+check: lint types imports test mutants browser-test contract spec pg15 ## Everything that must pass before a change lands
 
 .PHONY: lint
 lint: $(VENV)/.dev-stamp ## Look for mistakes and for untidy code
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
+	@$(BIN)/bandit --quiet --recursive --configfile pyproject.toml app
 
 .PHONY: format
 format: $(VENV)/.dev-stamp ## Tidy the code
@@ -62,6 +64,10 @@ contract: $(VENV)/.dev-stamp $(VENV)/.redis-stamp ## Call every row of the contr
 spec: $(VENV)/.dev-stamp $(VENV)/.redis-stamp ## Hold the OpenAPI document against the demo shop, with schemathesis
 	@$(BIN)/python -m tests.contract.spec $(ARGS)
 
+.PHONY: mutants
+mutants: $(VENV)/.dev-stamp $(VENV)/.redis-stamp ## Plant known faults in a copy, one at a time: do the tests notice?
+	@$(BIN)/python -m tests.mutants.run
+
 .PHONY: bench
 bench: $(VENV)/.dev-stamp $(VENV)/.redis-stamp ## Measure the hot operations beside the machine's own ceiling
 	@$(BIN)/python -m tests.benchmarks.run $(ARGS)
@@ -79,6 +85,16 @@ pg15: $(VENV)/.dev-stamp $(VENV)/.redis-stamp ## Run migrations and API tests on
 .PHONY: migration
 migration: $(VENV)/.dev-stamp ## Begin a migration: make migration m="Add gift cards"
 	@$(BIN)/storefront migrate --new "$(m)"
+
+.PHONY: messages
+messages: $(VENV)/.dev-stamp ## Collect the words of mails into the files that translators fill, app/integrations/mail/locales
+	@mkdir -p .cache
+	@$(PYBABEL) extract --no-location --sort-output -F app/integrations/mail/babel.cfg -o .cache/mails.pot \
+		app/integrations/mail
+	@for file in app/integrations/mail/locales/*.po; do \
+		$(PYBABEL) update --no-fuzzy-matching --ignore-obsolete --ignore-pot-creation-date --width=110 \
+			-l "$$(basename "$$file" .po)" -i .cache/mails.pot -o "$$file" || exit 1; \
+	done
 
 .PHONY: lock
 lock: $(UV) ## Write the locks anew from pyproject.toml (UPGRADE=1 takes newer versions)

@@ -101,7 +101,7 @@ class Settings:
     database_url: str = ""
     redis_url: str = ""
     smtp_url: str = ""
-    mail_from: str = "Storefront <shop@localhost>"
+    mail_from: str = "shop@localhost"
 
     stripe_secret_key: str = ""
     stripe_publishable_key: str = ""
@@ -282,7 +282,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         database_url=reader.url("DATABASE_URL", "", ("postgresql", "postgres")),
         redis_url=reader.url("REDIS_URL", "", ("redis", "rediss", "unix")),
         smtp_url=reader.url("SMTP_URL", "", ("smtp", "smtps")),
-        mail_from=reader.text("MAIL_FROM", "Storefront <shop@localhost>"),
+        mail_from=reader.text("MAIL_FROM", "shop@localhost"),
         stripe_secret_key=reader.text("STRIPE_SECRET_KEY", ""),
         stripe_publishable_key=reader.text("STRIPE_PUBLISHABLE_KEY", ""),
         stripe_api_base=reader.url("STRIPE_API_BASE", "", ("http", "https")).rstrip("/"),

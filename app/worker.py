@@ -8,13 +8,17 @@ from typing import Any, Final
 
 import asyncpg
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db import queue
 from app.db.queue import Bell, GiveUp, Job
-from app.db.session import Sessions, database_address, transaction
+from app.db.retries import run_transaction
+from app.db.session import Sessions, database_address
+from app.domain.accounts.jobs import account_jobs, sweep_accounts
 from app.domain.checkout.jobs import checkout_jobs, reconcile, sweep
+from app.domain.newsletter.jobs import forget_requests, newsletter_jobs
 from app.domain.orders.jobs import order_jobs
-from app.integrations.mail import create_mailer
+from app.integrations.mail import MailTemplates, create_mailer
 from app.integrations.test_payments import DELIVER, TestPayments
 from app.kit.clock import utc_now
 from app.kit.errors import Unavailable
@@ -34,11 +38,20 @@ logger = logging.getLogger("storefront.worker")
 async def run_worker(settings: Settings) -> None:
     """Work until cancelled. Trouble with the database pauses the worker, never ends it."""
     shop = build_shop(settings, application_name="storefront-worker")
-    mailer = create_mailer(settings)
+    mailer, writer = create_mailer(settings), MailTemplates(settings)
+    # What every feature that sends mails is given.
+    mailing: dict[str, Any] = {
+        "sessions": shop.sessions,
+        "stores": shop.stores,
+        "writer": writer,
+        "mailer": mailer,
+        "settings": settings,
+        "clock": utc_now,
+    }
     handlers: dict[str, Handler] = {
-        **order_jobs(
-            sessions=shop.sessions, stores=shop.stores, mailer=mailer, settings=settings, clock=utc_now
-        ),
+        **order_jobs(**mailing),
+        **account_jobs(**mailing),
+        **newsletter_jobs(**mailing),
         **checkout_jobs(till=shop.till, clock=utc_now),
     }
     test = shop.till.services.get(TestPayments.name)
@@ -54,6 +67,8 @@ async def run_worker(settings: Settings) -> None:
 
     async def tidy() -> None:
         await sweep(shop.sessions, now=utc_now())
+        await sweep_accounts(shop.sessions, now=utc_now())
+        await forget_requests(shop.sessions, now=utc_now())
 
     try:
         async with asyncio.TaskGroup() as tasks:
@@ -116,8 +131,10 @@ async def _work(sessions: Sessions, handlers: Mapping[str, Handler], bell: Bell,
 
 async def work_once(sessions: Sessions, handlers: Mapping[str, Handler]) -> int:
     """Take one batch of due jobs and work on them side by side; how many there were."""
-    async with transaction(sessions) as session:
-        jobs = await queue.take(session, now=utc_now(), most=BATCH)
+    # What was leased by a COMMIT whose answer was lost comes back when its lease runs out.
+    jobs = await run_transaction(
+        sessions, lambda session: queue.take(session, now=utc_now(), most=BATCH), repeatable=True
+    )
     await asyncio.gather(*(_run(sessions, handlers, job) for job in jobs))
     return len(jobs)
 
@@ -134,17 +151,20 @@ async def _run(sessions: Sessions, handlers: Mapping[str, Handler], job: Job) ->
     except Exception as error:  # noqa: BLE001 - whatever went wrong, the job is put back or parked
         problem = error
         logger.warning("job %s %s failed on try %s: %r", job.kind, job.id, job.tries, error)
+
+    async def write_off(session: AsyncSession) -> None:
+        if problem is None:
+            await queue.finish(session, job, now=utc_now())
+        else:
+            await queue.fail(
+                session,
+                job,
+                reason=f"{type(problem).__name__}: {problem}",
+                now=utc_now(),
+                for_good=isinstance(problem, GiveUp),
+            )
+
     try:
-        async with transaction(sessions) as session:
-            if problem is None:
-                await queue.finish(session, job, now=utc_now())
-            else:
-                await queue.fail(
-                    session,
-                    job,
-                    reason=f"{type(problem).__name__}: {problem}",
-                    now=utc_now(),
-                    for_good=isinstance(problem, GiveUp),
-                )
+        await run_transaction(sessions, write_off, repeatable=True)
     except Exception as error:  # noqa: BLE001 - its lease runs out, and the job is taken again
         _complain(f"job {job.id} could not be written off", error)

@@ -22,8 +22,18 @@ from app.domain.stores.models import Store
 from app.domain.stores.service import create_store
 from app.integrations.embedded.postgres import start_postgres
 from app.integrations.embedded.redis import start_redis
+from tests.canaries import WATCH, watched
 
 SHARED_DATA = Path(os.environ.get("STOREFRONT_SHARED_DATA", Path(__file__).parents[2] / "shared" / "data"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_secret_gets_out() -> Iterator[None]:
+    """Marks every secret while tests run, and fails in the end where a mark was seen outside its place."""
+    with watched() as watch:
+        yield
+    if leaks := watch.report():
+        pytest.fail(leaks, pytrace=False)
 
 
 @pytest.fixture(scope="session")
@@ -67,6 +77,9 @@ async def fresh_database(server: str) -> AsyncIterator[str]:
     url = f"{base.rpartition('/')[0]}/{name}" + (f"?{query}" if query else "")
     await migrate(url)
     yield url
+    own = await asyncpg.connect(database_address(url).asyncpg)
+    await WATCH.read_tables(own)
+    await own.close()
     await admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
     await admin.close()
 

@@ -1,5 +1,6 @@
 """How tests set a shop up and buy in it: products with stock, a running server, a guest's way through the till."""
 
+import asyncio
 import os
 import tempfile
 from collections.abc import AsyncIterator
@@ -18,8 +19,8 @@ from app.kit.clock import utc_now
 from app.main import create_app
 from app.settings import Settings, load_settings
 from tests.api.live import serve
+from tests.canaries import COOKIE, SECRET_KEY, WATCH
 
-SECRET = "tests-only-" + "x" * 40
 ADDRESS = {
     "first_name": "Ada",
     "last_name": "Berg",
@@ -37,8 +38,7 @@ def settings_for(database_url: str, redis_url: str, **environ: str) -> Settings:
         {
             "DATABASE_URL": database_url,
             "REDIS_URL": redis_url,
-            "STOREFRONT_SECRET_KEY": SECRET,
-            "LOG_LEVEL": "error",
+            "STOREFRONT_SECRET_KEY": SECRET_KEY,
             "STOREFRONT_LIMITS": "off",
             "STOREFRONT_DATA_DIR": str(Path(tempfile.gettempdir()) / f"storefront-tests-{os.getpid()}"),
             **environ,
@@ -51,6 +51,7 @@ async def running_shop(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
     """A real server of these settings and a client for it."""
     async with serve(create_app(settings)) as url, httpx.AsyncClient(base_url=url, timeout=20) as client:
         yield client
+        WATCH.read("/metrics", (await client.get("/metrics")).text)
 
 
 async def add_variant(
@@ -139,6 +140,18 @@ async def open_till(sessions: Sessions, store: Store, *, rate: int = 0, shipping
         return option.id
 
 
+async def waiting_for_locks(sessions: Sessions, least: int) -> None:
+    """Come back once so many sessions of this database wait for a lock."""
+    query = text(
+        "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    )
+    async with asyncio.timeout(5):
+        while True:
+            async with sessions() as session:
+                if (await session.scalar(query) or 0) >= least:
+                    return
+
+
 @dataclass
 class Guest:
     """A shopper with a client of a running shop."""
@@ -152,7 +165,7 @@ class Guest:
     headers: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.headers = {"X-Store": self.store.code, **self.headers}
+        self.headers = {"X-Store": self.store.code, "Cookie": f"other={COOKIE}", **self.headers}
 
     async def call(self, method: str, path: str, json: Any = None, **headers: str) -> httpx.Response:
         return await self.client.request(

@@ -13,6 +13,7 @@ from app.api.credentials import find_actor
 from app.api.gate import STATE_KEY as GATE_KEY
 from app.api.gate import Gate
 from app.api.request import ShopRequest
+from app.api.transactions import REPEATABLE, is_repeatable
 from app.db.reads import Reads
 from app.db.session import Sessions
 from app.domain.checkout.till import Till
@@ -71,11 +72,10 @@ async def provide_store(request: ShopRequest) -> StoreConfig:
 
 
 async def provide_session(request: ShopRequest) -> AsyncIterator[AsyncSession]:
-    """One transaction per request, committed before anything is sent; any exception rolls it back."""
+    """One session per request; `transactional` commits it, any exception rolls it back."""
     shop: Shop = request.app.state[STATE_KEY]
-    async with shop.sessions() as session:
+    async with shop.sessions(info={REPEATABLE: is_repeatable(request)}) as session:
         yield session
-        await session.commit()
 
 
 async def provide_actor(request: ShopRequest, store: GivenStore, now: GivenNow) -> Actor:

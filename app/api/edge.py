@@ -17,6 +17,7 @@ from app.api.openapi import StrictStructSchema, openapi_config, openapi_handler
 from app.api.paging import provide_page
 from app.api.rate_limits import refuse_unknown_limits
 from app.api.request import MAX_BODY, ShopRequest
+from app.api.transactions import refuse_uncommitted
 from app.settings import Settings
 
 
@@ -57,6 +58,7 @@ def create_edge(
     )
     refuse_lost_bounds(app)
     refuse_unknown_limits(app)
+    refuse_uncommitted(app)
     level_for_success = "debug" if settings.is_production else "info"
     app.asgi_handler = Edge(
         app.asgi_handler,

@@ -6,7 +6,7 @@ from typing import Any, Final, TypeVar
 
 import asyncpg
 
-from app.db.session import CONNECT_SECONDS, LIMITS, POOL_WAIT_SECONDS, database_address
+from app.db.session import CONNECT_SECONDS, LIMITS, POOL_WAIT_SECONDS, connect, database_address
 from app.kit.errors import UNAVAILABLE, Unavailable
 
 T = TypeVar("T")
@@ -44,6 +44,7 @@ class Reads:
                     min_size=0,
                     max_size=self._size,
                     max_inactive_connection_lifetime=300,
+                    connect=connect,
                     timeout=CONNECT_SECONDS,
                     server_settings={**LIMITS, **PLANS, "application_name": "storefront-reads"},
                     reset=_keep_session,

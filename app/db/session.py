@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any, Final
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
+import asyncpg
 from sqlalchemy import event
 from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
@@ -48,6 +49,20 @@ def database_address(url: str) -> Address:
     return Address(sqlalchemy=f"{spelled}?{urlencode(query)}" if query else spelled, asyncpg=plain)
 
 
+async def connect(*args: Any, **options: Any) -> Any:
+    """Connect as asyncpg does, for every pool: whatever keeps us from reaching the server is a ConnectionError.
+
+    A socket that a stopped server took away would be a missing file, a name that is not known yet an error of
+    look-up: to a caller all of it means that the database is away.
+    """
+    try:
+        return await asyncpg.connect(*args, **options)
+    except (ConnectionError, TimeoutError):
+        raise
+    except OSError as problem:
+        raise ConnectionError("the database server cannot be reached") from problem
+
+
 def create_engine(
     url: str, *, pool_size: int, application_name: str = "storefront", plan_once: bool = False
 ) -> AsyncEngine:
@@ -66,6 +81,7 @@ def create_engine(
         pool_recycle=1800,
         hide_parameters=True,  # what shoppers sent stays out of logs
         connect_args={
+            "async_creator_fn": connect,
             "timeout": CONNECT_SECONDS,
             "server_settings": {**LIMITS, **plans, "application_name": application_name},
         },

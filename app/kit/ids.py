@@ -16,6 +16,11 @@ def new_token() -> str:
     return secrets.token_urlsafe(32)
 
 
+def new_name() -> str:
+    """96 random bits, URL-safe, that name something to others and open nothing: kept and shown as they are."""
+    return secrets.token_urlsafe(12)
+
+
 def digest(secret: str) -> bytes:
     """What is stored of a high-entropy secret: SHA-256. Never for passwords or short codes."""
     return hashlib.sha256(secret.encode()).digest()

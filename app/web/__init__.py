@@ -3,8 +3,10 @@
 from typing import Any
 
 from app.api.dependencies import Shop
+from app.integrations.mail import MailTemplates
 from app.settings import Settings
 from app.web.files import file_handlers
+from app.web.mail_examples import mail_example_handlers
 from app.web.mails import mail_handlers
 from app.web.second_step import second_step_handlers
 
@@ -14,5 +16,6 @@ def web_handlers(settings: Settings, shop: Shop) -> list[Any]:
     return [
         *file_handlers(),
         *mail_handlers(settings.data_dir / "mails", over_smtp=bool(settings.smtp_url)),
+        *mail_example_handlers(MailTemplates(settings), shop.stores),
         *second_step_handlers(shop.till.services, shop_url=settings.shop_url),
     ]

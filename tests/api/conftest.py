@@ -7,7 +7,8 @@ import pytest
 
 from app.db.session import Sessions
 from app.domain.stores.models import Store
-from tests.api.stripe_shop import SECOND_SECRET, Buyer, Place
+from tests.api.stripe_shop import Buyer, Place
+from tests.canaries import SECOND_WEBHOOK_SECRET
 from tests.shop import Guest, add_variant, open_till, running_shop, settings_for
 from tests.standins.stripe import stripe_stand_in
 
@@ -34,7 +35,7 @@ async def place(database_url: str, redis_url: str) -> AsyncIterator[Place]:
             STRIPE_SECRET_KEY=stripe.secret_key,
             STRIPE_PUBLISHABLE_KEY="pk_test_standin",
             STRIPE_API_BASE=stripe.url,
-            STRIPE_WEBHOOK_SECRETS=f"{stripe.webhook_secret},{SECOND_SECRET}",
+            STRIPE_WEBHOOK_SECRETS=f"{stripe.webhook_secret},{SECOND_WEBHOOK_SECRET}",
             STOREFRONT_PAYMENT_WAIT_SECONDS="1",
         )
         async with running_shop(settings) as client:

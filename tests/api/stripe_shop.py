@@ -17,8 +17,6 @@ from tests.api.test_checkout_flow import stock_of
 from tests.shop import Guest
 from tests.standins.stripe import StripeStandIn
 
-SECOND_SECRET = "whsec_second"
-
 
 @dataclass
 class Place:

@@ -144,8 +144,8 @@ async def test_a_client_cannot_choose_what_it_pays(guest: Guest, sessions: Sessi
     variant = await add_variant(sessions, guest.store, price=2500)
     await guest.prepare(variant)
     cheap = await guest.pay(1)
-    assert (cheap.status_code, cheap.json()["code"]) == (409, "total_changed")
-    assert cheap.json()["totals"]["total"] == 3000
+    assert cheap.status_code == 409, cheap.headers
+    assert (cheap.json()["code"], cheap.json()["totals"]["total"]) == ("total_changed", 3000)
     free = await guest.pay(3000, service="free_payment")
     assert (free.status_code, free.json()["code"]) == (422, "payment_not_free")
 

@@ -367,7 +367,7 @@ def test_an_application_that_would_lose_bounds_does_not_start():
 
     for handler in (careless, optional):
         with pytest.raises(TypeError, match="bounds of 'thing'"):
-            refuse_lost_bounds(Litestar([handler]))
+            refuse_lost_bounds(Litestar([handler], logging_config=None))
 
 
 async def test_options_and_405_name_every_method_of_the_path(client):

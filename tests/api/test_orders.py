@@ -11,10 +11,11 @@ from sqlalchemy import text
 from app.db.session import Sessions, transaction
 from app.domain.orders.jobs import order_jobs
 from app.domain.stores.directory import StoreDirectory
-from app.integrations.mail import FileMailer
+from app.integrations.mail import FileMailer, MailTemplates
 from app.integrations.test_payments import TestPayments
 from app.kit.clock import utc_now
 from app.worker import work_once
+from tests.canaries import SECRET_KEY
 from tests.shop import Guest, add_variant, settings_for
 
 
@@ -23,11 +24,13 @@ async def worker(sessions: Sessions, reads, database_url, redis_url, tmp_path: P
     """Runs every due job of orders; the mails that came of it."""
     async with transaction(sessions) as session:
         await session.execute(text("DELETE FROM jobs"))
+    settings = settings_for(database_url, redis_url)
     handlers = order_jobs(
         sessions=sessions,
         stores=StoreDirectory(reads),
+        writer=MailTemplates(settings),
         mailer=FileMailer(tmp_path),
-        settings=settings_for(database_url, redis_url),
+        settings=settings,
         clock=utc_now,
     )
 
@@ -56,7 +59,7 @@ async def test_the_confirmation_is_mailed_once(guest: Guest, sessions: Sessions,
     (mail,) = await worker()
     assert mail["To"] == "ada@example.com"
     assert number in mail["Subject"]
-    assert "Total: 30.00 USD" in text_of(mail)
+    assert "Total: $30.00" in text_of(mail)
     assert "Enamel mug" in text_of(mail)
     assert len(await worker()) == 1
 
@@ -141,6 +144,4 @@ async def test_a_webhook_without_its_signature_is_refused(client, sessions: Sess
 
 
 def _service(sessions: Sessions, client):
-    return TestPayments(
-        sessions, public_url=str(client.base_url), secrets=("tests-only-" + "x" * 40,), window=300
-    )
+    return TestPayments(sessions, public_url=str(client.base_url), secrets=(SECRET_KEY,), window=300)

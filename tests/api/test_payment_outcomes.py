@@ -15,12 +15,13 @@ from app.domain.stores.directory import StoreDirectory
 from app.integrations.test_payments import SIGNATURE_HEADER, TestPayments
 from app.kit.clock import utc_now
 from app.worker import work_once
-from tests.shop import SECRET, Guest, add_variant
+from tests.canaries import SECRET_KEY
+from tests.shop import Guest, add_variant, waiting_for_locks
 
 
 @pytest.fixture
 def service(sessions: Sessions, client) -> TestPayments:
-    return TestPayments(sessions, public_url=str(client.base_url), secrets=(SECRET,), window=300)
+    return TestPayments(sessions, public_url=str(client.base_url), secrets=(SECRET_KEY,), window=300)
 
 
 @pytest.fixture
@@ -199,16 +200,20 @@ async def test_opening_again_and_paying_at_the_last_moment_do_not_deadlock(guest
     assert opened.status_code == 200
 
 
-async def waiting_for_locks(sessions: Sessions, least: int) -> None:
-    async with asyncio.timeout(5):
-        while True:
-            ((count,),) = await rows(
-                sessions,
-                "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' "
-                "AND datname = current_database()",
-            )
-            if count >= least:
-                return
+async def test_a_price_that_changes_while_a_payment_waits_is_seen(guest, sessions):
+    variant = await add_variant(sessions, guest.store, price=2500)
+    total = (await guest.prepare(variant))["totals"]["total"]
+    async with sessions() as holder:
+        await holder.execute(
+            text("SELECT 1 FROM checkouts WHERE token = :token FOR UPDATE"), {"token": guest.token}
+        )
+        paying = asyncio.create_task(guest.pay(total))
+        await waiting_for_locks(sessions, 1)
+        await holder.execute(text("UPDATE variants SET price = 2600 WHERE id = :id"), {"id": variant})
+        await holder.commit()
+    answer = await paying
+    assert answer.status_code == 409, answer.headers
+    assert (answer.json()["code"], answer.json()["totals"]["total"]) == ("total_changed", total + 100)
 
 
 @pytest.mark.parametrize("signature", ["\u00b2,abc", "1,\u00e9", "", "9" * 400 + ",x"])

@@ -9,7 +9,14 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from tests.api.stripe_shop import SECOND_SECRET, Buyer
+from app.db.session import transaction
+from app.domain.checkout.placing import settle
+from app.domain.payments.service import find_payment_by_reference
+from app.domain.payments.services import Captured
+from app.kit.clock import utc_now
+from app.main import build_shop, close_shop
+from tests.api.stripe_shop import Buyer
+from tests.canaries import SECOND_WEBHOOK_SECRET
 from tests.standins.stripe import StripeStandIn
 
 
@@ -96,6 +103,32 @@ async def test_the_page_confirms_a_started_payment_itself(buyer: Buyer):
     await buyer.check_books(orders=1, stock=(4, 0))
 
 
+async def test_an_event_that_was_read_while_another_settled_does_not_send_the_money_back(buyer: Buyer):
+    buyer.stripe.fail("confirm", "cut")
+    assert (await buyer.pay()).status_code == 202
+    intent = await buyer.intent()
+    finding = Captured(intent["id"], 3000, "USD")
+    (event,) = buyer.stripe.events_of(intent["id"], "payment_intent.succeeded")
+    shop = build_shop(buyer.place.settings)
+    try:
+        store = await shop.stores.get(buyer.guest.store.id)
+        async with transaction(shop.sessions) as session:
+            payment = await find_payment_by_reference(
+                session, "stripe", key=intent["metadata"]["attempt"], reference=None
+            )
+            assert payment is not None
+            assert payment.state == "unknown"
+            assert (await buyer.send(event)).status_code == 200
+            assert await settle(session, store, payment=payment, finding=finding, now=utc_now()) == "captured"
+    finally:
+        await close_shop(shop)
+    assert await buyer.rows("SELECT state FROM payments WHERE store_id = :store") == [("captured",)]
+    assert (
+        await buyer.rows("SELECT kind FROM jobs WHERE kind = 'payments.refund' AND store_id = :store") == []
+    )
+    await buyer.check_books(orders=1, stock=(4, 0))
+
+
 @pytest.mark.parametrize("seed", range(5))
 async def test_events_and_return_together_make_one_order(buyer: Buyer, seed: int):
     await buyer.pay("pm_card_authenticationRequired")
@@ -149,6 +182,17 @@ async def test_a_signed_event_about_another_payment_settles_nothing(buyer: Buyer
     assert (await buyer.send(event)).status_code == 200
     assert await buyer.state() == "paying"
     await buyer.check_books(orders=0, stock=(5, 1))
+
+
+async def test_an_event_that_comes_again_has_no_second_effect(buyer: Buyer):
+    await buyer.pay("pm_card_authenticationRequired")
+    event = _succeeded(buyer.stripe, await buyer.intent())
+    event["data"]["object"]["id"] = "pi_of_somebody_else"
+    for _ in range(3):
+        assert (await buyer.send(event)).status_code == 200
+    assert await buyer.rows(
+        "SELECT count(*) FROM order_events WHERE store_id = :store AND event = 'payment_mismatch'"
+    ) == [(1,)]
 
 
 STRANGERS: dict[str, dict[str, Any]] = {
@@ -215,7 +259,7 @@ async def test_the_second_secret_is_accepted_too(buyer: Buyer):
     intent = await buyer.intent()
     buyer.stripe.authenticate(intent["id"])
     (event,) = buyer.stripe.events_of(intent["id"], "payment_intent.succeeded")
-    assert (await buyer.send(event, secret=SECOND_SECRET)).status_code == 200
+    assert (await buyer.send(event, secret=SECOND_WEBHOOK_SECRET)).status_code == 200
     await buyer.check_books(orders=1, stock=(4, 0))
 
 

@@ -10,6 +10,7 @@ from litestar.testing import AsyncTestClient
 from app.main import create_app
 from app.web.files import PICTURES, STATIC, file_handlers
 from app.web.mails import mail_handlers
+from tests.conftest import make_store
 from tests.shop import settings_for
 
 
@@ -25,7 +26,9 @@ async def page(tmp_path):
     message.add_alternative("<p>Thank you.</p><script>alert(1)</script>", subtype="html")
     (folder / "confirmation-1.eml").write_bytes(message.as_bytes())
     (tmp_path / "secret.eml").write_text("Subject: secret\n\nsecret")
-    app = Litestar([*file_handlers(), *mail_handlers(folder, over_smtp=False)], openapi_config=None)
+    app = Litestar(
+        [*file_handlers(), *mail_handlers(folder, over_smtp=False)], openapi_config=None, logging_config=None
+    )
     async with AsyncTestClient(app) as client:
         yield client
 
@@ -84,6 +87,29 @@ async def test_mails_are_listed_and_read(page):
     assert [mail["subject"] for mail in listed["items"]] == ["Your order #1001"]
     mail = (await page.get("/dev/mails/confirmation-1.eml")).json()
     assert (mail["to"], mail["text"], mail["has_html"]) == ("ada@example.com", "Thank you.\n", True)
+
+
+async def test_every_mail_has_an_example_in_every_language(client, sessions):
+    headers = {"X-Store": (await make_store(sessions)).code}
+    listed = (await client.get("/dev/mail-examples", headers=headers)).json()
+    assert {"en", "de"} <= set(listed["languages"])
+    for name in listed["names"]:
+        for language in listed["languages"]:
+            place = f"/dev/mail-examples/{language}/{name}"
+            mail = (await client.get(place, headers=headers)).json()
+            assert mail["headers"]["Content-Language"] == language
+            html = await client.get(f"{place}/html", headers=headers)
+            assert html.status_code == 200
+            assert "Test store" in html.text
+            assert "script-src" not in html.headers["content-security-policy"]
+            assert "default-src 'none'" in html.headers["content-security-policy"]
+
+
+@pytest.mark.parametrize(
+    "place", ["xx/verify_email", "en/nothing", "en/..%2fframe.html", "de/verify_email.jinja/html"]
+)
+async def test_an_example_that_is_not_there_is_not_found(client, place):
+    assert (await client.get(f"/dev/mail-examples/{place}")).status_code == 404
 
 
 async def test_a_mails_html_may_run_nothing(page):

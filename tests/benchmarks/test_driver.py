@@ -49,7 +49,7 @@ async def echo(request: Request[Any, Any, Any]) -> bytes:
 
 @pytest.fixture(scope="module")
 async def address() -> AsyncIterator[tuple[str, int]]:
-    app = Litestar([plain, slow, gone, streamed, echo], openapi_config=None)
+    app = Litestar([plain, slow, gone, streamed, echo], openapi_config=None, logging_config=None)
     async with serve(app) as url:
         host, _, port = url.removeprefix("http://").partition(":")
         yield host, int(port)

@@ -14,6 +14,7 @@ from app.db.session import Sessions
 from app.domain.stores.models import Store
 from app.kit.clock import utc_now
 from tests.api.live import free_port
+from tests.canaries import SECRET_KEY
 from tests.shop import Guest, open_till
 
 READY_SECONDS = 20
@@ -30,7 +31,7 @@ async def servers(database_url: str, redis_url: str, server_folder) -> AsyncIter
         "REDIS_URL": redis_url,
         "STOREFRONT_WORKERS": "2",
         "STOREFRONT_LIMITS": "off",
-        "STOREFRONT_SECRET_KEY": "tests-only-" + "x" * 40,
+        "STOREFRONT_SECRET_KEY": SECRET_KEY,
         "STOREFRONT_DATA_DIR": str(server_folder / "shop"),
         "LOG_LEVEL": "error",
     }

@@ -104,6 +104,19 @@ def _handed_over(scene: Scene) -> Real:
     return {"body": {"code": scene.use("oauth_code")["code"]}}
 
 
+def _subscribe(scene: Scene) -> Real:
+    return {"body": {"email": scene.use("name")["email"]}}
+
+
+def _subscription(scene: Scene) -> Real:
+    birthday = {"day": 3, "month": 2, "year": 1990}
+    return {"path": {"uuid": scene.use("subscription")["uuid"]}, "body": birthday}
+
+
+def _confirmation(scene: Scene) -> Real:
+    return {"body": {"token": scene.use("subscription_token")["token"]}}
+
+
 REAL: dict[str, tuple[Callable[[Scene], Real], int]] = {
     "getProduct": (_product, 1),
     "getVariant": (_variant, 1),
@@ -132,6 +145,11 @@ REAL: dict[str, tuple[Callable[[Scene], Real], int]] = {
     "beginProviderLogin": (_redirect, 1),
     "endProviderLogin": (_redirect, 1),
     "finishProviderLogin": (_handed_over, FRESH),
+    "subscribe": (_subscribe, FRESH),
+    "confirmSubscription": (_confirmation, 1),
+    "getSubscription": (_subscription, 1),
+    "changeSubscription": (_subscription, 1),
+    "unsubscribe": (_subscription, 1),
     "takePaymentEvent": (lambda _: {"path": {"service": "test"}}, 1),
 }
 

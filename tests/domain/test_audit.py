@@ -19,6 +19,7 @@ from app.domain.stores.models import Store
 from app.integrations.test_payments import TestPayments
 from app.kit.clock import utc_now
 from app.main import build_shop
+from tests.canaries import SECRET_KEY
 from tests.conftest import make_store
 from tests.domain.planted_breaches import BREACHES
 from tests.shop import Guest, add_variant, open_till, running_shop, settings_for
@@ -63,9 +64,7 @@ async def client(database_url: str, redis_url: str):
 
 
 def service_of(sessions: Sessions, client: httpx.AsyncClient) -> TestPayments:
-    return TestPayments(
-        sessions, public_url=str(client.base_url), secrets=("tests-only-" + "x" * 40,), window=300
-    )
+    return TestPayments(sessions, public_url=str(client.base_url), secrets=(SECRET_KEY,), window=300)
 
 
 async def scalar(sessions: Sessions, sql: str, **values: Any) -> Any:

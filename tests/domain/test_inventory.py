@@ -1,5 +1,6 @@
 """Stock: held, sold, given back, never below its floor and never twice."""
 
+import asyncio
 from datetime import timedelta
 
 import pytest
@@ -9,7 +10,7 @@ from app.db.session import transaction
 from app.domain.inventory.service import release_stock, reserve_stock, sell_reserved, sell_stock
 from app.kit.clock import utc_now
 from app.kit.errors import Conflict
-from tests.shop import add_variant
+from tests.shop import add_variant, waiting_for_locks
 
 
 async def stock(sessions, variant):
@@ -50,6 +51,31 @@ async def test_a_hold_is_given_back_once_and_can_be_taken_again(sessions, store)
     assert await stock(sessions, variant) == (5, 0, 0)
     await hold(sessions, store, {variant: 5}, 1)
     assert await stock(sessions, variant) == (5, 5, 0)
+
+
+async def test_giving_back_twice_leaves_the_holds_of_others(sessions, store):
+    variant = await add_variant(sessions, store, on_hand=9)
+    await hold(sessions, store, {variant: 3}, 1)
+    await hold(sessions, store, {variant: 4}, 2)
+    for _ in range(2):
+        async with transaction(sessions) as session:
+            await release_stock(session, store.id, checkout_id=1)
+    assert await stock(sessions, variant) == (9, 4, 0)
+
+
+async def test_who_waits_for_the_last_unit_finds_it_gone(sessions, store):
+    variant = await add_variant(sessions, store, on_hand=1)
+    async with sessions() as first:
+        await reserve_stock(
+            first, store.id, checkout_id=1, demand={variant: 1}, expires_at=utc_now() + timedelta(minutes=5)
+        )
+        second = asyncio.create_task(hold(sessions, store, {variant: 1}, 2))
+        await waiting_for_locks(sessions, 1)
+        await first.commit()
+    with pytest.raises(Conflict) as refused:
+        await second
+    assert refused.value.code == "out_of_stock"
+    assert await stock(sessions, variant) == (1, 1, 0)
 
 
 async def test_all_of_a_demand_or_nothing(sessions, store):

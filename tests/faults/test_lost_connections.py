@@ -1,13 +1,17 @@
 """PostgreSQL ends our connections: the next request takes a new one, and a healthy one costs nothing extra."""
 
+from pathlib import Path
 from typing import Any
 
 import asyncpg
 import pytest
 from sqlalchemy import text
 
+from app.api.faults import translate
 from app.db import session as session_module
+from app.db.reads import Reads
 from app.db.session import create_engine, create_sessions, database_address, transaction
+from app.kit.errors import Unavailable
 
 NAME = "lost-connections"
 
@@ -42,6 +46,22 @@ async def test_the_first_request_after_a_restart_succeeds(
                 async with transaction(sessions) as session:
                     assert await session.scalar(text("SELECT 2")) == 2
     finally:
+        await engine.dispose()
+
+
+async def test_a_server_whose_socket_is_gone_is_unavailable_and_no_fault_of_ours(tmp_path: Path) -> None:
+    url = f"postgresql://storefront@/storefront?host={tmp_path}"
+    engine = create_engine(url, pool_size=1, application_name=NAME)
+    reads = Reads(url, size=1)
+    try:
+        with pytest.raises(ConnectionError) as problem:
+            async with transaction(create_sessions(engine)) as session:
+                await session.execute(text("SELECT 1"))
+        assert isinstance(translate(problem.value), Unavailable)
+        with pytest.raises(Unavailable):
+            await reads.fetchval("SELECT 1")
+    finally:
+        await reads.close()
         await engine.dispose()
 
 

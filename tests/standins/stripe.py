@@ -21,6 +21,7 @@ from typing import Any
 
 import httpx
 
+from tests.canaries import STRIPE_KEY, WEBHOOK_SECRET
 from tests.standins.wire import Call, Reply, plain_server
 
 Intent = dict[str, Any]
@@ -80,9 +81,9 @@ class StripeStandIn:
     answer), `hang` (done, no answer until `release`), `limit` (429), `decline` (of a confirmation).
     """
 
-    secret_key: str = "sk_test_standin"
+    secret_key: str = STRIPE_KEY
     version: str = "2026-10-28.endive"
-    webhook_secret: str = "whsec_first"
+    webhook_secret: str = WEBHOOK_SECRET
     url: str = ""
     intents: dict[str, Intent] = field(default_factory=dict)
     refunds: list[dict[str, Any]] = field(default_factory=list)

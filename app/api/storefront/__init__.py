@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from app.api.storefront.addresses import AddressController
 from app.api.storefront.carts import CartController
 from app.api.storefront.categories import CategoryController
 from app.api.storefront.checkouts import CheckoutController
@@ -10,10 +11,14 @@ from app.api.storefront.customers import CustomerController
 from app.api.storefront.logins import LoginController
 from app.api.storefront.options import options
 from app.api.storefront.orders import OrderController
+from app.api.storefront.passwords import PasswordController
 from app.api.storefront.payments import PaymentController
 from app.api.storefront.products import ProductController
 from app.api.storefront.search import search
+from app.api.storefront.sessions import SessionController
+from app.api.storefront.settings import headers, password_setting
 from app.api.storefront.social import SocialController
+from app.api.storefront.subscriptions import SubscriptionController
 from app.api.storefront.variants import VariantController
 
 
@@ -32,5 +37,11 @@ def storefront_handlers() -> list[Any]:
         LoginController,
         CustomerController,
         SocialController,
+        AddressController,
+        PasswordController,
+        SessionController,
+        password_setting,
+        headers,
+        SubscriptionController,
         options,
     ]

@@ -18,6 +18,7 @@ from app.api.idempotency import answered, caller_of, read_key
 from app.api.limits import Id, Quantity, QuantityOrNone, Token
 from app.api.openapi import EXAMPLE, KEYED, QUERY
 from app.api.request import ShopRequest, read_query_or_body
+from app.api.transactions import transactional
 from app.db import idempotency
 from app.db.reads import Reads
 from app.domain.carts.errors import cart_not_found
@@ -233,6 +234,7 @@ class CartController(Controller):
         summary="Add to the cart",
         opt={EXAMPLE: {"product_id": 1, "quantity": 2}, KEYED: True},
     )
+    @transactional
     async def add(
         self,
         request: ShopRequest,
@@ -288,6 +290,7 @@ class CartController(Controller):
         responses={204: ResponseSpec(None, description="The line was removed.")},
         opt={EXAMPLE: {"product_id": 1, "quantity": 3, "cart_uuid": SOME_CART}},
     )
+    @transactional
     async def change(
         self,
         data: RequestBody[ChangeCart],
@@ -323,6 +326,7 @@ class CartController(Controller):
         summary="Join a guest's cart with the customer's",
         opt={EXAMPLE: {"cart_uuid": SOME_CART, "merge": True}},
     )
+    @transactional
     async def merge(
         self,
         request: ShopRequest,
@@ -364,6 +368,7 @@ class CartController(Controller):
         summary="Remove from the cart",
         opt={QUERY: RemoveFromCart},
     )
+    @transactional
     async def remove(
         self,
         request: ShopRequest,

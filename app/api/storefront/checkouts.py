@@ -22,6 +22,7 @@ from app.api.storefront.orders import (
     StorefrontTotals,
     show_order,
 )
+from app.api.transactions import transactional
 from app.db import idempotency
 from app.domain.carts.errors import cart_not_found
 from app.domain.checkout.errors import COUPON_NOT_FOUND
@@ -205,6 +206,7 @@ class CheckoutController(Controller):
         summary="Open a checkout",
         opt={LIMIT: "checkout", EXAMPLE: {"cart_uuid": SOME_CART}, KEYED: True},
     )
+    @transactional
     async def open(
         self,
         request: ShopRequest,
@@ -245,6 +247,7 @@ class CheckoutController(Controller):
         return answered(show_checkout(view, store, shop), replayed=made is not None)
 
     @get("/{checkout_token:str}", operation_id="getCheckout", summary="Read a checkout")
+    @transactional
     async def read(
         self,
         checkout_token: FromPath[str],
@@ -281,6 +284,7 @@ class CheckoutController(Controller):
         summary="Who and where to",
         opt={LIMIT: "checkout", EXAMPLE: SOMEBODY},
     )
+    @transactional
     async def customer(
         self,
         checkout_token: FromPath[str],
@@ -318,6 +322,7 @@ class CheckoutController(Controller):
         summary="Choose shipping",
         opt={LIMIT: "checkout", EXAMPLE: {"shipping_option_id": 1}},
     )
+    @transactional
     async def shipping(
         self,
         checkout_token: FromPath[str],

@@ -4,7 +4,6 @@ from datetime import date, datetime
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
-from babel import Locale, UnknownLocaleError
 from litestar import Controller, Response, get, patch, post
 from litestar.params import RequestBody
 from msgspec import UNSET, UnsetType
@@ -16,6 +15,7 @@ from app.api.rate_limits import LIMIT
 from app.api.request import ShopRequest
 from app.api.storefront.logins import PRIVATE, Address, Arriving, Short, answer_login, read_email
 from app.api.storefront.profile import StorefrontCustomer, StorefrontLogin, show_customer
+from app.api.transactions import transactional
 from app.domain.accounts.changes import change_account
 from app.domain.accounts.queries import get_account
 from app.domain.accounts.signing import NewAccount, sign_up
@@ -23,6 +23,7 @@ from app.domain.customers.errors import PASSWORD_NEEDED
 from app.domain.customers.passwords import check_password
 from app.domain.customers.queries import lock_customer
 from app.kit.errors import Invalid
+from app.kit.languages import wanted_languages
 from app.kit.places import find_country, find_time_zone
 
 OLDEST_YEARS: Final = 130
@@ -79,18 +80,6 @@ def read_name(text: str, field: str) -> str:
     return name
 
 
-def read_language(request: ShopRequest) -> str | None:
-    """The first language that a browser asks for, as `de` or `pt-BR`; None where it is none."""
-    first = request.headers.get("accept-language", "").partition(",")[0].partition(";")[0].strip()
-    try:
-        locale = Locale.parse(first, sep="-") if first else None
-    except (ValueError, UnknownLocaleError):
-        return None
-    if locale is None:
-        return None
-    return f"{locale.language}-{locale.territory}" if locale.territory else locale.language
-
-
 def read_changes(data: ChangeProfile, *, now: datetime) -> dict[str, Any]:
     """The columns that change, checked. Raises Invalid naming the field."""
     sent = {name: value for name, value in msgspec.structs.asdict(data).items() if value is not UNSET}
@@ -128,6 +117,7 @@ class CustomerController(Controller):
             },
         },
     )
+    @transactional
     async def sign_up(
         self,
         request: ShopRequest,
@@ -146,7 +136,7 @@ class CustomerController(Controller):
         country = read_country(data.country)
         if data.password:
             password = check_password(data.password, names=(username, email))
-        elif store.password_generated:
+        elif store.customers.password_generated:
             password = None
         else:
             raise Invalid.at("password", PASSWORD_NEEDED, "Choose a password.")
@@ -161,7 +151,7 @@ class CustomerController(Controller):
                 subscribe=data.subscribe,
                 country=country,
                 time_zone=find_time_zone(data.time_zone or ""),
-                language=read_language(request),
+                language=wanted_languages(request.headers.get("accept-language")),
                 identity=data.identity,
                 invited_by_token=data.invited_by_token,
             ),
@@ -176,11 +166,12 @@ class CustomerController(Controller):
             customer=customer,
             brought=data,
             now=now,
-            is_new=True,
+            tells_of_device=False,
         )
         return answer.response
 
     @get("/", operation_id="getCustomer", summary="The profile")
+    @transactional
     async def read(
         self, session: GivenSession, store: GivenStore, actor: GivenActor
     ) -> Response[StorefrontCustomer]:
@@ -194,6 +185,7 @@ class CustomerController(Controller):
         summary="Change the profile",
         opt={LIMIT: "forms", EXAMPLE: {"firstname": "Ada", "country": "United Kingdom"}},
     )
+    @transactional
     async def change(
         self,
         data: RequestBody[ChangeProfile],

@@ -14,6 +14,7 @@ from app.api.client import client_address, wide_network_of
 from app.api.credentials import (
     CART_COOKIE,
     SESSION_COOKIE,
+    cart_cookie,
     device_cookie,
     expired_cookie,
     find_cart_cookie,
@@ -31,9 +32,10 @@ from app.api.rate_limits import LIMIT
 from app.api.request import ShopRequest
 from app.api.storefront.carts import read_uuid
 from app.api.storefront.profile import StorefrontLogin, customer_fields
+from app.api.transactions import transactional
 from app.domain.accounts.queries import get_account, has_open_checkout
 from app.domain.accounts.signing import Arrival, check_login, lock_login, welcome
-from app.domain.customers.devices import device_digest
+from app.domain.customers.devices import device_digest, device_name
 from app.domain.customers.models import Customer
 from app.domain.customers.passwords import MOST
 from app.domain.customers.queries import find_login
@@ -42,6 +44,7 @@ from app.kit.ids import new_token
 from app.kit.places import email_form, email_key
 from app.settings import Settings
 
+_BEGUN: Final = "begun_session"
 PRIVATE: Final = {"Cache-Control": "private, no-store"}
 MOST_AGENT_LETTERS: Final = 200
 
@@ -93,11 +96,12 @@ async def answer_login(
     brought: Arriving,
     now: datetime,
     remember: bool = True,
-    is_new: bool = False,
+    tells_of_device: bool = True,
 ) -> LoginAnswer:
     """Log a customer in whose proof was accepted: every login and sign-up ends here.
 
-    The caller holds the customer's lock, or has just made them (`is_new`). Cart, checkout and device are
+    The caller holds the customer's lock, or has just made them; then, or where another mail tells of it, no
+    mail need tell of the device. Cart, checkout and device are
     seen to in the transaction; then a session under a new secret begins, and whatever session the caller
     came with ends. The session comes last, so that what fails before leaves none behind. Raises Unavailable
     while sessions cannot be made.
@@ -111,25 +115,40 @@ async def answer_login(
         skip_cart_merge=brought.skip_cart_merge,
         checkout_token=brought.checkout_token,
         device=device_digest(cookie=device or fresh_device, agent=agent),
-        agent=agent,
+        device_name=device_name(agent),
+        address=client_address(request.scope, shop.settings.trusted_proxies),
     )
-    await welcome(session, store, customer, arrival, now=now, is_new=is_new)
+    claimed = await welcome(
+        session,
+        store,
+        customer,
+        arrival,
+        now=now,
+        cart_seconds=shop.settings.cart_seconds,
+        tells_of_device=tells_of_device,
+    )
     account = await get_account(session, store.id, customer.id)
     before = find_credential(request)
+    # A handler that runs again, after a failed commit, ends what its first run began.
+    state = request.scope["state"]
+    former = state.get(_BEGUN) or (before.token if before else None)
     made = await gate.sessions.start(
         store.id,
         customer.id,
         remember=remember,
-        device=agent,
+        device=device_name(agent),
         now=now,
-        replaces=before.token if before else None,
+        replaces=former,
     )
+    state[_BEGUN] = made.token
     forget_actor(request)
     cookies: list[Cookie] = []
     if by_cookie:
         cookies.append(session_cookie(made.token, seconds=_kept(shop.settings, remember=remember)))
         if fresh_device is not None:
             cookies.append(device_cookie(fresh_device))
+        if claimed.cart_uuid is not None:
+            cookies.append(cart_cookie(str(claimed.cart_uuid), seconds=shop.settings.cart_seconds))
     shown = StorefrontLogin(**customer_fields(account), auth_key="" if by_cookie else made.token)
     return LoginAnswer(Response(shown, headers=PRIVATE, cookies=cookies, status_code=200), made.session.id)
 
@@ -168,6 +187,7 @@ class LoginController(Controller):
         summary="Log in with a password",
         opt={LIMIT: "login", EXAMPLE: {"email": "ada@example.com", "password": "correct horse battery"}},
     )
+    @transactional
     async def log_in(
         self,
         request: ShopRequest,
@@ -209,6 +229,7 @@ class LoginController(Controller):
         return answer.response
 
     @post("/logout", status_code=200, operation_id="logOut", summary="Log out")
+    @transactional
     async def log_out(
         self,
         request: ShopRequest,

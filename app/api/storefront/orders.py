@@ -12,6 +12,7 @@ from app.api.expand import parse_expand
 from app.api.limits import MAX_ID, Id, PathId, Token, Word
 from app.api.openapi import EXAMPLE
 from app.api.rate_limits import LIMIT
+from app.api.transactions import transactional
 from app.domain.orders.queries import OrderView, get_order, load_order
 from app.domain.orders.service import ask_for_order_link, use_order_link
 from app.kit.clock import isoformat
@@ -225,6 +226,7 @@ class OrderController(Controller):
         summary="Mail a link to an order",
         opt={LIMIT: "lookup", EXAMPLE: {"order": "#1001", "email": "ada@example.com"}},
     )
+    @transactional
     async def find(
         self,
         data: RequestBody[FindOrder],
@@ -244,6 +246,7 @@ class OrderController(Controller):
         summary="Open a mailed link",
         opt={LIMIT: "lookup", EXAMPLE: {"uuid": "dJ0s3Vf8cXw1qk2uTz7mPb5nRy9aLh4eGo6iCx3vBt8"}},
     )
+    @transactional
     async def access(
         self,
         order_id: PathId,

@@ -8,10 +8,11 @@ import msgspec
 from litestar import Controller, Response, post
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath, RequestBody
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.api.dependencies import GivenNow, GivenShop, GivenStore, Shop
 from app.api.faults import invalid_field
-from app.api.idempotency import read_key
+from app.api.idempotency import REPLAYED, read_key
 from app.api.limits import Amount, Line, Token, Word, bounded
 from app.api.openapi import EXAMPLE, KEYED
 from app.api.rate_limits import LIMIT
@@ -19,12 +20,12 @@ from app.api.request import ShopRequest, refuse_repeated_names
 from app.api.storefront.checkouts import StorefrontCheckout, show_checkout, show_services
 from app.db import idempotency
 from app.db.idempotency import Key
-from app.db.session import transaction
-from app.domain.checkout.placing import AT_ONCE, Placed, Started, reserve
+from app.db.retries import run_transaction
+from app.domain.checkout.placing import AT_ONCE, Placed, Started, made_by, recall, reserve
 from app.domain.checkout.queries import get_checkout, view_checkout
 from app.domain.checkout.till import Pending
 from app.domain.payments.errors import SECOND_STEP, SERVICE_NOT_FOUND
-from app.domain.payments.models import Payment
+from app.domain.payments.service import get_payment, new_mark
 from app.domain.stores.queries import StoreConfig
 from app.kit.errors import Declined, NotFound
 from app.kit.ids import digest
@@ -68,27 +69,41 @@ class StillPaying(msgspec.Struct):
 def check_offered(store: StoreConfig, shop: Shop, service: str) -> None:
     """Raise NotFound for a service that the store does not offer."""
     if service not in {choice.name for choice in show_services(store, shop)}:
-        raise NotFound(SERVICE_NOT_FOUND, f"This store does not take payments by {service!r}.")
+        raise NotFound(SERVICE_NOT_FOUND, "This store does not take payments by this service.")
 
 
 async def _reserve(
     shop: Shop, store: StoreConfig, key: Key | None, *, until: float, now: datetime, **wanted: Any
-) -> Placed | Started:
-    """Reserve in a transaction of its own, once per Idempotency-Key."""
+) -> tuple[Placed | Started, bool]:
+    """Reserve in a transaction of its own, once per Idempotency-Key; also whether that was done before.
+
+    Right to run again after a COMMIT whose answer was lost: a checkout has one order, and the mark of this
+    call tells its own attempt from another caller's.
+    """
     settings = shop.settings
-    async with shop.till.turn(until), transaction(shop.sessions) as session:
+    mark = new_mark()
+
+    async def work(session: AsyncSession) -> tuple[Placed | Started, bool]:
         made = None
         if key is not None:
             made = await idempotency.claim(
                 session, store.id, key, now=now, keep_seconds=settings.idempotency_seconds
             )
-        if made and "payment_id" in made:
-            return Started(made["payment_id"], made["order_id"], mine=False)
-        result = await reserve(session, store, hold_seconds=settings.reservation_seconds, now=now, **wanted)
-        if key is not None and isinstance(result, Started) and not result.abandoned:
-            kept = {"payment_id": result.payment_id, "order_id": result.order_id}
-            await idempotency.keep(session, store.id, key, kept)
-    return result
+        if made and (before := await recall(session, store.id, made, mark=mark)) is not None:
+            return before, not (isinstance(before, Started) and before.mine)
+        result = await reserve(
+            session, store, mark=mark, hold_seconds=settings.reservation_seconds, now=now, **wanted
+        )
+        if key is not None and not (isinstance(result, Started) and result.abandoned):
+            await idempotency.keep(session, store.id, key, made_by(result))
+        return result, False
+
+    async with shop.till.turn(until):
+        return await run_transaction(shop.sessions, work, repeatable=True)
+
+
+def _headers(*, replayed: bool, **more: str) -> dict[str, str]:
+    return {**more, **(REPLAYED if replayed else {})}
 
 
 class PaymentController(Controller):
@@ -144,10 +159,10 @@ class PaymentController(Controller):
             until=until,
             now=now,
         )
-        result = await attempt()
+        result, replayed = await attempt()
         if isinstance(result, Started) and result.abandoned:
             await shop.till.give_up(store, result)
-            result = await attempt()
+            result, replayed = await attempt()
         if isinstance(result, Started):
             outcome = await shop.till.finish(store, result, payment_token=data.payment_token, until=until)
         else:
@@ -156,12 +171,12 @@ class PaymentController(Controller):
             return Response(
                 StillPaying("paying", outcome.retry_after),
                 status_code=202,
-                headers={"Retry-After": str(outcome.retry_after)},
+                headers=_headers(replayed=replayed, **{"Retry-After": str(outcome.retry_after)}),
             )
         return Response(
             None,
             status_code=204,
-            headers={"Location": f"/storefront/v1/orders/{outcome.order_id}"},
+            headers=_headers(replayed=replayed, Location=f"/storefront/v1/orders/{outcome.order_id}"),
         )
 
     @post(
@@ -191,7 +206,7 @@ class PaymentController(Controller):
         shop.till.get_service(service)
         key = await read_key(request, caller=digest(checkout_token).hex())
         until = shop.till.deadline()
-        result = await _reserve(
+        result, replayed = await _reserve(
             shop,
             store,
             key,
@@ -207,7 +222,7 @@ class PaymentController(Controller):
             return Response(
                 None,  # type: ignore[arg-type]  # the order is made: nothing is left to start
                 status_code=204,
-                headers={"Location": f"/storefront/v1/orders/{result.order_id}"},
+                headers=_headers(replayed=replayed, Location=f"/storefront/v1/orders/{result.order_id}"),
             )
         try:
             await shop.till.finish(store, result, payment_token="", until=until)
@@ -215,7 +230,7 @@ class PaymentController(Controller):
             if needed.code != SECOND_STEP:
                 raise
         async with shop.sessions() as session:
-            payment = await session.get_one(Payment, result.payment_id)
+            payment = await get_payment(session, store.id, result.payment_id)
         action = payment.action or {}
         return Response(
             StartedPayment(
@@ -227,7 +242,8 @@ class PaymentController(Controller):
                 next_step_url=action.get("next_step_url"),
                 client_secret=action.get("client_secret"),
                 approval_url=action.get("approval_url"),
-            )
+            ),
+            headers=_headers(replayed=replayed),
         )
 
     @post(

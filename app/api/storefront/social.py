@@ -1,8 +1,8 @@
 """Logging in through another provider: its token (contract rows B15 and B16), or there and back by redirect."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
-from typing import Annotated, Final
+from typing import Annotated, Any, Final, TypeVar
 from urllib.parse import urlencode
 
 import msgspec
@@ -17,7 +17,7 @@ from app.api.gate import Gate
 from app.api.openapi import EXAMPLE
 from app.api.rate_limits import LIMIT
 from app.api.request import ShopRequest
-from app.api.storefront.customers import Country, read_country, read_language, read_name
+from app.api.storefront.customers import Country, read_country, read_name
 from app.api.storefront.logins import (
     Address,
     Arriving,
@@ -28,6 +28,7 @@ from app.api.storefront.logins import (
     read_email,
 )
 from app.api.storefront.profile import StorefrontLogin
+from app.api.transactions import transactional
 from app.domain.accounts.signing import NewAccount, check_login
 from app.domain.accounts.social import Proof, address_of, enter, name_of, printable, vouches_for
 from app.domain.customers.errors import PASSWORD_NEEDED, login_failed
@@ -45,12 +46,15 @@ from app.domain.customers.queries import find_login
 from app.domain.stores.queries import StoreConfig
 from app.kit.errors import NOT_FOUND, AppError, Invalid, NotFound
 from app.kit.ids import digest, new_token
+from app.kit.languages import wanted_languages
 from app.kit.places import email_key, find_time_zone
 from app.settings import Settings
 
 # No ID token that is older is taken (integrations/oauth/id_tokens.py).
 NONCE_SECONDS: Final = 86_400
 CANCELLED: Final = "login_cancelled"
+
+T = TypeVar("T")
 
 ProviderToken = Annotated[str, msgspec.Meta(min_length=1, max_length=16 * 1024)]
 Code = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
@@ -87,6 +91,15 @@ class GoogleLogin(Vouched, kw_only=True):
 
 class FinishLogin(Vouched, kw_only=True):
     code: Code
+
+
+async def _once(request: ShopRequest, name: str, make: Callable[[], Awaitable[T]]) -> T:
+    """What a handler must not do a second time where its transaction is tried again."""
+    done: dict[str, Any] = request.scope["state"].setdefault("vouched", {})
+    if name not in done:
+        done[name] = await make()
+    found: T = done[name]
+    return found
 
 
 def _missing(provider: str) -> NotFound:
@@ -147,7 +160,7 @@ async def _new_account(
         subscribe=data.subscribe,
         country=read_country(data.country),
         time_zone=find_time_zone(data.time_zone or ""),
-        language=read_language(request),
+        language=wanted_languages(request.headers.get("accept-language")),
         identity=data.identity,
         invited_by_token=data.invited_by_token,
     )
@@ -178,10 +191,10 @@ async def _log_in(
                 request, data, identity, email, gate=gate, store=store, proven=proof is not None
             )
     entered = await enter(session, store, identity, new=new, proof=proof, now=now)
-    if nonce is not None and not await gate.records.use_once(
-        f"{store.id}\n{identity.issuer}\n{nonce}", seconds=NONCE_SECONDS
-    ):
-        raise login_failed()
+    if nonce is not None:
+        word = f"{store.id}\n{identity.issuer}\n{nonce}"
+        if not await _once(request, "nonce", lambda: gate.records.use_once(word, seconds=NONCE_SECONDS)):
+            raise login_failed()
     if entered.was_planted:
         # Under the customer's lock, so that nobody comes in by the old password meanwhile.
         await gate.sessions.end_all_but(store.id, entered.customer.id, None)
@@ -195,7 +208,7 @@ async def _log_in(
         brought=data,
         now=now,
         remember=data.remember_me,
-        is_new=entered.is_new,
+        tells_of_device=not entered.is_new,
     )
     return answer.response
 
@@ -269,6 +282,7 @@ class SocialController(Controller):
         summary="Log in with Facebook",
         opt={LIMIT: "login", EXAMPLE: {"token": "EAABsbCS1iHgBA…", "subscribe": True}},
     )
+    @transactional
     async def facebook(
         self,
         request: ShopRequest,
@@ -287,7 +301,8 @@ class SocialController(Controller):
         """
         if gate.providers.facebook is None:
             raise _missing("Facebook")
-        identity = await gate.providers.facebook.verify(data.token, now=now)
+        facebook = gate.providers.facebook
+        identity = await _once(request, "identity", lambda: facebook.verify(data.token, now=now))
         return await _log_in(request, session, data, identity, shop=shop, store=store, gate=gate, now=now)
 
     @post(
@@ -297,6 +312,7 @@ class SocialController(Controller):
         summary="Log in with Google",
         opt={LIMIT: "login", EXAMPLE: {"token": "eyJhbGciOiJSUzI1NiIs…", "subscribe": True}},
     )
+    @transactional
     async def google(
         self,
         request: ShopRequest,
@@ -314,7 +330,10 @@ class SocialController(Controller):
         """
         if gate.providers.google is None:
             raise _missing("Google")
-        identity = await gate.providers.google.verify(data.token, nonce=data.nonce, now=now)
+        google = gate.providers.google
+        identity = await _once(
+            request, "identity", lambda: google.verify(data.token, nonce=data.nonce, now=now)
+        )
         return await _log_in(
             request, session, data, identity, shop=shop, store=store, gate=gate, now=now, nonce=data.nonce
         )
@@ -390,6 +409,7 @@ class SocialController(Controller):
         summary="Finish a login at a provider",
         opt={LIMIT: "login", EXAMPLE: {"code": "pX3vR0mS6tq2", "subscribe": True}},
     )
+    @transactional
     async def finish(
         self,
         request: ShopRequest,
@@ -405,7 +425,7 @@ class SocialController(Controller):
         A code that did not log in, because `email` or `password` were missing or wrong, can be sent again for
         ten minutes. A browser that wants a cookie must be the one in which the login began.
         """
-        handover = await gate.records.take(data.code, Handover)
+        handover = await _once(request, "handover", lambda: gate.records.take(data.code, Handover))
         if handover is None or handover.store_id != store.id or not _is_same_browser(request, handover):
             raise login_failed()
         try:

@@ -5,6 +5,7 @@ from litestar.params import FromPath
 
 from app.api.dependencies import GivenNow, GivenSession, GivenShop
 from app.api.request import ShopRequest
+from app.api.transactions import transactional
 from app.domain.checkout.events import take_event
 
 
@@ -15,6 +16,7 @@ from app.domain.checkout.events import take_event
     operation_id="takePaymentEvent",
     summary="An event of a payment service",
 )
+@transactional
 async def payment_event(
     request: ShopRequest, service: FromPath[str], session: GivenSession, shop: GivenShop, now: GivenNow
 ) -> dict[str, bool]:

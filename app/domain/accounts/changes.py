@@ -28,5 +28,5 @@ async def change_account(
     if email is not None:
         customer.new_email = None if email == customer.email else email
         if customer.new_email is not None:
-            await queue_mail(session, customer.store_id, "verify_email", customer_id=customer.id, now=now)
+            await queue_mail(session, customer.store_id, "verify_new_email", customer_id=customer.id, now=now)
     await session.flush()

@@ -9,8 +9,8 @@ from app.db import queue
 from app.kit.ids import digest, new_uuid
 
 MailName = Literal[
-    "verify_email", "set_password", "reset_password", "login_link", "login_code", "new_device",
-    "email_changed", "account_closed",
+    "verify_email", "verify_new_email", "set_password", "reset_password", "password_changed", "login_link",
+    "login_code", "new_device", "email_changed", "account_closed",
 ]  # fmt: skip
 KIND: Final = "accounts.{}"
 

@@ -9,6 +9,7 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.domain.accounts.mailing import MailName, queue_mail
+from app.domain.checkout.claiming import Claimed, claim_at_login
 from app.domain.customers.devices import note_device
 from app.domain.customers.errors import login_failed
 from app.domain.customers.models import Customer
@@ -24,14 +25,16 @@ log: Final = structlog.get_logger("storefront.accounts")
 class Arrival(msgspec.Struct, frozen=True, kw_only=True):
     """What somebody brings along when they log in or sign up.
 
-    `device` is its digest (customers/devices.py); `agent` what it calls itself, for the mail about a new one.
+    `device` is its digest (customers/devices.py); its name and its network address stand in the mail about a
+    new one.
     """
 
     cart_uuid: UUID | None = None
     skip_cart_merge: bool = False
     checkout_token: str | None = None
     device: bytes
-    agent: str = ""
+    device_name: str = ""
+    address: str = ""
 
 
 class NewAccount(msgspec.Struct, frozen=True, kw_only=True):
@@ -121,11 +124,33 @@ async def welcome(
     arrival: Arrival,
     *,
     now: datetime,
-    is_new: bool = False,
-) -> None:
-    """Do what belongs to every login; the caller then starts the session. Nothing here makes a login fail."""
-    if await note_device(session, store.id, customer.id, arrival.device, now=now) and not is_new:
+    cart_seconds: int,
+    tells_of_device: bool = True,
+) -> Claimed:
+    """Do what belongs to every login; the caller then starts the session. Nothing here makes a login fail.
+
+    Answers the customer's cart, with what of the guest's did not fit into it.
+    """
+    is_new_device = await note_device(session, store.id, customer.id, arrival.device, now=now)
+    if is_new_device and tells_of_device:
         await queue_mail(
-            session, store.id, "new_device", customer_id=customer.id, now=now, device=arrival.agent
+            session,
+            store.id,
+            "new_device",
+            customer_id=customer.id,
+            now=now,
+            device=arrival.device_name,
+            address=arrival.address,
+            at=now.isoformat(),
         )
     await session.flush()
+    return await claim_at_login(
+        session,
+        store.id,
+        customer_id=customer.id,
+        cart_uuid=arrival.cart_uuid,
+        checkout_token=arrival.checkout_token,
+        skip_cart_merge=arrival.skip_cart_merge,
+        now=now,
+        keep_seconds=cart_seconds,
+    )

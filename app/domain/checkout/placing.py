@@ -6,6 +6,7 @@ transaction. Settle is idempotent: the browser's call, a webhook and the reconci
 whoever comes first wins. Locks are taken parents first: checkout, order, payment, stock.
 """
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -42,8 +43,11 @@ from app.domain.payments.errors import PAYMENT_NOT_FREE
 from app.domain.payments.models import Payment
 from app.domain.payments.service import (
     find_live_payment,
+    get_payment,
+    is_marked,
     lock_payment,
     move_payment,
+    new_mark,
     start_payment,
 )
 from app.domain.payments.services import ActionNeeded, Captured, Finding, Refused, Unheard, Unknown
@@ -55,6 +59,7 @@ from app.kit.ids import digest
 FREE: Final = "free_payment"
 MANUAL: Final = "manual"
 AT_ONCE: Final = frozenset({FREE, MANUAL})
+NOT_CHARGED: Final = "not charged"
 
 
 class Placed(msgspec.Struct, frozen=True):
@@ -93,6 +98,7 @@ async def reserve(
     token: str,
     service: str,
     payment_token: str,
+    mark: str,
     amount: int | None,
     additional_fields: Any,
     hold_seconds: int,
@@ -101,7 +107,7 @@ async def reserve(
     """The first phase, to be committed before any service is called.
 
     `manual` and `free_payment` are placed at once. A repeated or parallel call answers what the first
-    one made. Raises Conflict total_changed where `amount` (minor units; None trusts the caller to have
+    one made; `mark` names the call, so that one whose COMMIT was not answered knows its own attempt. Raises Conflict total_changed where `amount` (minor units; None trusts the caller to have
     read the total from us) is not the total, out_of_stock, and Invalid where something is missing.
     """
     checkout = await lock_checkout(session, store.id, token)
@@ -112,7 +118,7 @@ async def reserve(
         if live is not None:
             other = (live.service, live.means) != (service, digest(payment_token))
             abandoned = other and live.state == PaymentState.ACTION_NEEDED
-            return Started(live.id, checkout.order_id, mine=False, abandoned=abandoned)
+            return Started(live.id, checkout.order_id, mine=is_marked(live, mark), abandoned=abandoned)
     check_editable(checkout, now=now)
     cart = await load_cart(session, store.id, checkout.cart_id)
     check_basket(cart)
@@ -151,6 +157,7 @@ async def reserve(
         checkout_id=checkout.id,
         service=service,
         token=payment_token,
+        mark=mark,
         amount=quote.total,
         currency=quote.currency,
         now=now,
@@ -160,6 +167,29 @@ async def reserve(
     move_checkout(checkout, CheckoutState.PRICED, now=now)
     move_checkout(checkout, CheckoutState.PAYING, now=now)
     return Started(payment.id, order.id, mine=True)
+
+
+def made_by(result: Placed | Started) -> dict[str, Any]:
+    """What the record of an Idempotency-Key keeps of a reservation."""
+    if isinstance(result, Placed):
+        return {"order_id": result.order_id}
+    return {"order_id": result.order_id, "payment_id": result.payment_id}
+
+
+async def recall(
+    session: AsyncSession, store_id: int, made: Mapping[str, Any], *, mark: str
+) -> Placed | Started | None:
+    """What an earlier call under the same key made; None where its attempt is over and was never charged.
+
+    That is what a killed process leaves behind: once the service has said that it never heard of the attempt,
+    the key is free for another one.
+    """
+    if "payment_id" not in made:
+        return Placed(made["order_id"])
+    payment = await get_payment(session, store_id, made["payment_id"])
+    if (payment.state, payment.reason) == (PaymentState.CANCELLED, NOT_CHARGED):
+        return None
+    return Started(payment.id, payment.order_id, mine=is_marked(payment, mark))
 
 
 def _demand(quote: Quote) -> dict[int, int]:
@@ -228,6 +258,7 @@ async def _place_at_once(
         checkout_id=checkout.id,
         service=service,
         token="",
+        mark=new_mark(),
         amount=order.total,
         currency=order.currency,
         now=now,
@@ -283,7 +314,7 @@ async def settle(
             )
         case Unheard():
             await _give_back(
-                session, checkout, order, payment, PaymentState.CANCELLED, reason="not charged", now=now
+                session, checkout, order, payment, PaymentState.CANCELLED, reason=NOT_CHARGED, now=now
             )
         case ActionNeeded():
             move_payment(

@@ -137,7 +137,11 @@ async def view_checkout(
     """A checkout with its basket: priced now, or as frozen from reserve to settle and ever after."""
     if checkout.frozen is not None and checkout.state not in EDITABLE:
         priced = msgspec.convert(checkout.frozen, Priced)
-        cart_uuid = str(await session.scalar(select(Cart.uuid).where(Cart.id == checkout.cart_id)))
+        cart_uuid = str(
+            await session.scalar(
+                select(Cart.uuid).where(Cart.store_id == store.id, Cart.id == checkout.cart_id)
+            )
+        )
     else:
         cart = await load_cart(session, store.id, checkout.cart_id)
         priced, cart_uuid = price(store, checkout, cart), str(cart.uuid)

@@ -10,12 +10,13 @@ from typing import Final
 
 from sqlalchemy import select
 
-from app.db.session import Sessions, transaction
+from app.db.retries import run_transaction
+from app.db.session import Sessions
 from app.domain.checkout.placing import Placed, Started, settle
 from app.domain.orders.models import Order
 from app.domain.payments.errors import NO_PAYMENT, PAYMENT_DECLINED, SECOND_STEP, SERVICE_NOT_FOUND
 from app.domain.payments.models import Payment
-from app.domain.payments.service import find_live_payment
+from app.domain.payments.service import find_live_payment, get_payment
 from app.domain.payments.services import Charge, Finding, PaymentService, Unheard, Unknown
 from app.domain.payments.states import PaymentState
 from app.domain.stores.queries import StoreConfig
@@ -75,7 +76,7 @@ class Till:
         """The service of a name. Raises NotFound payment_service_not_found."""
         service = self.services.get(name)
         if service is None:
-            raise NotFound(SERVICE_NOT_FOUND, f"There is no payment service {name!r} to start here.")
+            raise NotFound(SERVICE_NOT_FOUND, "There is no such payment service to start here.")
         return service
 
     async def finish(
@@ -90,7 +91,7 @@ class Till:
             self.running.add(task)
             task.add_done_callback(self._ended)
             await asyncio.wait({task}, timeout=until - asyncio.get_running_loop().time())
-        return await self.outcome(started.payment_id, until=until)
+        return await self.outcome(store, started.payment_id, until=until)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self.running.discard(task)
@@ -103,11 +104,11 @@ class Till:
         if self.running:
             await asyncio.wait(set(self.running), timeout=seconds)
 
-    async def outcome(self, payment_id: int, *, until: float) -> Placed | Pending:
+    async def outcome(self, store: StoreConfig, payment_id: int, *, until: float) -> Placed | Pending:
         """What came of an attempt, waiting while it runs. Raises Declined, as finish does."""
         try:
             async with asyncio.timeout_at(until):
-                while (payment := await self._look(payment_id)).state == PaymentState.STARTED:  # noqa: ASYNC110 - it may run in another process
+                while (payment := await self._look(store, payment_id)).state == PaymentState.STARTED:  # noqa: ASYNC110 - it may run in another process
                     await asyncio.sleep(LOOK_SECONDS)
         except TimeoutError:
             return Pending()
@@ -120,7 +121,9 @@ class Till:
             if order_id is not None:
                 payment = await find_live_payment(session, store.id, order_id)
                 placed = await session.scalar(
-                    select(Order.id).where(Order.id == order_id, Order.status != "pending")
+                    select(Order.id).where(
+                        Order.store_id == store.id, Order.id == order_id, Order.status != "pending"
+                    )
                 )
                 if placed is not None:
                     return Placed(placed)
@@ -129,12 +132,12 @@ class Till:
         # While the call that charges is on its way it is not disturbed: it settles by itself.
         if payment.state != PaymentState.STARTED or self._age(payment) > CALL_IS_OVER_SECONDS:
             await self.ask(store, payment)
-        return await self.outcome(payment.id, until=self.deadline())
+        return await self.outcome(store, payment.id, until=self.deadline())
 
     async def give_up(self, store: StoreConfig, started: Started) -> None:
         """End an attempt that the shopper left for another card; where it was paid meanwhile, it counts."""
         async with self.sessions() as session:
-            payment = await session.get_one(Payment, started.payment_id)
+            payment = await get_payment(session, store.id, started.payment_id)
         await self.ask(store, payment, give_up=True)
 
     async def ask(self, store: StoreConfig, payment: Payment, *, give_up: bool = False) -> PaymentState:
@@ -147,16 +150,27 @@ class Till:
         finding = await _heard(call(payment.key, payment.reference))
         if isinstance(finding, Unheard) and self._age(payment) < CALL_IS_OVER_SECONDS:
             return PaymentState(payment.state)
-        async with transaction(self.sessions) as session:
-            return await settle(session, store, payment=payment, finding=finding, now=self.clock())
+        return await self._settle(store, payment, finding)
+
+    async def _settle(self, store: StoreConfig, payment: Payment, finding: Finding) -> PaymentState:
+        now = self.clock()
+        return await run_transaction(
+            self.sessions,
+            lambda session: settle(session, store, payment=payment, finding=finding, now=now),
+            repeatable=True,
+        )
 
     def _age(self, payment: Payment) -> float:
         return (self.clock() - payment.created_at).total_seconds()
 
     async def _charge(self, store: StoreConfig, payment_id: int, token: str) -> None:
         async with self.sessions() as session:
-            payment = await session.get_one(Payment, payment_id)
-            order = await session.get_one(Order, payment.order_id)
+            payment = await get_payment(session, store.id, payment_id)
+            order = (
+                await session.scalars(
+                    select(Order).where(Order.store_id == store.id, Order.id == payment.order_id)
+                )
+            ).one()
         charge = Charge(
             key=payment.key,
             amount=payment.amount,
@@ -168,12 +182,12 @@ class Till:
             return_url=self.return_url,
         )
         finding = await _heard(self.get_service(payment.service).charge(charge))
-        async with self.places, transaction(self.sessions) as session:
-            await settle(session, store, payment=payment, finding=finding, now=self.clock())
+        async with self.places:
+            await self._settle(store, payment, finding)
 
-    async def _look(self, payment_id: int) -> Payment:
+    async def _look(self, store: StoreConfig, payment_id: int) -> Payment:
         async with self.sessions() as session:
-            return await session.get_one(Payment, payment_id)
+            return await get_payment(session, store.id, payment_id)
 
 
 async def _heard(call: Awaitable[Finding]) -> Finding:

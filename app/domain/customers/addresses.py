@@ -14,6 +14,7 @@ from app.kit.places import (
     normalise_phone,
     region_name,
 )
+from app.kit.postal import normalise_zip
 
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0e-\x1f\x7f\ud800-\udfff]")
 _MAX_LENGTHS: Final = {
@@ -136,6 +137,7 @@ def check_address(sent: AddressInput, *, at: str = "") -> Address | list[FieldEr
     faults = _text_faults(texts, country)
     region: str | None = None
     phone: tuple[str, str] | None = None
+    code: str | None = None
     if country is not None:
         named = {field: texts.get(field) for field in _REGION_FIELDS if field not in faults}
         try:
@@ -146,6 +148,9 @@ def check_address(sent: AddressInput, *, at: str = "") -> Address | list[FieldEr
         if phone is None:
             message = f"This is no phone number of {country_name(country)}; others begin with +."
             faults.setdefault("phone", ("invalid_phone", message))
+        code = normalise_zip(texts.get("zip", ""), country)
+        if code is None:
+            faults.setdefault("zip", ("invalid_zip", f"This is no postal code of {country_name(country)}."))
     if faults or country is None or phone is None:
         dot = f"{at}." if at else ""
         return [FieldError(f"{dot}{field}", code, message) for field, (code, message) in faults.items()]
@@ -157,7 +162,7 @@ def check_address(sent: AddressInput, *, at: str = "") -> Address | list[FieldEr
         address_two=texts.get("address_two") or None,
         apartment_suite=texts.get("apartment_suite") or None,
         city=texts["city"],
-        zip=texts.get("zip") or None,
+        zip=code or None,
         country_code=country,
         region_code=region,
         phone=phone[0],

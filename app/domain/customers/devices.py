@@ -22,6 +22,25 @@ def device_digest(*, cookie: str | None, agent: str) -> bytes:
     return hashlib.sha256(f"cookie\n{cookie}".encode() if cookie else f"agent\n{agent}".encode()).digest()
 
 
+_BROWSERS: Final = (
+    ("Edg", "Edge"), ("OPR/", "Opera"), ("Firefox/", "Firefox"), ("FxiOS/", "Firefox"),
+    ("SamsungBrowser/", "Samsung Internet"), ("CriOS/", "Chrome"), ("Chrome/", "Chrome"), ("Safari/", "Safari"),
+)  # fmt: skip
+_SYSTEMS: Final = (
+    ("iPhone", "iPhone"), ("iPad", "iPad"), ("Android", "Android"), ("Windows", "Windows"),
+    ("Mac OS X", "macOS"), ("CrOS", "ChromeOS"), ("Linux", "Linux"),
+)  # fmt: skip
+
+
+def device_name(agent: str) -> str:
+    """What people call a device, as "Firefox, Linux"; else the first words that it calls itself."""
+    browser = next((name for mark, name in _BROWSERS if mark in agent), None)
+    system = next((name for mark, name in _SYSTEMS if mark in agent), None)
+    known = ", ".join(name for name in (browser, system) if name)
+    plain = "".join(letter for letter in agent if letter.isprintable())
+    return known or plain.partition("(")[0].strip()[:60]
+
+
 async def note_device(
     session: AsyncSession, store_id: int, customer_id: int, digest: bytes, *, now: datetime
 ) -> bool:

@@ -33,6 +33,29 @@ async def find_login(reads: Reads, store_id: int, email_key: str, *, device: byt
     return None if row is None else KnownLogin(row["id"], row["password_digest"], row["knows_device"])
 
 
+class KnownAccount(msgspec.Struct, frozen=True):
+    """What changing a password begins with."""
+
+    customer_id: int
+    username: str
+    email_key: str
+    password_digest: str | None
+
+
+_KNOWN_ACCOUNT: Final = """
+SELECT id, username, email_key, password_digest FROM customers
+WHERE store_id = $1 AND id = $2 AND closed_at IS NULL
+"""
+
+
+async def find_login_by_id(reads: Reads, store_id: int, customer_id: int) -> KnownAccount:
+    """The account of whoever is logged in, as find_login. Raises Unauthenticated where it was closed since."""
+    row = await reads.fetchrow(_KNOWN_ACCOUNT, store_id, customer_id)
+    if row is None:
+        raise Unauthenticated(LOGIN_REQUIRED, "This call needs a login.")
+    return KnownAccount(*row.values())
+
+
 async def find_customer(session: AsyncSession, store_id: int, customer_id: int) -> Customer | None:
     return await session.scalar(
         select(Customer).where(

@@ -3,15 +3,34 @@
 from datetime import datetime, timedelta
 from typing import Final, Literal
 
+import msgspec
 from sqlalchemy import Select, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.db.reads import Reads
 from app.domain.customers.models import Customer, LoginSecret
 from app.kit.ids import digest, new_token
 
 Purpose = Literal["verify", "reset", "link", "handover"]
 # What was mailed to the address that an account has; `verify` may belong to the one that it is to get.
 TO_GET_IN: Final[tuple[Purpose, ...]] = ("reset", "link", "handover")
+
+
+class KnownSecret(msgspec.Struct, frozen=True):
+    """A good secret with its customer. session_id: the only session that it still works in."""
+
+    customer_id: int
+    username: str
+    email: str
+    session_id: str | None
+
+
+_FIND: Final = """
+SELECT c.id, c.username, c.email, s.session_id
+FROM login_secrets s JOIN customers c ON c.store_id = s.store_id AND c.id = s.customer_id
+WHERE s.store_id = $1 AND s.digest = $2 AND s.purpose = $3 AND s.used_at IS NULL AND s.expires_at > $4
+  AND c.closed_at IS NULL AND (s.purpose = 'verify' OR s.email_key = c.email_key)
+"""
 
 
 async def make_secret(
@@ -46,17 +65,21 @@ async def make_secret(
 async def lock_secret(
     session: AsyncSession, store_id: int, purpose: Purpose, secret: str, *, now: datetime
 ) -> LoginSecret | None:
-    """The secret if it is good, locked: of two uses at once the second finds it used."""
+    """The secret if it is good, locked: of two uses at once the second finds it used.
+
+    The caller holds the customer's lock, taken before this one.
+    """
     return await session.scalar(
         _good(store_id, purpose, secret, now).with_for_update().execution_options(populate_existing=True)
     )
 
 
 async def find_secret(
-    session: AsyncSession, store_id: int, purpose: Purpose, secret: str, *, now: datetime
-) -> LoginSecret | None:
-    """The secret if it is good, to look at."""
-    return await session.scalar(_good(store_id, purpose, secret, now))
+    reads: Reads, store_id: int, purpose: Purpose, secret: str, *, now: datetime
+) -> KnownSecret | None:
+    """Whose secret it is, if it is good: to look at, before a transaction that uses it up."""
+    row = await reads.fetchrow(_FIND, store_id, digest(secret), purpose, now)
+    return None if row is None else KnownSecret(*row.values())
 
 
 async def void_secrets(
@@ -66,8 +89,9 @@ async def void_secrets(
     *,
     now: datetime,
     purposes: tuple[Purpose, ...] = ("verify", *TO_GET_IN),
+    but: LoginSecret | None = None,
 ) -> None:
-    """Let no open secret of these purposes open anything any more."""
+    """Let no open secret of these purposes open anything any more, `but` the one that is in use."""
     await session.execute(
         update(LoginSecret)
         .where(
@@ -75,6 +99,7 @@ async def void_secrets(
             LoginSecret.customer_id == customer_id,
             LoginSecret.purpose.in_(purposes),
             LoginSecret.used_at.is_(None),
+            LoginSecret.digest != (but.digest if but else b""),
         )
         .values(used_at=now),
         execution_options={"synchronize_session": False},

@@ -2,19 +2,17 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 
 from sqlalchemy import delete, text
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.domain.customers.errors import email_taken
-from app.domain.customers.models import LIVE, Customer, CustomerIdentity, Passkey
+from app.domain.customers.models import LIVE, Customer, CustomerIdentity, LoginSecret, Passkey
 from app.domain.customers.secrets import void_secrets
-from app.kit.ids import new_token
+from app.kit.ids import new_name
 from app.kit.places import email_key
-
-INVITE_LETTERS: Final = 16
 
 
 async def create_customer(
@@ -43,7 +41,7 @@ async def create_customer(
                 username=username,
                 password_digest=password_digest,
                 password_changed_at=now if password_digest else None,
-                invite_token=new_token()[:INVITE_LETTERS],
+                invite_token=new_name(),
                 updated_at=now,
                 **(facts or {}),
             )
@@ -71,12 +69,14 @@ async def set_password(session: AsyncSession, customer: Customer, digest: str, *
     await void_secrets(session, customer.store_id, customer.id, now=now)
 
 
-async def prove_address(session: AsyncSession, customer: Customer, *, now: datetime) -> bool:
+async def prove_address(
+    session: AsyncSession, customer: Customer, *, now: datetime, by: LoginSecret | None = None
+) -> bool:
     """Note that whoever is here reads the account's mail; True where nobody had shown that before.
 
     Then the account may have been planted: made by somebody else, who waits for the owner of the address to
-    fill it. So every other way in is closed: password, other providers and passkeys go, and the caller ends
-    the sessions.
+    fill it. So every other way in is closed: password, other providers, passkeys and mailed secrets go, but
+    the one that this came `by`; and the caller ends the sessions.
     """
     if customer.email_verified_at is not None:
         return False
@@ -88,5 +88,5 @@ async def prove_address(session: AsyncSession, customer: Customer, *, now: datet
         await session.execute(
             delete(table).where(table.store_id == customer.store_id, table.customer_id == customer.id)
         )
-    await void_secrets(session, customer.store_id, customer.id, now=now)
+    await void_secrets(session, customer.store_id, customer.id, now=now, but=by)
     return True

@@ -5,15 +5,17 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Final
 
-from sqlalchemy import text
+from sqlalchemy import select, text
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db.queue import Job
-from app.db.session import Sessions, transaction
-from app.domain.orders.mails import render_mail
-from app.domain.orders.queries import load_order
+from app.db.retries import run_transaction
+from app.db.session import Sessions
+from app.domain.customers.models import Customer
+from app.domain.orders.queries import OrderView, load_order
 from app.domain.orders.service import make_order_link
 from app.domain.stores.directory import StoreDirectory
-from app.domain.stores.mail import Mailer
+from app.domain.stores.mail import Mailer, MailWriter
 from app.settings import Settings
 
 Handler = Callable[[Job], Awaitable[None]]
@@ -24,16 +26,25 @@ def order_jobs(
     *,
     sessions: Sessions,
     stores: StoreDirectory,
+    writer: MailWriter,
     mailer: Mailer,
     settings: Settings,
     clock: Callable[[], datetime],
 ) -> dict[str, Handler]:
     """The handlers of this feature by kind of job."""
-    send = partial(_send, sessions=sessions, stores=stores, mailer=mailer, settings=settings, clock=clock)
+    send = partial(
+        _send,
+        sessions=sessions,
+        stores=stores,
+        writer=writer,
+        mailer=mailer,
+        settings=settings,
+        clock=clock,
+    )
     return {
         "orders.count_sold": partial(_count_sold, sessions=sessions, clock=clock),
-        "orders.confirm": partial(send, name="confirmation"),
-        "orders.send_link": partial(send, name="link"),
+        "orders.confirm": partial(send, name="order_confirmation"),
+        "orders.send_link": partial(send, name="order_link"),
     }
 
 
@@ -80,12 +91,12 @@ async def _count_sold(job: Job, *, sessions: Sessions, clock: Callable[[], datet
         "order_id": job.payload["order_id"],
         "since": clock() - SOLD_DAYS,
     }
-    async with transaction(sessions) as session:
+
+    async def count(session: AsyncSession) -> None:
         for statement in _COUNT_SOLD:
             await session.execute(statement, values)
 
-
-SUBJECTS = {"confirmation": "Your order {order} at {store}", "link": "Your link to order {order}"}
+    await run_transaction(sessions, count, repeatable=True)
 
 
 async def _send(
@@ -94,26 +105,39 @@ async def _send(
     name: str,
     sessions: Sessions,
     stores: StoreDirectory,
+    writer: MailWriter,
     mailer: Mailer,
     settings: Settings,
     clock: Callable[[], datetime],
 ) -> None:
     """Mail an order's buyer with a fresh link."""
     order_id = job.payload["order_id"]
-    async with transaction(sessions) as session:
+    now = clock()
+    seconds = settings.login_link_seconds
+
+    async def prepare(session: AsyncSession) -> tuple[OrderView, str, str | None]:
         order = await load_order(session, job.store_id, order_id)
-        secret = await make_order_link(
-            session, job.store_id, order_id, now=clock(), seconds=settings.login_link_seconds
+        secret = await make_order_link(session, job.store_id, order_id, now=now, seconds=seconds)
+        # A guest's language is not known: the store's is used.
+        language = await session.scalar(
+            select(Customer.language).where(
+                Customer.store_id == job.store_id, Customer.id == order.customer_id
+            )
         )
-    store = await stores.get(job.store_id)
-    await mailer.send(
-        render_mail(
-            name,
-            store=store,
-            order=order,
-            sender=settings.mail_from,
-            subject=SUBJECTS[name].format(order=order.name, store=store.name),
-            message_id=f"<{name}-{job.id}@{settings.public_url.split('//')[1].split(':')[0]}>",
-            link=f"{settings.shop_url}/#/orders/{order_id}?uuid={secret}",
-        )
+        return order, secret, language
+
+    # A link that was made and never mailed opens nothing for anybody.
+    order, secret, language = await run_transaction(sessions, prepare, repeatable=True)
+    mail = writer.render(
+        name,
+        store=await stores.get(job.store_id),
+        language=language,
+        to=order.email,
+        key=str(job.id),
+        values={
+            "order": order,
+            "link": f"{settings.shop_url}/#/orders/{order_id}?uuid={secret}",
+            "seconds": seconds,
+        },
     )
+    await mailer.send(mail)

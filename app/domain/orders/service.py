@@ -68,7 +68,7 @@ _LINE_COLUMNS: Final = ", ".join(
 # One statement however many lines; those of an earlier attempt are replaced.
 _WRITE_LINES: Final = text(
     f"""
-    WITH gone AS (DELETE FROM order_lines WHERE order_id = :order_id)
+    WITH gone AS (DELETE FROM order_lines WHERE store_id = :store_id AND order_id = :order_id)
     INSERT INTO order_lines (store_id, order_id, {_LINE_COLUMNS})
     SELECT :store_id, :order_id, {_LINE_COLUMNS}
     FROM jsonb_populate_recordset(NULL::order_lines, :lines)

@@ -13,6 +13,16 @@ from app.kit.errors import NotFound
 from app.kit.ids import digest
 
 
+def new_mark() -> str:
+    """What tells the attempt of one call from all others, also where two installations share an account."""
+    return token_hex(6)
+
+
+def is_marked(payment: Payment, mark: str) -> bool:
+    """Whether the call with this mark made the attempt."""
+    return payment.key.endswith(f"-{mark}")
+
+
 async def start_payment(
     session: AsyncSession,
     store_id: int,
@@ -21,17 +31,20 @@ async def start_payment(
     checkout_id: int,
     service: str,
     token: str,
+    mark: str,
     amount: int,
     currency: str,
     now: datetime,
 ) -> Payment:
     """Write the row of a new attempt, to be committed before the service is called.
 
-    Its key is made of order and attempt number. A second live attempt of the order is an IntegrityError.
+    Its key is made of order, attempt number and the mark of the call that makes it. A second live attempt of
+    the order is an IntegrityError.
     """
     last = (
         await session.execute(
-            text("SELECT max(attempt) FROM payments WHERE order_id = :id"), {"id": order_id}
+            text("SELECT max(attempt) FROM payments WHERE store_id = :store_id AND order_id = :id"),
+            {"store_id": store_id, "id": order_id},
         )
     ).scalar()
     attempt = (last or 0) + 1
@@ -40,8 +53,7 @@ async def start_payment(
         order_id=order_id,
         checkout_id=checkout_id,
         attempt=attempt,
-        # Random at its end: two installations may share an account at the service.
-        key=f"order-{order_id}-charge-{attempt}-{token_hex(6)}",
+        key=f"order-{order_id}-charge-{attempt}-{mark}",
         service=service,
         means=digest(token),
         state=PaymentState.STARTED,
@@ -59,8 +71,20 @@ async def start_payment(
 async def lock_payment(session: AsyncSession, store_id: int, payment_id: int) -> Payment:
     """The attempt, locked. Raises NotFound."""
     found = await session.scalar(
-        select(Payment).where(Payment.store_id == store_id, Payment.id == payment_id).with_for_update()
+        select(Payment)
+        .where(Payment.store_id == store_id, Payment.id == payment_id)
+        .with_for_update()
+        # Whoever read it before waiting for the lock must not go by what it was then.
+        .execution_options(populate_existing=True)
     )
+    if found is None:
+        raise NotFound("not_found", "There is no such payment.")
+    return found
+
+
+async def get_payment(session: AsyncSession, store_id: int, payment_id: int) -> Payment:
+    """The attempt as it stands. Raises NotFound."""
+    found = await find_payment(session, store_id, payment_id)
     if found is None:
         raise NotFound("not_found", "There is no such payment.")
     return found

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
+import msgspec
 from msgspec import UNSET
 from sqlalchemy import delete, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -65,10 +66,7 @@ async def apply_store(
     changes += _update(store, settings, f"store {plan.code}")
     if file.cancellation_reasons is not UNSET:
         changes += _update(store, _reasons(file.cancellation_reasons), f"store {plan.code}")
-    if file.colors is not UNSET:
-        changes += _apply_colors(store, {name: code.lower() for name, code in file.colors.items()})
-    if file.customers is not UNSET:
-        changes += _apply_setting(store, "password_generated", file.customers.password_generated)
+    changes += _apply_sections(store, file)
     if plan.first_order_number is not UNSET:
         changes += await _apply_first_number(session, store.id, plan.first_order_number)
     await session.flush()
@@ -110,12 +108,32 @@ def _apply_colors(store: Store, colors: dict[str, str]) -> list[str]:
     return [f"store {store.code}: {len(colors)} colors"]
 
 
-def _apply_setting(store: Store, name: str, value: bool) -> list[str]:
-    before = store.settings.get(name, False)
-    if before == value:
+# Sections that are kept as they stand, among the store's settings.
+_SECTIONS: Final = ("customers", "look", "newsletter")
+
+
+def _apply_sections(store: Store, file: StoreFile) -> list[str]:
+    changes: list[str] = []
+    if file.colors is not UNSET:
+        changes += _apply_colors(store, {name: code.lower() for name, code in file.colors.items()})
+    for name in _SECTIONS:
+        plan = getattr(file, name)
+        if plan is not UNSET:
+            changes += _apply_section(store, name, plan)
+    return changes
+
+
+def _apply_section(store: Store, name: str, plan: msgspec.Struct) -> list[str]:
+    wanted = msgspec.to_builtins(plan)
+    before = store.settings.get(name, {})
+    if before == wanted:
         return []
-    store.settings = {**store.settings, name: value}
-    return [f"store {store.code}: {name} {before} -> {value}"]
+    store.settings = {**store.settings, name: wanted}
+    return [
+        f"store {store.code}: {name} {key} {_shown(before.get(key))} -> {_shown(value)}"
+        for key, value in wanted.items()
+        if before.get(key) != value
+    ]
 
 
 async def _apply_first_number(session: AsyncSession, store_id: int, first: int) -> list[str]:

@@ -98,16 +98,31 @@ class CustomersPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     password_generated: bool = False
 
 
+class LookPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The [look] section: how the store's mails look."""
+
+    color: Color | None = None
+    logo: Annotated[str, Meta(pattern=r"^https://[^\s\"'<>]+$", max_length=500)] | None = None
+
+
+class NewsletterPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The [newsletter] section."""
+
+    double_opt_in: bool = True
+
+
 class StoreFile(msgspec.Struct, frozen=True, kw_only=True):
     """The sections of a shop file that speak of the store itself."""
 
     store: StorePlan = StorePlan()
     colors: dict[Line, Color] | UnsetType = UNSET
+    customers: CustomersPlan | UnsetType = UNSET
+    look: LookPlan | UnsetType = UNSET
+    newsletter: NewsletterPlan | UnsetType = UNSET
     shipping_zones: list[ZonePlan] | UnsetType = UNSET
     tax_rates: list[TaxPlan] | UnsetType = UNSET
     payment_services: dict[str, ServicePlan] | UnsetType = UNSET
     cancellation_reasons: list[ReasonPlan] | UnsetType = UNSET
-    customers: CustomersPlan | UnsetType = UNSET
 
 
 def check_store_file(file: StoreFile, *, currency: str) -> None:

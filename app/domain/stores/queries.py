@@ -53,6 +53,25 @@ class PaymentChoice(msgspec.Struct, frozen=True):
     title: str
 
 
+class CustomerRules(msgspec.Struct, frozen=True):
+    """Whether a sign-up may come without a password; then a link to set one is mailed."""
+
+    password_generated: bool = False
+
+
+class Look(msgspec.Struct, frozen=True):
+    """How the store's mails look: its colour as #rrggbb, and the https address of its logo."""
+
+    color: str | None = None
+    logo: str | None = None
+
+
+class NewsletterRules(msgspec.Struct, frozen=True):
+    """Whether a subscription begins only once the mailed link was opened."""
+
+    double_opt_in: bool = True
+
+
 class StoreConfig(msgspec.Struct, frozen=True):
     """Everything a request needs to know of its store."""
 
@@ -72,8 +91,9 @@ class StoreConfig(msgspec.Struct, frozen=True):
     zones: tuple[Zone, ...]
     taxes: tuple[Tax, ...]
     payment_services: tuple[PaymentChoice, ...]
-    # Whether a sign-up may come without a password, and a link to set one is mailed.
-    password_generated: bool = False
+    customers: CustomerRules = CustomerRules()
+    look: Look = Look()
+    newsletter: NewsletterRules = NewsletterRules()
 
     def zone_of(self, country: str, region: str | None) -> Zone | None:
         """The zone that ships there; one that names the region comes before one that names the country."""
@@ -100,7 +120,6 @@ SELECT json_build_object(
     'currency', s.currency, 'language', s.language, 'country', s.country,
     'order_prefix', s.order_prefix, 'tax_included', s.tax_included, 'tax_shipping', s.tax_shipping,
     'cancellation_reasons', s.cancellation_reasons, 'contact_subjects', s.contact_subjects,
-    'password_generated', coalesce((s.settings->>'password_generated')::boolean, false),
     'zones', (
         SELECT coalesce(json_agg(json_build_object(
             'id', z.id, 'name', z.name, 'countries', z.countries, 'regions', z.regions,
@@ -126,7 +145,10 @@ SELECT json_build_object(
         SELECT coalesce(json_agg(json_build_object('name', p.name, 'title', p.title)
             ORDER BY p.position, p.name), '[]')
         FROM store_payment_services p WHERE p.store_id = s.id AND p.enabled
-    )
+    ),
+    'customers', coalesce(s.settings->'customers', '{}'),
+    'look', coalesce(s.settings->'look', '{}'),
+    'newsletter', coalesce(s.settings->'newsletter', '{}')
 ) FROM stores s WHERE s.id = $1
 """
 

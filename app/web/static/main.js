@@ -7,6 +7,7 @@ import { learnCurrencies, setCurrency } from "./money.js";
 import { paying } from "./store.js";
 import { checkoutView } from "./views/checkout.js";
 import { categoryView, collectionView, homeView, searchView } from "./views/lists.js";
+import { mailExamplesView } from "./views/mail_examples.js";
 import { mailsView } from "./views/mails.js";
 import { findView, orderView } from "./views/orders.js";
 import { productView } from "./views/product.js";
@@ -20,6 +21,7 @@ const ROUTES = [
   [/^\/checkout$/, checkoutView],
   [/^\/orders$/, findView],
   [/^\/orders\/(\d+)$/, orderView],
+  [/^\/mails\/examples(?:\/([a-z]+)\/([a-z_]+))?$/, mailExamplesView],
   [/^\/mails(?:\/([^/]+))?$/, mailsView],
 ];
 

@@ -7,7 +7,8 @@ import { moment } from "../money.js";
 export async function mailsView({ params: [name], signal }) {
   const list = await dev("/mails", { signal });
   const again = h("button", { type: "button", className: "button quiet", onclick: () => dispatchEvent(new HashChangeEvent("hashchange")) }, "Look again");
-  const head = h("header", { className: "list-head" }, h("h1", { tabindex: "-1" }, "Mails"), again);
+  const head = h("header", { className: "list-head" }, h("h1", { tabindex: "-1" }, "Mails"),
+    h("a", { href: "#/mails/examples" }, "Examples of every mail"), again);
   if (!list.items.length) {
     return {
       title: "Mails",

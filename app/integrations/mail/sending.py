@@ -28,6 +28,9 @@ def build_message(mail: Mail) -> EmailMessage:
     message["Message-ID"] = mail.message_id
     message.set_content(mail.text)
     message.add_alternative(mail.html, subtype="html")
+    # Last: what begins with Content- would be taken for the part's own.
+    for name, value in mail.headers.items():
+        message[name] = value
     return message
 
 

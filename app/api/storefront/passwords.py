@@ -1,0 +1,306 @@
+"""Forgotten and changed passwords (contract rows B22 to B24), and getting in by mail (B13 and B14)."""
+
+from typing import Annotated, Final
+
+import msgspec
+from litestar import Controller, Response, get, post
+from litestar.params import QueryParameter, RequestBody
+
+from app.api.credentials import find_credential
+from app.api.dependencies import (
+    GivenActor,
+    GivenGate,
+    GivenNow,
+    GivenReads,
+    GivenSession,
+    GivenShop,
+    GivenStore,
+)
+from app.api.faults import invalid_field
+from app.api.limits import Token
+from app.api.openapi import EXAMPLE
+from app.api.rate_limits import LIMIT
+from app.api.request import ShopRequest
+from app.api.storefront.logins import (
+    PRIVATE,
+    Address,
+    Arriving,
+    TypedPassword,
+    answer_login,
+    caller_network,
+    read_email,
+)
+from app.api.storefront.profile import StorefrontLogin
+from app.api.transactions import transactional
+from app.domain.accounts.entering import (
+    Entered,
+    change_password,
+    enter_by_order_link,
+    enter_by_secret,
+    reset_password,
+    verify_address,
+)
+from app.domain.accounts.mailing import queue_mail_to
+from app.domain.customers.errors import WRONG_PASSWORD, token_not_usable
+from app.domain.customers.passwords import check_password, normal_form
+from app.domain.customers.queries import find_login_by_id, lock_customer
+from app.domain.customers.secrets import find_secret
+from app.kit.errors import NOT_FOUND, Invalid, NotFound
+
+SOME_SECRET: Final = "dJ0s3Vf8cXw1qk2uTz7mPb5nRy9aLh4eGo6iCx3vBt8"  # noqa: S105 - opens nothing
+
+NewPassword = Annotated[str, msgspec.Meta(max_length=1000)]
+
+
+class ForgotPassword(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """`checkout_token` is accepted and not used: what is mailed opens the account, not the checkout."""
+
+    email: Address
+    checkout_token: Annotated[str, msgspec.Meta(max_length=200)] | None = None
+
+
+class ResetPassword(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """By a mailed token, or by the current password of whoever is logged in."""
+
+    password: NewPassword
+    confirm_password: NewPassword
+    password_reset_token: Token | None = None
+    current_password: TypedPassword | None = None
+
+
+class LogInByResetToken(Arriving, kw_only=True):
+    password_reset_token: Token
+
+
+class LogInByLink(Arriving, kw_only=True):
+    """`uuid` is the secret of a mailed link."""
+
+    uuid: Token
+
+
+class VerifyEmail(msgspec.Struct, forbid_unknown_fields=True):
+    token: Token
+
+
+class TokenIsValid(msgspec.Struct):
+    valid: bool
+
+
+class PasswordController(Controller):
+    path = "/customer"
+    tags = ("Account",)
+
+    @post(
+        "/password/forgot",
+        status_code=204,
+        operation_id="forgotPassword",
+        summary="Mail a link to choose a new password",
+        opt={LIMIT: "password", EXAMPLE: {"email": "ada@example.com"}},
+    )
+    @transactional
+    async def forgot(
+        self, data: RequestBody[ForgotPassword], session: GivenSession, store: GivenStore, now: GivenNow
+    ) -> None:
+        """Always 204, whether or not anybody has the address. The link works once, for an hour."""
+        _, key = read_email(data.email)
+        await queue_mail_to(session, store.id, "reset_password", email_key=key, now=now)
+
+    @get(
+        "/password/token",
+        operation_id="checkResetToken",
+        summary="Whether a reset token is good",
+        opt={LIMIT: "lookup"},
+    )
+    async def check(
+        self,
+        reads: GivenReads,
+        store: GivenStore,
+        now: GivenNow,
+        actor: GivenActor,
+        token: Annotated[str, QueryParameter(max_length=200)] = "",
+    ) -> Response[TokenIsValid]:
+        """`valid` for a token that can be used; 404 for every other."""
+        known = await find_secret(reads, store.id, "reset", token, now=now)
+        if known is None or known.session_id not in (None, actor.session_id):
+            raise NotFound(NOT_FOUND, "This token was used, replaced or is too old.")
+        return Response(TokenIsValid(valid=True), headers=PRIVATE)
+
+    @post(
+        "/password/reset",
+        status_code=200,
+        operation_id="resetPassword",
+        summary="Choose a new password",
+        opt={
+            LIMIT: "password",
+            EXAMPLE: {
+                "password_reset_token": SOME_SECRET,
+                "password": "correct horse battery",
+                "confirm_password": "correct horse battery",
+            },
+        },
+    )
+    @transactional
+    async def reset(
+        self,
+        request: ShopRequest,
+        data: RequestBody[ResetPassword],
+        session: GivenSession,
+        shop: GivenShop,
+        store: GivenStore,
+        gate: GivenGate,
+        now: GivenNow,
+        actor: GivenActor,
+    ) -> Response[StorefrontLogin]:
+        """By `password_reset_token` or `current_password`. Ends every other session and logs in anew."""
+        if data.password != data.confirm_password:
+            raise invalid_field("confirm_password", "passwords_differ", "The two passwords differ.")
+        credential = find_credential(request)
+        before = await gate.sessions.find(store.id, credential.token, now=now) if credential else None
+        if data.password_reset_token is not None:
+            secret = data.password_reset_token
+            known = await find_secret(shop.reads, store.id, "reset", secret, now=now)
+            if known is None:
+                raise token_not_usable("password_reset_token")
+            password = check_password(data.password, names=(known.username, known.email))
+            customer = await reset_password(
+                session,
+                store.id,
+                known,
+                secret,
+                new_digest=await gate.hasher.hash(password),
+                session_id=actor.session_id,
+                now=now,
+            )
+        elif data.current_password is not None:
+            account = await find_login_by_id(shop.reads, store.id, actor.customer())
+            attempt = await gate.guesses.count(
+                store.id, account.email_key, network=caller_network(request, shop.settings)
+            )
+            password = check_password(data.password, names=(account.username, account.email_key))
+            current = normal_form(data.current_password)
+            if not await gate.hasher.verify(account.password_digest, current):
+                raise Invalid.at(
+                    "current_password", WRONG_PASSWORD, "This is not the account's current password."
+                )
+            await gate.guesses.forgive(attempt)
+            new_digest = await gate.hasher.hash(password)
+            customer = await lock_customer(session, store.id, account.customer_id)
+            if customer.password_digest != account.password_digest:
+                raise Invalid.at("current_password", WRONG_PASSWORD, "The password was changed meanwhile.")
+            await change_password(session, customer, new_digest, now=now)
+        else:
+            raise invalid_field(
+                "current_password", "required", "Give the current password, or the token that was mailed."
+            )
+        answer = await answer_login(
+            request,
+            session,
+            shop=shop,
+            store=store,
+            gate=gate,
+            customer=customer,
+            brought=Arriving(skip_cart_merge=True),
+            now=now,
+            remember=before.remember if before else True,
+            tells_of_device=False,
+        )
+        await gate.sessions.end_all_but(store.id, customer.id, answer.session_id)
+        return answer.response
+
+    @post(
+        "/login/reset-token",
+        status_code=200,
+        operation_id="logInByResetToken",
+        summary="Log in with a reset token",
+        opt={LIMIT: "login", EXAMPLE: {"password_reset_token": SOME_SECRET}},
+    )
+    @transactional
+    async def log_in_by_reset_token(
+        self,
+        request: ShopRequest,
+        data: RequestBody[LogInByResetToken],
+        session: GivenSession,
+        shop: GivenShop,
+        store: GivenStore,
+        gate: GivenGate,
+        now: GivenNow,
+    ) -> Response[StorefrontLogin]:
+        """Exchanges the token: from then on it works in this session only, to choose a new password."""
+        secret = data.password_reset_token
+        known = await find_secret(shop.reads, store.id, "reset", secret, now=now)
+        entered = await enter_by_secret(session, store.id, known, "reset", secret, now=now)
+        answer = await answer_login(
+            request,
+            session,
+            shop=shop,
+            store=store,
+            gate=gate,
+            customer=entered.customer,
+            brought=data,
+            now=now,
+        )
+        if entered.secret is not None:
+            entered.secret.session_id = answer.session_id
+            await session.flush()
+        if entered.was_planted:
+            await gate.sessions.end_all_but(store.id, entered.customer.id, answer.session_id)
+        return answer.response
+
+    @post(
+        "/login/uuid",
+        status_code=200,
+        operation_id="logInByLink",
+        summary="Log in with a mailed link",
+        opt={LIMIT: "login", EXAMPLE: {"uuid": SOME_SECRET}},
+    )
+    @transactional
+    async def log_in_by_link(
+        self,
+        request: ShopRequest,
+        data: RequestBody[LogInByLink],
+        session: GivenSession,
+        shop: GivenShop,
+        store: GivenStore,
+        gate: GivenGate,
+        now: GivenNow,
+    ) -> Response[StorefrontLogin]:
+        """The secret of a login link, or of the link to an order of the account. It works once."""
+        known = await find_secret(shop.reads, store.id, "link", data.uuid, now=now)
+        entered: Entered
+        if known is not None:
+            entered = await enter_by_secret(session, store.id, known, "link", data.uuid, now=now)
+        else:
+            entered = await enter_by_order_link(session, store.id, data.uuid, now=now)
+        answer = await answer_login(
+            request,
+            session,
+            shop=shop,
+            store=store,
+            gate=gate,
+            customer=entered.customer,
+            brought=data,
+            now=now,
+        )
+        if entered.was_planted:
+            await gate.sessions.end_all_but(store.id, entered.customer.id, answer.session_id)
+        return answer.response
+
+    @post(
+        "/email/verify",
+        status_code=204,
+        operation_id="verifyEmail",
+        summary="Prove a mail address",
+        opt={LIMIT: "lookup", EXAMPLE: {"token": SOME_SECRET}},
+    )
+    @transactional
+    async def verify(
+        self,
+        data: RequestBody[VerifyEmail],
+        session: GivenSession,
+        reads: GivenReads,
+        store: GivenStore,
+        now: GivenNow,
+    ) -> None:
+        """From the mailed link: the address is the customer's, and a new one takes effect."""
+        known = await find_secret(reads, store.id, "verify", data.token, now=now)
+        await verify_address(session, store.id, known, data.token, now=now)

@@ -1,0 +1,129 @@
+"""Which failures of a transaction are tried again, and what is said where nobody knows whether it took effect.
+
+Three kinds of failure pass by themselves: a serialization failure, a deadlock, and a connection that was lost
+before COMMIT was sent. Nothing of the transaction is left then, so all of it is run anew, at most MOST_TRIES
+times in all. A connection that is lost while COMMIT is on its way leaves both open. Running again is right then
+only where the second run finds what the first one did and makes nothing twice: `repeatable` says so.
+"""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeVar
+
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Session
+
+from app.db.session import Sessions
+from app.kit.errors import UNAVAILABLE, Unavailable, declare
+
+T = TypeVar("T")
+
+MOST_TRIES: Final = 3
+PAUSE_SECONDS: Final = 0.05  # before the second try, on average; twice that before the third
+
+# SQLSTATE (PostgreSQL, appendix A): serialization_failure, deadlock_detected.
+_COLLISIONS: Final = frozenset({"40001", "40P01"})
+# connection_exception; admin_shutdown, crash_shutdown and cannot_connect_now: the server hangs up with them.
+_HANGING_UP: Final = ("08", "57P")
+
+OUTCOME_UNKNOWN: Final = declare(
+    Unavailable,
+    "outcome_unknown",
+    "The answer of the database was lost: the call may have taken effect or not. Look before you repeat it; "
+    "under an Idempotency-Key it can be repeated at once.",
+)
+
+
+class LostBeforeCommitError(Unavailable):
+    """The connection was gone before COMMIT was sent: nothing took effect."""
+
+    def __init__(self) -> None:
+        super().__init__(UNAVAILABLE, "The shop cannot answer this right now; please repeat in a moment.")
+
+
+class OutcomeUnknownError(Unavailable):
+    """COMMIT was sent and its answer never came."""
+
+    def __init__(self) -> None:
+        super().__init__(OUTCOME_UNKNOWN, "It is not known whether this took effect.")
+
+
+async def run_transaction(
+    sessions: Sessions, work: Callable[[AsyncSession], Awaitable[T]], *, repeatable: bool
+) -> T:
+    """Do the work in a transaction of its own and commit it, with as many tries as it may take.
+
+    `repeatable`: after a COMMIT whose answer was lost a second run finds what the first did. Without it
+    that is Unavailable outcome_unknown.
+    """
+    async with sessions() as session:
+        return await run_in(session, work, repeatable=repeatable)
+
+
+async def run_in(
+    session: AsyncSession, work: Callable[[AsyncSession], Awaitable[T]], *, repeatable: bool
+) -> T:
+    """As run_transaction, in a session that somebody else closes; it is emptied between two tries."""
+    tries = 0
+    while True:
+        try:
+            result = await work(session)
+            await commit(session)
+        except Exception as problem:
+            tries += 1
+            await _let_go(session, problem)
+            unknown = isinstance(problem, OutcomeUnknownError)
+            passes = _is_lost(problem) or _state(problem) in _COLLISIONS
+            if tries == MOST_TRIES or not (repeatable if unknown else passes):
+                raise
+        else:
+            return result
+        await asyncio.sleep(_pause(tries))
+
+
+async def _let_go(session: AsyncSession, problem: Exception) -> None:
+    # A ROLLBACK on a connection that is gone would be a second failure, in the place of the first.
+    if _is_lost(problem):
+        await session.invalidate()
+    else:
+        await session.close()
+
+
+async def commit(session: AsyncSession) -> None:
+    """Commit, telling a transaction that is certainly gone from one whose outcome nobody knows."""
+    if not session.in_transaction():
+        return
+    if await session.run_sync(_flush_and_look):
+        raise LostBeforeCommitError
+    try:
+        await session.commit()
+    except (DBAPIError, ConnectionError) as problem:
+        if isinstance(problem, ConnectionError) or _is_lost(problem):
+            raise OutcomeUnknownError from problem
+        raise
+
+
+def _flush_and_look(session: Session) -> bool:
+    session.flush()
+    connection = session.connection().connection.driver_connection
+    return connection is None or bool(connection.is_closed())
+
+
+def _state(problem: BaseException) -> str:
+    cause = problem.orig if isinstance(problem, DBAPIError) and problem.orig else problem
+    return str(getattr(cause, "sqlstate", None) or "")
+
+
+def _is_lost(problem: BaseException) -> bool:
+    if isinstance(problem, (LostBeforeCommitError, OutcomeUnknownError)):
+        return True
+    if not isinstance(problem, DBAPIError):
+        return False
+    return problem.connection_invalidated or _state(problem).startswith(_HANGING_UP)
+
+
+def _pause(tries: int) -> float:
+    """With jitter, so that two that collided do not meet again."""
+    return PAUSE_SECONDS * tries * random.uniform(0.5, 1.5)  # noqa: S311 - spreads load, guards nothing

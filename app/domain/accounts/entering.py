@@ -1,0 +1,177 @@
+"""Getting in and on by mailed secrets: a link that logs in, a new password, a proven address."""
+
+from datetime import datetime
+from typing import Final
+
+import msgspec
+from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.domain.accounts.mailing import queue_mail
+from app.domain.customers.errors import EMAIL_TAKEN, login_failed, token_not_usable
+from app.domain.customers.models import Customer, LoginSecret
+from app.domain.customers.queries import lock_customer
+from app.domain.customers.secrets import KnownSecret, Purpose, lock_secret, void_secrets
+from app.domain.customers.service import prove_address, set_password
+from app.kit.errors import Invalid, Unauthenticated
+from app.kit.ids import digest
+from app.kit.places import email_key
+
+
+class Entered(msgspec.Struct, frozen=True):
+    """Who came in by mail. was_planted: nobody had shown before that they read it, so every session ends."""
+
+    customer: Customer
+    was_planted: bool
+    secret: LoginSecret | None = None
+
+
+async def enter_by_secret(
+    session: AsyncSession,
+    store_id: int,
+    known: KnownSecret | None,
+    purpose: Purpose,
+    secret: str,
+    *,
+    now: datetime,
+) -> Entered:
+    """The account of a mailed secret, locked with it. `link` is used up; `reset` is not, but logs in once only.
+
+    The caller writes the session that a reset secret is bound to. Raises Unauthenticated login_failed.
+    """
+    if known is None:
+        raise login_failed()
+    customer, found = await _lock_both(session, store_id, known, purpose, secret, now=now)
+    if customer is None or found is None or found.session_id is not None:
+        raise login_failed()
+    planted = await prove_address(session, customer, now=now, by=found)
+    if purpose == "link":
+        found.used_at = now
+    await session.flush()
+    return Entered(customer, planted, found)
+
+
+_USE_ORDER_LINK: Final = text(
+    """
+    UPDATE order_links l SET used_at = :now
+    FROM orders o JOIN customers c ON c.store_id = o.store_id AND c.id = o.customer_id
+    WHERE l.digest = :digest AND l.store_id = :store_id AND l.used_at IS NULL AND l.expires_at > :now
+      AND o.store_id = l.store_id AND o.id = l.order_id AND c.closed_at IS NULL
+      AND lower(o.email) = c.email_key
+    RETURNING c.id
+    """
+)
+
+
+async def enter_by_order_link(session: AsyncSession, store_id: int, secret: str, *, now: datetime) -> Entered:
+    """The account of an order whose link was mailed to the account's own address; the link is used up.
+
+    Raises Unauthenticated login_failed, also for an order without an account.
+    """
+    values = {"store_id": store_id, "digest": digest(secret), "now": now}
+    customer_id = await session.scalar(_USE_ORDER_LINK, values)
+    if customer_id is None:
+        raise login_failed()
+    customer = await lock_customer(session, store_id, customer_id)
+    return Entered(customer, await prove_address(session, customer, now=now))
+
+
+async def reset_password(
+    session: AsyncSession,
+    store_id: int,
+    known: KnownSecret,
+    secret: str,
+    *,
+    new_digest: str,
+    session_id: str | None,
+    now: datetime,
+) -> Customer:
+    """Write a new password by a mailed secret, which is used up with every other open one.
+
+    A secret that has logged in works in that session only. The caller ends the sessions. Raises Invalid
+    token_not_usable.
+    """
+    customer, found = await _lock_both(session, store_id, known, "reset", secret, now=now)
+    if customer is None or found is None or found.session_id not in (None, session_id):
+        raise token_not_usable("password_reset_token")
+    await prove_address(session, customer, now=now)
+    await change_password(session, customer, new_digest, now=now)
+    return customer
+
+
+async def change_password(
+    session: AsyncSession, customer: Customer, new_digest: str, *, now: datetime
+) -> None:
+    """Write a new password and tell the customer of it. The caller holds the lock and ends the sessions."""
+    await set_password(session, customer, new_digest, now=now)
+    await session.flush()
+    await queue_mail(
+        session,
+        customer.store_id,
+        "password_changed",
+        customer_id=customer.id,
+        now=now,
+        at=now.isoformat(),
+    )
+
+
+async def verify_address(
+    session: AsyncSession, store_id: int, known: KnownSecret | None, secret: str, *, now: datetime
+) -> None:
+    """Note that an address is read by the customer; a new one takes the old one's place.
+
+    The old address is told, and what was mailed there opens nothing any more. Raises Invalid
+    token_not_usable, or email_taken where another account has got the address meanwhile.
+    """
+    if known is None:
+        raise token_not_usable("token")
+    customer, found = await _lock_both(session, store_id, known, "verify", secret, now=now)
+    if customer is None or found is None:
+        raise token_not_usable("token")
+    if found.email_key == customer.email_key and customer.new_email is None:
+        found.used_at = now
+        customer.email_verified_at = now
+    elif customer.new_email is not None and found.email_key == email_key(customer.new_email):
+        await _take_new_address(session, customer, customer.new_email, now=now)
+    else:
+        raise token_not_usable("token")
+    customer.updated_at = now
+    await session.flush()
+
+
+async def _take_new_address(session: AsyncSession, customer: Customer, new: str, *, now: datetime) -> None:
+    former = customer.email
+    customer.email, customer.email_key = new, email_key(new) or new
+    customer.email_verified_at, customer.new_email = now, None
+    try:
+        async with session.begin_nested():
+            await session.flush()
+    except IntegrityError:
+        raise Invalid.at(
+            "token", EMAIL_TAKEN, "This mail address has an account of its own by now."
+        ) from None
+    await void_secrets(session, customer.store_id, customer.id, now=now)
+    await queue_mail(
+        session,
+        customer.store_id,
+        "email_changed",
+        customer_id=customer.id,
+        now=now,
+        to=former,
+        at=now.isoformat(),
+    )
+
+
+async def _lock_both(
+    session: AsyncSession, store_id: int, known: KnownSecret, purpose: Purpose, secret: str, *, now: datetime
+) -> tuple[Customer | None, LoginSecret | None]:
+    """Customer, then secret: the order that changing a password takes them in too."""
+    try:
+        customer = await lock_customer(session, store_id, known.customer_id)
+    except Unauthenticated:
+        return None, None
+    found = await lock_secret(session, store_id, purpose, secret, now=now)
+    if found is not None and purpose != "verify" and found.email_key != customer.email_key:
+        return customer, None
+    return customer, found

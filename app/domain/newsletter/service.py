@@ -1,0 +1,258 @@
+"""How a newsletter begins and ends: asked for by anybody, agreed to by the owner of the address alone."""
+
+from datetime import date, datetime
+from typing import Any, Final
+
+import msgspec
+from sqlalchemy import case, delete, func, or_, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.db import queue
+from app.domain.newsletter.errors import confirmation_not_found
+from app.domain.newsletter.models import Subscription
+from app.domain.newsletter.queries import Opened, lock_address
+from app.domain.newsletter.states import PENDING, SUBSCRIBED, UNSUBSCRIBED, may_move
+from app.domain.stores.queries import StoreConfig
+from app.kit.ids import digest, new_uuid
+
+SEND: Final = "newsletter.send"
+# What a request brings where the owner's own row has nothing yet.
+_GAPS: Final = ("customer_id", "name", "birthday", "gender", "language", "identity", "behaviour")
+
+
+class NewSubscription(msgspec.Struct, frozen=True, kw_only=True):
+    """What a form says. `source` names the form, as the proof of consent needs it."""
+
+    email: str
+    email_key: str
+    source: str
+    customer_id: int | None = None
+    identity: str | None = None
+    language: str | None = None
+    utms: dict[str, Any] = {}
+    behaviour: str | None = None
+    behaviour_params: dict[str, Any] = {}
+
+
+async def subscribe(
+    session: AsyncSession, store: StoreConfig, wish: NewSubscription, *, now: datetime, mail: bool = True
+) -> Subscription:
+    """Write down that somebody asked for the newsletter, and queue one mail to the address.
+
+    Known and unknown addresses take the same two statements and give the same result: what the owner of
+    the address agreed to earlier is another row, which is not looked at. An address gets one mail in ten
+    minutes, however often it is asked for.
+    """
+    double = store.newsletter.double_opt_in
+    new = insert(Subscription).values(
+        store_id=store.id,
+        uuid=new_uuid(),
+        form_uuid=new_uuid(),
+        email=wish.email,
+        email_key=wish.email_key,
+        customer_id=wish.customer_id,
+        status=PENDING if double else SUBSCRIBED,
+        identity=wish.identity,
+        language=wish.language,
+        utms=wish.utms,
+        behaviour=wish.behaviour,
+        behaviour_params=wish.behaviour_params,
+        consent_at=None if double else now,
+        consent_source=wish.source,
+        created_at=now,
+        updated_at=now,
+    )
+    old, sent = Subscription, new.excluded
+    query = (
+        new.on_conflict_do_update(
+            index_elements=["store_id", "email_key"],
+            index_where=old.confirmed_at.is_(None),
+            set_={
+                "email": sent.email,
+                # created_at is when it was last asked for: when others did is nobody's business.
+                "created_at": sent.created_at,
+                "updated_at": sent.updated_at,
+                "status": case((old.status == SUBSCRIBED, old.status), else_=sent.status),
+                "consent_at": case((old.status == SUBSCRIBED, old.consent_at), else_=sent.consent_at),
+                "consent_source": case(
+                    (old.status == SUBSCRIBED, old.consent_source), else_=sent.consent_source
+                ),
+                "customer_id": func.coalesce(sent.customer_id, old.customer_id),
+                "language": func.coalesce(sent.language, old.language),
+                "identity": func.coalesce(sent.identity, old.identity),
+                "behaviour": func.coalesce(sent.behaviour, old.behaviour),
+                "utms": case((sent.utms == {}, old.utms), else_=sent.utms),
+                "behaviour_params": case(
+                    (sent.behaviour_params == {}, old.behaviour_params), else_=sent.behaviour_params
+                ),
+            },
+        )
+        .returning(Subscription)
+        .execution_options(populate_existing=True)
+    )
+    subscription = (await session.scalars(query)).one()
+    # A subscription that began at once is welcomed once; a question may be asked again.
+    occasion = subscription.consent_at.isoformat() if subscription.consent_at else f"{now:%Y%m%d%H%M}"[:-1]
+    await _queue_mail(session, subscription, occasion, now=now, wanted=mail)
+    return subscription
+
+
+async def _queue_mail(
+    session: AsyncSession, subscription: Subscription, occasion: str, *, now: datetime, wanted: bool = True
+) -> None:
+    await queue.enqueue(
+        session,
+        store_id=subscription.store_id,
+        kind=SEND,
+        dedupe_key=f"{subscription.id}:{occasion}",
+        payload={"subscription_id": subscription.id},
+        run_at=now,
+        wanted=wanted,
+    )
+
+
+async def confirm_subscription(
+    session: AsyncSession, store_id: int, *, token: str, now: datetime
+) -> Subscription:
+    """The owner of the address agrees, by the secret in the mail. Again with the same secret changes nothing.
+
+    Raises NotFound confirmation_not_found. Locks the rows of the address.
+    """
+    key = digest(token)
+    email_key = await session.scalar(
+        select(Subscription.email_key).where(
+            Subscription.store_id == store_id,
+            Subscription.confirm_digest == key,
+            Subscription.confirm_expires_at > now,
+        )
+    )
+    rows = await lock_address(session, store_id, email_key) if email_key else ()
+    found = next((row for row in rows if row.confirm_digest == key), None)
+    if found is None or found.status == UNSUBSCRIBED:
+        raise confirmation_not_found()
+    if found.confirmed_at is not None:
+        return found
+    return await _prove(session, found, _confirmed(rows), now=now)
+
+
+def _confirmed(rows: Any) -> Subscription | None:
+    return next((row for row in rows if row.confirmed_at is not None), None)
+
+
+async def _prove(
+    session: AsyncSession, request: Subscription, kept: Subscription | None, *, now: datetime
+) -> Subscription:
+    """Make a request the owner's subscription: its own row, or part of the one that there is."""
+    if kept is None:
+        kept = request
+    else:
+        for name in _GAPS:
+            if getattr(kept, name) is None:
+                setattr(kept, name, getattr(request, name))
+        taken = {
+            name: getattr(request, name)
+            for name in ("form_uuid", "confirm_digest", "confirm_expires_at", "consent_source")
+        }
+        taken["utms"] = request.utms or kept.utms
+        taken["behaviour_params"] = request.behaviour_params or kept.behaviour_params
+        # Gone first: what it hands on is unique.
+        await session.delete(request)
+        await session.flush()
+        for name, value in taken.items():
+            setattr(kept, name, value)
+    kept.confirmed_at = now
+    if kept.status != SUBSCRIBED:
+        _move(kept, SUBSCRIBED, now=now)
+        kept.consent_at = now
+        await _queue_mail(session, kept, f"{now:%Y%m%d%H%M}", now=now)
+    kept.updated_at = now
+    await session.flush()
+    return kept
+
+
+def _move(subscription: Subscription, status: str, *, now: datetime) -> None:
+    """Write another status. Beside the insert of `subscribe` the only place that does."""
+    if not may_move(subscription.status, status):
+        raise ValueError(f"no move from {subscription.status} to {status}")
+    subscription.status = status
+    subscription.updated_at = now
+    if status == UNSUBSCRIBED:
+        subscription.unsubscribed_at = now
+
+
+async def change_subscription(
+    session: AsyncSession, opened: Opened, *, name: str, birthday: date, gender: str, now: datetime
+) -> Subscription:
+    """Write down who the reader is. Whoever asked may say so too, and cannot read what others said."""
+    subscription = opened.subscription
+    subscription.name = name
+    subscription.birthday = birthday
+    subscription.gender = gender
+    subscription.updated_at = now
+    await session.flush()
+    return subscription
+
+
+async def unsubscribe(
+    session: AsyncSession, opened: Opened, *, note: str | None, now: datetime
+) -> Subscription:
+    """End a subscription: by its owner all that there is of the address; by whoever asked, what they asked for.
+
+    Again changes nothing but the note. Locks the rows of the address.
+    """
+    subscription = opened.subscription
+    rows = await lock_address(session, subscription.store_id, subscription.email_key)
+    for row in rows:
+        if opened.by_owner or row.id == subscription.id:
+            if row.status != UNSUBSCRIBED:
+                _move(row, UNSUBSCRIBED, now=now)
+            row.unsubscribe_note = note if note is not None else row.unsubscribe_note
+    await session.flush()
+    return subscription
+
+
+async def subscribe_customer(
+    session: AsyncSession,
+    store: StoreConfig,
+    *,
+    customer_id: int,
+    email: str,
+    email_key: str,
+    verified: bool,
+    language: str | None,
+    now: datetime,
+    source: str = "signup",
+) -> None:
+    """A customer wants the newsletter. An address that is theirs for certain is subscribed at once.
+
+    Else, with double opt-in, no mail of its own goes out: the link that verifies the account's address is
+    the consent too (confirm_customer).
+    """
+    wish = NewSubscription(
+        email=email, email_key=email_key, source=source, customer_id=customer_id, language=language
+    )
+    waits = store.newsletter.double_opt_in and not verified
+    await subscribe(session, store, wish, now=now, mail=not waits and not verified)
+    if verified:
+        await confirm_customer(session, store.id, customer_id=customer_id, email_key=email_key, now=now)
+
+
+async def confirm_customer(
+    session: AsyncSession, store_id: int, *, customer_id: int, email_key: str, now: datetime
+) -> None:
+    """A customer's address was verified: what they asked for as a customer begins. Locks the address's rows."""
+    rows = await lock_address(session, store_id, email_key)
+    request = next((row for row in rows if row.confirmed_at is None), None)
+    if request and request.customer_id == customer_id and request.status != UNSUBSCRIBED:
+        await _prove(session, request, _confirmed(rows), now=now)
+
+
+async def forget_customer(session: AsyncSession, store_id: int, *, customer_id: int, email_key: str) -> None:
+    """A closed account leaves nothing behind: neither what the customer asked for nor what the address did."""
+    await session.execute(
+        delete(Subscription).where(
+            Subscription.store_id == store_id,
+            or_(Subscription.customer_id == customer_id, Subscription.email_key == email_key),
+        )
+    )

@@ -1,0 +1,117 @@
+"""What each mail looks like: every template with values as its job gives them, for eyes and for tests."""
+
+from datetime import UTC, datetime
+from types import MappingProxyType
+from typing import Any, Final
+
+from app.domain.orders.queries import OrderLineView, OrderView
+from app.domain.stores.mail import Mail, MailWriter, Unsubscribe
+from app.domain.stores.queries import StoreConfig
+
+_AT: Final = datetime(2026, 3, 14, 15, 9, 26, tzinfo=UTC)
+_SECRET: Final = "dJ0s3Vf8cXw1qk2uTz7mPb5nRy9aLh4eGo6iCx3vBt8"  # noqa: S105 - opens nothing
+_SHOP: Final = "https://shop.example/#"
+_HOUR, _TEN_MINUTES, _TWO_DAYS = 3_600, 600, 172_800
+_WHEN: Final = {"at": _AT, "time_zone": "Europe/Berlin"}
+
+
+def _line(line_id: int, title: str, variant: str, quantity: int, price: int) -> OrderLineView:
+    return OrderLineView(
+        id=line_id,
+        variant_id=line_id,
+        product_id=line_id,
+        title=title,
+        variant_title=variant,
+        sku=None,
+        image=None,
+        quantity=quantity,
+        price=price,
+        line_price=quantity * price,
+        discount=0,
+        tax=0,
+        requires_shipping=True,
+    )
+
+
+ORDER: Final = OrderView(
+    id=1,
+    store_id=1,
+    checkout_token=_SECRET,
+    name="#1001",
+    customer_id=None,
+    email="ada@example.com",
+    status="open",
+    payment_status="paid",
+    fulfilment_status="unfulfilled",
+    currency="USD",
+    tax_included=False,
+    items_total=15_200,
+    discount_total=1_520,
+    shipping_total=690,
+    tax_total=1_094,
+    total=15_464,
+    shipping_address={
+        "first_name": "Ada",
+        "last_name": "Berg",
+        "address_one": "12 Mill Lane",
+        "zip": "97201",
+        "city": "Portland",
+        "country": "United States",
+    },
+    billing_address=None,
+    shipping_option=None,
+    coupon_code="SPRING",
+    created_at=_AT,
+    placed_at=_AT,
+    paid_at=_AT,
+    lines=(
+        _line(1, "Fellside wool blanket", "Moss", 1, 11_800),
+        _line(2, "Enamel camp mug", "Cream", 2, 1_250),
+        _line(3, "Beeswax pillar candle", "Default Title", 1, 900),
+    ),
+    payments=(),
+    events=(),
+)
+
+EXAMPLES: Final[MappingProxyType[str, dict[str, Any]]] = MappingProxyType(
+    {
+        "verify_email": {"name": "Ada", "link": f"{_SHOP}/verify?token={_SECRET}", "seconds": _TWO_DAYS},
+        "verify_new_email": {"name": "Ada", "link": f"{_SHOP}/verify?token={_SECRET}", "seconds": _TWO_DAYS},
+        "set_password": {"name": "Ada", "link": f"{_SHOP}/password?token={_SECRET}", "seconds": _HOUR},
+        "reset_password": {"name": "Ada", "link": f"{_SHOP}/password?token={_SECRET}", "seconds": _HOUR},
+        "password_changed": {"name": "Ada", "link": f"{_SHOP}/password/forgot", **_WHEN},
+        "login_link": {"name": "Ada", "link": f"{_SHOP}/login?uuid={_SECRET}", "seconds": _HOUR},
+        "login_code": {"name": "Ada", "code": "314159", "seconds": _TEN_MINUTES},
+        "new_device": {
+            "name": "Ada",
+            "device": "Firefox, Linux",
+            "address": "203.0.113.7",
+            "link": f"{_SHOP}/password/forgot",
+            **_WHEN,
+        },
+        "email_changed": {"name": "Ada", "email": "a…@example.org", **_WHEN},
+        "account_closed": {"name": "Ada"},
+        "newsletter_confirm": {"link": f"{_SHOP}/newsletter/confirm?token={_SECRET}", "seconds": _TWO_DAYS},
+        "newsletter_welcome": {"link": f"{_SHOP}/newsletter/7b1f6c1e-3f0a-4c55-9d8e-2f4f8a3c9b10"},
+        "order_confirmation": {"order": ORDER, "link": f"{_SHOP}/orders/1?uuid={_SECRET}", "seconds": _HOUR},
+        "order_link": {"order": ORDER, "link": f"{_SHOP}/orders/1?uuid={_SECRET}", "seconds": _HOUR},
+    }
+)
+# Mails of the newsletter itself say how it ends.
+_UNSUBSCRIBE: Final = Unsubscribe(
+    page=f"{_SHOP}/newsletter/7b1f6c1e-3f0a-4c55-9d8e-2f4f8a3c9b10",
+    one_click="https://shop.example/storefront/v1/subscriptions/7b1f6c1e-3f0a-4c55-9d8e-2f4f8a3c9b10/unsubscribe",
+)
+
+
+def render_example(writer: MailWriter, name: str, *, store: StoreConfig, language: str | None) -> Mail:
+    """The mail of that name with its example values."""
+    return writer.render(
+        name,
+        store=store,
+        language=language,
+        to="ada@example.com",
+        key="example",
+        values=EXAMPLES[name],
+        unsubscribe=_UNSUBSCRIBE if name == "newsletter_welcome" else None,
+    )

