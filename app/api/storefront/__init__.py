@@ -19,6 +19,7 @@ from app.api.storefront.referrals import ReferralController
 from app.api.storefront.search import search
 from app.api.storefront.sessions import SessionController
 from app.api.storefront.settings import headers, password_setting
+from app.api.storefront.social import SocialController
 from app.api.storefront.subscriptions import SubscriptionController
 from app.api.storefront.variants import VariantController
 
@@ -37,6 +38,7 @@ def storefront_handlers() -> list[Any]:
         OrderController,
         LoginController,
         CustomerController,
+        SocialController,
         AddressController,
         AccountController,
         PasswordController,
