@@ -131,6 +131,7 @@ REAL: dict[str, tuple[Callable[[Scene], Real], int]] = {
     "getSubscription": (_subscription, 1),
     "changeSubscription": (_subscription, 1),
     "unsubscribe": (_subscription, 1),
+    "showSubscription": (_subscription, 1),
     "takePaymentEvent": (lambda _: {"path": {"service": "test"}}, 1),
 }
 

@@ -11,6 +11,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
 from litestar import Controller, Response, get, post, put
+from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import RequestBody
 from litestar.response import Redirect
 from msgspec import UNSET, Meta, UnsetType
@@ -260,8 +261,13 @@ class SubscriptionController(Controller):
         await unsubscribe(session, opened, note=None if note is UNSET else note, now=now)
         return _show_opened(opened)
 
-    @get("/{uuid:str}/unsubscribe", include_in_schema=False)
+    @get(
+        "/{uuid:str}/unsubscribe",
+        status_code=303,
+        operation_id="showSubscription",
+        summary="The shop's page of a subscription",
+        responses={303: ResponseSpec(None, description="Where the page is.")},
+    )
     async def show_page(self, uuid: PathToken, shop: GivenShop) -> Redirect:
-        """For mail programs that open the header's address as a page: looking ends nothing."""
-        found = read_uuid(uuid)
-        return Redirect(f"{shop.settings.shop_url}/#/newsletter/{found or ''}", status_code=303)
+        """For mail programs that open the address of one click as a page: looking ends nothing."""
+        return Redirect(f"{shop.settings.shop_url}/#/newsletter/{read_uuid(uuid) or ''}", status_code=303)
