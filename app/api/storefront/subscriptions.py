@@ -26,6 +26,7 @@ from app.api.request import ShopRequest
 from app.api.storefront.carts import read_uuid
 from app.api.transactions import transactional
 from app.db import idempotency
+from app.domain.newsletter.errors import subscription_not_found
 from app.domain.newsletter.models import Subscription
 from app.domain.newsletter.queries import Opened, get_subscription
 from app.domain.newsletter.service import (
@@ -270,4 +271,7 @@ class SubscriptionController(Controller):
     )
     async def show_page(self, uuid: PathToken, shop: GivenShop) -> Redirect:
         """For mail programs that open the address of one click as a page: looking ends nothing."""
-        return Redirect(f"{shop.settings.shop_url}/#/newsletter/{read_uuid(uuid) or ''}", status_code=303)
+        named = read_uuid(uuid)
+        if named is None:
+            raise subscription_not_found()
+        return Redirect(f"{shop.settings.shop_url}/#/newsletter/{named}", status_code=303)
