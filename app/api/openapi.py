@@ -15,7 +15,7 @@ from litestar._openapi.schema_generation.plugins.struct import StructSchemaPlugi
 from litestar.exceptions import NotFoundException
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import OpenAPIRenderPlugin
-from litestar.openapi.spec import Components, SecurityScheme
+from litestar.openapi.spec import Components, Schema, SecurityScheme
 from litestar.params import FromPath
 from litestar.typing import FieldDefinition
 
@@ -95,17 +95,26 @@ EXAMPLE = "example"
 QUERY = "query"
 KEYED = "keyed"  # takes an Idempotency-Key
 
+# The class variable of a Struct of whose fields, by their names outside, at least one is needed.
+NEEDS_ONE = "NEEDS_ONE"
+
 RETRY_AFTER = "Retry-After"
 
 
 class StrictStructSchema(StructSchemaPlugin):
-    """Says `additionalProperties: false` where a Struct refuses unknown fields; Litestar leaves it out."""
+    """Says `additionalProperties: false` where a Struct refuses unknown fields; Litestar leaves it out.
+
+    A Struct of which one of several fields is needed names them in `NEEDS_ONE`.
+    """
 
     def to_openapi_schema(self, field_definition: FieldDefinition, schema_creator: Any) -> Any:
         schema = super().to_openapi_schema(field_definition, schema_creator)
         config = getattr(field_definition.type_, "__struct_config__", None)
         if config is not None and config.forbid_unknown_fields:
             schema.additional_properties = False
+        needed = getattr(field_definition.type_, NEEDS_ONE, ())
+        if needed:
+            schema.any_of = [Schema(required=[name]) for name in needed]
         return schema
 
 

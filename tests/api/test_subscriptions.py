@@ -222,7 +222,7 @@ async def test_the_mailed_link_works_again_until_the_newsletter_is_ended(guest: 
     (mail,) = await mails()
     first = await confirm(guest, mail)
     assert await confirm(guest, mail) == first
-    await guest.call("POST", f"/subscriptions/{first['uuid']}/unsubscribe", {})
+    await guest.call("POST", f"/subscriptions/{first['uuid']}/unsubscribe", {"List-Unsubscribe": "One-Click"})
     answer = await guest.call("POST", "/subscriptions/confirm", {"token": token_in(mail)})
     assert (answer.status_code, answer.json()["code"]) == (404, "confirmation_not_found")
 
@@ -294,6 +294,15 @@ async def test_opening_the_address_of_one_click_ends_nothing(guest: Guest, mails
     assert (await read(guest, owner["uuid"]))["status"] == "subscribed"
 
 
+async def test_an_end_says_a_note_or_one_click(guest: Guest):
+    asked = await ask(guest)
+    for body, field in (({}, "unsubscribe_note"), ({"List-Unsubscribe": "yes"}, "List-Unsubscribe")):
+        answer = await guest.call("POST", f"/subscriptions/{asked['uuid']}/unsubscribe", body)
+        assert answer.status_code == 422
+        assert [fault["field"] for fault in answer.json()["errors"]] == [field]
+    assert (await read(guest, asked["uuid"]))["status"] == "pending"
+
+
 async def test_the_owners_end_is_the_end_of_what_others_asked_for_too(guest: Guest, sessions, mails):
     await ask(guest)
     owner = await confirm(guest, (await mails())[0])
@@ -306,10 +315,10 @@ async def test_the_owners_end_is_the_end_of_what_others_asked_for_too(guest: Gue
 
 async def test_a_note_may_come_later_and_nothing_else_changes(guest: Guest, sessions):
     asked = await ask(guest)
-    await guest.call("POST", f"/subscriptions/{asked['uuid']}/unsubscribe", {})
+    await guest.call("POST", f"/subscriptions/{asked['uuid']}/unsubscribe", {"List-Unsubscribe": "One-Click"})
     (before,) = await rows_of(sessions, guest.store)
     await guest.call("POST", f"/subscriptions/{asked['uuid']}/unsubscribe", {"unsubscribe_note": "Too many"})
-    await guest.call("POST", f"/subscriptions/{asked['uuid']}/unsubscribe", {})
+    await guest.call("POST", f"/subscriptions/{asked['uuid']}/unsubscribe", {"List-Unsubscribe": "One-Click"})
     (after,) = await rows_of(sessions, guest.store)
     assert after.unsubscribe_note == "Too many"
     assert after.unsubscribed_at == before.unsubscribed_at
@@ -396,7 +405,11 @@ async def test_a_reader_cannot_be_told_what_is_no_name_or_day(guest: Guest, chan
 
 @pytest.mark.parametrize("uuid", ["7b1f6c1e-3f0a-4c55-9d8e-2f4f8a3c9b10", "no-uuid", "0", "x" * 200])
 async def test_an_unknown_uuid_opens_nothing(guest: Guest, uuid):
-    for method, path, body in (("GET", "", None), ("PUT", "", ADA), ("POST", "/unsubscribe", {})):
+    for method, path, body in (
+        ("GET", "", None),
+        ("PUT", "", ADA),
+        ("POST", "/unsubscribe", {"List-Unsubscribe": "One-Click"}),
+    ):
         answer = await guest.call(method, f"/subscriptions/{uuid}{path}", body)
         assert (answer.status_code, answer.json()["code"]) == (404, "subscription_not_found")
 

@@ -191,6 +191,7 @@ REAL: dict[str, tuple[Callable[[Scene], Real], int]] = {
     "getSubscription": (_subscription, 1),
     "changeSubscription": (_subscription, 1),
     "unsubscribe": (_subscription, 1),
+    "showSubscription": (_subscription, 1),
     "signUp": (_sign_up, FRESH),
     "logIn": (_customer_call, 1),
     "logOut": (_customer_call, 2),

@@ -14,7 +14,7 @@ from app.domain.catalogue.drafts import ProductDraft, VariantDraft
 from app.domain.catalogue.service import save_product
 from app.domain.stores.applying import apply_store
 from app.domain.stores.models import Store
-from app.domain.stores.queries import get_store_config
+from app.domain.stores.queries import Look, NewsletterRules, get_store_config
 from app.kit.clock import utc_now
 from app.kit.errors import Invalid
 
@@ -105,6 +105,33 @@ async def test_a_shop_file_makes_a_store_and_a_second_time_changes_nothing(apply
     told = "\n".join(first.changes)
     for word in ("store", "shipping zone Here", "6.50 USD", "tax US-CA Sales tax", "manual", "warm", "cups"):
         assert word in told
+
+
+async def test_how_mails_look_and_newsletters_begin_is_set_and_told(apply, reads):
+    sections = (
+        '[look]\ncolor = "#AA3300"\nlogo = "https://cdn.example/l.png"\n[newsletter]\ndouble_opt_in = false\n'
+    )
+    store = (await apply()).store
+    config = await get_store_config(reads, store.id)
+    assert (config.look, config.newsletter) == (Look(), NewsletterRules(double_opt_in=True))
+    changed = await apply(SHOP.replace("[store]", f"{sections}[store]"))
+    assert [line.partition(": ")[2] for line in changed.changes] == [
+        "look color (none) -> #AA3300",
+        "look logo (none) -> https://cdn.example/l.png",
+        "newsletter double_opt_in (none) -> False",
+    ]
+    config = await get_store_config(reads, store.id)
+    assert config.look == Look(color="#AA3300", logo="https://cdn.example/l.png")
+    assert not config.newsletter.double_opt_in
+    assert (await apply()).changes == []  # what is not named stays
+
+
+@pytest.mark.parametrize(
+    "logo", ["http://cdn.example/l.png", "javascript:alert(1)", 'https://x.example/"onload=']
+)
+async def test_a_logo_is_an_https_address(apply, logo):
+    with pytest.raises(msgspec.ValidationError, match="look"):
+        await apply(SHOP.replace("[store]", f"[look]\nlogo = '{logo}'\n[store]"))
 
 
 async def test_each_change_is_one_line(apply):

@@ -7,24 +7,26 @@ the answer to the secret of a mail.
 """
 
 from datetime import date, datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
 from litestar import Controller, Response, get, post, put
+from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import RequestBody
 from litestar.response import Redirect
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from app.api.dependencies import GivenNow, GivenSession, GivenShop, GivenStore
 from app.api.faults import invalid_field
 from app.api.idempotency import answered, read_key
-from app.api.limits import Email, Line, PathToken, RequiredLine, Text, Token, Word, bounded
+from app.api.limits import Email, Line, PathToken, RequiredLine, Text, Token, bounded
 from app.api.openapi import EXAMPLE, KEYED
 from app.api.rate_limits import LIMIT
 from app.api.request import ShopRequest
 from app.api.storefront.carts import read_uuid
 from app.api.transactions import transactional
 from app.db import idempotency
+from app.domain.newsletter.errors import subscription_not_found
 from app.domain.newsletter.models import Subscription
 from app.domain.newsletter.queries import Opened, get_subscription
 from app.domain.newsletter.service import (
@@ -69,10 +71,12 @@ class ChangeSubscription(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Unsubscribe(msgspec.Struct, forbid_unknown_fields=True):
-    """A note, where the reader gives one. `List-Unsubscribe` is what mail programs send (RFC 8058)."""
+    """What the reader has to say, which may be nothing; or what mail programs send (RFC 8058)."""
 
-    unsubscribe_note: Text | None = None
-    one_click: Word | None = msgspec.field(default=None, name="List-Unsubscribe")
+    NEEDS_ONE: ClassVar = ("unsubscribe_note", "List-Unsubscribe")
+
+    unsubscribe_note: Text | UnsetType = UNSET
+    one_click: Literal["One-Click"] | UnsetType = msgspec.field(default=UNSET, name="List-Unsubscribe")
 
 
 class StorefrontSubscription(msgspec.Struct):
@@ -246,17 +250,28 @@ class SubscriptionController(Controller):
         store: GivenStore,
         now: GivenNow,
     ) -> StorefrontSubscription:
-        """Ends it, with or without a note; again changes nothing.
+        """Ends it; again changes nothing but the note.
 
         Also what mail programs call by themselves (RFC 8058): a form with `List-Unsubscribe=One-Click`, without
         cookie and without a page of ours.
         """
+        note = data.unsubscribe_note
+        if note is UNSET and data.one_click is UNSET:
+            raise invalid_field("unsubscribe_note", "required", "This field is needed.")
         opened = await get_subscription(session, store.id, read_uuid(uuid), now=now)
-        await unsubscribe(session, opened, note=data.unsubscribe_note, now=now)
+        await unsubscribe(session, opened, note=None if note is UNSET else note, now=now)
         return _show_opened(opened)
 
-    @get("/{uuid:str}/unsubscribe", include_in_schema=False)
+    @get(
+        "/{uuid:str}/unsubscribe",
+        status_code=303,
+        operation_id="showSubscription",
+        summary="The shop's page of a subscription",
+        responses={303: ResponseSpec(None, description="Where the page is.")},
+    )
     async def show_page(self, uuid: PathToken, shop: GivenShop) -> Redirect:
-        """For mail programs that open the header's address as a page: looking ends nothing."""
-        found = read_uuid(uuid)
-        return Redirect(f"{shop.settings.shop_url}/#/newsletter/{found or ''}", status_code=303)
+        """For mail programs that open the address of one click as a page: looking ends nothing."""
+        named = read_uuid(uuid)
+        if named is None:
+            raise subscription_not_found()
+        return Redirect(f"{shop.settings.shop_url}/#/newsletter/{named}", status_code=303)

@@ -9,6 +9,7 @@ import { checkoutView } from "./views/checkout.js";
 import { categoryView, collectionView, homeView, searchView } from "./views/lists.js";
 import { mailExamplesView } from "./views/mail_examples.js";
 import { mailsView } from "./views/mails.js";
+import { confirmNewsletterView, newsletterView, subscriptionView } from "./views/newsletter.js";
 import { findView, orderView } from "./views/orders.js";
 import { productView } from "./views/product.js";
 
@@ -21,6 +22,9 @@ const ROUTES = [
   [/^\/checkout$/, checkoutView],
   [/^\/orders$/, findView],
   [/^\/orders\/(\d+)$/, orderView],
+  [/^\/newsletter$/, newsletterView],
+  [/^\/newsletter\/confirm$/, confirmNewsletterView],
+  [/^\/newsletter\/([0-9a-f-]{36})$/, subscriptionView],
   [/^\/mails\/examples(?:\/([a-z]+)\/([a-z_]+))?$/, mailExamplesView],
   [/^\/mails(?:\/([^/]+))?$/, mailsView],
 ];

@@ -21,8 +21,9 @@ export async function mailExamplesView({ params: [language, name], signal }) {
         h("nav", { "aria-label": "Examples" }, h("ul", { className: "mail-list" }, names.map((each) =>
           h("li", {}, link(each.replaceAll("_", " "), `${spoken}/${each}`, each === chosen))))),
         h("article", { className: "mail panel" }, h("h2", {}, mail.subject),
-          h("dl", {}, line("From", mail.sender), line("To", mail.to), Object.entries(mail.headers).map(([label, text]) => line(label, text))),
+          h("dl", {}, line("From", mail.sender), line("To", mail.to)),
           h("iframe", { src: `/dev${place}/html`, title: mail.subject, sandbox: "allow-top-navigation-by-user-activation" }),
-          h("h3", {}, "As text"), h("pre", {}, mail.text)))),
+          h("h3", {}, "As text"), h("pre", {}, mail.text),
+          h("h3", {}, "Headers"), h("pre", {}, Object.entries(mail.headers).map(([label, text]) => `${label}: ${text}\n`))))),
   };
 }
