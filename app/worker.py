@@ -41,7 +41,7 @@ async def run_worker(settings: Settings) -> None:
         **order_jobs(
             sessions=shop.sessions, stores=shop.stores, mailer=mailer, settings=settings, clock=utc_now
         ),
-        **checkout_jobs(till=shop.till, clock=utc_now),
+        **checkout_jobs(till=shop.till, stores=shop.stores, clock=utc_now),
     }
     test = shop.till.services.get(TestPayments.name)
     if isinstance(test, TestPayments):
@@ -55,7 +55,7 @@ async def run_worker(settings: Settings) -> None:
         await reconcile(shop.till, shop.stores, now=utc_now(), quiet=quiet)
 
     async def tidy() -> None:
-        await sweep(shop.sessions, now=utc_now())
+        await sweep(shop.sessions, now=utc_now(), keep=timedelta(seconds=settings.forget_seconds))
 
     try:
         async with asyncio.TaskGroup() as tasks:

@@ -1,5 +1,6 @@
 """A shop that takes Stripe, the stand-in that it talks to, and a buyer who compares their books."""
 
+import asyncio
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
@@ -87,7 +88,21 @@ class Buyer:
         )
         shop = build_shop(self.place.settings)
         try:
-            await checkout_jobs(till=shop.till, clock=utc_now)["payments.refund"](Job(*row, tries=1))
+            jobs = checkout_jobs(till=shop.till, stores=shop.stores, clock=utc_now)
+            await jobs["payments.refund"](Job(*row, tries=1))
+        finally:
+            await close_shop(shop)
+
+    async def compare_refunds(self, *, tries: int = 1) -> None:
+        """What the worker does with the events about refunds in the queue, all at once."""
+        rows = await self.rows(
+            "SELECT id, store_id, kind, dedupe_key, payload FROM jobs "
+            "WHERE kind = 'payments.compare_refunds' AND store_id = :store"
+        )
+        shop = build_shop(self.place.settings)
+        try:
+            jobs = checkout_jobs(till=shop.till, stores=shop.stores, clock=utc_now)
+            await asyncio.gather(*(jobs["payments.compare_refunds"](Job(*row, tries=tries)) for row in rows))
         finally:
             await close_shop(shop)
 
