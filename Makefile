@@ -83,7 +83,7 @@ bench: $(VENV)/.dev-stamp $(VENV)/.redis-stamp ## Measure the hot operations bes
 # Drills break parts of a shop that really runs; by their name `make test` leaves them out. The short form
 # leaves out those that break one step at a time, which drill_every_step.py breaks all at once.
 .PHONY: faults
-faults: $(VENV)/.dev-stamp $(VENV)/.redis-stamp ## Break servers, worker and databases under load, in full (5 minutes)
+faults: $(VENV)/.dev-stamp $(VENV)/.redis-stamp ## Break servers, worker, databases and neighbours under load, in full (10 minutes)
 	@FAULTS=full $(BIN)/python -m pytest tests/faults -o python_files="test_*.py drill_*.py" $(ARGS)
 
 .PHONY: faults-short

@@ -1,4 +1,4 @@
-"""Redis killed, frozen, slow, out of reach, emptied or full while people buy: guests notice nothing.
+"""Redis killed, frozen, slow, emptied or full while people buy: guests notice nothing.
 
 A customer's own cart is the call that needs Redis, for nobody else's will do: with Redis away its answer is a
 quick 503.
@@ -24,7 +24,7 @@ from tests.faults.drill_kills import until_more_is_bought
 from tests.faults.figures import Form, note
 from tests.faults.parts import wait_until
 from tests.faults.place import Place, times
-from tests.faults.shoppers import crowd, webhooks
+from tests.faults.shoppers import FINE, crowd, webhooks
 
 PEOPLE = 3
 ASKED = 10
@@ -51,15 +51,6 @@ async def frozen(place: Place) -> AsyncIterator[None]:
 @asynccontextmanager
 async def slow(place: Place) -> AsyncIterator[None]:
     place.redis.delay = SOON_SECONDS
-    try:
-        yield
-    finally:
-        place.redis.mend()
-
-
-@asynccontextmanager
-async def unplugged(place: Place) -> AsyncIterator[None]:
-    place.redis.cut()
     try:
         yield
     finally:
@@ -100,7 +91,6 @@ FAULTS: list[tuple[Fault, str, bool]] = [
     (killed, "asked to come back", False),
     (frozen, "asked to come back", True),
     (slow, "asked to come back", True),
-    (unplugged, "asked to come back", True),
     (emptied, "a stranger", False),
     (full, "known, or asked to come back", True),
 ]
@@ -136,7 +126,7 @@ async def test_guests_keep_buying_whatever_becomes_of_redis(
             await wait_until(
                 partial(is_served, place, fresh, cart), "the customer is served", said=stage.said
             )
-    assert set(load.heard) <= {"200", "202", "204"}, load.heard
+    assert set(load.heard) <= FINE, load.heard
     assert place.running() == before, "no process of the shop was started anew"
     found = await truth.check(stage)
     assert len(stage.acknowledged) - began == load.bought

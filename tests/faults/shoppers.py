@@ -22,6 +22,8 @@ PATIENCE_SECONDS = 180.0
 MOST_ATTEMPTS = 20
 # What the shop says of an attempt that took no money and is over; another attempt is then in order.
 TRY_ANEW = frozenset({"not charged", "cancelled", "service_unavailable"})
+# What a shopper hears of a shop that is well: 402 is for a card that is refused, or has a second step.
+FINE = frozenset({"200", "202", "204", "402"})
 
 
 @dataclass(frozen=True)
