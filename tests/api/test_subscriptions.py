@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from datetime import timedelta
+from datetime import datetime, timedelta
 from email import message_from_bytes
 from email.policy import default
 from pathlib import Path
@@ -245,13 +245,27 @@ async def test_a_link_ends_with_time_and_with_the_next_mail(guest: Guest, sessio
     assert refused.status_code == 404
 
 
-async def test_of_two_confirmations_at_once_both_see_one_subscription(guest: Guest, sessions, mails):
+async def test_of_many_confirmations_at_once_all_see_one_subscription(guest: Guest, sessions, mails):
     await ask(guest)
-    (mail,) = await mails()
+    first = await confirm(guest, (await mails())[0])
+    await guest.call("POST", f"/subscriptions/{first['uuid']}/unsubscribe", {"unsubscribe_note": ""})
+    await ask(guest)
+    (mail,) = await mails()  # of the two, the welcome had nothing to say any more
     answers = await asyncio.gather(*(confirm(guest, mail) for _ in range(8)))
-    assert len({answer["uuid"] for answer in answers}) == 1
+    assert {(answer["uuid"], answer["status"]) for answer in answers} == {(first["uuid"], "subscribed")}
     assert len(await rows_of(sessions, guest.store)) == 1
     assert len(await mails()) == 1
+
+
+async def test_when_others_asked_for_an_address_is_not_told(guest: Guest, sessions):
+    await ask(guest)
+    async with transaction(sessions) as session:
+        await session.execute(
+            text("UPDATE subscriptions SET created_at = created_at - interval '9 days' WHERE store_id = :id"),
+            {"id": guest.store.id},
+        )
+    again = await ask(guest)
+    assert utc_now() - datetime.fromisoformat(again["created_at"]) < timedelta(minutes=5)
 
 
 async def test_no_secret_of_the_mail_stands_in_a_table(guest: Guest, sessions, mails):

@@ -103,16 +103,11 @@ def test_values_are_escaped_in_html_and_left_alone_in_text():
     assert "<img" not in write("order_confirmation", order=bought).html
 
 
-def test_a_value_that_nobody_gave_is_an_error_and_no_gap():
-    with pytest.raises(UndefinedError, match="seconds"):
-        WRITER.render(
-            "verify_email",
-            store=STORE,
-            language=None,
-            to="a@b.example",
-            key="1",
-            values={"name": "", "link": ""},
-        )
+@pytest.mark.parametrize("forgotten", ["name", "link", "seconds"])
+def test_a_value_that_nobody_gave_is_an_error_and_no_gap(forgotten):
+    values = {name: value for name, value in EXAMPLES["verify_email"].items() if name != forgotten}
+    with pytest.raises(UndefinedError, match=forgotten):
+        WRITER.render("verify_email", store=STORE, language=None, to="a@b.example", key="1", values=values)
 
 
 @pytest.mark.parametrize(

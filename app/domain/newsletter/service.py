@@ -165,7 +165,7 @@ async def _prove(
     if kept.status != SUBSCRIBED:
         _move(kept, SUBSCRIBED, now=now)
         kept.consent_at = now
-        await _queue_mail(session, kept, f"{now:%Y%m%d%H%M}", now=now)
+        await _queue_mail(session, kept, now.isoformat(), now=now)
     kept.updated_at = now
     await session.flush()
     return kept
