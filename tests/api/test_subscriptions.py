@@ -10,11 +10,10 @@ from urllib.parse import urlsplit
 from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import text
 
 from app.db.session import Sessions, transaction
 from app.domain.newsletter.jobs import forget_requests, newsletter_jobs
-from app.domain.newsletter.models import Subscription
 from app.domain.newsletter.queries import is_subscribed, list_customer_subscriptions
 from app.domain.newsletter.service import confirm_customer, forget_customer, subscribe_customer
 from app.domain.stores.directory import StoreDirectory
@@ -22,10 +21,9 @@ from app.domain.stores.models import Store
 from app.integrations.mail import FileMailer, MailTemplates
 from app.kit.clock import utc_now
 from app.worker import work_once
+from tests.api.newsletter_calls import ADA, ask, confirm, read, rows_of, text_of, token_in
 from tests.conftest import make_store
 from tests.shop import Guest, settings_for
-
-ADA = {"name": "Ada Berg", "day": 3, "month": 2, "year": 1990, "gender": "female"}
 
 
 @pytest.fixture
@@ -58,40 +56,6 @@ async def mails(sessions: Sessions, reads, database_url, redis_url, tmp_path: Pa
 @pytest.fixture
 async def other_guest(guest: Guest, sessions: Sessions) -> Guest:
     return Guest(guest.client, await make_store(sessions), guest.option_id)
-
-
-def text_of(mail) -> str:
-    return mail.get_body(("plain",)).get_content()
-
-
-def token_in(mail) -> str:
-    return re.search(r"newsletter/confirm\?token=([\w-]+)", text_of(mail))[1]
-
-
-async def ask(guest: Guest, email: str = "ada@example.com", **fields) -> dict:
-    answer = await guest.call("POST", "/subscriptions", {"email": email, **fields})
-    assert answer.status_code == 200, answer.text
-    return answer.json()
-
-
-async def confirm(guest: Guest, mail) -> dict:
-    answer = await guest.call("POST", "/subscriptions/confirm", {"token": token_in(mail)})
-    assert answer.status_code == 200, answer.text
-    return answer.json()
-
-
-async def read(guest: Guest, uuid: str) -> dict:
-    answer = await guest.call("GET", f"/subscriptions/{uuid}")
-    assert answer.status_code == 200, answer.text
-    return answer.json()
-
-
-async def rows_of(sessions: Sessions, store: Store) -> list[Subscription]:
-    async with sessions() as session:
-        found = await session.scalars(
-            select(Subscription).where(Subscription.store_id == store.id).order_by(Subscription.id)
-        )
-        return list(found)
 
 
 async def begin_at_once(sessions: Sessions, store: Store) -> None:
@@ -308,15 +272,6 @@ async def test_opening_the_address_of_one_click_ends_nothing(guest: Guest, mails
     assert (await read(guest, owner["uuid"]))["status"] == "subscribed"
 
 
-async def test_an_end_says_a_note_or_one_click(guest: Guest):
-    asked = await ask(guest)
-    for body, field in (({}, "unsubscribe_note"), ({"List-Unsubscribe": "yes"}, "List-Unsubscribe")):
-        answer = await guest.call("POST", f"/subscriptions/{asked['uuid']}/unsubscribe", body)
-        assert answer.status_code == 422
-        assert [fault["field"] for fault in answer.json()["errors"]] == [field]
-    assert (await read(guest, asked["uuid"]))["status"] == "pending"
-
-
 async def test_the_owners_end_is_the_end_of_what_others_asked_for_too(guest: Guest, sessions, mails):
     await ask(guest)
     owner = await confirm(guest, (await mails())[0])
@@ -385,47 +340,6 @@ async def test_the_mail_is_in_the_readers_language(guest: Guest, mails):
     (mail,) = await mails()
     assert mail["Content-Language"] == "de"
     assert mail["Subject"] == "Bitte bestätigen Sie Ihren Newsletter"
-
-
-@pytest.mark.parametrize(
-    ("body", "field"),
-    [
-        ({"email": "no address"}, "email"), ({"email": "ada@example.com\r\nBcc: eve@example.com"}, "email"), ({}, "email"),
-        ({"email": "a@b.example", "utms": {"a": "x" * 20_000}}, "utms"), ({"email": "a@b.example", "status": "subscribed"}, "status"),
-        ({"email": "a@b.example", "behaviour_params": {"a": {"b": {"c": {"d": {"e": {"f": {"g": {"h": 1}}}}}}}}}, "behaviour_params"),
-        ({"email": "a@b.example", "behaviour": "x" * 256}, "behaviour"), ({"email": "a@b.example", "customer_id": 1}, "customer_id"),
-    ],
-)  # fmt: skip
-async def test_a_wrong_request_is_told_which_field(guest: Guest, sessions, body, field):
-    answer = await guest.call("POST", "/subscriptions", body)
-    assert answer.status_code == 422
-    assert [fault["field"] for fault in answer.json()["errors"]] == [field]
-    assert await rows_of(sessions, guest.store) == []
-
-
-@pytest.mark.parametrize(
-    ("change", "field"),
-    [
-        ({"day": 31}, "day"), ({"year": 2999}, "year"), ({"year": 1899}, "year"), ({"month": 13}, "month"), ({"gender": "x"}, "gender"),
-        ({"name": ""}, "name"), ({"day": 0}, "day"), ({"email": "eve@example.com"}, "email"), ({"status": "subscribed"}, "status"),
-    ],
-)  # fmt: skip
-async def test_a_reader_cannot_be_told_what_is_no_name_or_day(guest: Guest, change, field):
-    asked = await ask(guest)
-    answer = await guest.call("PUT", f"/subscriptions/{asked['uuid']}", {**ADA, **change})
-    assert answer.status_code == 422
-    assert [fault["field"] for fault in answer.json()["errors"]] == [field]
-
-
-@pytest.mark.parametrize("uuid", ["7b1f6c1e-3f0a-4c55-9d8e-2f4f8a3c9b10", "no-uuid", "0", "x" * 200])
-async def test_an_unknown_uuid_opens_nothing(guest: Guest, uuid):
-    for method, path, body in (
-        ("GET", "", None),
-        ("PUT", "", ADA),
-        ("POST", "/unsubscribe", {"List-Unsubscribe": "One-Click"}),
-    ):
-        answer = await guest.call(method, f"/subscriptions/{uuid}{path}", body)
-        assert (answer.status_code, answer.json()["code"]) == (404, "subscription_not_found")
 
 
 async def test_another_stores_subscription_is_not_there(guest: Guest, other_guest: Guest, mails):
