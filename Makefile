@@ -27,10 +27,14 @@ run: $(VENV)/.run-stamp $(VENV)/.redis-stamp ## Run the whole shop here: databas
 
 .PHONY: test
 test: $(VENV)/.dev-stamp $(VENV)/.redis-stamp ## Run the tests, on real PostgreSQL and Redis (ARGS= for pytest)
-	@$(BIN)/python -m pytest --ignore=tests/browser $(ARGS)
+	@$(BIN)/python -m pytest --ignore=tests/browser --ignore=tests/second_opinion $(ARGS)
+
+.PHONY: figures
+figures: $(VENV)/.dev-stamp $(VENV)/.redis-stamp ## Run the storms in full size and print what they came to, a line each
+	@$(BIN)/python -m pytest --full tests/concurrency tests/domain/test_random_carts.py tests/api/test_random_carts.py $(ARGS)
 
 .PHONY: check
-check: lint types imports test mutants browser-test contract spec pg15 ## Everything that must pass before a change lands
+check: lint types imports test mutants faults-short second-opinion browser-test contract spec pg15 ## Everything that must pass before a change lands
 
 .PHONY: lint
 lint: $(VENV)/.dev-stamp ## Look for mistakes and for untidy code
@@ -68,9 +72,24 @@ spec: $(VENV)/.dev-stamp $(VENV)/.redis-stamp ## Hold the OpenAPI document again
 mutants: $(VENV)/.dev-stamp $(VENV)/.redis-stamp ## Plant known faults in a copy, one at a time: do the tests notice?
 	@$(BIN)/python -m tests.mutants.run
 
+.PHONY: second-opinion
+second-opinion: $(VENV)/.dev-stamp $(VENV)/.redis-stamp .cache/localstripe/.stamp ## Hold what we take for Stripe against localstripe
+	@LOCALSTRIPE="$(CURDIR)/.cache/localstripe/bin/python" $(BIN)/python -m pytest tests/second_opinion $(ARGS)
+
 .PHONY: bench
 bench: $(VENV)/.dev-stamp $(VENV)/.redis-stamp ## Measure the hot operations beside the machine's own ceiling
 	@$(BIN)/python -m tests.benchmarks.run $(ARGS)
+
+# Drills break parts of a shop that really runs; by their name `make test` leaves them out. The short form
+# leaves out those that break one step at a time, which drill_every_step.py breaks all at once.
+.PHONY: faults
+faults: $(VENV)/.dev-stamp $(VENV)/.redis-stamp ## Break servers, worker and databases under load, in full (5 minutes)
+	@FAULTS=full $(BIN)/python -m pytest tests/faults -o python_files="test_*.py drill_*.py" $(ARGS)
+
+.PHONY: faults-short
+faults-short: $(VENV)/.dev-stamp $(VENV)/.redis-stamp ## The same in short: fewer falls, every step at once
+	@FAULTS=short $(BIN)/python -m pytest tests/faults -o python_files="drill_*.py" \
+		--ignore=tests/faults/drill_steps.py $(ARGS)
 
 .PHONY: migrations-check
 migrations-check: $(VENV)/.dev-stamp ## Run the migrations up, down and up, and compare them with the models
@@ -102,6 +121,7 @@ lock: $(UV) ## Write the locks anew from pyproject.toml (UPGRADE=1 takes newer v
 	@$(COMPILE) $(if $(UPGRADE),--upgrade) --extra embedded pyproject.toml -o requirements/embedded.txt
 	@$(COMPILE) $(if $(UPGRADE),--upgrade) --extra embedded --group dev pyproject.toml -o requirements/dev.txt
 	@$(COMPILE) $(if $(UPGRADE),--upgrade) --no-deps requirements/redis.in -o requirements/redis.txt
+	@$(COMPILE) $(if $(UPGRADE),--upgrade) requirements/localstripe.in -o requirements/localstripe.txt
 
 .PHONY: clean
 clean: ## Remove the environment and all caches; the shop's data in .data stays
@@ -129,6 +149,12 @@ $(VENV)/.dev-stamp: requirements/dev.txt pyproject.toml | $(BIN)/python
 
 $(VENV)/.redis-stamp: requirements/redis.txt | $(BIN)/python
 	@$(if $(REDIS_URL),true,$(BIN)/python -m app.integrations.embedded.fetch_redis requirements/redis.txt)
+	@touch $@
+
+# A program to run beside the tests, apart from everything else: see requirements/localstripe.in.
+.cache/localstripe/.stamp: requirements/localstripe.txt
+	@rm -rf .cache/localstripe && python="$$(.ci/python)" && "$$python" -m venv .cache/localstripe
+	@.cache/localstripe/bin/python -m pip --disable-pip-version-check --no-input install -qq --require-hashes --no-deps -r $<
 	@touch $@
 
 $(UV):

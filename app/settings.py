@@ -98,6 +98,7 @@ class Settings:
     signature_window_seconds: int = 300
     payment_wait_seconds: float = 10.0
     idempotency_seconds: int = 86_400
+    forget_seconds: int = 2_592_000
 
     # Argon2id: OWASP's choice for a login, 17 ms and 19 MiB each.
     argon2_memory_kib: int = 19_456
@@ -247,6 +248,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         signature_window_seconds=reader.whole("STOREFRONT_SIGNATURE_WINDOW_SECONDS", 300, least=1),
         payment_wait_seconds=reader.number("STOREFRONT_PAYMENT_WAIT_SECONDS", 10, least=0.1, most=60),
         idempotency_seconds=reader.whole("STOREFRONT_IDEMPOTENCY_SECONDS", 86_400, least=60),
+        forget_seconds=reader.whole("STOREFRONT_FORGET_SECONDS", 2_592_000, least=60),
         database_pool_size=reader.whole("STOREFRONT_DATABASE_POOL", 10, least=1, most=200),
         reads_pool_size=reader.whole("STOREFRONT_READS_POOL", 10, least=1, most=200),
         demo=reader.choice("STOREFRONT_DEMO", "yes", ("yes", "no")) == "yes",

@@ -54,7 +54,7 @@ async def run_worker(settings: Settings) -> None:
         **order_jobs(**mailing),
         **account_jobs(**mailing),
         **newsletter_jobs(**mailing),
-        **checkout_jobs(till=shop.till, clock=utc_now),
+        **checkout_jobs(till=shop.till, stores=shop.stores, clock=utc_now),
         **closing_jobs(sessions=shop.sessions, stores=shop.stores, writer=writer, mailer=mailer),
         **referral_jobs(sessions=shop.sessions, stores=shop.stores, clock=utc_now),
     }
@@ -70,7 +70,7 @@ async def run_worker(settings: Settings) -> None:
         await reconcile(shop.till, shop.stores, now=utc_now(), quiet=quiet)
 
     async def tidy() -> None:
-        await sweep(shop.sessions, now=utc_now())
+        await sweep(shop.sessions, now=utc_now(), keep=timedelta(seconds=settings.forget_seconds))
         await sweep_accounts(shop.sessions, now=utc_now())
         await forget_requests(shop.sessions, now=utc_now())
 

@@ -24,6 +24,8 @@ from app.integrations.embedded.postgres import start_postgres
 from app.integrations.embedded.redis import start_redis
 from tests.canaries import WATCH, watched
 
+pytest_plugins = ["tests.figures"]
+
 SHARED_DATA = Path(os.environ.get("STOREFRONT_SHARED_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
 

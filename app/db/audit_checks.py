@@ -120,6 +120,15 @@ _MONEY: Final = {
         SELECT p.store_id, 'payment ' || p.id, format('%s refunded of %s', p.refunded, p.captured)
         FROM payments p WHERE p.refunded > p.captured
     """,
+    "refunds_not_sum": """
+        SELECT p.store_id, 'payment ' || p.id,
+            format('%s refunded, and its refunds come to %s', p.refunded, r.made)
+        FROM payments p JOIN (
+            SELECT payment_id, coalesce(sum(amount) FILTER (WHERE state = 'made'), 0) AS made
+            FROM payment_refunds GROUP BY payment_id
+        ) r ON r.payment_id = p.id
+        WHERE r.made <> p.refunded
+    """,
     "ledger_unbalanced": """
         SELECT t.store_id, 'ledger transaction ' || e.txn_id,
             format('sums to %s %s', sum(e.amount_minor), e.currency)
@@ -199,6 +208,7 @@ _REFERENCES: Final = (
     ("orders", "order", "checkout_id", "checkouts"),
     ("payments", "payment", "order_id", "orders"),
     ("payments", "payment", "checkout_id", "checkouts"),
+    ("payment_refunds", "refund", "payment_id", "payments"),
     ("checkouts", "checkout", "order_id", "orders"),
     ("checkouts", "checkout", "cart_id", "carts"),
     ("reservations", "reservation", "checkout_id", "checkouts"),

@@ -1,6 +1,7 @@
 """Later work: rows written in the transaction that wants it, taken by workers after its commit.
 
-Delivery is at least once, so every job may run twice. A (kind, dedupe_key) is accepted once for good.
+Delivery is at least once, so every job may run twice. A (kind, dedupe_key) is accepted once for as long as its
+row is kept: what is done is forgotten after a month, jobs about money never.
 """
 
 import asyncio
@@ -34,6 +35,7 @@ class JobRow(Base):
         CheckConstraint("state IN ('queued', 'running', 'done', 'parked')", name="state"),
         Index("jobs_due_idx", "run_at", "id", postgresql_where="state = 'queued'"),
         Index("jobs_leased_idx", "lease_until", postgresql_where="state = 'running'"),
+        Index("jobs_finished_idx", "finished_at", postgresql_where="state = 'done'"),
     )
 
     id: Mapped[BigId]

@@ -11,7 +11,7 @@ import msgspec
 from stripe import SignatureVerificationError, WebhookSignature
 
 from app.domain.payments.errors import BAD_SIGNATURE
-from app.domain.payments.services import Captured, Refused, ServiceEvent
+from app.domain.payments.services import Captured, Disputed, GivenBack, Refused, ServiceEvent
 from app.integrations.stripe_amounts import from_stripe
 from app.kit.errors import Forbidden, Invalid
 from app.kit.money import is_currency
@@ -30,8 +30,23 @@ class _Failure(msgspec.Struct, frozen=True):
     decline_code: str | None = None
 
 
+# The objects that events about a payment bring, by the kind of event.
+_ABOUT: Final = {
+    "payment_intent.succeeded": "payment_intent",
+    "payment_intent.canceled": "payment_intent",
+    "payment_intent.payment_failed": "payment_intent",
+    "charge.refunded": "charge",
+    "refund.created": "refund",
+    "refund.updated": "refund",
+    "refund.failed": "refund",
+    "charge.refund.updated": "refund",
+    "charge.dispute.created": "dispute",
+    "charge.dispute.closed": "dispute",
+}
+
+
 class _Intent(msgspec.Struct, frozen=True):
-    """What is read of a PaymentIntent; of any other object, whatever of it is there."""
+    """What is read of a PaymentIntent, or of what is about one; of any other object, whatever of it is there."""
 
     id: str = ""
     object: str = ""
@@ -41,6 +56,8 @@ class _Intent(msgspec.Struct, frozen=True):
     livemode: bool | None = None
     metadata: dict[str, Any] | None = None
     last_payment_error: _Failure | None = None
+    payment_intent: str | None = None
+    reason: str | None = None
 
 
 class _Data(msgspec.Struct, frozen=True):
@@ -92,7 +109,7 @@ def read_event(body: bytes, *, is_live: bool, account_id: str) -> ServiceEvent:
         and intent.livemode in (is_live, None)
         and event.account in (account_id, None)
         and release(event.api_version) == release(API_VERSION)
-        and intent.object == "payment_intent"
+        and intent.object == _ABOUT.get(event.type)
     )
     finding = _finding(event.type, intent) if ours else None
     return ServiceEvent(
@@ -105,7 +122,9 @@ def release(version: str | None) -> str:
     return (version or "").partition(".")[2]
 
 
-def _finding(kind: str, intent: _Intent) -> Captured | Refused | None:
+def _finding(kind: str, intent: _Intent) -> Captured | Refused | GivenBack | Disputed | None:
+    if intent.object != "payment_intent":
+        return _about_a_payment(intent)
     if kind == "payment_intent.succeeded" and intent.status == "succeeded":
         return captured(intent.id, intent.amount_received or 0, intent.currency or "")
     if kind == "payment_intent.canceled" and intent.status == "canceled":
@@ -115,6 +134,14 @@ def _finding(kind: str, intent: _Intent) -> Captured | Refused | None:
         failure = intent.last_payment_error or _Failure()
         return Refused(failure.decline_code or failure.code or "card_declined", intent.id)
     return None
+
+
+def _about_a_payment(thing: _Intent) -> GivenBack | Disputed | None:
+    if not thing.payment_intent:
+        return None
+    if thing.object == "dispute":
+        return Disputed(thing.payment_intent, thing.status or "", thing.reason or "")
+    return GivenBack(thing.payment_intent)
 
 
 def captured(reference: str, amount: int, currency: str) -> Captured | None:

@@ -6,7 +6,7 @@ and not by a search, which lags behind. Both calls are idempotent by the attempt
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -20,6 +20,7 @@ from stripe import (
     StripeClient,
     StripeError,
 )
+from stripe.params import RefundListParams
 
 from app.domain.payments.services import (
     ActionNeeded,
@@ -28,10 +29,11 @@ from app.domain.payments.services import (
     Outcome,
     Refused,
     ServiceEvent,
+    ServiceRefund,
     Unheard,
     Unknown,
 )
-from app.integrations.stripe_amounts import to_stripe
+from app.integrations.stripe_amounts import from_stripe, to_stripe
 from app.integrations.stripe_events import (
     API_VERSION,
     ATTEMPT,
@@ -44,6 +46,7 @@ from app.integrations.stripe_events import (
     read_event,
 )
 from app.integrations.stripe_http import StripeHttp
+from app.kit.money import is_currency
 
 RECENT: Final = 100
 REFUND: Final = "refund"  # the name of a refund's key in its metadata
@@ -135,7 +138,7 @@ class StripePayments:
                 {"idempotency_key": f"{charge.key}-confirm"},
             )
         except CardError as problem:
-            return Refused(_decline_of(problem), reference)
+            return Refused(_decline_of(problem.error), reference)
         except InvalidRequestError as problem:
             if problem.code == "payment_intent_unexpected_state":
                 return Unknown(problem.code, reference)
@@ -177,9 +180,7 @@ class StripePayments:
         except InvalidRequestError:
             return _said(await self._intents.retrieve_async(intent.id))
         failure = intent.last_payment_error
-        if failure is None:
-            return Refused("cancelled", intent.id)
-        return Refused(failure.decline_code or failure.code or "card_declined", intent.id)
+        return Refused("cancelled" if failure is None else _decline_of(failure), intent.id)
 
     async def _search(self, key: str) -> PaymentIntent | None:
         """By metadata: the newest by the list, which is up to date, the others by search, which may lag."""
@@ -191,25 +192,43 @@ class StripePayments:
         # What a search returns may be old; its id is not.
         return await self._intents.retrieve_async(found[0].id) if found else None
 
-    async def refund(self, key: str, reference: str, amount: int, currency: str) -> str | None:
+    async def refund(self, key: str, reference: str, amount: int, currency: str) -> ServiceRefund | None:
         wanted = to_stripe(amount, currency)
         if wanted is None:
             return None
         try:
             # Stripe repeats also a failure for a day under the same key, though the refund was made.
-            made = await self._refunds.list_async({"payment_intent": reference, "limit": RECENT})
-            before = [one for one in made.data if _metadata(one).get(REFUND) == key]
+            made = await self._every_refund(reference)
+            before = [one for one in made if _metadata(one).get(REFUND) == key]
             refund = before[0] if before else await self._give_back(key, reference, wanted)
         except InvalidRequestError as problem:
-            if problem.code == "charge_already_refunded" and made.data:
-                # Somebody gave it back at Stripe's own pages: there is nothing left to give.
-                return made.data[0].id
             _note(problem, "a refund was refused")
             return None
         except StripeError as problem:
             _note(problem, "it is not known whether a refund was made")
             return None
-        return None if refund.status in ("failed", "canceled") else refund.id
+        return _refunded(refund)
+
+    async def list_refunds(self, reference: str) -> Sequence[ServiceRefund] | None:
+        try:
+            found = [_refunded(refund) for refund in await self._every_refund(reference)]
+        except StripeError as problem:
+            _note(problem, "the refunds of a payment could not be listed")
+            return None
+        known = [refund for refund in found if refund is not None]
+        return known if len(known) == len(found) else None
+
+    async def _every_refund(self, reference: str) -> list[Refund]:
+        """All refunds of a payment, newest first: the list is up to date."""
+        found: list[Refund] = []
+        while True:
+            wanted: RefundListParams = {"payment_intent": reference, "limit": RECENT}
+            if found:
+                wanted["starting_after"] = found[-1].id
+            page = await self._refunds.list_async(wanted)
+            found.extend(page.data)
+            if not page.has_more:
+                return found
 
     async def _give_back(self, key: str, reference: str, amount: int) -> Refund:
         return await self._refunds.create_async(
@@ -232,6 +251,15 @@ def _metadata(thing: PaymentIntent | Refund) -> dict[str, str]:
     return thing.metadata.to_dict() if thing.metadata else {}
 
 
+def _refunded(refund: Refund) -> ServiceRefund | None:
+    """A refund in our terms; None where its sum cannot be said in them. Until it fails, money is on its way."""
+    currency = refund.currency.upper()
+    amount = from_stripe(refund.amount, currency) if is_currency(currency) else None
+    if not amount:
+        return None
+    return ServiceRefund(refund.id, amount, currency, failed=refund.status in ("failed", "canceled"))
+
+
 def _is_idle(intent: PaymentIntent) -> bool:
     """Whether an attempt that we confirm waits for a confirmation, which will not come any more."""
     waits = intent.status in ("requires_payment_method", "requires_confirmation")
@@ -251,9 +279,10 @@ def _said(intent: PaymentIntent) -> Outcome:
             return Unknown(intent.status, intent.id)
 
 
-def _decline_of(problem: CardError) -> str:
-    decline = getattr(problem.error, "decline_code", None)
-    return str(decline or problem.code or "card_declined")
+def _decline_of(failure: Any) -> str:
+    """The closest word that Stripe has for a failure. Fields that say nothing are left out of it."""
+    words = (getattr(failure, name, None) for name in ("decline_code", "code"))
+    return str(next(filter(None, words), "card_declined"))
 
 
 def _reason(problem: StripeError) -> str:

@@ -5,7 +5,7 @@
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -25,6 +25,7 @@ from app.domain.payments.services import (
     Outcome,
     Refused,
     ServiceEvent,
+    ServiceRefund,
     Unheard,
     Unknown,
 )
@@ -146,8 +147,11 @@ class TestPayments:
         await self._move(key, "declined", "waiting")
         return await self.find(key, reference)
 
-    async def refund(self, key: str, reference: str, amount: int, currency: str) -> str | None:  # noqa: ARG002
-        return f"refund-{key}"
+    async def refund(self, key: str, reference: str, amount: int, currency: str) -> ServiceRefund | None:  # noqa: ARG002 - it has no books of refunds
+        return ServiceRefund(f"refund-{key}", amount, currency)
+
+    async def list_refunds(self, reference: str) -> Sequence[ServiceRefund] | None:  # noqa: ARG002 - as above
+        return ()
 
     async def close(self) -> None:
         """Nothing of its own is open."""

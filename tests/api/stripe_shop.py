@@ -1,5 +1,6 @@
 """A shop that takes Stripe, the stand-in that it talks to, and a buyer who compares their books."""
 
+import asyncio
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
@@ -15,6 +16,7 @@ from app.main import build_shop, close_shop
 from app.settings import Settings
 from tests.api.test_checkout_flow import stock_of
 from tests.shop import Guest
+from tests.standins.books import check_money
 from tests.standins.stripe import StripeStandIn
 
 
@@ -86,7 +88,21 @@ class Buyer:
         )
         shop = build_shop(self.place.settings)
         try:
-            await checkout_jobs(till=shop.till, clock=utc_now)["payments.refund"](Job(*row, tries=1))
+            jobs = checkout_jobs(till=shop.till, stores=shop.stores, clock=utc_now)
+            await jobs["payments.refund"](Job(*row, tries=1))
+        finally:
+            await close_shop(shop)
+
+    async def compare_refunds(self, *, tries: int = 1) -> None:
+        """What the worker does with the events about refunds in the queue, all at once."""
+        rows = await self.rows(
+            "SELECT id, store_id, kind, dedupe_key, payload FROM jobs "
+            "WHERE kind = 'payments.compare_refunds' AND store_id = :store"
+        )
+        shop = build_shop(self.place.settings)
+        try:
+            jobs = checkout_jobs(till=shop.till, stores=shop.stores, clock=utc_now)
+            await asyncio.gather(*(jobs["payments.compare_refunds"](Job(*row, tries=tries)) for row in rows))
         finally:
             await close_shop(shop)
 
@@ -100,19 +116,4 @@ class Buyer:
         placed = await self.rows("SELECT id FROM orders WHERE store_id = :store AND status <> 'pending'")
         assert len(placed) == orders
         assert await stock_of(self.sessions, self.variant) == stock
-        payments = await self.rows(
-            "SELECT key, reference, captured, currency, refunded FROM payments WHERE store_id = :store"
-        )
-        keys = {row[0] for row in payments}
-        log = {
-            (
-                one.attempt,
-                one.reference,
-                one.amount,
-                one.currency.upper(),
-                self.stripe.refunded(one.reference),
-            )
-            for one in self.stripe.log
-            if one.attempt in keys
-        }
-        assert log == {row for row in payments if row[2]}
+        await check_money(self.sessions, self.guest.store.id, self.stripe)

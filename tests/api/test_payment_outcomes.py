@@ -7,6 +7,7 @@ import msgspec
 import pytest
 from sqlalchemy import text
 
+from app.db.reads import Reads
 from app.db.session import Sessions, transaction
 from app.domain.checkout.jobs import checkout_jobs, reconcile
 from app.domain.checkout.till import Till
@@ -67,9 +68,10 @@ async def capture_event(sessions: Sessions, service: TestPayments, client, guest
     return await client.post("/storefront/v1/webhooks/test", content=body, headers=headers)
 
 
-async def refunds(sessions: Sessions, till: Till) -> None:
+async def refunds(sessions: Sessions, till: Till, reads: Reads) -> None:
     await change(sessions, "UPDATE jobs SET state = 'done' WHERE kind <> 'payments.refund'")
-    while await work_once(sessions, checkout_jobs(till=till, clock=utc_now)):
+    jobs = checkout_jobs(till=till, stores=StoreDirectory(reads), clock=utc_now)
+    while await work_once(sessions, jobs):
         pass
 
 
@@ -83,7 +85,7 @@ async def books(sessions: Sessions, guest: Guest) -> dict[str, int]:
 
 
 async def test_money_for_a_declined_attempt_is_sent_back_also_after_another_card_paid(
-    guest, sessions, service, client, till
+    guest, sessions, service, client, till, reads
 ):
     checkout = await guest.prepare(await add_variant(sessions, guest.store))
     total = checkout["totals"]["total"]
@@ -91,20 +93,20 @@ async def test_money_for_a_declined_attempt_is_sent_back_also_after_another_card
     assert (await guest.pay(total)).status_code == 204
     for _ in range(2):
         assert (await capture_event(sessions, service, client, guest, attempt=1)).status_code == 200
-    await refunds(sessions, till)
+    await refunds(sessions, till, reads)
     assert await payments_of(sessions, guest) == [("late", total, total), ("captured", total, 0)]
     assert (await books(sessions, guest))["payments:test"] == total
     assert "owed_to_shoppers" not in await books(sessions, guest)
 
 
-async def test_after_late_money_the_checkout_can_still_be_paid(guest, sessions, service, client, till):
+async def test_after_late_money_the_checkout_can_still_be_paid(guest, sessions, service, client, till, reads):
     checkout = await guest.prepare(await add_variant(sessions, guest.store))
     total = checkout["totals"]["total"]
     await guest.pay(total, payment_token="decline")
     await capture_event(sessions, service, client, guest, attempt=1)
     paid = await guest.pay(total)
     assert paid.status_code == 204, paid.text
-    await refunds(sessions, till)
+    await refunds(sessions, till, reads)
     assert await payments_of(sessions, guest) == [("late", total, total), ("captured", total, 0)]
 
 
@@ -119,7 +121,7 @@ async def test_another_sum_never_pays_the_order_and_is_sent_back(guest, sessions
     )
     declined = await guest.call("POST", f"/checkout/{guest.token}/payment/test/confirm", {})
     assert (declined.status_code, declined.json()["code"]) == (402, "payment_declined")
-    await refunds(sessions, till)
+    await refunds(sessions, till, reads)
     assert await payments_of(sessions, guest) == [("late", 1, 1)]
     assert (await guest.read_checkout())["state"] == "priced"
     assert await rows(

@@ -84,9 +84,26 @@ async def test_no_more_is_refunded_than_was_taken(place: Place, gateway: StripeP
     assert first == await gateway.refund(f"{charge.key}-a", paid.reference, 1000, "USD")
     assert await gateway.refund(f"{charge.key}-b", paid.reference, 1000, "USD") is None
     last = await gateway.refund(f"{charge.key}-c", paid.reference, 800, "USD")
-    # What somebody gave back at Stripe's own pages counts as well.
-    assert await gateway.refund(f"{charge.key}-d", paid.reference, 800, "USD") == last
+    assert await gateway.refund(f"{charge.key}-d", paid.reference, 800, "USD") is None
+    assert await gateway.list_refunds(paid.reference) == [last, first]
     assert place.stripe.refunded(paid.reference) == 1800
+
+
+async def test_every_page_of_refunds_is_read(place: Place, gateway: StripePayments, monkeypatch):
+    paid = await gateway.charge(_charge())
+    assert isinstance(paid, Captured)
+    made = [place.stripe.give_back(paid.reference, amount) for amount in (1, 2, 3, 4, 5)]
+    place.stripe.let_refund_fail(made[2])
+    monkeypatch.setattr(place.stripe, "page_size", 2)
+    found = await gateway.list_refunds(paid.reference)
+    assert found is not None
+    assert [(refund.amount, refund.failed) for refund in found] == [
+        (5, False),
+        (4, False),
+        (3, True),
+        (2, False),
+        (1, False),
+    ]
 
 
 async def test_a_wrong_key_is_trouble_and_never_a_payment(place: Place):

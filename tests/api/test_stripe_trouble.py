@@ -142,7 +142,8 @@ async def test_whatever_fails_the_log_and_the_books_agree(buyer: Buyer, seed: in
     buyer.stripe.fail("retrieve", *dice.choices(trouble, k=24))
     cards = ["pm_card_visa", "pm_card_visa", "pm_card_authenticationRequired", "pm_card_chargeDeclined"]
     paid = await asyncio.gather(*(one.pay(dice.choice(cards)) for one in crowd))
-    assert {answer.status_code for answer in paid} <= {204, 202, 402}
+    # Who finds no place at the till in this shop's one second is told to come again.
+    assert {answer.status_code for answer in paid} <= {204, 202, 402, 503}
     buyer.stripe.release()
     keys = {key for (key,) in await buyer.rows("SELECT key FROM payments WHERE store_id = :store")}
     mine = [one for one in buyer.stripe.intents.values() if one["metadata"].get("attempt") in keys]

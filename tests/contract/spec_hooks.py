@@ -19,7 +19,7 @@ from schemathesis.core.parameters import ParameterLocation
 
 from tests.contract.scene import Scene, SetupError
 from tests.contract.scene import Shop as DemoShop
-from tests.contract.setups import ADDRESS, SETUPS
+from tests.contract.setups import ADDRESS, NEW_PASSWORD, PASSWORD, SETUPS
 
 # Carts and checkouts of which a call makes use once; past so many, the last one must do.
 FRESH = 12
@@ -103,6 +103,47 @@ def _confirmation(scene: Scene) -> Real:
     return {"body": {"token": scene.use("subscription_token")["token"]}}
 
 
+def _sign_up(scene: Scene) -> Real:
+    return {"body": {"email": scene.use("name")["email"], "password": PASSWORD, "country": "GB"}}
+
+
+def _customer_call(scene: Scene) -> Real:
+    """Whatever a customer sends of their own, by bearer."""
+    known = scene.use("customer")
+    body = {
+        "email": known["email"],
+        "current_password": PASSWORD,
+        "password": PASSWORD,
+        "confirm_password": PASSWORD,
+        "birthday": "1990-02-03",
+        "country": "GB",
+    }
+    return {"headers": {"Authorization": f"Bearer {known['auth_key']}"}, "body": body}
+
+
+def _new_password(scene: Scene) -> Real:
+    made = scene.use("reset_token")
+    body = {
+        "password_reset_token": made["token"],
+        "password": NEW_PASSWORD,
+        "confirm_password": NEW_PASSWORD,
+    }
+    return {"body": body, "query": {"token": made["token"]}}
+
+
+def _login_link(scene: Scene) -> Real:
+    return {"body": {"uuid": scene.use("login_link")["uuid"]}}
+
+
+def _verify(scene: Scene) -> Real:
+    return {"body": {"token": scene.use("verify_token")["token"]}}
+
+
+def _session(scene: Scene) -> Real:
+    made = scene.use("session")
+    return _customer_call(scene) | {"path": {"session_id": made["id"]}}
+
+
 REAL: dict[str, tuple[Callable[[Scene], Real], int]] = {
     "getProduct": (_product, 1),
     "getVariant": (_variant, 1),
@@ -131,6 +172,20 @@ REAL: dict[str, tuple[Callable[[Scene], Real], int]] = {
     "getSubscription": (_subscription, 1),
     "changeSubscription": (_subscription, 1),
     "unsubscribe": (_subscription, 1),
+    "signUp": (_sign_up, FRESH),
+    "logIn": (_customer_call, 1),
+    "logOut": (_customer_call, 2),
+    "getCustomer": (_customer_call, 1),
+    "changeCustomer": (_customer_call, 2),
+    "forgotPassword": (_customer_call, 1),
+    "checkResetToken": (_new_password, 1),
+    "resetPassword": (_new_password, 2),
+    "logInByResetToken": (_new_password, 2),
+    "logInByLink": (_login_link, 2),
+    "verifyEmail": (_verify, 2),
+    "listSessions": (_customer_call, 1),
+    "endSessions": (_customer_call, 2),
+    "endSession": (_session, 2),
     "takePaymentEvent": (lambda _: {"path": {"service": "test"}}, 1),
 }
 

@@ -91,6 +91,15 @@ BREACHES: list[tuple[str, list[str]]] = [
         ],
     ),
     (
+        "refunds_not_sum",
+        [
+            (
+                "INSERT INTO payment_refunds (store_id, payment_id, reference, amount, currency, state, noted_at) "
+                "VALUES ({store}, {payment}, 're_1', 5, 'USD', 'made', now())"
+            )
+        ],
+    ),
+    (
         "ledger_unbalanced",
         ["UPDATE ledger_entries SET amount = amount + 1 WHERE order_id = {order} AND account = 'sales'"],
     ),

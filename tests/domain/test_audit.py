@@ -279,7 +279,7 @@ async def test_a_late_capture_is_a_breach_only_while_its_refund_is_overdue(
         "captured_without_order"
     ]
     shop = build_shop(settings_for(database_url, redis_url))
-    refund = checkout_jobs(till=shop.till, clock=utc_now)["payments.refund"]
+    refund = checkout_jobs(till=shop.till, stores=shop.stores, clock=utc_now)["payments.refund"]
     payment = await scalar(sessions, "SELECT id FROM payments WHERE store_id = :s", s=store.id)
     await refund(Job(0, store.id, "payments.refund", f"payment-{payment}", {"payment_id": payment}, 1))
     await shop.engine.dispose()

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from tests.faults.figures import FIGURES, FORMS, Form
+from tests.faults.place import Place, open_place
 from tests.faults.stage import Stage, open_stage
 
 pytest.register_assert_rewrite("tests.faults.truth", "tests.faults.shoppers")
@@ -19,6 +20,12 @@ def form() -> Form:
 @pytest.fixture(scope="session")
 async def stage() -> AsyncIterator[Stage]:
     async with open_stage() as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+async def place() -> AsyncIterator[Place]:
+    async with open_place() as made:
         yield made
 
 

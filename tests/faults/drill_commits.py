@@ -36,9 +36,9 @@ async def test_a_lost_answer_to_commit_makes_nothing_twice(stage: Stage, form: F
 
     async def buy_one(number: int) -> None:
         async with places:
-            service, card = dice.choice(WAYS)
+            service, cards = dice.choice(WAYS)
             variant = number % len(PRICES)
-            told = await buy(stage, service=service, card=card, variant=variant, heard=heard)
+            told = await buy(stage, service=service, cards=cards, variant=variant, heard=heard)
             assert told.total == PRICES[variant] + SHIPPING, "one thing, put into the cart once"
 
     async with commit_proxy(stage.postgres_socket, choose) as proxy:

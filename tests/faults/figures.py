@@ -14,13 +14,12 @@ def note(what: str, found: object) -> None:
 class Form:
     """The whole of it, or the short form that every check runs."""
 
-    look_each_time: bool
     kills: int
     restarts: int
     commits: int
 
 
 FORMS = {
-    "short": Form(look_each_time=False, kills=8, restarts=2, commits=10),
-    "full": Form(look_each_time=True, kills=50, restarts=10, commits=100),
+    "short": Form(kills=8, restarts=2, commits=10),
+    "full": Form(kills=50, restarts=10, commits=100),
 }

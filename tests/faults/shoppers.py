@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import random
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from secrets import token_hex
@@ -14,7 +14,9 @@ import httpx
 
 from tests.faults.stage import Stage
 from tests.shop import Guest
+from tests.standins.stripe import StripeStandIn
 
+VISA = "pm_card_visa"
 GAP_SECONDS = 0.2  # before a call is repeated
 PATIENCE_SECONDS = 90.0
 MOST_ATTEMPTS = 20
@@ -38,6 +40,7 @@ class Shopper(Guest):
 
     heard: Counter[str] = field(default_factory=Counter)
     patience: float = PATIENCE_SECONDS
+    stripe: StripeStandIn | None = None
 
     async def call(self, method: str, path: str, json: Any = None, **headers: str) -> httpx.Response:
         if method == "POST":
@@ -54,22 +57,43 @@ class Shopper(Guest):
                         return answer
                 await asyncio.sleep(GAP_SECONDS)
 
-    async def buy(self, variant_id: int, *, service: str = "test", card: str = "ok") -> Acknowledged:
-        """From an empty cart to an order that the shop has confirmed."""
+    async def buy(
+        self, variant_id: int, *, service: str = "test", cards: Sequence[str] = ("ok",)
+    ) -> Acknowledged:
+        """From an empty cart to an order that the shop has confirmed. All cards but the last are refused."""
         checkout = await self.prepare(variant_id)
         total = checkout["totals"]["total"]
+        for card in cards[:-1]:
+            refused = await self.pay_until_known(total, service, card)
+            assert (refused.status_code, refused.json()["code"]) == (402, "payment_declined"), refused.text
         for _ in range(MOST_ATTEMPTS):
-            answer = await self._pay(total, service, card)
+            answer = await self.pay_until_known(total, service, cards[-1])
             if answer.status_code == 204:
                 order_id = int(answer.headers["location"].rpartition("/")[2])
                 return Acknowledged(order_id, self.token, service, total)
             said = answer.json()
+            if said["code"] == "second_step_required":
+                order_id = await self._take_second_step(service, said["client_secret"])
+                return Acknowledged(order_id, self.token, service, total)
             assert (answer.status_code, said["code"]) == (402, "payment_declined"), answer.text
             assert said.get("reason") in TRY_ANEW, answer.text
             self.heard["a payment that came to nothing"] += 1
         raise AssertionError(f"paid {MOST_ATTEMPTS} times in vain")
 
-    async def _pay(self, total: int, service: str, card: str) -> httpx.Response:
+    async def _take_second_step(self, service: str, client_secret: str) -> int:
+        """Show the bank who pays, come back, and look until the order is there."""
+        assert self.stripe is not None
+        self.stripe.authenticate(client_secret.partition("_secret_")[0])
+        async with asyncio.timeout(self.patience):
+            while True:
+                await self.call("POST", f"/checkout/{self.token}/payment/{service}/confirm", {})
+                checkout = await self.read_checkout()
+                if checkout["state"] == "completed":
+                    order_id: int = checkout["order"]["id"]
+                    return order_id
+                await asyncio.sleep(GAP_SECONDS)
+
+    async def pay_until_known(self, total: int, service: str, card: str) -> httpx.Response:
         """One attempt under one key, until the shop knows what became of it."""
         key = token_hex(16)
         async with asyncio.timeout(self.patience):
@@ -88,19 +112,44 @@ def _wants_repeating(answer: httpx.Response) -> bool:
 
 
 def make_shopper(stage: Stage, email: str = "ada@example.com", **more: Any) -> Shopper:
-    return Shopper(stage.client, stage.store, stage.option_id, email=email, **more)
+    return Shopper(stage.client, stage.store, stage.option_id, email=email, stripe=stage.stripe, **more)
 
 
-async def buy(stage: Stage, *, service: str, card: str, variant: int = 0, **more: Any) -> Acknowledged:
+async def buy(
+    stage: Stage, *, service: str = "stripe", cards: Sequence[str] = (VISA,), variant: int = 0, **more: Any
+) -> Acknowledged:
     """Somebody new buys one thing, and what they were told is kept on the stage."""
     shopper = make_shopper(stage, f"{token_hex(4)}@example.com", **more)
-    told = await shopper.buy(stage.variants[variant], service=service, card=card)
+    told = await shopper.buy(stage.variants[variant], service=service, cards=cards)
     stage.acknowledged.append(told)
     return told
 
 
-# How people pay, by weight: mostly by card.
-WAYS = (("stripe", "pm_card_visa"), ("stripe", "pm_card_mastercard"), ("test", "ok"), ("manual", ""))
+async def capture_late(stage: Stage) -> None:
+    """Money for an attempt that the shop was told is over: a card that worked at Stripe after a refused one."""
+    shopper = make_shopper(stage)
+    checkout = await shopper.prepare(stage.variants[0])
+    refused = await shopper.pay(
+        checkout["totals"]["total"], service="stripe", payment_token="pm_card_chargeDeclined"
+    )
+    assert refused.status_code == 402, refused.text
+    intent = list(stage.stripe.intents.values())[-1]
+    assert stage.stripe.pay_on_page(intent["client_secret"], VISA) == "succeeded"
+    (event,) = stage.stripe.events_of(intent["id"], "payment_intent.succeeded")
+    taken = await stage.stripe.send(stage.client, event)
+    assert taken.status_code == 200, taken.text
+
+
+# How people pay: at Stripe at once, after a refused card, with a second step; and otherwise.
+WAYS = (
+    ("stripe", (VISA,)),
+    ("stripe", (VISA,)),
+    ("stripe", ("pm_card_chargeDeclined", "pm_card_mastercard")),
+    ("stripe", ("pm_card_authenticationRequired",)),
+    ("test", ("ok",)),
+    ("test", ("late",)),
+    ("manual", ("",)),
+)
 
 
 @dataclass
@@ -117,9 +166,9 @@ class Load:
 
     async def shop(self, stage: Stage, dice: random.Random) -> None:
         while not self._over.is_set():
-            service, card = dice.choice(WAYS)
+            service, cards = dice.choice(WAYS)
             variant = dice.randrange(len(stage.variants))
-            await buy(stage, service=service, card=card, variant=variant, heard=self.heard)
+            await buy(stage, service=service, cards=cards, variant=variant, heard=self.heard)
             self.bought += 1
 
 

@@ -29,11 +29,12 @@ from app.integrations.embedded.postgres import start_postgres
 from app.integrations.embedded.process import EmbeddedServer
 from app.integrations.embedded.redis import start_redis
 from tests.api.live import free_port
+from tests.canaries import SECRET_KEY, WATCH
 from tests.conftest import make_store
 from tests.embedded.processes import environment
 from tests.faults.launcher import step_file
 from tests.faults.parts import Part, wait_until
-from tests.shop import SECRET, add_variant, open_till
+from tests.shop import add_variant, open_till
 from tests.standins.stripe import StripeStandIn, stripe_stand_in
 
 SERVERS = 2
@@ -157,7 +158,7 @@ def _environ(folder: Path, postgres_url: str, redis_url: str, stripe: StripeStan
         STOREFRONT_QUEUE_POLL_SECONDS="0.5",
         STOREFRONT_READS_POOL="5",
         STOREFRONT_RECONCILE_SECONDS="1",
-        STOREFRONT_SECRET_KEY=SECRET,
+        STOREFRONT_SECRET_KEY=SECRET_KEY,
         STOREFRONT_WORKERS=str(SERVERS),
         STRIPE_API_BASE=stripe.url,
         STRIPE_PUBLISHABLE_KEY="pk_test_standin",
@@ -177,6 +178,17 @@ async def _furnish(url: str) -> tuple[Store, int, list[int]]:
         return store, option, variants
     finally:
         await engine.dispose()
+
+
+async def _look_for_secrets(stage: Stage) -> None:
+    """What a shop says while it breaks says no secret; the run fails where it did."""
+    for part in (stage.server, stage.worker):
+        WATCH.read(f"log of {part.role}", part.said())
+    connection = await asyncpg.connect(database_address(stage.postgres.url).asyncpg)
+    try:
+        await WATCH.read_tables(connection)
+    finally:
+        await connection.close()
 
 
 @asynccontextmanager
@@ -210,6 +222,7 @@ async def open_stage(changes: Mapping[str, str] | None = None) -> AsyncIterator[
         # The databases may be others by the end.
         stack.push_async_callback(stage.stop_redis)
         stack.push_async_callback(stage.stop_postgres)
+        stack.push_async_callback(_look_for_secrets, stage)
         for part in (stage.server, stage.worker):
             stack.push_async_callback(part.stop)
             await part.start()

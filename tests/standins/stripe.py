@@ -50,7 +50,7 @@ PARAMETERS = {
     "list": {"limit"},
     "search": {"query"},
     "refund": {"payment_intent", "amount", "metadata[refund]"},
-    "list_refunds": {"payment_intent", "limit"},
+    "list_refunds": {"payment_intent", "limit", "starting_after"},
 }
 CANCELLABLE = {"requires_payment_method", "requires_confirmation", "requires_action", "requires_capture"}
 
@@ -91,6 +91,7 @@ class StripeStandIn:
     events: list[dict[str, Any]] = field(default_factory=list)
     calls: list[str] = field(default_factory=list)
     hidden_from_lists: bool = False  # as when the index of a search lags behind
+    page_size: int = 100
     _faults: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     _answers: dict[str, tuple[object, Reply | None]] = field(default_factory=dict)
     _released: asyncio.Event = field(default_factory=asyncio.Event)
@@ -127,6 +128,38 @@ class StripeStandIn:
             assert intent["last_payment_error"]
         status: str = intent["status"]
         return status
+
+    def give_back(self, reference: str, amount: int, *, status: str = "succeeded") -> dict[str, Any]:
+        """A refund that somebody makes at the service's own pages."""
+        return self._refund({"payment_intent": reference, "amount": str(amount)}, status=status)
+
+    def let_refund_fail(self, refund: dict[str, Any]) -> None:
+        """The shopper's bank does not take the money, and it comes back to the account."""
+        refund["status"] = "failed"
+        self._tell("refund.updated", refund)
+        self._tell("refund.failed", refund)
+
+    def dispute(self, reference: str) -> None:
+        """The shopper's bank asks for the money back, and gets it."""
+        intent = self._get(reference)
+        dispute = {
+            "id": f"du_{secrets.token_hex(12)}",
+            "object": "dispute",
+            "amount": intent["amount_received"],
+            "currency": intent["currency"],
+            "livemode": False,
+            "metadata": {},
+            "payment_intent": reference,
+            "reason": "fraudulent",
+            "status": "needs_response",
+        }
+        self._tell("charge.dispute.created", dispute)
+        dispute["status"] = "lost"
+        self._tell("charge.dispute.closed", dispute)
+
+    def events_about(self, reference: str) -> list[dict[str, Any]]:
+        """The events of refunds and disputes of a payment."""
+        return [event for event in self.events if event["data"]["object"].get("payment_intent") == reference]
 
     def events_of(self, reference: str, *kinds: str) -> list[dict[str, Any]]:
         return [
@@ -294,13 +327,14 @@ class StripeStandIn:
         if (why := CARDS[card]) is not None:
             self._decline(intent, *why)
             error = intent["last_payment_error"]
+            more = {name: value for name, value in error.items() if name == "decline_code"}
             raise Refusal(
                 402,
                 "card_error",
                 error["code"],
                 "Your card was declined.",
-                decline_code=error["decline_code"],
                 payment_intent=copy.deepcopy(intent),
+                **more,
             )
         if card == "pm_card_authenticationRequired":
             intent["status"] = "requires_action"
@@ -317,7 +351,7 @@ class StripeStandIn:
         self._tell("payment_intent.canceled", intent)
         return intent
 
-    def _refund(self, given: dict[str, str]) -> dict[str, Any]:
+    def _refund(self, given: dict[str, str], *, status: str = "succeeded") -> dict[str, Any]:
         intent = self._get(given["payment_intent"])
         if intent["status"] != "succeeded":
             raise invalid("charge_not_captured", "This payment took no money.")
@@ -332,19 +366,43 @@ class StripeStandIn:
             "object": "refund",
             "amount": amount,
             "currency": intent["currency"],
-            "metadata": {"refund": given.get("metadata[refund]", "")},
+            "metadata": {"refund": given["metadata[refund]"]} if "metadata[refund]" in given else {},
+            "payment_intent": intent["id"],
+            "status": status,
+        }
+        self.refunds.append(refund)
+        self._tell("refund.created", refund)
+        self._tell("charge.refunded", self._charge_of(intent))
+        return refund
+
+    def _charge_of(self, intent: Intent) -> dict[str, Any]:
+        return {
+            "id": f"ch_{intent['id'].removeprefix('pi_')}",
+            "object": "charge",
+            "amount": intent["amount_received"],
+            "amount_refunded": self.refunded(intent["id"]),
+            "currency": intent["currency"],
+            "livemode": False,
+            "metadata": intent["metadata"],
             "payment_intent": intent["id"],
             "status": "succeeded",
         }
-        self.refunds.append(refund)
-        return refund
 
     def _list_refunds(self, given: dict[str, str]) -> dict[str, Any]:
-        found = [one for one in self.refunds if one["payment_intent"] == given["payment_intent"]]
-        return {"object": "list", "data": found[::-1], "has_more": False}
+        found = [one for one in self.refunds if one["payment_intent"] == given["payment_intent"]][::-1]
+        if "starting_after" in given:
+            ids = [one["id"] for one in found]
+            found = found[ids.index(given["starting_after"]) + 1 :]
+        most = min(int(given.get("limit", "10")), self.page_size)
+        return {"object": "list", "data": found[:most], "has_more": len(found) > most}
 
     def refunded(self, reference: str) -> int:
-        return sum(one["amount"] for one in self.refunds if one["payment_intent"] == reference)
+        """What has gone back of a payment, and stayed away."""
+        return sum(
+            one["amount"]
+            for one in self.refunds
+            if one["payment_intent"] == reference and one["status"] not in ("failed", "canceled")
+        )
 
     def _take(self, intent: Intent) -> None:
         intent.update(
@@ -356,22 +414,24 @@ class StripeStandIn:
         self._tell("payment_intent.succeeded", intent)
 
     def _decline(self, intent: Intent, code: str, decline_code: str | None) -> None:
+        # What there is nothing to say of is not null in a failure: it is not there.
+        said = {"decline_code": decline_code} if decline_code else {}
         intent.update(
             status="requires_payment_method",
             payment_method=None,
             next_action=None,
-            last_payment_error={"type": "card_error", "code": code, "decline_code": decline_code},
+            last_payment_error={"type": "card_error", "code": code, **said},
         )
         self._tell("payment_intent.payment_failed", intent)
 
-    def _tell(self, kind: str, intent: Intent) -> None:
+    def _tell(self, kind: str, thing: dict[str, Any]) -> None:
         self.events.append(
             {
                 "id": f"evt_{secrets.token_hex(12)}",
                 "object": "event",
                 "api_version": self.version,
                 "created": int(time.time()),
-                "data": {"object": copy.deepcopy(intent)},
+                "data": {"object": copy.deepcopy(thing)},
                 "livemode": False,
                 "pending_webhooks": 1,
                 "request": {"id": None, "idempotency_key": None},

@@ -11,12 +11,13 @@ from urllib.parse import parse_qsl, urlsplit
 
 @dataclass(frozen=True)
 class Call:
-    """A request; params are those of the query or of the form, whichever it has."""
+    """A request; params are those of the query or of the form, whichever it has. JSON stays a body."""
 
     method: str
     path: str
     params: tuple[tuple[str, str], ...]
     headers: dict[str, str]
+    body: bytes = b""
 
 
 @dataclass(frozen=True)
@@ -67,9 +68,10 @@ async def _read(reader: asyncio.StreamReader) -> Call:
     headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
     body = await reader.readexactly(int(headers.get("content-length", "0")))
     parts = urlsplit(target)
-    text = body.decode() if method == "POST" else parts.query
+    is_json = headers.get("content-type", "").startswith("application/json")
+    text = parts.query if method != "POST" or is_json else body.decode()
     params = tuple(parse_qsl(text, keep_blank_values=True, strict_parsing=bool(text)))
-    return Call(method, parts.path, params, headers)
+    return Call(method, parts.path, params, headers, body)
 
 
 def _written(reply: Reply) -> bytes:

@@ -3,11 +3,11 @@
 import msgspec
 from litestar import Controller, Response, delete, get
 
+from app.api.caching import NO_STORE
 from app.api.credentials import CART_COOKIE, SESSION_COOKIE, expired_cookie, forget_actor
 from app.api.dependencies import GivenActor, GivenGate, GivenNow, GivenStore
 from app.api.limits import PathToken
 from app.api.request import ShopRequest
-from app.api.storefront.logins import PRIVATE
 from app.kit.clock import isoformat
 from app.kit.errors import NOT_FOUND, NotFound
 
@@ -46,7 +46,7 @@ class SessionController(Controller):
             )
             for each in found
         ]
-        return Response(StorefrontSessions(items), headers=PRIVATE)
+        return Response(StorefrontSessions(items), headers=NO_STORE)
 
     @delete("/", status_code=204, operation_id="endSessions", summary="Log out everywhere")
     async def end_all(

@@ -1,23 +1,30 @@
 """How an event of a payment service takes effect: recorded and settled in one transaction, once."""
 
 from datetime import datetime
+from typing import Final
 
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.db import queue
 from app.domain.checkout.placing import settle
+from app.domain.orders.service import lock_order, note_event
 from app.domain.payments.models import Payment
 from app.domain.payments.service import find_payment_by_reference, receive_event
-from app.domain.payments.services import Captured, Finding, ServiceEvent
+from app.domain.payments.services import Captured, Disputed, GivenBack, Refused, ServiceEvent
 from app.domain.stores.directory import StoreDirectory
+
+Effect = Captured | Refused | GivenBack | Disputed
+COMPARE_REFUNDS: Final = "payments.compare_refunds"
 
 
 async def take_event(
     session: AsyncSession, stores: StoreDirectory, *, service: str, event: ServiceEvent, now: datetime
 ) -> bool:
     """Settle what an event says; False where it was taken before. In any order, any number of times."""
-    payment = await find_payment_by_reference(session, service, key=event.key, reference=None)
-    finding = event.finding if payment is not None and _is_about(payment, event.finding) else None
+    reference = event.finding.reference if event.finding is not None else None
+    payment = await find_payment_by_reference(session, service, key=event.key, reference=reference)
+    finding = event.finding if _has_effect(payment, event.finding) else None
     fresh = await receive_event(
         session,
         payment.store_id if payment else 0,
@@ -27,14 +34,46 @@ async def take_event(
         payload=msgspec.json.encode(event).decode(),
         outcome="settled" if finding is not None else "parked",
     )
-    if fresh and payment is not None and finding is not None:
+    if not fresh or finding is None:
+        return fresh
+    if isinstance(finding, GivenBack):
+        await _compare_refunds(session, payment, service=service, event=event, finding=finding, now=now)
+    elif payment is not None and isinstance(finding, Disputed):
+        order = await lock_order(session, payment.store_id, payment.order_id)
+        told = f"{service}: {finding.status}, {finding.reason}"
+        await note_event(session, order, "disputed", told, now=now)
+    elif payment is not None and isinstance(finding, (Captured, Refused)):
         store = await stores.get(payment.store_id)
         await settle(session, store, payment=payment, finding=finding, now=now)
     return fresh
 
 
-def _is_about(payment: Payment, finding: Finding | None) -> bool:
+async def _compare_refunds(
+    session: AsyncSession,
+    payment: Payment | None,
+    *,
+    service: str,
+    event: ServiceEvent,
+    finding: GivenBack,
+    now: datetime,
+) -> None:
+    """Have the service asked by a job, which also waits for a payment that nobody has settled yet."""
+    await queue.enqueue(
+        session,
+        store_id=payment.store_id if payment else 0,
+        kind=COMPARE_REFUNDS,
+        dedupe_key=f"{service}-{event.event_id}",
+        payload={"service": service, "key": event.key, "reference": finding.reference},
+        run_at=now,
+    )
+
+
+def _has_effect(payment: Payment | None, finding: Effect | None) -> bool:
     """A signed event about another sum is no payment of this one. What really came in, the service is asked."""
+    if isinstance(finding, GivenBack):
+        return True
+    if payment is None or finding is None:
+        return False
     if not isinstance(finding, Captured):
-        return finding is not None
+        return True
     return (finding.amount, finding.currency) == (payment.amount, payment.currency)

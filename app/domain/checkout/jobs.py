@@ -5,47 +5,107 @@ import logging
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import select, text, update
+from sqlalchemy import TextClause, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db.queue import GiveUp, Job
-from app.db.session import Sessions, transaction
+from app.db.retries import run_transaction
+from app.db.session import Sessions
+from app.domain.checkout.events import COMPARE_REFUNDS
 from app.domain.checkout.models import Checkout
-from app.domain.checkout.placing import note_refund
+from app.domain.checkout.refunds import note_refund
+from app.domain.checkout.sweeping import BATCH, STEPS
 from app.domain.checkout.till import Till
 from app.domain.payments.models import Payment
-from app.domain.payments.service import find_payment
+from app.domain.payments.service import find_payment, find_payment_by_reference, get_payment
+from app.domain.payments.services import ServiceRefund
 from app.domain.payments.states import UNFINISHED, PaymentState
 from app.domain.stores.directory import StoreDirectory
 
 Handler = Callable[[Job], Awaitable[None]]
 MOST_AT_ONCE: Final = 100
 SIDE_BY_SIDE: Final = 4
+KEEP: Final = timedelta(days=30)
+MOST_BATCHES: Final = 10  # in one round; the rest has time
 
 logger = logging.getLogger(__name__)
 
 
-def checkout_jobs(*, till: Till, clock: Callable[[], datetime]) -> dict[str, Handler]:
+# Within about two minutes the call that charges is over, and its payment known by the service's reference.
+STRANGERS_TRIES: Final = 7
+
+
+def checkout_jobs(*, till: Till, stores: StoreDirectory, clock: Callable[[], datetime]) -> dict[str, Handler]:
     """The handlers of this feature by kind of job."""
-    return {"payments.refund": partial(_refund, till=till, clock=clock)}
+    return {
+        "payments.refund": partial(_refund, till=till, clock=clock),
+        COMPARE_REFUNDS: partial(_compare_refunds, till=till, stores=stores, clock=clock),
+    }
+
+
+async def _compare_refunds(
+    job: Job, *, till: Till, stores: StoreDirectory, clock: Callable[[], datetime]
+) -> None:
+    """Book what a service gave back of a payment, by whoever's wish."""
+    named = job.payload
+    async with till.sessions() as session:
+        payment = await find_payment_by_reference(
+            session, named["service"], key=named["key"], reference=named["reference"]
+        )
+    if payment is None:
+        if job.tries >= STRANGERS_TRIES:
+            return  # somebody else's, who shares the account
+        raise RuntimeError("there is no such payment yet")
+    if not payment.captured:
+        # Heard of before the capture itself was.
+        await till.ask(await stores.get(payment.store_id), payment)
+    await _book_refunds(payment, till=till, now=clock())
+
+
+async def _book_refunds(payment: Payment, *, till: Till, now: datetime) -> Payment:
+    """Ask the service for every refund of a payment and book what is new; the payment as it then stands."""
+    async with till.sessions() as session:
+        payment = await get_payment(session, payment.store_id, payment.id)
+    if payment.reference is None or not payment.captured:
+        raise RuntimeError("there is a refund, and no capture yet")
+    refunds = await till.get_service(payment.service).list_refunds(payment.reference)
+    if refunds is None:
+        raise RuntimeError("the service did not say which refunds there are")
+    for refund in refunds:
+        await _book(payment, refund, till=till, now=now)
+    async with till.sessions() as session:
+        return await get_payment(session, payment.store_id, payment.id)
+
+
+async def _book(payment: Payment, refund: ServiceRefund, *, till: Till, now: datetime) -> None:
+    await run_transaction(
+        till.sessions,
+        lambda session: note_refund(session, payment=payment, refund=refund, now=now),
+        repeatable=True,
+    )
 
 
 async def _refund(job: Job, *, till: Till, clock: Callable[[], datetime]) -> None:
-    """Give a late capture back, once: the service keeps to our key, the row to its sum."""
+    """Give a late capture back, once: what went back already is asked first, and counts."""
     async with till.sessions() as session:
         payment = await find_payment(session, job.store_id, job.payload["payment_id"])
-    if payment is None or payment.reference is None:
+    if payment is None or payment.reference is None or not payment.captured:
         raise GiveUp("there is nothing to refund")
+    payment = await _book_refunds(payment, till=till, now=clock())
     owed = payment.captured - payment.refunded
-    if owed <= 0:
+    if owed <= 0 or payment.reference is None:
         return
+    # What went back before makes this another refund, and a repeat of this one the same.
+    key = f"{payment.key}-refund-{payment.refunded}"
     service = till.get_service(payment.service)
-    key = f"{payment.key}-refund"
-    if await service.refund(key, payment.reference, owed, payment.currency) is None:
+    made = await service.refund(key, payment.reference, owed, payment.currency)
+    if made is None:
         raise RuntimeError("the service did not say whether it refunded")
-    async with transaction(till.sessions) as session:
-        await note_refund(session, payment=payment, amount=owed, now=clock())
+    await _book(payment, made, till=till, now=clock())
+    if made.failed:
+        raise GiveUp("the service could not give the money back")
 
 
 async def reconcile(till: Till, stores: StoreDirectory, *, now: datetime, quiet: timedelta) -> int:
@@ -54,11 +114,15 @@ async def reconcile(till: Till, stores: StoreDirectory, *, now: datetime, quiet:
     Those that were not asked about for longest come first. One that waits for its shopper is given up when
     its hold on stock has run out. Everything may run twice, and in several workers at once.
     """
-    async with transaction(till.sessions) as session:
+
+    async def choose(session: AsyncSession) -> list[tuple[Payment, datetime | None]]:
         due = (
             await session.execute(
                 select(Payment, Checkout.held_until)
-                .outerjoin(Checkout, Checkout.id == Payment.checkout_id)
+                .outerjoin(
+                    Checkout,
+                    (Checkout.store_id == Payment.store_id) & (Checkout.id == Payment.checkout_id),
+                )
                 .where(
                     Payment.state.in_(UNFINISHED),
                     Payment.service.in_(till.services),
@@ -69,7 +133,11 @@ async def reconcile(till: Till, stores: StoreDirectory, *, now: datetime, quiet:
             )
         ).all()
         ids = [payment.id for payment, _ in due]
+        # Of every store: the ids were just read from the same table.
         await session.execute(update(Payment).where(Payment.id.in_(ids)).values(asked_at=now))
+        return [(payment, held_until) for payment, held_until in due]
+
+    due = await run_transaction(till.sessions, choose, repeatable=True)
     places = asyncio.Semaphore(SIDE_BY_SIDE)
 
     async def ask(payment: Payment, held_until: datetime | None) -> bool:
@@ -86,36 +154,15 @@ async def reconcile(till: Till, stores: StoreDirectory, *, now: datetime, quiet:
     return sum(await asyncio.gather(*(ask(payment, held_until) for payment, held_until in due)))
 
 
-_EXPIRE: Final = text(
-    """
-    UPDATE checkouts SET state = 'expired', updated_at = :now
-    WHERE id IN (
-        SELECT id FROM checkouts WHERE state IN ('open', 'priced') AND expires_at < :now
-        ORDER BY id LIMIT 500 FOR UPDATE SKIP LOCKED
-    )
-    """
-)
-_FORGET_KEYS: Final = text(
-    """
-    DELETE FROM idempotency_records WHERE (store_id, key_digest) IN (
-        SELECT store_id, key_digest FROM idempotency_records WHERE expires_at < :now LIMIT 1000
-        FOR UPDATE SKIP LOCKED
-    )
-    """
-)
-_FORGET_CARTS: Final = text(
-    """
-    DELETE FROM carts WHERE id IN (
-        SELECT id FROM carts c WHERE c.expires_at < :now
-          AND NOT EXISTS (SELECT 1 FROM checkouts k WHERE k.cart_id = c.id)
-        ORDER BY id LIMIT 500 FOR UPDATE SKIP LOCKED
-    )
-    """
-)
+async def sweep(sessions: Sessions, *, now: datetime, keep: timedelta = KEEP) -> None:
+    """End what nobody came back to, and forget what is older than `keep` and was never paid for."""
+    values = {"now": now, "before": now - keep, "batch": BATCH}
+    for step in STEPS:
 
+        async def batch(session: AsyncSession, step: TextClause = step) -> int:
+            result: Any = await session.execute(step, values)
+            return int(result.rowcount)
 
-async def sweep(sessions: Sessions, *, now: datetime) -> None:
-    """End what nobody came back to: checkouts, carts without a checkout, old idempotency keys."""
-    async with transaction(sessions) as session:
-        for statement in (_EXPIRE, _FORGET_KEYS, _FORGET_CARTS):
-            await session.execute(statement, {"now": now})
+        for _ in range(MOST_BATCHES):
+            if await run_transaction(sessions, batch, repeatable=True) < BATCH:
+                break

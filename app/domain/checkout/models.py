@@ -27,6 +27,8 @@ class Checkout(Base):
             postgresql_where="state IN ('open', 'priced', 'paying')",
         ),
         Index("checkouts_paying_idx", "held_until", postgresql_where="state = 'paying'"),
+        Index("checkouts_dead_idx", "updated_at", postgresql_where="state IN ('expired', 'cancelled')"),
+        Index(None, "cart_id"),
         Index("checkouts_expires_idx", "expires_at", postgresql_where="state IN ('open', 'priced')"),
     )
 

@@ -98,11 +98,11 @@ async def reserve(
     token: str,
     service: str,
     payment_token: str,
-    mark: str,
     amount: int | None,
     additional_fields: Any,
     hold_seconds: int,
     now: datetime,
+    mark: str = "",
 ) -> Placed | Started:
     """The first phase, to be committed before any service is called.
 
@@ -157,7 +157,7 @@ async def reserve(
         checkout_id=checkout.id,
         service=service,
         token=payment_token,
-        mark=mark,
+        mark=mark or new_mark(),
         amount=quote.total,
         currency=quote.currency,
         now=now,
@@ -386,26 +386,6 @@ async def _owe_back(session: AsyncSession, order: Order, payment: Payment, *, no
         payload={"payment_id": payment.id},
         run_at=now,
     )
-
-
-async def note_refund(session: AsyncSession, *, payment: Payment, amount: int, now: datetime) -> None:
-    """Write down that a late capture was given back, in full. Repeating it does nothing."""
-    order = await lock_order(session, payment.store_id, payment.order_id)
-    payment = await lock_payment(session, payment.store_id, payment.id)
-    if payment.refunded + amount > payment.captured:
-        return
-    payment.refunded += amount
-    payment.updated_at = now
-    await post_entries(
-        session,
-        order.store_id,
-        key=f"payment-{payment.id}-refund-{payment.refunded}",
-        currency=payment.currency,
-        amounts={f"payments:{payment.service}": -amount, "owed_to_shoppers": amount},
-        order_id=order.id,
-        now=now,
-    )
-    await note_event(session, order, "refunded", f"{payment.service}: {amount} {payment.currency}", now=now)
 
 
 async def _give_back(

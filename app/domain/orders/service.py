@@ -172,6 +172,14 @@ async def queue_paid(session: AsyncSession, order: Order, *, now: datetime) -> N
         )
 
 
+def show_refunded(order: Order, *, captured: int, refunded: int) -> None:
+    """Let the order say how much of what was captured for it was given back. The caller holds its lock."""
+    if not refunded:
+        order.payment_status = "paid"
+    else:
+        order.payment_status = "refunded" if refunded >= captured else "partially_refunded"
+
+
 async def _post_sale(
     session: AsyncSession, order: Order, *, service: str, captured: int, now: datetime
 ) -> None:

@@ -62,11 +62,38 @@ class Payment(Base):
     asked_at: Mapped[datetime | None]
 
 
+class PaymentRefund(Base):
+    """Money that a service gave back, by whoever's wish: ours, or somebody's at the service's own pages.
+
+    Its reference at the service makes it count once. `refused` counts nowhere: another currency, or more
+    than was captured.
+    """
+
+    __tablename__ = "payment_refunds"
+    __table_args__ = (
+        UniqueConstraint("store_id", "payment_id", "reference"),
+        CheckConstraint("amount > 0", name="amount"),
+        CheckConstraint("state IN ('made', 'failed', 'refused')", name="state"),
+    )
+
+    id: Mapped[BigId]
+    store_id: Mapped[StoreId]
+    payment_id: Mapped[Ref] = mapped_column(ForeignKey("payments.id"))
+    reference: Mapped[str]
+    amount: Mapped[Minor]
+    currency: Mapped[str]
+    state: Mapped[str]
+    noted_at: Mapped[datetime]
+
+
 class PaymentEvent(Base):
     """A webhook as it was received, once per event id of its service."""
 
     __tablename__ = "payment_events"
-    __table_args__ = (UniqueConstraint("service", "event_id"),)
+    __table_args__ = (
+        UniqueConstraint("service", "event_id"),
+        Index("payment_events_received_idx", "received_at"),
+    )
 
     id: Mapped[BigId]
     store_id: Mapped[StoreId]

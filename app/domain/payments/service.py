@@ -4,10 +4,12 @@ from datetime import datetime
 from secrets import token_hex
 from typing import Any, Final
 
+import msgspec
 from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.domain.payments.models import Payment
+from app.domain.payments.services import ServiceRefund
 from app.domain.payments.states import LIVE, PaymentState, may_move
 from app.kit.errors import NotFound
 from app.kit.ids import digest
@@ -20,7 +22,7 @@ def new_mark() -> str:
 
 def is_marked(payment: Payment, mark: str) -> bool:
     """Whether the call with this mark made the attempt."""
-    return payment.key.endswith(f"-{mark}")
+    return bool(mark) and payment.key.endswith(f"-{mark}")
 
 
 async def start_payment(
@@ -108,13 +110,14 @@ async def find_live_payment(session: AsyncSession, store_id: int, order_id: int)
 async def find_payment_by_reference(
     session: AsyncSession, service: str, *, key: str | None, reference: str | None
 ) -> Payment | None:
-    """The attempt that a service speaks of, by our key or by its own reference."""
-    query = select(Payment).where(Payment.service == service)
-    if key is not None:
-        query = query.where(Payment.key == key)
-    else:
-        query = query.where(Payment.reference == reference)
-    return (await session.scalars(query.limit(1))).first()
+    """The attempt that a service speaks of, by our key or else by its own reference.
+
+    Of any store: services know nothing of stores, and one address takes the events of all of them.
+    """
+    if not key and not reference:
+        return None  # no reference never equals no reference
+    named = Payment.key == key if key else Payment.reference == reference
+    return (await session.scalars(select(Payment).where(Payment.service == service, named).limit(1))).first()
 
 
 def move_payment(
@@ -145,6 +148,62 @@ def move_payment(
         payment.captured = captured or 0
         payment.currency = currency or payment.currency
     return True
+
+
+_NOTE_REFUND: Final = text(
+    """
+    INSERT INTO payment_refunds AS r (store_id, payment_id, reference, amount, currency, state, noted_at)
+    VALUES (:store_id, :payment_id, :reference, :amount, :currency, :state, :now)
+    ON CONFLICT (store_id, payment_id, reference) DO UPDATE SET state = 'failed', noted_at = :now
+        WHERE r.state = 'made' AND EXCLUDED.state = 'failed'
+    RETURNING r.id, r.state, r.xmax = 0 AS is_new
+    """
+)
+
+
+class NotedRefund(msgspec.Struct, frozen=True):
+    """A refund whose state has just been written down, and by how much it moves what was given back."""
+
+    id: int
+    state: str
+    moves: int
+
+
+async def write_refund(
+    session: AsyncSession, payment: Payment, refund: ServiceRefund, *, now: datetime
+) -> NotedRefund | None:
+    """Write down a refund by the service's reference, once for each state; None where that is known.
+
+    A refund is made, and may fail afterwards; never the other way round, in whatever order it is heard of.
+    One in another currency, or beyond what was captured, is `refused`: kept, and counted nowhere. The caller
+    holds the attempt's lock.
+    """
+    fits = refund.currency == payment.currency and payment.refunded + refund.amount <= payment.captured
+    state = "failed" if refund.failed else "made" if fits else "refused"
+    row = (
+        await session.execute(
+            _NOTE_REFUND,
+            {
+                "store_id": payment.store_id,
+                "payment_id": payment.id,
+                "reference": refund.reference,
+                "amount": refund.amount,
+                "currency": refund.currency,
+                "state": state,
+                "now": now,
+            },
+        )
+    ).first()
+    if row is None:
+        return None
+    moves = 0
+    if row.state == "made":
+        moves = refund.amount
+    elif row.state == "failed" and not row.is_new:
+        moves = -refund.amount
+    payment.refunded += moves
+    payment.updated_at = now
+    return NotedRefund(row.id, row.state, moves)
 
 
 _RECEIVE: Final = text(

@@ -1,6 +1,6 @@
 """What a payment service is to us: it charges, says what became of a charge, and gives money back."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -53,6 +53,29 @@ class Unheard(msgspec.Struct, frozen=True, tag="unheard"):
     """The service has never heard of this key: nothing was charged and, the attempt being over, nothing will be."""
 
 
+class GivenBack(msgspec.Struct, frozen=True, tag="given_back"):
+    """Something happened to the refunds of this payment of the service; which there are, it is asked."""
+
+    reference: str
+
+
+class Disputed(msgspec.Struct, frozen=True, tag="disputed"):
+    """The shopper's bank disputes this payment of the service."""
+
+    reference: str
+    status: str
+    reason: str
+
+
+class ServiceRefund(msgspec.Struct, frozen=True):
+    """Money on its way back, or back; failed: it came to the service again. Minor units."""
+
+    reference: str
+    amount: int
+    currency: str
+    failed: bool = False
+
+
 Outcome = Captured | Refused | ActionNeeded | Unknown
 Finding = Captured | Refused | ActionNeeded | Unknown | Unheard
 
@@ -60,13 +83,14 @@ Finding = Captured | Refused | ActionNeeded | Unknown | Unheard
 class ServiceEvent(msgspec.Struct, frozen=True):
     """An event whose signature was checked: which attempt it speaks of, and what became of that.
 
-    finding None is a kind of event that has no effect here; it is kept all the same.
+    key is empty where the service names the attempt by its own reference only. finding None is a kind of
+    event that has no effect here; it is kept all the same.
     """
 
     event_id: str
     kind: str
     key: str
-    finding: Captured | Refused | None
+    finding: Captured | Refused | GivenBack | Disputed | None
 
 
 class PaymentService(Protocol):
@@ -90,8 +114,12 @@ class PaymentService(Protocol):
         """End an attempt that waits for the shopper; Captured where the money was taken before."""
         ...
 
-    async def refund(self, key: str, reference: str, amount: int, currency: str) -> str | None:
-        """Give money back once per key; the refund's reference, or None where the answer is not known."""
+    async def refund(self, key: str, reference: str, amount: int, currency: str) -> ServiceRefund | None:
+        """Give money back once per key; the refund, or None where the answer is not known."""
+        ...
+
+    async def list_refunds(self, reference: str) -> Sequence[ServiceRefund] | None:
+        """Every refund of a payment, whoever made it, as far as the service keeps them; None where not known."""
         ...
 
     async def close(self) -> None:

@@ -1,0 +1,150 @@
+"""Guessing passwords: how soon it ends, for whom, and that its target can still get in."""
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+
+from app.api.client import wide_network_of
+from app.api.errors import HttpError
+from app.api.gate import GuessLimits
+from app.domain.stores.models import Store
+from app.kit.errors import Unavailable
+from app.kit.rates import LocalRateCounter
+from app.settings import Limit
+from tests.api.account_shop import OTHER_PASSWORD, Person, some_email
+from tests.shop import running_shop, settings_for
+
+LIMITS = "login=1000/60,signup=3/60,guess=4/60,guess_account=9/60"
+
+
+@pytest.fixture
+async def limited(database_url, redis_url) -> AsyncIterator[httpx.AsyncClient]:
+    """A shop that counts, behind a proxy that tells whose call it is."""
+    settings = settings_for(
+        database_url, redis_url, STOREFRONT_LIMITS=LIMITS, STOREFRONT_TRUSTED_PROXIES="127.0.0.0/8"
+    )
+    async with running_shop(settings) as client:
+        yield client
+
+
+async def join(client: httpx.AsyncClient, store: Store) -> Person:
+    """Somebody who signs up from a network of their own."""
+    ada = Person(client, store)
+    answer = await ada.call(
+        "POST",
+        "/customer/signup",
+        {"username": "Ada", "email": ada.email, "password": ada.password},
+        headers={"X-Forwarded-For": f"2001:db8:{secrets.token_hex(2)}:{secrets.token_hex(2)}::1"},
+    )
+    assert answer.status_code == 200, answer.text
+    return ada
+
+
+async def guess(person: Person, address: str, *, password: str = OTHER_PASSWORD, agent: str = "bot") -> int:
+    caller = person.elsewhere(password=password, agent=agent)
+    answer = await caller.log_in(headers={"X-Forwarded-For": address})
+    if answer.status_code == 429:
+        assert answer.json()["code"] == "rate_limited"
+        assert int(answer.headers["retry-after"]) >= 1
+    return answer.status_code
+
+
+async def test_a_network_guesses_at_an_account_so_often_and_no_more(limited, store):
+    ada = await join(limited, store)
+    found = [await guess(ada, f"198.51.100.{n}") for n in range(6)]
+    assert found == [401, 401, 401, 401, 429, 429]
+    assert await guess(ada, "198.51.100.9", password=ada.password) == 429
+
+
+async def test_guesses_at_once_are_counted_one_by_one(limited, store):
+    ada = await join(limited, store)
+    found = await asyncio.gather(*(guess(ada, "198.51.100.7") for _ in range(12)))
+    assert sorted(found) == [401] * 4 + [429] * 8
+
+
+async def test_an_address_without_account_is_counted_alike(limited, store):
+    nobody = Person(limited, store, email=some_email())
+    found = [await guess(nobody, "198.51.100.7") for _ in range(6)]
+    assert found == [401, 401, 401, 401, 429, 429]
+
+
+async def test_many_networks_together_end_too_but_never_shut_out_a_known_device(limited, store):
+    ada = await join(limited, store)
+    found = [await guess(ada, f"10.0.{n}.1") for n in range(12)]
+    assert found == [401] * 9 + [429] * 3
+    assert await guess(ada, "203.0.113.5", password=ada.password, agent="another device") == 429
+    assert await guess(ada, "203.0.113.5", password=ada.password, agent=ada.agent) == 200
+
+
+async def test_a_stranger_in_another_network_costs_the_owner_nothing(limited, store):
+    ada = await join(limited, store)
+    for _ in range(6):
+        await guess(ada, "198.51.100.7")
+    assert await guess(ada, "203.0.113.5", password=ada.password) == 200
+
+
+async def test_the_right_password_takes_back_what_was_wrong_before(limited, store):
+    ada = await join(limited, store)
+    for _ in range(3):
+        assert [await guess(ada, "198.51.100.7"), await guess(ada, "198.51.100.7")] == [401, 401]
+        assert await guess(ada, "198.51.100.7", password=ada.password, agent=ada.agent) == 200
+        assert await guess(ada, "198.51.100.7", password=ada.password) == 200
+
+
+async def test_whether_an_address_is_taken_is_told_so_often_and_no_more(limited, store):
+    ada = Person(limited, store)
+    found = []
+    for n in range(5):
+        answer = await ada.elsewhere().call(
+            "POST",
+            "/customer/signup",
+            {"username": "Eve", "email": ada.email, "password": OTHER_PASSWORD},
+            headers={"X-Forwarded-For": f"10.1.{n}.1"},
+        )
+        found.append(answer.status_code)
+    assert found == [200, 422, 422, 429, 429]
+
+
+class Away:
+    """A counter that cannot be reached."""
+
+    async def take(self, subject: str, *, calls: int, seconds: int):
+        raise Unavailable("unavailable", "away")
+
+    async def forget(self, subject: str) -> None:
+        raise Unavailable("unavailable", "away")
+
+
+async def test_nobody_guesses_while_guesses_cannot_be_counted():
+    limits = GuessLimits((Limit("guess", 4, 60), Limit("guess_account", 9, 60)), Away())
+    with pytest.raises(Unavailable):
+        await limits.count(1, "ada@example.com", network="10.0.0.0/24")
+
+
+async def test_without_limits_nothing_is_counted():
+    limits = GuessLimits((), Away())
+    await limits.forgive(await limits.count(1, "ada@example.com", network="10.0.0.0/24"))
+
+
+async def test_stores_count_for_themselves():
+    limits = GuessLimits((Limit("guess", 1, 60), Limit("guess_account", 9, 60)), LocalRateCounter())
+    await limits.count(1, "ada@example.com", network="n")
+    await limits.count(2, "ada@example.com", network="n")
+    with pytest.raises(HttpError):
+        await limits.count(1, "ada@example.com", network="n")
+
+
+@pytest.mark.parametrize(
+    ("address", "network"),
+    [
+        ("198.51.100.77", "198.51.100.0/24"),
+        ("::ffff:198.51.100.77", "198.51.100.0/24"),
+        ("2001:db8:1:2:3::4", "2001:db8:1:2::/64"),
+        ("unix", "unix"),
+    ],
+)
+def test_a_network_is_what_one_person_is_likely_to_have(address, network):
+    assert wide_network_of(address) == network
