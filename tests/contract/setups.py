@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import httpx
 
-from tests.contract.scene import Scene, SetupError, describe, local
+from tests.contract.scene import MAIL_PATIENCE, Scene, SetupError, describe, every, local
 from tests.contract.table import Request
 
 SECRET = r"([A-Za-z0-9_-]{22,})"
@@ -225,6 +225,23 @@ def customer_order(scene: Scene) -> dict[str, Any]:
     return place_order(scene, made | {"amount": priced_now["totals"]["total"]}, "test", "ok", who)
 
 
+def rewarded(scene: Scene) -> dict[str, Any]:
+    """A customer with a referral balance: somebody signed up by their invitation and paid an order."""
+    email = f"inviter-{secrets.token_hex(6)}@example.com"
+    body = {"username": "Ines Moor", "email": email, "password": PASSWORD}
+    made: dict[str, Any] = scene.ask("POST", "/customer/signup", body=body)
+    scene.made["rewarded"] = made
+    token = scene.ask("GET", "/customer/referral", caller="rewarded")["invite_token"]
+    friend = {"username": "Ada Berg", "email": scene.use("name")["email"], "password": PASSWORD}
+    scene.made["customer"] = scene.ask("POST", "/customer/signup", body=friend | {"invited_by_token": token})
+    scene.use("customer_order")
+    for _ in every(MAIL_PATIENCE):
+        found = scene.ask("GET", "/customer/referral", caller="rewarded")
+        if found["balance"]:
+            return made | {"balance": found["balance"]}
+    raise SetupError(f"an invited customer's paid order earned nothing within {MAIL_PATIENCE:.0f} s")
+
+
 def cancellation(scene: Scene) -> dict[str, Any]:
     """The customer's order with a wish to cancel that the shop has not decided."""
     made = scene.use("customer_order")
@@ -380,7 +397,7 @@ SETUPS: dict[str, Callable[[Scene], Any]] = {
     function.__name__: function
     for function in (
         name, secret, catalogue, cart, checkout, addressed, priced, order, paid_order, second_step, late, oauth_back, oauth_code,
-        order_link, found_link, login_link, customer, other_customer, address, customer_cart, customer_order, cancellation, reset_token, found_reset,
+        order_link, found_link, login_link, customer, other_customer, address, customer_cart, customer_order, rewarded, cancellation, reset_token, found_reset,
         verify_token, login_code, found_code, subscription, subscription_token, application, options, session, collection,
         category, blog_category, post, page, reviewed, searched, lead, times,
     )

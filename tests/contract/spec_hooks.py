@@ -158,6 +158,26 @@ def _session(scene: Scene) -> Real:
     return _customer_call(scene) | {"path": {"session_id": made["id"]}}
 
 
+def _merge(scene: Scene) -> Real:
+    return _customer_call(scene) | {"body": {"cart_uuid": scene.use("cart")["uuid"]}}
+
+
+def _address(scene: Scene) -> Real:
+    """An address, and as the body another one: it says what is needed, in the words that there are."""
+    made = scene.use("address")
+    body = dict(ADDRESS) | dict.fromkeys(("company", "province", "state", "country_code"))
+    return _customer_call(scene) | {"path": {"address_id": made["id"]}, "body": body | {"id": made["id"]}}
+
+
+def _withdrawal(scene: Scene) -> Real:
+    known = scene.use("rewarded")
+    return {"headers": {"Authorization": f"Bearer {known['auth_key']}"}, "body": {"amount": 1}}
+
+
+def _closing(scene: Scene) -> Real:
+    return _customer_call(scene) | {"query": {"current_password": PASSWORD}}
+
+
 REAL: dict[str, tuple[Callable[[Scene], Real], int]] = {
     "getProduct": (_product, 1),
     "getVariant": (_variant, 1),
@@ -206,6 +226,17 @@ REAL: dict[str, tuple[Callable[[Scene], Real], int]] = {
     "listSessions": (_customer_call, 1),
     "endSessions": (_customer_call, 2),
     "endSession": (_session, 2),
+    "mergeCart": (_merge, FRESH),
+    "listAddresses": (_address, 1),
+    "getAddress": (_address, 1),
+    "addAddress": (_address, 1),
+    "setAddress": (_address, 1),
+    "removeAddress": (_address, FRESH),
+    "listOrders": (_customer_call, 1),
+    "getReferral": (_customer_call, 1),
+    "askForWithdrawal": (_withdrawal, 1),
+    "exportAccount": (_customer_call, 1),
+    "closeAccount": (_closing, 2),
     "takePaymentEvent": (lambda _: {"path": {"service": "test"}}, 1),
 }
 

@@ -143,7 +143,7 @@ BREACHES: list[tuple[str, list[str]]] = [
     ("orphan", ["DELETE FROM orders WHERE id = {manual}"]),
     ("orphan", ["DELETE FROM checkouts WHERE id = {checkout}"]),
     ("orphan", ["DELETE FROM ledger_transactions WHERE order_id = {order}"]),
-    ("orphan", ["UPDATE orders SET store_id = store_id - 1 WHERE id = {order}"]),
+    ("orphan", ["UPDATE orders SET store_id = store_id - 1, number = -number WHERE id = {order}"]),
     ("orphan", ["UPDATE reservations SET checkout_id = -1 WHERE checkout_id = {waiting}"]),
     ("orphan", ["DELETE FROM stock_items WHERE variant_id = {variant}"]),
     ("orphan", ["DELETE FROM payments WHERE checkout_id = {waiting}"]),

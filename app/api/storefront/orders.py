@@ -1,21 +1,25 @@
-"""Orders as their buyers see them (contract rows B40, B42 and B48)."""
+"""Orders as their buyers see them (contract rows B39, B40, B42 and B48)."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from litestar import Controller, Response, get, post
-from litestar.params import HeaderParameter, QueryParameter, RequestBody
+from litestar.di import NamedDependency
+from litestar.params import FromQuery, HeaderParameter, QueryParameter, RequestBody
 
 from app.api.caching import NO_STORE
 from app.api.dependencies import GivenActor, GivenNow, GivenReads, GivenSession, GivenStore
 from app.api.expand import parse_expand
 from app.api.limits import MAX_ID, Id, PathId, Token, Word
 from app.api.openapi import EXAMPLE
+from app.api.paging import PageAnswer, page_answer
 from app.api.rate_limits import LIMIT
+from app.api.request import ShopRequest
 from app.api.transactions import transactional
-from app.domain.orders.queries import OrderView, get_order, load_order
+from app.domain.orders.queries import OrderBy, OrderView, get_order, list_orders, load_order
 from app.domain.orders.service import ask_for_order_link, use_order_link
 from app.kit.clock import isoformat
+from app.kit.paging import PageRequest
 from app.kit.places import email_form
 
 EXPANDS = ("fulfilment", "discount", "gift", "verify_payment_files")
@@ -200,6 +204,31 @@ class OrderController(Controller):
     path = "/orders"
     tags = ("Orders",)
 
+    @get("/", operation_id="listOrders", summary="The customer's orders")
+    async def list(
+        self,
+        request: ShopRequest,
+        reads: GivenReads,
+        store: GivenStore,
+        actor: GivenActor,
+        paging: NamedDependency[PageRequest],
+        order_by: FromQuery[OrderBy] = "created_at",
+        order_type: FromQuery[Literal["asc", "desc"]] = "desc",
+        expand: Annotated[str | None, QueryParameter(max_length=200)] = None,
+    ) -> Response[PageAnswer[StorefrontOrder]]:
+        """The orders of whoever is logged in, the newest first unless `order_by` and `order_type` say otherwise."""
+        wanted = parse_expand(expand, EXPANDS)
+        found = await list_orders(
+            reads,
+            store.id,
+            customer_id=actor.customer(),
+            paging=paging,
+            order_by=order_by,
+            descending=order_type == "desc",
+        )
+        shown = [show_order(order, to_buyer=True, expand=wanted) for order in found.items]
+        return Response(page_answer(request, paging, shown, found.total), headers=NO_STORE)
+
     @get("/{order_id:int}", operation_id="getOrder", summary="One order")
     async def read(
         self,
@@ -212,8 +241,10 @@ class OrderController(Controller):
         ] = None,
         expand: Annotated[str | None, QueryParameter(max_length=200)] = None,
     ) -> Response[StorefrontOrder]:
-        """The order, for whoever sends its checkout's token as X-Checkout-Token."""
+        """The order, for its customer or whoever sends its checkout's token as X-Checkout-Token."""
         wanted = parse_expand(expand, EXPANDS)
+        if checkout_token is None:
+            actor.known()
         order = await get_order(
             reads, store.id, order_id, customer_id=actor.customer_id, checkout_token=checkout_token
         )

@@ -4,8 +4,7 @@ from typing import Any
 
 import msgspec
 
-from app.domain.accounts.queries import AccountView, BookedAddress
-from app.domain.customers.addresses import Address
+from app.domain.accounts.queries import AccountView
 from app.kit.places import country_name
 
 
@@ -35,12 +34,6 @@ class StorefrontLogin(StorefrontCustomer, kw_only=True):
     auth_key: str
 
 
-def show_address(booked: BookedAddress) -> dict[str, Any]:
-    """An address of the book: the names of places as they are called today, their codes beside."""
-    kept = msgspec.convert(booked.address, Address)
-    return kept.as_json() | {"id": booked.id, "is_default": booked.is_default}
-
-
 def customer_fields(account: AccountView) -> dict[str, Any]:
     return {
         "id": account.id,
@@ -57,7 +50,7 @@ def customer_fields(account: AccountView) -> dict[str, Any]:
         "country_code": account.country,
         "relationship": account.relationship,
         "subscribed": account.subscribed,
-        "shipping_info": [show_address(booked) for booked in account.addresses],
+        "shipping_info": [booked.as_json() for booked in account.addresses],
     }
 
 

@@ -24,6 +24,7 @@ from app.api.openapi import EXAMPLE, KEYED
 from app.api.rate_limits import LIMIT
 from app.api.request import ShopRequest
 from app.api.storefront.carts import read_uuid
+from app.api.storefront.logins import read_email
 from app.api.transactions import transactional
 from app.db import idempotency
 from app.domain.newsletter.errors import subscription_not_found
@@ -38,7 +39,6 @@ from app.domain.newsletter.service import (
 )
 from app.kit.clock import isoformat
 from app.kit.languages import wanted_languages
-from app.kit.places import email_form
 
 FIRST_YEAR = 1900
 SOME_TOKEN = "dJ0s3Vf8cXw1qk2uTz7mPb5nRy9aLh4eGo6iCx3vBt8"  # noqa: S105 - an example, opens nothing
@@ -157,9 +157,7 @@ class SubscriptionController(Controller):
         pending request, the same one until it is confirmed, which does not open what is there. Takes
         Idempotency-Key.
         """
-        email = email_form(data.email)
-        if email is None:
-            raise invalid_field("email", "invalid_email", "Is no mail address.")
+        email, compared = read_email(data.email)
         key = await read_key(request, caller=None)
         if key is not None:
             keep_seconds = shop.settings.idempotency_seconds
@@ -170,7 +168,7 @@ class SubscriptionController(Controller):
                 )
         wish = NewSubscription(
             email=email,
-            email_key=email.casefold(),
+            email_key=compared,
             source=data.behaviour or "form",
             identity=data.identity,
             language=wanted_languages(request.headers.get("accept-language")),

@@ -36,7 +36,7 @@ from app.domain.stores.directory import StoreDirectory
 from app.domain.stores.mail import Mailer, MailWriter
 from app.domain.stores.queries import StoreConfig
 from app.kit.errors import Conflict, declare
-from app.kit.ids import new_token, new_uuid
+from app.kit.ids import new_name
 
 Handler = Callable[[Job], Awaitable[None]]
 
@@ -187,7 +187,7 @@ async def _end_checkouts(session: AsyncSession, store_id: int, customer_id: int,
 
 
 def _empty(customer: Customer, *, now: datetime) -> None:
-    nobody = f"{new_uuid()}@closed.invalid"
+    nobody = f"{new_name()}@closed.invalid"
     customer.email = customer.email_key = nobody
     customer.email_verified_at = customer.new_email = None
     customer.password_digest = customer.password_changed_at = None
@@ -195,7 +195,7 @@ def _empty(customer: Customer, *, now: datetime) -> None:
     customer.birthday = customer.gender = customer.relationship = None
     customer.country = customer.time_zone = customer.language = customer.identity = None
     customer.passkey_handle = None
-    customer.invite_token = new_token()  # nobody is invited by it any more
+    customer.invite_token = new_name()  # nobody is invited by it any more
     customer.updated_at = customer.closed_at = now
 
 

@@ -1,21 +1,14 @@
 """What is read of an account across features: the customer as they see themselves."""
 
 from datetime import date
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.domain.customers.address_book import BookedAddress
 from app.kit.errors import LOGIN_REQUIRED, Unauthenticated
-
-
-class BookedAddress(msgspec.Struct, frozen=True):
-    """An address of the book: what was checked, as it is kept."""
-
-    id: int
-    is_default: bool
-    address: dict[str, Any]
 
 
 class AccountView(msgspec.Struct, frozen=True):

@@ -1,7 +1,7 @@
 """What is read of orders: always with the store, and with what proves the right to see one."""
 
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 from sqlalchemy import text
@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db.reads import Reads
 from app.domain.orders.errors import order_not_found
+from app.kit.paging import Page, PageRequest
 
 
 class OrderLineView(msgspec.Struct, frozen=True):
@@ -110,6 +111,44 @@ async def get_order(
     if found is None:
         raise order_not_found()
     return msgspec.json.decode(found, type=OrderView)
+
+
+OrderBy = Literal["id", "paid_at", "created_at", "payment_status", "total_price"]
+_ORDER_COLUMNS: Final[dict[OrderBy, str]] = {
+    "id": "id",
+    "paid_at": "paid_at",
+    "created_at": "created_at",
+    "payment_status": "payment_status",
+    "total_price": "total",
+}
+_OF_CUSTOMER: Final = "o.store_id = $1 AND o.customer_id = $2::bigint AND o.status <> 'pending'"
+
+
+async def list_orders(
+    reads: Reads,
+    store_id: int,
+    *,
+    customer_id: int,
+    paging: PageRequest,
+    order_by: OrderBy,
+    descending: bool,
+) -> Page[OrderView]:
+    """A customer's placed orders; what was not paid yet comes last either way."""
+    way = "DESC" if descending else "ASC"
+    order = f"o.{_ORDER_COLUMNS[order_by]} {way} NULLS LAST, o.id {way}"
+    rows = await reads.fetch(
+        f"{_ORDER} WHERE {_OF_CUSTOMER} ORDER BY {order} LIMIT $3 OFFSET $4",
+        store_id,
+        customer_id,
+        paging.size,
+        paging.skip,
+    )
+    total: int = await reads.fetchval(
+        f"SELECT count(*) FROM orders o WHERE {_OF_CUSTOMER}",  # noqa: S608 - our own words
+        store_id,
+        customer_id,
+    )
+    return Page([msgspec.json.decode(row[0], type=OrderView) for row in rows], total)
 
 
 async def load_order(session: AsyncSession, store_id: int, order_id: int) -> OrderView:
