@@ -18,6 +18,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from app.integrations.embedded.child import die_with_parent
+
 STRIPE_SECONDS = 2.0  # a busy machine takes its time, and two calls make a charge
 CALL_SECONDS = 4.5
 CALL_IS_OVER_SECONDS = 5.0
@@ -52,6 +54,8 @@ STEPS = (
 
 def main() -> None:
     role = sys.argv[1]
+    # Nothing is left behind by a test run that is itself killed.
+    die_with_parent(int(os.environ["FAULTS_PARENT"]), signal.SIGKILL)
     traps = Path(os.environ["FAULTS_TRAPS"])
     for whose, step, module, name, when in STEPS:
         if whose == role:

@@ -161,6 +161,7 @@ def _environ(folder: Path, postgres_url: str, redis_url: str, stripe: StripeStan
         PORT=str(free_port()),
         DATABASE_URL=postgres_url,
         REDIS_URL=redis_url,
+        FAULTS_PARENT=str(os.getpid()),
         FAULTS_TRAPS=str(folder / "traps"),
         LOG_LEVEL="error",
         STOREFRONT_DATA_DIR=str(folder / "shop"),
