@@ -31,14 +31,14 @@ def choose(ran: Sequence[str]) -> str | None:
 async def test_a_lost_answer_to_commit_makes_nothing_twice(stage: Stage, form: Form) -> None:
     began = len(stage.acknowledged)
     dice = random.Random(SEED)
-    heard: Counter[str] = Counter()
+    in_vain: Counter[str] = Counter()
     places = asyncio.Semaphore(SIDE_BY_SIDE)
 
     async def buy_one(number: int) -> None:
         async with places:
             service, cards = dice.choice(WAYS)
             variant = number % len(PRICES)
-            told = await buy(stage, service=service, cards=cards, variant=variant, heard=heard)
+            told = await buy(stage, service=service, cards=cards, variant=variant, in_vain=in_vain)
             assert told.total == PRICES[variant] + SHIPPING, "one thing, put into the cart once"
 
     async with commit_proxy(stage.postgres_socket, choose) as proxy:
@@ -50,7 +50,7 @@ async def test_a_lost_answer_to_commit_makes_nothing_twice(stage: Stage, form: F
         await stage.restart()
     found = await truth.check(stage)
     assert len(stage.acknowledged) - began == form.commits
-    assert not heard["a payment that came to nothing"], "the first key is enough"
+    assert not in_vain["not charged"], "the first key is enough"
     assert lost["a cart line"] >= form.commits
     assert lost["a checkout"] >= form.commits
     # One transaction places an order that is not paid for at a service.

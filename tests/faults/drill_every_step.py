@@ -10,7 +10,7 @@ from tests.faults.stage import Stage
 
 SEED = 20260714
 PEOPLE = 4
-FALL_SECONDS = 90.0
+FALL_SECONDS = 180.0
 
 
 async def test_server_and_worker_fall_at_every_step_while_people_buy(stage: Stage) -> None:

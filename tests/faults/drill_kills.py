@@ -35,11 +35,11 @@ def victim(stage: Stage, dice: random.Random) -> int:
     return dice.choice(children) if children and who == "server process" else stage.server.pid
 
 
-async def until_more_is_bought(stage: Stage, load: Load, orders: int, seconds: float = 60) -> None:
+async def until_more_is_bought(stage: Stage, load: Load, orders: int) -> None:
     """Let so many orders be placed first, so that a shop that stays down is seen."""
     wanted = load.bought + orders
 
     async def more() -> bool:
         return load.bought >= wanted
 
-    await wait_until(more, f"people go on buying ({load.heard})", seconds, said=stage.said)
+    await wait_until(more, f"people go on buying ({load.heard})", said=stage.said)

@@ -11,7 +11,7 @@ import psutil
 
 from tests.embedded.processes import ROOT
 
-READY_SECONDS = 60.0
+READY_SECONDS = 120.0  # machines that test are busy
 STOP_SECONDS = 20.0
 LOOK_SECONDS = 0.05  # between two looks at a condition that nothing announces
 

@@ -96,6 +96,18 @@ class Stage:
             await part.start()
         await self.until_ready()
 
+    async def mend(self) -> None:
+        """Whatever is still broken, whole again; nothing to do where a drill came to its end."""
+        for trap in (self.folder / "traps").iterdir():
+            trap.unlink(missing_ok=True)
+        self.stripe.clear_faults()
+        if self.postgres.exit_code() is not None:
+            await self.start_postgres()
+        if self.redis.exit_code() is not None:
+            await self.start_redis()
+        if self.server.environ != self.environ or self.worker.environ != self.environ:
+            await self.restart()
+
     # ---- falls at a step (launcher.STEPS)
 
     def _trap(self, role: str, step: str) -> Path:
@@ -105,7 +117,7 @@ class Stage:
         """The next process of this role that comes to the step falls there, by kill -9."""
         self._trap(role, step).touch()
 
-    async def until_sprung(self, role: str, step: str, seconds: float = 30) -> None:
+    async def until_sprung(self, role: str, step: str, seconds: float = 60) -> None:
         async def sprung() -> bool:
             return not self._trap(role, step).exists()
 
@@ -119,7 +131,7 @@ class Stage:
 
     async def stop_postgres(self, *, immediate: bool = False) -> None:
         """A fast shutdown, or one that leaves recovery to the next start."""
-        if immediate:
+        if immediate and self.postgres.exit_code() is None:
             self.postgres.process.send_signal(signal.SIGQUIT)
         await asyncio.to_thread(self.postgres.stop)
 
@@ -154,7 +166,7 @@ def _environ(folder: Path, postgres_url: str, redis_url: str, stripe: StripeStan
         STOREFRONT_DATA_DIR=str(folder / "shop"),
         STOREFRONT_DATABASE_POOL="5",
         STOREFRONT_LIMITS="off",
-        STOREFRONT_PAYMENT_WAIT_SECONDS="2",
+        STOREFRONT_PAYMENT_WAIT_SECONDS="4",
         STOREFRONT_QUEUE_POLL_SECONDS="0.5",
         STOREFRONT_READS_POOL="5",
         STOREFRONT_RECONCILE_SECONDS="1",

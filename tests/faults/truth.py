@@ -14,7 +14,7 @@ from tests.faults.shoppers import VISA
 from tests.faults.stage import Stage
 from tests.shop import Guest
 
-SETTLE_SECONDS = 60.0
+SETTLE_SECONDS = 120.0
 
 _UNSETTLED = """
     SELECT 'payment ' || id || ' is ' || state AS what FROM payments
