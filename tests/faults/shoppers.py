@@ -43,6 +43,7 @@ class Shopper(Guest):
     heard: Counter[str] = field(default_factory=Counter)
     in_vain: Counter[str] = field(default_factory=Counter)  # why payments came to nothing
     patience: float = PATIENCE_SECONDS
+    attempts: int = MOST_ATTEMPTS
     stripe: StripeStandIn | None = None
 
     async def call(self, method: str, path: str, json: Any = None, **headers: str) -> httpx.Response:
@@ -69,7 +70,7 @@ class Shopper(Guest):
         for card in cards[:-1]:
             refused = await self.pay_until_known(total, service, card)
             assert (refused.status_code, refused.json()["code"]) == (402, "payment_declined"), refused.text
-        for _ in range(MOST_ATTEMPTS):
+        for _ in range(self.attempts):
             answer = await self.pay_until_known(total, service, cards[-1])
             if answer.status_code == 204:
                 order_id = int(answer.headers["location"].rpartition("/")[2])
@@ -81,8 +82,9 @@ class Shopper(Guest):
             assert (answer.status_code, said["code"]) == (402, "payment_declined"), answer.text
             assert said.get("reason") in TRY_ANEW, answer.text
             self.heard["a payment that came to nothing"] += 1
+            await asyncio.sleep(GAP_SECONDS)
             self.in_vain[said["reason"]] += 1
-        raise AssertionError(f"paid {MOST_ATTEMPTS} times in vain")
+        raise AssertionError(f"paid {self.attempts} times in vain")
 
     async def _take_second_step(self, service: str, client_secret: str) -> int:
         """Show the bank who pays, come back, and look until the order is there."""
