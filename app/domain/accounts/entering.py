@@ -14,6 +14,7 @@ from app.domain.customers.models import Customer, LoginSecret
 from app.domain.customers.queries import lock_customer
 from app.domain.customers.secrets import KnownSecret, Purpose, lock_secret, void_secrets
 from app.domain.customers.service import prove_address, set_password
+from app.domain.newsletter.service import confirm_customer
 from app.kit.errors import Invalid, Unauthenticated
 from app.kit.ids import digest
 from app.kit.places import email_key
@@ -132,6 +133,10 @@ async def verify_address(
     if found.email_key == customer.email_key and customer.new_email is None:
         found.used_at = now
         customer.email_verified_at = now
+        # The mail asked for both: who opens its link agrees to the newsletter that the sign-up wanted.
+        await confirm_customer(
+            session, store_id, customer_id=customer.id, email_key=customer.email_key, now=now
+        )
     elif customer.new_email is not None and found.email_key == email_key(customer.new_email):
         await _take_new_address(session, customer, customer.new_email, now=now)
     else:
