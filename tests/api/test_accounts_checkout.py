@@ -4,7 +4,9 @@ import pytest
 from sqlalchemy import text
 
 from app.db.session import Sessions, transaction
+from app.domain.orders.service import make_order_link
 from app.domain.stores.models import Store
+from app.kit.clock import utc_now
 from tests.api.account_shop import PASSWORD, Person, signed_up, some_email
 from tests.api.live import free_port
 from tests.shop import ADDRESS, Guest, add_variant, open_till, running_shop, settings_for
@@ -151,3 +153,37 @@ async def test_a_sign_up_that_wants_the_newsletter_has_it_once_the_address_is_pr
             text("SELECT email, status FROM subscriptions WHERE store_id = :id"), {"id": store.id}
         )
         assert {row.email: row.status for row in states} == {ada.email: "pending"}
+
+
+async def test_the_link_to_an_order_of_an_account_logs_in_and_a_guests_does_not(buyer, client, sessions):
+    async def order_link(order_id: int) -> str:
+        async with transaction(sessions) as session:
+            return await make_order_link(session, buyer.store.id, order_id, now=utc_now(), seconds=60)
+
+    async def buy() -> int:
+        shipped = await buyer.call(
+            "PUT", f"/checkout/{buyer.token}/shipping", {"shipping_option_id": buyer.option_id}
+        )
+        paid = await buyer.pay(shipped.json()["totals"]["total"])
+        return int(paid.headers["location"].rpartition("/")[2])
+
+    email = some_email()
+    await set_customer(buyer, email, password=PASSWORD)
+    theirs = await buy()
+    opened = await buyer.call("POST", f"/orders/{theirs}/access", {"uuid": await order_link(theirs)})
+    assert opened.status_code == 200, opened.text
+    ada = Person(client, buyer.store, email=email, auth_key=opened.json()["auth_key"])
+    assert (await ada.call("GET", "/customer")).json()["email_verified"] is True
+    by_uuid = await ada.elsewhere().call("POST", "/customer/login/uuid", {"uuid": await order_link(theirs)})
+    assert by_uuid.json()["id"] == (await ada.call("GET", "/customer")).json()["id"]
+
+    guest = Guest(client, buyer.store, buyer.option_id)
+    buyer.cart_uuid, buyer.token = guest.cart_uuid, guest.token
+    await buyer.add(await add_variant(sessions, buyer.store))
+    await buyer.open_checkout()
+    await set_customer(buyer, some_email())
+    nobodys = await buy()
+    opened = await buyer.call("POST", f"/orders/{nobodys}/access", {"uuid": await order_link(nobodys)})
+    assert (opened.status_code, "auth_key" in opened.json()) == (200, False)
+    refused = await ada.elsewhere().call("POST", "/customer/login/uuid", {"uuid": await order_link(nobodys)})
+    assert refused.status_code == 401
