@@ -260,6 +260,8 @@ def _finish_operation(operation: dict[str, Any]) -> None:
     responses = operation["responses"]
     # Litestar promises its own 400 wherever something is validated; ours are problems.
     responses.pop("400", None)
+    # It describes a body for every Response object, and 204 never has one.
+    responses.get("204", {}).pop("content", None)
     parameters = operation.get("parameters", ())
     told = [status for status, place in (("404", "path"), ("422", "query")) if _has(parameters, place)]
     content = operation.get("requestBody", {}).get("content", {})

@@ -181,6 +181,8 @@ async def test_every_session_ends_and_nobody_logs_in_any_more(person):
     await close(person)
     assert not await person.is_logged_in()
     assert not await elsewhere.is_logged_in()
+    # The session itself has ended, not only the account behind it.
+    assert (await elsewhere.call("GET", BOOK)).json()["code"] == "login_required"
     assert (await person.elsewhere().log_in()).json()["code"] == "login_failed"
     assert (await close(person)).status_code == 401
 

@@ -105,8 +105,8 @@ class AccountController(Controller):
         Needs the current password, or a login of the last 15 minutes. A referral balance is refused with
         `balance_left` unless it is given up; a payment on its way with `payment_underway`.
         """
-        customer_id = actor.customer()
         sent = await read_query_or_body(request, CloseAccount)
+        customer_id = actor.customer()
         await _prove(
             request, shop, store, gate, customer_id=customer_id, password=sent.current_password, now=now
         )
