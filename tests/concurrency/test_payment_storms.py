@@ -156,7 +156,7 @@ async def test_late_money_goes_back_once_however_often_its_refund_runs(
         "WHERE store_id = :store AND kind = 'payments.refund'",
     )
     assert len(jobs) == number
-    refund = checkout_jobs(till=worker.till, clock=utc_now)["payments.refund"]
+    refund = checkout_jobs(till=worker.till, stores=worker.stores, clock=utc_now)["payments.refund"]
     for job in jobs:
         await asyncio.gather(*(refund(Job(*job, tries=1)) for _ in range(repeats)))
     assert [stripe.refunded(intent["id"]) for intent in intents.values()] == [total] * number
