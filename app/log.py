@@ -51,6 +51,9 @@ def configure_logging(*, level: str, form: str) -> None:
     logging.getLogger("alembic.runtime.plugins").setLevel(logging.WARNING)
     # Below warnings the stripe library writes down whole answers, with what opens a payment.
     logging.getLogger("stripe").setLevel(logging.WARNING)
+    # And the client of the login providers the addresses that it calls, which hold tokens at Facebook.
+    logging.getLogger("httpx2").setLevel(logging.WARNING)
+    logging.getLogger("httpcore2").setLevel(logging.WARNING)
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,

@@ -20,12 +20,19 @@ from app.db.migrations import check_migrations, head_revision
 from app.db.reads import Reads
 from app.db.session import create_engine, create_sessions
 from app.domain.checkout.till import Till
+from app.domain.customers.providers import (
+    AccessTokenProvider,
+    IdTokenProvider,
+    Providers,
+    RedirectProvider,
+)
 from app.domain.customers.sessions import SessionLimits
 from app.domain.payments.services import PaymentService
 from app.domain.stores.directory import StoreDirectory
 from app.integrations.argon2 import create_hasher
 from app.integrations.redis import RedisGateway
 from app.integrations.redis_limits import RedisRateCounter
+from app.integrations.redis_logins import RedisLogins
 from app.integrations.redis_sessions import RedisSessions
 from app.integrations.test_payments import TestPayments
 from app.kit.clock import utc_now
@@ -89,6 +96,40 @@ def _stripe(settings: Settings) -> PaymentService:
     )
 
 
+def _providers(settings: Settings) -> Providers:
+    """The login providers that are set. Their libraries take 25 MB, so each is loaded where it is needed."""
+    google: IdTokenProvider | None = None
+    facebook: AccessTokenProvider | None = None
+    redirects: dict[str, RedirectProvider] = {}
+    if settings.google_client_ids:
+        from app.integrations.oauth.google import GoogleTokens  # noqa: PLC0415 - for the reason above
+
+        google = GoogleTokens(
+            client_ids=settings.google_client_ids,
+            issuer=settings.google_issuer,
+            jwks_url=settings.google_jwks_url,
+        )
+    if settings.facebook_app_id:
+        from app.integrations.oauth.facebook import FacebookTokens  # noqa: PLC0415 - for the reason above
+
+        facebook = FacebookTokens(
+            app_id=settings.facebook_app_id,
+            app_secret=settings.facebook_app_secret,
+            graph_url=settings.facebook_graph_url,
+        )
+    for one in settings.oidc_providers:
+        from app.integrations.oauth.oidc import OidcProvider  # noqa: PLC0415 - for the reason above
+
+        redirects[one.name] = OidcProvider(
+            name=one.name,
+            issuer=one.issuer,
+            client_id=one.client_id,
+            client_secret=one.client_secret,
+            scopes=one.scopes,
+        )
+    return Providers(google, facebook, redirects)
+
+
 async def close_shop(shop: Shop) -> None:
     """Let go of every connection that the parts of build_shop hold."""
     for service in shop.till.services.values():
@@ -114,6 +155,8 @@ def create_app(settings: Settings) -> Litestar:
         sessions=RedisSessions(redis, limits),
         hasher=hasher,
         guesses=GuessLimits(settings.limits, counter),
+        providers=_providers(settings),
+        records=RedisLogins(redis),
     )
     door = Door(settings, gate.sessions)
 
@@ -138,6 +181,7 @@ def create_app(settings: Settings) -> Litestar:
             await close_shop(shop)
             await redis.close()
             hasher.close()
+            await gate.providers.close()
 
     handlers: list[Any] = [
         Router(

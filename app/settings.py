@@ -13,9 +13,21 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 LOOPBACK: tuple[Network, ...] = (ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1/128"))
 SECRET_FIELDS = frozenset(
-    {"secret_keys", "database_url", "redis_url", "smtp_url", "stripe_secret_key", "stripe_webhook_secrets"}
+    {
+        "secret_keys",
+        "database_url",
+        "redis_url",
+        "smtp_url",
+        "stripe_secret_key",
+        "stripe_webhook_secrets",
+        "facebook_app_secret",
+    }
 )
 MIN_SECRET_LENGTH = 32
+
+GOOGLE_ISSUER = "https://accounts.google.com"
+GOOGLE_JWKS_URL = "https://www.googleapis.com/oauth2/v3/certs"
+FACEBOOK_GRAPH_URL = "https://graph.facebook.com"
 
 
 MOST_CALLS = 10_000
@@ -50,6 +62,20 @@ LIMITS: tuple[Limit, ...] = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class OidcClient:
+    """What this shop is at an OpenID Connect provider; a public client has no secret."""
+
+    name: str
+    issuer: str
+    client_id: str
+    client_secret: str = field(repr=False)
+    scopes: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.issuer})"
+
+
 class SettingsError(ValueError):
     """A variable has a value that cannot be used; the message names the variable, never a secret."""
 
@@ -82,6 +108,14 @@ class Settings:
     stripe_api_base: str = ""
     stripe_account_id: str = ""
     stripe_webhook_secrets: tuple[str, ...] = ()
+
+    google_client_ids: tuple[str, ...] = ()
+    google_issuer: str = GOOGLE_ISSUER
+    google_jwks_url: str = GOOGLE_JWKS_URL
+    facebook_app_id: str = ""
+    facebook_app_secret: str = ""
+    facebook_graph_url: str = FACEBOOK_GRAPH_URL
+    oidc_providers: tuple[OidcClient, ...] = ()
 
     reservation_seconds: int = 900
     checkout_seconds: int = 86_400
@@ -190,6 +224,30 @@ class _Reader:
                 table[limit.name] = limit
         return tuple(table.values())
 
+    def oidc_clients(self, name: str) -> tuple[OidcClient, ...]:
+        """A provider for each word of the list, from the variables that have its name in them."""
+        found: dict[str, OidcClient] = {}
+        for word in self.words(name):
+            # `finish` is a path of its own where providers' names stand.
+            if not re.fullmatch(r"[a-z][a-z0-9_-]{0,31}", word) or word == "finish" or word in found:
+                self.problems.append(f"{name} must name providers as google,my-company; not {word!r}")
+                continue
+            prefix = f"OIDC_{word.upper().replace('-', '_')}"
+            client = found[word] = OidcClient(
+                name=word,
+                issuer=self.url(f"{prefix}_ISSUER", "", ("http", "https")),
+                client_id=self.text(f"{prefix}_CLIENT_ID", ""),
+                client_secret=self.text(f"{prefix}_CLIENT_SECRET", ""),
+                scopes=tuple(self.text(f"{prefix}_SCOPES", "openid email profile").replace(",", " ").split()),
+            )
+            if not client.issuer or not client.client_id:
+                self.problems.append(
+                    f"{name} names {word}, which needs {prefix}_ISSUER and {prefix}_CLIENT_ID"
+                )
+            if "openid" not in client.scopes:
+                self.problems.append(f"{prefix}_SCOPES must have openid among them")
+        return tuple(found.values())
+
     def url(self, name: str, default: str, schemes: tuple[str, ...]) -> str:
         value = self.text(name, default)
         if value and not value.startswith(tuple(f"{scheme}://" for scheme in schemes)):
@@ -207,6 +265,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     public_url = reader.url("STOREFRONT_PUBLIC_URL", f"http://localhost:{port}", ("http", "https")).rstrip(
         "/"
     )
+    google_issuer = reader.url("GOOGLE_ISSUER", GOOGLE_ISSUER, ("http", "https"))
     settings = Settings(
         env=env,
         host=reader.text("STOREFRONT_HOST", "127.0.0.1"),
@@ -230,6 +289,17 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         stripe_api_base=reader.url("STRIPE_API_BASE", "", ("http", "https")).rstrip("/"),
         stripe_account_id=reader.text("STRIPE_ACCOUNT_ID", ""),
         stripe_webhook_secrets=reader.words("STRIPE_WEBHOOK_SECRETS"),
+        google_client_ids=reader.words("GOOGLE_CLIENT_IDS"),
+        google_issuer=google_issuer,
+        google_jwks_url=reader.url(
+            "GOOGLE_JWKS_URL", GOOGLE_JWKS_URL if google_issuer == GOOGLE_ISSUER else "", ("http", "https")
+        ),
+        facebook_app_id=reader.text("FACEBOOK_APP_ID", ""),
+        facebook_app_secret=reader.text("FACEBOOK_APP_SECRET", ""),
+        facebook_graph_url=reader.url("FACEBOOK_GRAPH_URL", FACEBOOK_GRAPH_URL, ("http", "https")).rstrip(
+            "/"
+        ),
+        oidc_providers=reader.oidc_clients("OIDC_PROVIDERS"),
         reservation_seconds=reader.whole("STOREFRONT_RESERVATION_SECONDS", 900, least=1),
         checkout_seconds=reader.whole("STOREFRONT_CHECKOUT_SECONDS", 86_400, least=1),
         cart_seconds=reader.whole("STOREFRONT_CART_SECONDS", 7_776_000, least=1),
@@ -255,6 +325,8 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         log_level=reader.choice("LOG_LEVEL", "info", ("debug", "info", "warning", "error")),
         log_format=reader.choice("LOG_FORMAT", "json" if env == "production" else "text", ("text", "json")),
     )
+    if bool(settings.facebook_app_id) != bool(settings.facebook_app_secret):
+        reader.problems.append("FACEBOOK_APP_ID and FACEBOOK_APP_SECRET must both be set, or neither")
     if reader.problems:
         raise SettingsError("\n".join(reader.problems))
     return settings
@@ -280,6 +352,16 @@ def check_production(settings: Settings) -> list[str]:
         problems.append("SMTP_URL is not set: mails would only be written to files")
     if not settings.public_url.startswith("https://"):
         problems.append("STOREFRONT_PUBLIC_URL must be an https address: it stands in every mailed link")
+    vouching = {
+        "GOOGLE_ISSUER": settings.google_issuer,
+        "GOOGLE_JWKS_URL": settings.google_jwks_url,
+        "FACEBOOK_GRAPH_URL": settings.facebook_graph_url,
+    } | {f"OIDC_PROVIDERS: the issuer of {one.name}": one.issuer for one in settings.oidc_providers}
+    problems.extend(
+        f"{name} must be an https address: whoever answers there decides who logs in"
+        for name, address in vouching.items()
+        if address.startswith("http:")
+    )
     return problems
 
 

@@ -24,6 +24,8 @@ SESSION_COOKIE: Final = "__Host-storefront"
 CART_COOKIE: Final = "__Host-cart"
 DEVICE_COOKIE: Final = "__Host-device"
 DEVICE_SECONDS: Final = 31_536_000
+# Marks the browser in which a login by redirect began; it opens nothing.
+OAUTH_COOKIE: Final = "__Host-oauth"
 STATE_KEY: Final = "door"
 _ACTOR_KEY: Final = "actor"
 
@@ -35,6 +37,7 @@ CSRF_REFUSED: Final = declare(
 
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _BEARER: Final = re.compile(r"bearer +([^\s,]+)", re.IGNORECASE)
+_MARK: Final = re.compile(r"[A-Za-z0-9_-]{43}")
 _UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _DEFAULT_PORTS: Final = {"http": ":80", "https": ":443"}
 
@@ -136,6 +139,12 @@ def find_device_cookie(connection: Connection) -> str | None:
     return _cookie(connection, DEVICE_COOKIE)
 
 
+def find_oauth_cookie(connection: Connection) -> str | None:
+    """The mark of the browser in which a login by redirect began; None for what we have not issued."""
+    mark = _cookie(connection, OAUTH_COOKIE)
+    return mark if mark and _MARK.fullmatch(mark) else None
+
+
 def refuse_forgery(connection: Connection) -> None:
     """Raise Forbidden for an unsafe call that another site's page may have sent (RFC 6265, section 8.2)."""
     if connection.scope["method"] in SAFE_METHODS:
@@ -165,6 +174,11 @@ def cart_cookie(cart_uuid: str, *, seconds: int) -> Cookie:
 
 def device_cookie(token: str) -> Cookie:
     return _host_cookie(DEVICE_COOKIE, token, DEVICE_SECONDS)
+
+
+def oauth_cookie(mark: str, *, seconds: int) -> Cookie:
+    # Lax, as all of them: the provider's page leads back by a plain link, which brings it along.
+    return _host_cookie(OAUTH_COOKIE, mark, seconds)
 
 
 def expired_cookie(name: str) -> Cookie:

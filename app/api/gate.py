@@ -13,6 +13,7 @@ from typing import Final
 from app.api.errors import HttpError
 from app.api.rate_limits import RATE_LIMITED
 from app.domain.customers.passwords import PasswordHasher
+from app.domain.customers.providers import LoginRecords, Providers
 from app.domain.customers.sessions import SessionStore
 from app.kit.ids import digest
 from app.kit.rates import RateCounter
@@ -91,3 +92,5 @@ class Gate:
     sessions: SessionStore
     hasher: PasswordHasher
     guesses: GuessLimits
+    providers: Providers
+    records: LoginRecords

@@ -21,6 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.contract.checks import Verdict, judge
+from tests.contract.providers import login_providers
 from tests.contract.scene import Shop
 from tests.contract.shop import StartError, started_shop
 from tests.contract.table import HERE, Row, load_expected, load_rows
@@ -44,8 +45,10 @@ def main(arguments: list[str] | None = None) -> int:
     with ExitStack() as stack:
         base_url, data_dir = options.base_url, options.data_dir
         if base_url is None:
+            providers = stack.enter_context(login_providers())
+            demo |= providers.demo
             try:
-                base_url, data_dir = stack.enter_context(started_shop())
+                base_url, data_dir = stack.enter_context(started_shop(providers.environ))
             except StartError as error:
                 console.print(str(error), markup=False)
                 return 2

@@ -3,6 +3,9 @@
 import secrets
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+import httpx
 
 from tests.contract.scene import Scene, SetupError, describe, local
 from tests.contract.table import Request
@@ -115,6 +118,36 @@ def read_order(scene: Scene, made: dict[str, Any], caller: str = "") -> dict[str
     if done["state"] != "completed" or not done["order"]:
         raise SetupError(f"the checkout is {done['state']} after paying")
     return done["order"] | {"token": made["token"], "email": made["email"], "line": done["items"][0]}
+
+
+def oauth_back(scene: Scene) -> dict[str, Any]:
+    """What the browser comes back with from the login provider, and its mark from the beginning."""
+    begun = scene.send(
+        Request(method="GET", path="/customer/oauth/{provider}", params={"provider": "$demo.oauth_provider"})
+    )
+    if begun.status_code != 302:
+        raise SetupError(f"GET /customer/oauth/… answers {describe(begun)}, wanted 302")
+    page = httpx.get(begun.headers["location"], timeout=10)
+    back = dict(parse_qsl(urlsplit(page.headers["location"]).query))
+    return back | {"cookie": begun.headers["set-cookie"].partition(";")[0]}
+
+
+def oauth_code(scene: Scene) -> dict[str, Any]:
+    """The code that the shop's page is given at the end of a login by redirect."""
+    back = scene.use("oauth_back")
+    answer = scene.send(
+        Request(
+            method="GET",
+            path="/customer/oauth/{provider}/callback",
+            params={"provider": "$demo.oauth_provider"},
+            query={"code": back["code"], "state": back["state"]},
+            headers={"Cookie": back["cookie"]},
+        )
+    )
+    told = dict(parse_qsl(urlsplit(answer.headers["location"]).query))
+    if "code" not in told:
+        raise SetupError(f"the callback leads back with {told}")
+    return told
 
 
 def second_step(scene: Scene) -> dict[str, Any]:
@@ -346,7 +379,7 @@ def _walk(scene: Scene, path: str, **query: str) -> list[dict[str, Any]]:
 SETUPS: dict[str, Callable[[Scene], Any]] = {
     function.__name__: function
     for function in (
-        name, secret, catalogue, cart, checkout, addressed, priced, order, paid_order, second_step, late,
+        name, secret, catalogue, cart, checkout, addressed, priced, order, paid_order, second_step, late, oauth_back, oauth_code,
         order_link, found_link, login_link, customer, other_customer, address, customer_cart, customer_order, cancellation, reset_token, found_reset,
         verify_token, login_code, found_code, subscription, subscription_token, application, options, session, collection,
         category, blog_category, post, page, reviewed, searched, lead, times,

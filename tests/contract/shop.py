@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -26,8 +26,11 @@ class StartError(Exception):
 
 
 @contextmanager
-def started_shop() -> Iterator[tuple[str, Path]]:
-    """Run `storefront dev` on a free port with a new data folder; yields its address and that folder."""
+def started_shop(more: Mapping[str, str]) -> Iterator[tuple[str, Path]]:
+    """Run `storefront dev` on a free port with a new data folder; yields its address and that folder.
+
+    `more` are further variables of its environment.
+    """
     with tempfile.TemporaryDirectory(prefix="storefront-contract-", ignore_cleanup_errors=True) as folder:
         data, log_file = Path(folder) / "data", Path(folder) / "shop.log"
         port = _free_port()
@@ -38,6 +41,7 @@ def started_shop() -> Iterator[tuple[str, Path]]:
             "STOREFRONT_LIMITS": "off",
             "STOREFRONT_WORKERS": "1",
             "PYTHONPATH": str(ROOT),
+            **more,
         }
         # The embedded servers belong to this run; a shop named in the caller's environment is not ours to fill.
         for name in ("DATABASE_URL", "REDIS_URL", "STOREFRONT_PUBLIC_URL"):

@@ -19,6 +19,7 @@ import httpx
 from rich.console import Console
 from rich.table import Table
 
+from tests.contract.providers import login_providers
 from tests.contract.shop import ROOT, StartError, started_shop
 
 CHECKS = (
@@ -48,8 +49,10 @@ def main(arguments: list[str] | None = None) -> int:
     with tempfile.TemporaryDirectory(prefix="storefront-spec-") as folder:
         tally = Path(folder) / "tally.json"
         try:
-            with started_shop() as (base_url, data_dir):
-                status = _run(base_url, data_dir, tally, folder, options.examples, options.seed)
+            with login_providers() as providers, started_shop(providers.environ) as (base_url, data_dir):
+                known = {"SPEC_URL": base_url, "SPEC_DATA": str(data_dir), "SPEC_TALLY": str(tally)}
+                known["SPEC_DEMO"] = json.dumps(providers.demo)
+                status = _run(base_url, known, folder, options.examples, options.seed)
                 described = _operations(base_url)
         except StartError as error:
             console.print(str(error), markup=False)
@@ -69,7 +72,7 @@ def main(arguments: list[str] | None = None) -> int:
     return 1 if status or silent else 0
 
 
-def _run(base_url: str, data_dir: Path, tally: Path, folder: str, examples: int, seed: int) -> int:
+def _run(base_url: str, known: dict[str, str], folder: str, examples: int, seed: int) -> int:
     command = [
         sys.executable, "-m", "schemathesis.cli", "run", f"{base_url}/openapi.json",
         "--phases", "examples,coverage,fuzzing", "--checks", ",".join(CHECKS),
@@ -78,10 +81,8 @@ def _run(base_url: str, data_dir: Path, tally: Path, folder: str, examples: int,
     ]  # fmt: skip
     environment = os.environ | {
         "SCHEMATHESIS_HOOKS": "tests.contract.spec_hooks",
-        "SPEC_URL": base_url,
-        "SPEC_DATA": str(data_dir),
-        "SPEC_TALLY": str(tally),
         "PYTHONPATH": str(ROOT),
+        **known,
     }
     # In a folder of its own, where it leaves its memory of earlier failures.
     return subprocess.run(command, cwd=folder, env=environment, check=False).returncode

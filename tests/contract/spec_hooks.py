@@ -26,7 +26,9 @@ FRESH = 12
 Real = dict[str, dict[str, Any]]
 
 _shop = DemoShop(
-    httpx.Client(base_url=os.environ["SPEC_URL"], timeout=20), mails=Path(os.environ["SPEC_DATA"])
+    httpx.Client(base_url=os.environ["SPEC_URL"], timeout=20),
+    mails=Path(os.environ["SPEC_DATA"]),
+    demo=json.loads(os.environ["SPEC_DEMO"]),
 )
 _answers: Counter[tuple[str, int]] = Counter()
 _kept: dict[str, list[Real]] = {}
@@ -88,6 +90,18 @@ def _order(scene: Scene) -> Real:
 def _link(scene: Scene) -> Real:
     made = scene.use("order_link")
     return {"path": {"order_id": made["id"]}, "body": {"uuid": made["uuid"], "id": made["id"]}}
+
+
+def _provider_token(name: str) -> Callable[[Scene], Real]:
+    return lambda scene: {"body": {"token": scene.demo(name)}}
+
+
+def _redirect(scene: Scene) -> Real:
+    return {"path": {"provider": scene.demo("oauth_provider")}}
+
+
+def _handed_over(scene: Scene) -> Real:
+    return {"body": {"code": scene.use("oauth_code")["code"]}}
 
 
 def _subscribe(scene: Scene) -> Real:
@@ -167,6 +181,11 @@ REAL: dict[str, tuple[Callable[[Scene], Real], int]] = {
     "getOrder": (_order, 1),
     "findOrder": (_order, 1),
     "openOrder": (_link, 2),
+    "logInWithGoogle": (_provider_token("google_token"), 1),
+    "logInWithFacebook": (_provider_token("facebook_token"), 1),
+    "beginProviderLogin": (_redirect, 1),
+    "endProviderLogin": (_redirect, 1),
+    "finishProviderLogin": (_handed_over, FRESH),
     "subscribe": (_subscribe, FRESH),
     "confirmSubscription": (_confirmation, 1),
     "getSubscription": (_subscription, 1),

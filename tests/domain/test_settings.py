@@ -1,6 +1,8 @@
 """How the environment becomes settings, and what of them is shown."""
 
-from app.settings import check_production, load_settings, masked
+import pytest
+
+from app.settings import SettingsError, check_production, load_settings, masked
 
 STRIPE = {
     "STRIPE_SECRET_KEY": "sk_live_canary",
@@ -25,3 +27,72 @@ def test_secrets_are_never_shown():
 def test_stripe_is_neither_needed_nor_in_the_way_in_production():
     bare = check_production(load_settings({"STOREFRONT_ENV": "production"}))
     assert check_production(load_settings({"STOREFRONT_ENV": "production", **STRIPE})) == bare
+
+
+LOGINS = {
+    "GOOGLE_CLIENT_IDS": "web-client, app-client",
+    "FACEBOOK_APP_ID": "4711",
+    "FACEBOOK_APP_SECRET": "canary_of_facebook",
+    "OIDC_PROVIDERS": "keycloak,my-company",
+    "OIDC_KEYCLOAK_ISSUER": "https://login.example/realms/shop",
+    "OIDC_KEYCLOAK_CLIENT_ID": "shop",
+    "OIDC_KEYCLOAK_CLIENT_SECRET": "canary_of_keycloak",
+    "OIDC_MY_COMPANY_ISSUER": "https://sso.example",
+    "OIDC_MY_COMPANY_CLIENT_ID": "shop",
+    "OIDC_MY_COMPANY_SCOPES": "openid email",
+}
+
+
+def test_login_providers_are_named_in_a_list_and_described_under_their_names():
+    settings = load_settings(LOGINS)
+    assert settings.google_client_ids == ("web-client", "app-client")
+    keycloak, company = settings.oidc_providers
+    assert (keycloak.issuer, keycloak.client_secret) == (
+        "https://login.example/realms/shop",
+        "canary_of_keycloak",
+    )
+    assert (company.name, company.client_secret, company.scopes) == ("my-company", "", ("openid", "email"))
+
+
+def test_the_secrets_of_login_providers_are_never_shown():
+    settings = load_settings(LOGINS)
+    assert "canary" not in f"{masked(settings)} {settings.oidc_providers}"
+    assert str(settings.oidc_providers[0]) == "keycloak (https://login.example/realms/shop)"
+
+
+def test_the_keys_of_another_issuer_are_not_looked_for_at_google():
+    assert load_settings({}).google_jwks_url.startswith("https://www.googleapis.com/")
+    assert load_settings({"GOOGLE_ISSUER": "https://idp.example"}).google_jwks_url == ""
+
+
+@pytest.mark.parametrize(
+    ("changed", "named"),
+    [
+        ({"OIDC_KEYCLOAK_ISSUER": ""}, "OIDC_KEYCLOAK_ISSUER"),
+        ({"OIDC_KEYCLOAK_CLIENT_ID": ""}, "OIDC_KEYCLOAK_CLIENT_ID"),
+        ({"OIDC_KEYCLOAK_ISSUER": "login.example"}, "OIDC_KEYCLOAK_ISSUER"),
+        ({"OIDC_KEYCLOAK_SCOPES": "email"}, "OIDC_KEYCLOAK_SCOPES"),
+        ({"OIDC_PROVIDERS": "finish"}, "OIDC_PROVIDERS"),
+        ({"OIDC_PROVIDERS": "../x"}, "OIDC_PROVIDERS"),
+        ({"OIDC_PROVIDERS": "keycloak,keycloak"}, "OIDC_PROVIDERS"),
+        ({"FACEBOOK_APP_SECRET": ""}, "FACEBOOK_APP_SECRET"),
+        ({"FACEBOOK_APP_ID": ""}, "FACEBOOK_APP_ID"),
+    ],
+)
+def test_half_a_login_provider_keeps_the_shop_from_starting(changed, named):
+    with pytest.raises(SettingsError, match=named):
+        load_settings(LOGINS | changed)
+
+
+def test_production_believes_login_providers_over_https_only():
+    plain = {
+        "STOREFRONT_ENV": "production",
+        "GOOGLE_ISSUER": "http://idp.example",
+        "FACEBOOK_GRAPH_URL": "http://graph.example",
+        "OIDC_PROVIDERS": "keycloak",
+        "OIDC_KEYCLOAK_ISSUER": "http://login.example",
+        "OIDC_KEYCLOAK_CLIENT_ID": "shop",
+    }
+    found = "\n".join(check_production(load_settings(plain)))
+    for name in ("GOOGLE_ISSUER", "FACEBOOK_GRAPH_URL", "keycloak"):
+        assert name in found

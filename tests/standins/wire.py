@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -24,6 +24,7 @@ class Call:
 class Reply:
     status: int
     body: Any
+    headers: dict[str, str] = field(default_factory=dict)
 
 
 # None hangs up after the request was read: the answer got lost.
@@ -76,8 +77,9 @@ async def _read(reader: asyncio.StreamReader) -> Call:
 
 def _written(reply: Reply) -> bytes:
     body = json.dumps(reply.body).encode()
+    more = "".join(f"{name}: {value}\r\n" for name, value in reply.headers.items())
     head = (
-        f"HTTP/1.1 {reply.status} x\r\nContent-Type: application/json\r\n"
+        f"HTTP/1.1 {reply.status} x\r\nContent-Type: application/json\r\n{more}"
         f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
     )
     return head.encode() + body

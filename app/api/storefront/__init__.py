@@ -17,6 +17,7 @@ from app.api.storefront.products import ProductController
 from app.api.storefront.search import search
 from app.api.storefront.sessions import SessionController
 from app.api.storefront.settings import headers, password_setting
+from app.api.storefront.social import SocialController
 from app.api.storefront.subscriptions import SubscriptionController
 from app.api.storefront.variants import VariantController
 
@@ -35,6 +36,7 @@ def storefront_handlers() -> list[Any]:
         OrderController,
         LoginController,
         CustomerController,
+        SocialController,
         AddressController,
         PasswordController,
         SessionController,

@@ -40,13 +40,14 @@ class Arrival(msgspec.Struct, frozen=True, kw_only=True):
 class NewAccount(msgspec.Struct, frozen=True, kw_only=True):
     """What a sign-up says. `email` in its form; `country` ISO 3166-1 alpha-2; `verified` by another provider.
 
-    Without a password digest a link to set one is mailed, unless a provider vouches for the customer.
+    Without a password digest a link to set one is mailed, unless another provider lets the customer in.
     """
 
     email: str
     username: str
     password_digest: str | None = None
     verified: bool = False
+    by_provider: bool = False
     firstname: str = ""
     lastname: str = ""
     subscribe: bool = True
@@ -79,7 +80,8 @@ async def sign_up(session: AsyncSession, store: StoreConfig, new: NewAccount, *,
         },
     )
     if not new.verified:
-        first: MailName = "verify_email" if new.password_digest else "set_password"
+        has_a_way_in = new.password_digest or new.by_provider
+        first: MailName = "verify_email" if has_a_way_in else "set_password"
         await queue_mail(session, store.id, first, customer_id=customer.id, now=now)
     return customer
 

@@ -1,0 +1,1 @@
+"""Identity providers: Google, Facebook, and whatever speaks OpenID Connect. Loaded where one is configured."""
