@@ -52,6 +52,8 @@ LIMITS: tuple[Limit, ...] = (
     # Wrong passwords: for an account from one network, and for an account from everywhere it is not known.
     Limit("guess", 10, 900),
     Limit("guess_account", 100, 3600),
+    # Wrong mailed codes for an account in a day, from everywhere it is not known: six digits are few.
+    Limit("guess_code", 50, 86_400),
     Limit("signup", 5, 3600),
     Limit("password", 5, 600),
     Limit("lookup", 10, 60),
@@ -125,6 +127,7 @@ class Settings:
     session_end_seconds: int = 604_800
     remember_end_seconds: int = 31_536_000
     login_link_seconds: int = 3_600
+    login_code_seconds: int = 600
     reset_token_seconds: int = 3_600
     verify_seconds: int = 604_800
     reconcile_seconds: float = 30.0
@@ -308,6 +311,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         session_end_seconds=reader.whole("STOREFRONT_SESSION_END_SECONDS", 604_800, least=1),
         remember_end_seconds=reader.whole("STOREFRONT_REMEMBER_END_SECONDS", 31_536_000, least=1),
         login_link_seconds=reader.whole("STOREFRONT_LOGIN_LINK_SECONDS", 3_600, least=1),
+        login_code_seconds=reader.whole("STOREFRONT_LOGIN_CODE_SECONDS", 600, least=1),
         reset_token_seconds=reader.whole("STOREFRONT_RESET_TOKEN_SECONDS", 3_600, least=1),
         verify_seconds=reader.whole("STOREFRONT_VERIFY_SECONDS", 604_800, least=1),
         argon2_memory_kib=reader.whole("STOREFRONT_ARGON2_MEMORY_KIB", 19_456, least=8, most=4_194_304),

@@ -149,6 +149,11 @@ def _login_link(scene: Scene) -> Real:
     return {"body": {"uuid": scene.use("login_link")["uuid"]}}
 
 
+def _login_code(scene: Scene) -> Real:
+    made = scene.use("login_code")
+    return {"body": {"email": made["email"], "code": made["code"]}}
+
+
 def _verify(scene: Scene) -> Real:
     return {"body": {"token": scene.use("verify_token")["token"]}}
 
@@ -201,6 +206,8 @@ REAL: dict[str, tuple[Callable[[Scene], Real], int]] = {
     "resetPassword": (_new_password, 2),
     "logInByResetToken": (_new_password, 2),
     "logInByLink": (_login_link, 2),
+    "askForLoginCode": (_customer_call, 1),
+    "logInByCode": (_login_code, 2),
     "verifyEmail": (_verify, 2),
     "listSessions": (_customer_call, 1),
     "endSessions": (_customer_call, 2),

@@ -8,6 +8,7 @@ from app.api.storefront.categories import CategoryController
 from app.api.storefront.checkouts import CheckoutController
 from app.api.storefront.collections import CollectionController
 from app.api.storefront.customers import CustomerController
+from app.api.storefront.login_codes import LoginCodeController
 from app.api.storefront.logins import LoginController
 from app.api.storefront.options import options
 from app.api.storefront.orders import OrderController
@@ -35,6 +36,7 @@ def storefront_handlers() -> list[Any]:
         PaymentController,
         OrderController,
         LoginController,
+        LoginCodeController,
         CustomerController,
         SocialController,
         AddressController,

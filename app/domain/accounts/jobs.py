@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.db.queue import Job
 from app.db.session import Sessions, transaction
 from app.domain.accounts.mailing import KIND, MailName
+from app.domain.customers.codes import make_code
 from app.domain.customers.models import Customer, CustomerDevice, LoginCode, LoginSecret
 from app.domain.customers.queries import find_customer, find_customer_by_email
 from app.domain.customers.secrets import Purpose, make_secret
@@ -99,6 +100,15 @@ async def _login_link(desk: _Desk) -> Letter | None:
     return Letter(to, await desk.link("link", "login", seconds=seconds, to=to, word="uuid"))
 
 
+async def _login_code(desk: _Desk) -> Letter | None:
+    customer, seconds = desk.customer, desk.settings.login_code_seconds
+    code = await make_code(
+        desk.session, customer, key=desk.settings.secret_key, now=desk.now, seconds=seconds
+    )
+    name = customer.firstname or customer.username
+    return Letter(customer.email, {"name": name, "code": code, "seconds": seconds})
+
+
 async def _password_changed(desk: _Desk) -> Letter | None:
     return Letter(desk.customer.email, {**desk.facts(), "link": desk.page("password/forgot")})
 
@@ -120,6 +130,7 @@ _WRITERS: Final[dict[MailName, Callable[[_Desk], Awaitable[Letter | None]]]] = {
     "set_password": _password,
     "reset_password": _password,
     "login_link": _login_link,
+    "login_code": _login_code,
     "password_changed": _password_changed,
     "new_device": _new_device,
     "email_changed": _email_changed,

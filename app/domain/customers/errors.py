@@ -26,6 +26,11 @@ def login_failed() -> Unauthenticated:
     )
 
 
+def code_refused() -> Unauthenticated:
+    """The one answer to a code that is wrong, used, replaced or too old, and to an address without account."""
+    return Unauthenticated(LOGIN_FAILED, "This code is wrong, was used or replaced, or is too old.")
+
+
 def email_taken() -> Invalid:
     return Invalid.at("email", EMAIL_TAKEN, "This mail address has an account already; log in instead.")
 
