@@ -12,6 +12,7 @@ from typing import Final
 
 from app.api.errors import HttpError
 from app.api.rate_limits import RATE_LIMITED
+from app.domain.customers.passkeys import PasskeyChecker
 from app.domain.customers.passwords import PasswordHasher
 from app.domain.customers.providers import LoginRecords, Providers
 from app.domain.customers.sessions import SessionStore
@@ -107,3 +108,4 @@ class Gate:
     guesses: GuessLimits
     providers: Providers
     records: LoginRecords
+    passkeys: PasskeyChecker

@@ -154,6 +154,21 @@ def _login_code(scene: Scene) -> Real:
     return {"body": {"email": made["email"], "code": made["code"]}}
 
 
+def _new_passkey(scene: Scene) -> Real:
+    body = {"credential": scene.use("passkey_answer")["credential"]}
+    return {"headers": _customer_call(scene)["headers"], "body": body}
+
+
+def _passkey(scene: Scene) -> Real:
+    made = scene.use("passkey")
+    return {"headers": _customer_call(scene)["headers"], "path": {"passkey_id": made["id"]}}
+
+
+def _passkey_login(scene: Scene) -> Real:
+    made = scene.use("passkey_login")
+    return {"body": {"login_id": made["login_id"], "credential": made["credential"]}}
+
+
 def _verify(scene: Scene) -> Real:
     return {"body": {"token": scene.use("verify_token")["token"]}}
 
@@ -208,6 +223,12 @@ REAL: dict[str, tuple[Callable[[Scene], Real], int]] = {
     "logInByLink": (_login_link, 2),
     "askForLoginCode": (_customer_call, 1),
     "logInByCode": (_login_code, 2),
+    "beginPasskey": (_customer_call, 1),
+    "addPasskey": (_new_passkey, FRESH),
+    "listPasskeys": (_passkey, 1),
+    "removePasskey": (_passkey, 2),
+    "beginPasskeyLogin": (lambda _: {}, 1),
+    "logInByPasskey": (_passkey_login, FRESH),
     "verifyEmail": (_verify, 2),
     "listSessions": (_customer_call, 1),
     "endSessions": (_customer_call, 2),

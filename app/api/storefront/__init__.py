@@ -12,6 +12,7 @@ from app.api.storefront.login_codes import LoginCodeController
 from app.api.storefront.logins import LoginController
 from app.api.storefront.options import options
 from app.api.storefront.orders import OrderController
+from app.api.storefront.passkeys import PasskeyController, PasskeyLoginController
 from app.api.storefront.passwords import PasswordController
 from app.api.storefront.payments import PaymentController
 from app.api.storefront.products import ProductController
@@ -37,6 +38,8 @@ def storefront_handlers() -> list[Any]:
         OrderController,
         LoginController,
         LoginCodeController,
+        PasskeyController,
+        PasskeyLoginController,
         CustomerController,
         SocialController,
         AddressController,

@@ -118,6 +118,11 @@ async def _new_device(desk: _Desk) -> Letter | None:
     return Letter(desk.customer.email, {**desk.facts(), **told, "link": desk.page("password/forgot")})
 
 
+async def _passkey_added(desk: _Desk) -> Letter | None:
+    told = {"passkey": desk.payload["passkey"], "address": desk.payload["address"]}
+    return Letter(desk.customer.email, {**desk.facts(), **told, "link": desk.page("account/passkeys")})
+
+
 async def _email_changed(desk: _Desk) -> Letter | None:
     """To the address that was: what the new one is stays mostly hidden, should it be a stranger's by now."""
     shown = hide_address(desk.customer.email)
@@ -133,6 +138,7 @@ _WRITERS: Final[dict[MailName, Callable[[_Desk], Awaitable[Letter | None]]]] = {
     "login_code": _login_code,
     "password_changed": _password_changed,
     "new_device": _new_device,
+    "passkey_added": _passkey_added,
     "email_changed": _email_changed,
 }
 
