@@ -176,15 +176,14 @@ async def _check_public_url(settings: Settings) -> str:
 
 
 async def _check_passkeys(settings: Settings) -> str:
+    """A shop works without passkeys, so what stands in their way is no trouble."""
     domain = settings.passkey_domain
     if ":" in domain or domain.rpartition(".")[2].isdigit():
-        raise TroubleError(
-            f"{domain} is an address, and browsers make passkeys for names only: give STOREFRONT_SHOP_URL one, "
-            "as localhost"
+        raise NotNowError(
+            f"{domain} is an address, and browsers make passkeys for names only: name one in STOREFRONT_SHOP_URL"
         )
-    scheme = urlsplit(settings.shop_url).scheme
-    if scheme != "https" and domain != "localhost":
-        raise TroubleError(f"{settings.shop_url} is not https: browsers make no passkeys there")
+    if urlsplit(settings.shop_url).scheme != "https" and domain != "localhost":
+        raise NotNowError(f"{settings.shop_url} is not https: browsers make no passkeys there")
     return f"for {domain}"
 
 

@@ -161,3 +161,21 @@ async def test_a_mail_server_that_refuses_the_password_is_trouble(doctor, databa
 async def test_a_mail_server_that_is_away_is_trouble(doctor, database_url):
     result = await doctor(DATABASE_URL=database_url, SMTP_URL=f"smtp://127.0.0.1:{free_port()}")
     assert (result.exit_code, "takes no mail" in result.stdout) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("shop_url", "told"),
+    [
+        ("http://localhost:8000", "✓ passkeys: for localhost"),
+        ("https://shop.example", "✓ passkeys: for shop.example"),
+        ("http://192.0.2.7:8000", "- passkeys: 192.0.2.7 is an address"),
+        ("https://[2001:db8::1]", "- passkeys: 2001:db8::1 is an address"),
+        ("http://shop.example", "- passkeys: http://shop.example is not https"),
+    ],
+)
+async def test_where_browsers_make_no_passkeys_is_said_and_is_no_trouble(
+    doctor, fresh_database, shop_url, told
+):
+    result = await doctor(DATABASE_URL=fresh_database, STOREFRONT_SHOP_URL=shop_url)
+    assert told in result.stdout
+    assert "✗ passkeys" not in result.stdout
