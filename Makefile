@@ -91,6 +91,11 @@ faults-short: $(VENV)/.dev-stamp $(VENV)/.redis-stamp ## The same in short: fewe
 	@FAULTS=short $(BIN)/python -m pytest tests/faults -o python_files="drill_*.py" \
 		--ignore=tests/faults/drill_steps.py $(ARGS)
 
+.PHONY: bench-accounts
+bench-accounts: $(VENV)/.dev-stamp $(VENV)/.redis-stamp ## Measure logins beside reads, and whether times tell who has an account
+	@$(BIN)/python -m tests.benchmarks.same_time
+	@$(BIN)/python -m tests.benchmarks.logins $(ARGS)
+
 .PHONY: migrations-check
 migrations-check: $(VENV)/.dev-stamp ## Run the migrations up, down and up, and compare them with the models
 	@$(BIN)/python -m pytest tests/embedded/test_migrations.py $(ARGS)

@@ -76,9 +76,14 @@ class GuessLimits:
             await self._take(f"{far.name}:{name}", far)
         return Attempt(near)
 
-    async def count_sign_up(self, store_id: int, account: str) -> None:
-        """Count a sign-up by its mail address, whose answer tells whether it is taken. Raises as `count`."""
+    async def count_sign_up(self, store_id: int, account: str, *, network: str | None = None) -> None:
+        """Count a sign-up by its mail address, whose answer tells whether it is taken. Raises as `count`.
+
+        `network` for a call whose route does not count sign-ups by itself; it is the same count.
+        """
         if self._sign_up is not None:
+            if network is not None:
+                await self._take(f"{SIGN_UP}:{network}", self._sign_up)
             await self._take(f"signup_account:{store_id}:{digest(account).hex()}", self._sign_up)
 
     async def forgive(self, attempt: Attempt) -> None:

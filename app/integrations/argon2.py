@@ -1,6 +1,10 @@
 """Argon2id (RFC 9106) in one thread per process, with a queue that ends: guessing must not eat the machine."""
 
 import asyncio
+import contextlib
+import os
+import sys
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -17,6 +21,7 @@ T = TypeVar("T")
 
 MOST_WAITING: Final = 32
 RETRY_SECONDS: Final = 2
+BEHIND: Final = 10
 
 
 class Argon2Hasher:
@@ -31,7 +36,9 @@ class Argon2Hasher:
         self._library = PasswordHasher(
             time_cost=time_cost, memory_cost=memory_kib, parallelism=parallelism, type=Type.ID
         )
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="passwords")
+        self._thread = ThreadPoolExecutor(
+            max_workers=1, thread_name_prefix="passwords", initializer=_give_way
+        )
         self._most = most_waiting
         self._waiting = 0
         self._dummy: str | None = None
@@ -71,6 +78,16 @@ class Argon2Hasher:
 
     def _left(self, _: object) -> None:
         self._waiting -= 1
+
+
+def _give_way() -> None:
+    """Let whoever reads the catalogue go first where all cores are busy with passwords.
+
+    Linux has a priority for each thread (setpriority(2)); elsewhere it would be the whole process's.
+    """
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), BEHIND)
 
 
 def create_hasher(settings: Settings) -> Argon2Hasher:

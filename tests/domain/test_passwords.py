@@ -5,10 +5,15 @@ import time
 
 import pytest
 
+from app.db.session import transaction
+from app.domain.accounts.signing import check_login, lock_login
 from app.domain.customers.devices import device_digest, device_name
 from app.domain.customers.passwords import check_password, common_passwords
+from app.domain.customers.queries import KnownLogin
+from app.domain.customers.service import create_customer
 from app.integrations.argon2 import Argon2Hasher
-from app.kit.errors import Invalid, Unavailable
+from app.kit.clock import utc_now
+from app.kit.errors import Invalid, Unauthenticated, Unavailable
 
 
 @pytest.fixture
@@ -118,3 +123,64 @@ def test_devices_are_called_as_people_call_them(agent, name):
 
 def test_a_cookie_never_looks_like_an_app():
     assert device_digest(cookie="x", agent="") != device_digest(cookie=None, agent="x")
+
+
+class Counting:
+    """A hasher that takes no time and tells what it was asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str | None, str]] = []
+
+    async def hash(self, password: str) -> str:
+        return f"of {password}"
+
+    async def verify(self, digest: str | None, password: str) -> bool:
+        self.asked.append((digest, password))
+        return digest == f"of {password}"
+
+    def is_outdated(self, digest: str) -> bool:
+        return False
+
+
+@pytest.mark.parametrize("known", [None, KnownLogin(1, None, False), KnownLogin(1, "of something", False)])
+async def test_a_login_that_fails_hashes_once_whoever_it_is_for(known):
+    hasher = Counting()
+    with pytest.raises(Unauthenticated):
+        await check_login(known, "correct horse", hasher=hasher)
+    assert len(hasher.asked) == 1
+
+
+async def test_a_password_that_changed_since_it_was_checked_does_not_log_in(store, sessions):
+    async with transaction(sessions) as session:
+        made = await create_customer(
+            session,
+            store.id,
+            email="ada@example.com",
+            username="Ada",
+            password_digest="of the old one",
+            now=utc_now(),
+        )
+        made_id = made.id
+    known = KnownLogin(made_id, "of the old one", False)
+    async with sessions() as session:
+        assert (await lock_login(session, store.id, known, stronger=None)).id == made_id
+        stale = KnownLogin(made_id, "of an older one", False)
+        with pytest.raises(Unauthenticated):
+            await lock_login(session, store.id, stale, stronger=None)
+        with pytest.raises(Unauthenticated):
+            await lock_login(session, store.id + 1, known, stronger=None)
+
+
+async def test_of_two_sign_ups_at_once_with_one_address_one_is_made(store, sessions):
+    async def sign_up(email: str) -> str:
+        try:
+            async with transaction(sessions) as session:
+                await create_customer(
+                    session, store.id, email=email, username="Ada", password_digest=None, now=utc_now()
+                )
+        except Invalid as refused:
+            return refused.code
+        return "made"
+
+    made = await asyncio.gather(*(sign_up(email) for email in ("bob@example.com", "BOB@example.com") * 4))
+    assert sorted(made) == ["email_taken"] * 7 + ["made"]

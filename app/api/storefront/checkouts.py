@@ -7,7 +7,7 @@ from litestar import Controller, Response, get, post, put
 from litestar.params import FromPath, FromQuery, QueryParameter, RequestBody
 
 from app.api.caching import NO_STORE
-from app.api.dependencies import GivenActor, GivenNow, GivenSession, GivenShop, GivenStore, Shop
+from app.api.dependencies import GivenActor, GivenGate, GivenNow, GivenSession, GivenShop, GivenStore, Shop
 from app.api.expand import parse_expand
 from app.api.idempotency import answered, read_key
 from app.api.limits import Id, Line, Token
@@ -15,6 +15,8 @@ from app.api.openapi import EXAMPLE, KEYED
 from app.api.rate_limits import LIMIT
 from app.api.request import ShopRequest
 from app.api.storefront.carts import SOME_CART, read_uuid
+from app.api.storefront.checkout_accounts import make_account
+from app.api.storefront.logins import Arriving
 from app.api.storefront.orders import (
     OrderName,
     StorefrontCheckoutLine,
@@ -24,6 +26,7 @@ from app.api.storefront.orders import (
 )
 from app.api.transactions import transactional
 from app.db import idempotency
+from app.domain.accounts.signing import NewAccount
 from app.domain.carts.errors import cart_not_found
 from app.domain.checkout.errors import COUPON_NOT_FOUND
 from app.domain.checkout.placing import AT_ONCE, totals_of
@@ -37,12 +40,14 @@ from app.domain.checkout.quote import Shipping
 from app.domain.checkout.service import choose_shipping, lock_editable, open_checkout, set_customer
 from app.domain.checkout.states import CheckoutState
 from app.domain.customers.addresses import Address, AddressInput, check_address
+from app.domain.customers.passwords import check_password
 from app.domain.orders.queries import get_order
 from app.domain.stores.queries import StoreConfig
 from app.kit.clock import isoformat
 from app.kit.errors import VALIDATION_FAILED, FieldError, Invalid
 from app.kit.ids import digest
-from app.kit.places import email_form
+from app.kit.languages import wanted_languages
+from app.kit.places import email_form, find_country, find_time_zone
 
 Uuid = Annotated[str, msgspec.Meta(max_length=64)]
 
@@ -80,6 +85,11 @@ class CheckoutCustomer(msgspec.Struct, forbid_unknown_fields=True):
     detected_country: Line | None = None
     identity: Line | None = None
     checkout_token: Token | None = None
+    # Of a guest: makes an account in the same step.
+    password: Annotated[str, msgspec.Meta(max_length=1000)] | None = None
+    skip_cart_merge: bool = False
+    cart_uuid: Uuid | None = None
+    invited_by_token: Line | None = None
 
 
 class ChooseShipping(msgspec.Struct, forbid_unknown_fields=True):
@@ -94,7 +104,10 @@ class StorefrontService(msgspec.Struct):
 
 
 class StorefrontCheckout(msgspec.Struct, kw_only=True):
-    """A checkout: until it is paid a view of its cart with today's prices."""
+    """A checkout: until it is paid a view of its cart with today's prices.
+
+    `auth_key` comes where the call has just made an account, as in a login.
+    """
 
     checkout_token: str
     state: str
@@ -115,6 +128,7 @@ class StorefrontCheckout(msgspec.Struct, kw_only=True):
     order: OrderName | None
     unavailable_items: list[int]
     expires_at: str
+    auth_key: str | msgspec.UnsetType = msgspec.UNSET
 
 
 def show_services(store: StoreConfig, shop: Shop) -> list[StorefrontService]:
@@ -287,15 +301,25 @@ class CheckoutController(Controller):
     @transactional
     async def customer(
         self,
+        request: ShopRequest,
         checkout_token: FromPath[str],
         data: RequestBody[CheckoutCustomer],
         session: GivenSession,
         shop: GivenShop,
         store: GivenStore,
+        gate: GivenGate,
         now: GivenNow,
-    ) -> StorefrontCheckout:
-        """Mail address and addresses; the answer has the shipping options that reach the address."""
+        actor: GivenActor,
+    ) -> Response[StorefrontCheckout]:
+        """Mail address and addresses; the answer has the shipping options that reach the address.
+
+        A guest's `password` makes an account in the same step, and logs in. Where the mail address has one
+        already the call goes on as a guest's, as it does while accounts cannot be made.
+        """
         email, shipping, billing = check_customer(data)
+        password = None
+        if data.password and actor.kind == "guest":
+            password = check_password(data.password, names=(email, shipping.first_name, shipping.last_name))
         checkout = await lock_editable(
             session, store.id, checkout_token, now=now, keep_seconds=shop.settings.checkout_seconds
         )
@@ -314,7 +338,42 @@ class CheckoutController(Controller):
             },
             now=now,
         )
-        return show_checkout(view, store, shop)
+        made = None
+        if password is not None:
+            made = await make_account(
+                request,
+                session,
+                shop=shop,
+                store=store,
+                gate=gate,
+                new=NewAccount(
+                    email=email,
+                    username=f"{shipping.first_name} {shipping.last_name}",
+                    firstname=shipping.first_name,
+                    lastname=shipping.last_name,
+                    subscribe=data.subscribe,
+                    country=find_country(data.detected_country or ""),
+                    time_zone=find_time_zone(data.time_zone or ""),
+                    language=wanted_languages(request.headers.get("accept-language")),
+                    identity=data.identity,
+                    invited_by_token=data.invited_by_token,
+                ),
+                password=password,
+                brought=Arriving(
+                    cart_uuid=data.cart_uuid,
+                    skip_cart_merge=data.skip_cart_merge,
+                    checkout_token=checkout.token,
+                ),
+                now=now,
+            )
+            await session.refresh(
+                checkout
+            )  # as it is now, also where what the account changed was taken back
+        if made is None:
+            return Response(show_checkout(view, store, shop), headers=NO_STORE)
+        shown = show_checkout(await view_checkout(session, store, checkout, now=now), store, shop)
+        shown.auth_key = made.content.auth_key
+        return Response(shown, headers=NO_STORE, cookies=made.cookies)
 
     @put(
         "/{checkout_token:str}/shipping",

@@ -8,12 +8,13 @@ from litestar import Controller, Response, get, patch, post
 from litestar.params import RequestBody
 from msgspec import UNSET, UnsetType
 
+from app.api.caching import NO_STORE
 from app.api.dependencies import GivenActor, GivenGate, GivenNow, GivenSession, GivenShop, GivenStore
 from app.api.faults import invalid_field
 from app.api.openapi import EXAMPLE
 from app.api.rate_limits import LIMIT
 from app.api.request import ShopRequest
-from app.api.storefront.logins import PRIVATE, Address, Arriving, Short, answer_login, read_email
+from app.api.storefront.logins import Address, Arriving, Short, answer_login, read_email
 from app.api.storefront.profile import StorefrontCustomer, StorefrontLogin, show_customer
 from app.api.transactions import transactional
 from app.domain.accounts.changes import change_account
@@ -177,7 +178,7 @@ class CustomerController(Controller):
     ) -> Response[StorefrontCustomer]:
         """Who is logged in."""
         account = await get_account(session, store.id, actor.customer())
-        return Response(show_customer(account), headers=PRIVATE)
+        return Response(show_customer(account), headers=NO_STORE)
 
     @patch(
         "/",
@@ -200,4 +201,4 @@ class CustomerController(Controller):
         customer = await lock_customer(session, store.id, actor.customer())
         await change_account(session, customer, changes, email=email, now=now)
         account = await get_account(session, store.id, customer.id)
-        return Response(show_customer(account), headers=PRIVATE)
+        return Response(show_customer(account), headers=NO_STORE)

@@ -10,6 +10,7 @@ from litestar.datastructures import Cookie
 from litestar.params import RequestBody
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.api.caching import NO_STORE
 from app.api.client import client_address, wide_network_of
 from app.api.credentials import (
     CART_COOKIE,
@@ -33,8 +34,9 @@ from app.api.request import ShopRequest
 from app.api.storefront.carts import read_uuid
 from app.api.storefront.profile import StorefrontLogin, customer_fields
 from app.api.transactions import transactional
-from app.domain.accounts.queries import get_account, has_open_checkout
+from app.domain.accounts.queries import get_account
 from app.domain.accounts.signing import Arrival, check_login, lock_login, welcome
+from app.domain.checkout.claiming import has_open_checkout
 from app.domain.customers.devices import device_digest, device_name
 from app.domain.customers.errors import FRESH_LOGIN_NEEDED, WRONG_PASSWORD
 from app.domain.customers.models import Customer
@@ -48,7 +50,6 @@ from app.kit.places import email_form, email_key
 from app.settings import Settings
 
 _BEGUN: Final = "begun_session"
-PRIVATE: Final = {"Cache-Control": "private, no-store"}
 MOST_AGENT_LETTERS: Final = 200
 
 Address = Annotated[str, msgspec.Meta(max_length=254, description="A mail address.")]
@@ -153,7 +154,7 @@ async def answer_login(
         if claimed.cart_uuid is not None:
             cookies.append(cart_cookie(str(claimed.cart_uuid), seconds=shop.settings.cart_seconds))
     shown = StorefrontLogin(**customer_fields(account), auth_key="" if by_cookie else made.token)
-    return LoginAnswer(Response(shown, headers=PRIVATE, cookies=cookies, status_code=200), made.session.id)
+    return LoginAnswer(Response(shown, headers=NO_STORE, cookies=cookies, status_code=200), made.session.id)
 
 
 def _kept(settings: Settings, *, remember: bool) -> int | None:
@@ -290,10 +291,13 @@ class LoginController(Controller):
         store: GivenStore,
         gate: GivenGate,
         actor: GivenActor,
+        now: GivenNow,
     ) -> Response[LoggedOut]:
         """Ends the session that the call came with; without one nothing happens."""
         customer_id = actor.known().customer_id
-        needs = customer_id is not None and await has_open_checkout(session, store.id, customer_id)
+        needs = customer_id is not None and await has_open_checkout(
+            session, store.id, customer_id=customer_id, now=now
+        )
         used = find_credential(request)
         cookies: list[Cookie] = []
         if used is not None:
@@ -301,4 +305,4 @@ class LoginController(Controller):
             forget_actor(request)
             if used.via == "cookie":
                 cookies = [expired_cookie(SESSION_COOKIE), expired_cookie(CART_COOKIE)]
-        return Response(LoggedOut(needs), headers=PRIVATE, cookies=cookies)
+        return Response(LoggedOut(needs), headers=NO_STORE, cookies=cookies)

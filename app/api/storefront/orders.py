@@ -7,12 +7,23 @@ from litestar import Controller, Response, get, post
 from litestar.params import HeaderParameter, QueryParameter, RequestBody
 
 from app.api.caching import NO_STORE
-from app.api.dependencies import GivenActor, GivenNow, GivenReads, GivenSession, GivenStore
+from app.api.dependencies import (
+    GivenActor,
+    GivenGate,
+    GivenNow,
+    GivenReads,
+    GivenSession,
+    GivenShop,
+    GivenStore,
+)
 from app.api.expand import parse_expand
 from app.api.limits import MAX_ID, Id, PathId, Token, Word
 from app.api.openapi import EXAMPLE
 from app.api.rate_limits import LIMIT
+from app.api.request import ShopRequest
+from app.api.storefront.logins import Arriving, answer_login
 from app.api.transactions import transactional
+from app.domain.accounts.entering import enter_by_order
 from app.domain.orders.queries import OrderView, get_order, load_order
 from app.domain.orders.service import ask_for_order_link, use_order_link
 from app.kit.clock import isoformat
@@ -121,6 +132,8 @@ class StorefrontOrder(OrderName, kw_only=True):
     checkout_token: str | None
     created_at: str
     paid_at: str | None
+    # Where a mailed link has just logged in, as in a login.
+    auth_key: str | msgspec.UnsetType = msgspec.UNSET
     fulfilment: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
     discount: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
     gift: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
@@ -250,12 +263,34 @@ class OrderController(Controller):
     async def access(
         self,
         order_id: PathId,
+        request: ShopRequest,
         data: RequestBody[OpenOrder],
         session: GivenSession,
+        shop: GivenShop,
         store: GivenStore,
+        gate: GivenGate,
         now: GivenNow,
     ) -> Response[StorefrontOrder]:
-        """The order behind a mailed link; the link works once."""
+        """The order behind a mailed link; the link works once.
+
+        That of an order in an account logs in too, where it was mailed to the account's address.
+        """
         await use_order_link(session, store.id, order_id, secret=data.uuid, now=now)
-        order = await load_order(session, store.id, order_id)
-        return Response(show_order(order, to_buyer=True), headers=NO_STORE)
+        shown = show_order(await load_order(session, store.id, order_id), to_buyer=True)
+        entered = await enter_by_order(session, store.id, order_id, now=now)
+        if entered is None:
+            return Response(shown, headers=NO_STORE)
+        answer = await answer_login(
+            request,
+            session,
+            shop=shop,
+            store=store,
+            gate=gate,
+            customer=entered.customer,
+            brought=Arriving(skip_cart_merge=True),
+            now=now,
+        )
+        if entered.was_planted:
+            await gate.sessions.end_all_but(store.id, entered.customer.id, answer.session_id)
+        shown.auth_key = answer.response.content.auth_key
+        return Response(shown, headers=NO_STORE, cookies=answer.response.cookies)

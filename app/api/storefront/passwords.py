@@ -6,6 +6,7 @@ import msgspec
 from litestar import Controller, Response, get, post
 from litestar.params import QueryParameter, RequestBody
 
+from app.api.caching import NO_STORE
 from app.api.credentials import find_credential
 from app.api.dependencies import (
     GivenActor,
@@ -22,7 +23,6 @@ from app.api.openapi import EXAMPLE
 from app.api.rate_limits import LIMIT
 from app.api.request import ShopRequest
 from app.api.storefront.logins import (
-    PRIVATE,
     Address,
     Arriving,
     TypedPassword,
@@ -123,7 +123,7 @@ class PasswordController(Controller):
         known = await find_secret(reads, store.id, "reset", token, now=now)
         if known is None or known.session_id not in (None, actor.session_id):
             raise NotFound(NOT_FOUND, "This token was used, replaced or is too old.")
-        return Response(TokenIsValid(valid=True), headers=PRIVATE)
+        return Response(TokenIsValid(valid=True), headers=NO_STORE)
 
     @post(
         "/password/reset",

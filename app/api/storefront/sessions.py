@@ -2,12 +2,13 @@
 
 import msgspec
 from litestar import Controller, Response, delete, get
+from litestar.openapi.datastructures import ResponseSpec
 
+from app.api.caching import NO_STORE
 from app.api.credentials import CART_COOKIE, SESSION_COOKIE, expired_cookie, forget_actor
 from app.api.dependencies import GivenActor, GivenGate, GivenNow, GivenStore
 from app.api.limits import PathToken
 from app.api.request import ShopRequest
-from app.api.storefront.logins import PRIVATE
 from app.kit.clock import isoformat
 from app.kit.errors import NOT_FOUND, NotFound
 
@@ -46,9 +47,15 @@ class SessionController(Controller):
             )
             for each in found
         ]
-        return Response(StorefrontSessions(items), headers=PRIVATE)
+        return Response(StorefrontSessions(items), headers=NO_STORE)
 
-    @delete("/", status_code=204, operation_id="endSessions", summary="Log out everywhere")
+    @delete(
+        "/",
+        status_code=204,
+        operation_id="endSessions",
+        summary="Log out everywhere",
+        responses={204: ResponseSpec(None, description="Every session has ended.")},
+    )
     async def end_all(
         self, request: ShopRequest, store: GivenStore, gate: GivenGate, actor: GivenActor
     ) -> Response[None]:
@@ -56,7 +63,13 @@ class SessionController(Controller):
         await gate.sessions.end_all_but(store.id, actor.customer(), None)
         return _left(request, by_cookie=actor.via == "cookie")
 
-    @delete("/{session_id:str}", status_code=204, operation_id="endSession", summary="Log one device out")
+    @delete(
+        "/{session_id:str}",
+        status_code=204,
+        operation_id="endSession",
+        summary="Log one device out",
+        responses={204: ResponseSpec(None, description="The session has ended.")},
+    )
     async def end_one(
         self,
         request: ShopRequest,

@@ -5,9 +5,9 @@ from typing import Final
 import msgspec
 from litestar import Response, get
 
+from app.api.caching import NO_STORE
 from app.api.dependencies import GivenStore
 from app.api.request import ShopRequest
-from app.api.storefront.logins import PRIVATE
 
 # What logs somebody in is not read back to a page that could not see it otherwise.
 HIDDEN: Final = frozenset({b"cookie", b"authorization", b"proxy-authorization"})
@@ -42,4 +42,4 @@ async def headers(request: ShopRequest) -> Response[SeenHeaders]:
         if name.lower() not in HIDDEN:
             key, text = name.decode("latin-1").lower(), value.decode("latin-1")
             seen[key] = f"{seen[key]}, {text}" if key in seen else text
-    return Response(SeenHeaders(seen), headers=PRIVATE)
+    return Response(SeenHeaders(seen), headers=NO_STORE)

@@ -15,6 +15,7 @@ from app.domain.customers.models import Customer, LoginSecret
 from app.domain.customers.queries import lock_customer
 from app.domain.customers.secrets import KnownSecret, Purpose, lock_secret, void_secrets
 from app.domain.customers.service import prove_address, set_password
+from app.domain.newsletter.service import confirm_customer
 from app.kit.errors import Invalid, Unauthenticated
 from app.kit.ids import digest
 from app.kit.places import email_key
@@ -66,12 +67,16 @@ async def enter_by_code(session: AsyncSession, store_id: int, tried: Tried, *, n
 
 _USE_ORDER_LINK: Final = text(
     """
-    UPDATE order_links l SET used_at = :now
-    FROM orders o JOIN customers c ON c.store_id = o.store_id AND c.id = o.customer_id
-    WHERE l.digest = :digest AND l.store_id = :store_id AND l.used_at IS NULL AND l.expires_at > :now
-      AND o.store_id = l.store_id AND o.id = l.order_id AND c.closed_at IS NULL
-      AND lower(o.email) = c.email_key
-    RETURNING c.id
+    UPDATE order_links SET used_at = :now
+    WHERE digest = :digest AND store_id = :store_id AND used_at IS NULL AND expires_at > :now
+    RETURNING order_id
+    """
+)
+# The link was mailed to the order's address: it proves the account's only where that is the same.
+_OWNER: Final = text(
+    """
+    SELECT c.id FROM orders o JOIN customers c ON c.store_id = o.store_id AND c.id = o.customer_id
+    WHERE o.store_id = :store_id AND o.id = :order_id AND c.closed_at IS NULL AND lower(o.email) = c.email_key
     """
 )
 
@@ -82,10 +87,24 @@ async def enter_by_order_link(session: AsyncSession, store_id: int, secret: str,
     Raises Unauthenticated login_failed, also for an order without an account.
     """
     values = {"store_id": store_id, "digest": digest(secret), "now": now}
-    customer_id = await session.scalar(_USE_ORDER_LINK, values)
-    if customer_id is None:
+    order_id = await session.scalar(_USE_ORDER_LINK, values)
+    entered = await enter_by_order(session, store_id, order_id, now=now) if order_id else None
+    if entered is None:
         raise login_failed()
-    customer = await lock_customer(session, store_id, customer_id)
+    return entered
+
+
+async def enter_by_order(
+    session: AsyncSession, store_id: int, order_id: int, *, now: datetime
+) -> Entered | None:
+    """The account of an order whose mailed link was just used, locked; None where the link opens the order only."""
+    customer_id = await session.scalar(_OWNER, {"store_id": store_id, "order_id": order_id})
+    if customer_id is None:
+        return None
+    try:
+        customer = await lock_customer(session, store_id, customer_id)
+    except Unauthenticated:
+        return None
     return Entered(customer, await prove_address(session, customer, now=now))
 
 
@@ -144,6 +163,10 @@ async def verify_address(
     if found.email_key == customer.email_key and customer.new_email is None:
         found.used_at = now
         customer.email_verified_at = now
+        # The mail asked for both: who opens its link agrees to the newsletter that the sign-up wanted.
+        await confirm_customer(
+            session, store_id, customer_id=customer.id, email_key=customer.email_key, now=now
+        )
     elif customer.new_email is not None and found.email_key == email_key(customer.new_email):
         await _take_new_address(session, customer, customer.new_email, now=now)
     else:

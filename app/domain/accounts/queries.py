@@ -47,7 +47,7 @@ _ACCOUNT: Final = text(
         'has_password', c.password_digest IS NOT NULL,
         'subscribed', EXISTS (
             SELECT FROM subscriptions s
-            WHERE s.store_id = c.store_id AND s.email_key = c.email_key AND s.status = 'subscribed'
+            WHERE s.store_id = c.store_id AND s.customer_id = c.id AND s.status <> 'unsubscribed'
         ),
         'addresses', (
             SELECT coalesce(json_agg(json_build_object(
@@ -60,15 +60,6 @@ _ACCOUNT: Final = text(
     """
 )
 
-_OPEN_CHECKOUT: Final = text(
-    """
-    SELECT EXISTS (
-        SELECT FROM checkouts WHERE store_id = :store_id AND customer_id = :customer_id
-        AND state IN ('open', 'priced', 'paying')
-    )
-    """
-)
-
 
 async def get_account(session: AsyncSession, store_id: int, customer_id: int) -> AccountView:
     """The account as it stands in this transaction. Raises Unauthenticated where it was closed meanwhile."""
@@ -76,7 +67,3 @@ async def get_account(session: AsyncSession, store_id: int, customer_id: int) ->
     if found is None:
         raise Unauthenticated(LOGIN_REQUIRED, "This call needs a login.")
     return msgspec.json.decode(found, type=AccountView)
-
-
-async def has_open_checkout(session: AsyncSession, store_id: int, customer_id: int) -> bool:
-    return bool(await session.scalar(_OPEN_CHECKOUT, {"store_id": store_id, "customer_id": customer_id}))

@@ -16,6 +16,7 @@ from app.domain.customers.models import Customer
 from app.domain.customers.passwords import PasswordHasher, normal_form
 from app.domain.customers.queries import KnownLogin, find_inviter, lock_customer
 from app.domain.customers.service import create_customer
+from app.domain.newsletter.service import subscribe_customer
 from app.domain.stores.queries import StoreConfig
 from app.kit.errors import Unauthenticated
 
@@ -79,6 +80,17 @@ async def sign_up(session: AsyncSession, store: StoreConfig, new: NewAccount, *,
             "invited_by": inviter,
         },
     )
+    if new.subscribe:
+        await subscribe_customer(
+            session,
+            store,
+            customer_id=customer.id,
+            email=customer.email,
+            email_key=customer.email_key,
+            verified=new.verified,
+            language=new.language,
+            now=now,
+        )
     if not new.verified:
         has_a_way_in = new.password_digest or new.by_provider
         first: MailName = "verify_email" if has_a_way_in else "set_password"

@@ -1,0 +1,189 @@
+"""An account made in the checkout, and carts at login: what becomes the customer's, and that buying goes on."""
+
+import pytest
+from sqlalchemy import text
+
+from app.db.session import Sessions, transaction
+from app.domain.orders.service import make_order_link
+from app.domain.stores.models import Store
+from app.kit.clock import utc_now
+from tests.api.account_shop import PASSWORD, Person, signed_up, some_email
+from tests.api.live import free_port
+from tests.shop import ADDRESS, Guest, add_variant, open_till, running_shop, settings_for
+
+
+def body(email: str, **more) -> dict:
+    return {"email": email, "shipping_address": ADDRESS, **more}
+
+
+@pytest.fixture
+async def buyer(guest: Guest, sessions: Sessions) -> Guest:
+    await guest.add(await add_variant(sessions, guest.store), 2)
+    await guest.open_checkout()
+    return guest
+
+
+async def set_customer(buyer: Guest, email: str, **more):
+    headers = more.pop("headers", {})
+    return await buyer.call("PUT", f"/checkout/{buyer.token}/customer", body(email, **more), **headers)
+
+
+async def accounts_of(sessions: Sessions, store: Store) -> int:
+    async with sessions() as session:
+        found = await session.scalar(
+            text("SELECT count(*) FROM customers WHERE store_id = :id"), {"id": store.id}
+        )
+    return int(found or 0)
+
+
+async def test_a_password_in_the_checkout_makes_an_account_and_the_order_is_its_own(buyer, client, sessions):
+    email = some_email()
+    answer = await set_customer(buyer, email, password=PASSWORD)
+    assert answer.status_code == 200, answer.text
+    made = answer.json()
+    ada = Person(client, buyer.store, email=email, auth_key=made["auth_key"])
+    profile = (await ada.call("GET", "/customer")).json()
+    assert made["customer_id"] == profile["id"]
+    assert (profile["username"], profile["firstname"], profile["email"]) == ("Ada Berg", "Ada", email)
+    assert (await ada.call("GET", "/cart")).json()["item_count"] == 2
+    shipped = await buyer.call(
+        "PUT", f"/checkout/{buyer.token}/shipping", {"shipping_option_id": buyer.option_id}
+    )
+    paid = await buyer.pay(shipped.json()["totals"]["total"])
+    assert paid.status_code == 204, paid.text
+    order_id = int(paid.headers["location"].rpartition("/")[2])
+    assert (await ada.call("GET", f"/orders/{order_id}")).status_code == 200
+    assert (await Person(client, buyer.store, email=email).log_in()).status_code == 200
+
+
+async def test_a_browser_gets_its_cookie_there_too(buyer):
+    answer = await set_customer(buyer, some_email(), password=PASSWORD, headers={"X-Session": "cookie"})
+    buyer.client.cookies.clear()
+    assert answer.json()["auth_key"] == ""
+    assert any(line.startswith("__Host-storefront=") for line in answer.headers.get_list("set-cookie"))
+
+
+async def test_a_known_address_goes_on_as_a_guest_whatever_the_password(buyer, client, sessions):
+    ada = await signed_up(client, buyer.store)
+    plain = await set_customer(buyer, ada.email)
+    for password in (PASSWORD, "some other password"):
+        answer = await set_customer(buyer, ada.email, password=password)
+        assert answer.status_code == 200
+        assert "auth_key" not in answer.json()
+        assert {**answer.json(), "expires_at": ""} == {**plain.json(), "expires_at": ""}
+        assert "set-cookie" not in answer.headers
+    assert await accounts_of(sessions, buyer.store) == 1
+
+
+async def test_a_weak_password_is_refused_for_known_and_unknown_addresses_alike(buyer, client):
+    ada = await signed_up(client, buyer.store)
+    for email in (ada.email, some_email()):
+        answer = await set_customer(buyer, email, password="password1")
+        assert (answer.status_code, answer.json()["code"]) == (422, "weak_password")
+
+
+async def test_whether_an_address_has_an_account_is_not_told_faster_than_at_sign_up(
+    database_url, redis_url, store, sessions
+):
+    option = await open_till(sessions, store)
+    settings = settings_for(
+        database_url, redis_url, STOREFRONT_LIMITS="signup=3/60", STOREFRONT_TRUSTED_PROXIES="127.0.0.0/8"
+    )
+    async with running_shop(settings) as client:
+        found = []
+        for _ in range(5):
+            buyer = Guest(client, store, option, headers={"X-Forwarded-For": "192.0.2.77"})
+            await buyer.add(await add_variant(sessions, store))
+            await buyer.open_checkout()
+            found.append("auth_key" in (await set_customer(buyer, some_email(), password=PASSWORD)).json())
+    assert found == [True, True, True, False, False]
+
+
+async def test_without_redis_the_buyer_goes_on_as_a_guest(database_url, store, sessions):
+    option = await open_till(sessions, store)
+    async with running_shop(settings_for(database_url, f"redis://127.0.0.1:{free_port()}")) as client:
+        buyer = Guest(client, store, option)
+        await buyer.add(await add_variant(sessions, store))
+        await buyer.open_checkout()
+        answer = await set_customer(buyer, some_email(), password=PASSWORD)
+        assert answer.status_code == 200, answer.text
+        assert (answer.json()["customer_id"], "auth_key" in answer.json()) == (None, False)
+    assert await accounts_of(sessions, store) == 0
+
+
+async def test_a_login_brings_the_guests_cart_unless_it_is_to_be_left(guest: Guest, client, sessions):
+    ada = await signed_up(client, guest.store)
+    first, second = await add_variant(sessions, guest.store), await add_variant(sessions, guest.store)
+    await guest.add(first, 2)
+    await ada.log_in(cart_uuid=guest.cart_uuid)
+    assert (await ada.call("GET", "/cart")).json()["item_count"] == 2
+    other = Guest(client, guest.store, guest.option_id)
+    await other.add(second, 1)
+    await ada.log_in(cart_uuid=other.cart_uuid, skip_cart_merge=True)
+    assert (await ada.call("GET", "/cart")).json()["item_count"] == 2
+    await ada.log_in(cart_uuid=other.cart_uuid)
+    assert (await ada.call("GET", "/cart")).json()["item_count"] == 3
+
+
+async def test_nothing_wrong_with_a_cart_or_checkout_makes_a_login_fail(client, store):
+    ada = await signed_up(client, store)
+    for brought in (
+        {"cart_uuid": "no uuid at all"},
+        {"cart_uuid": "3350b0bf-c517-4589-8092-5df7a29c0dd0", "checkout_token": "nothing"},
+        {"cart_uuid": "", "checkout_token": ""},
+    ):
+        assert (await ada.log_in(**brought)).status_code == 200
+
+
+async def test_logging_out_of_an_open_checkout_asks_for_a_new_one(buyer, client):
+    ada = await signed_up(client, buyer.store)
+    await ada.log_in(cart_uuid=buyer.cart_uuid, checkout_token=buyer.token)
+    assert (await buyer.read_checkout())["customer_id"] == ada.id
+    answer = await ada.call("POST", "/customer/logout")
+    assert answer.json() == {"need_create_checkout": True}
+
+
+async def test_a_sign_up_that_wants_the_newsletter_has_it_once_the_address_is_proven(client, store, sessions):
+    ada = Person(client, store)
+    assert (await ada.sign_up(subscribe=True)).json()["subscribed"] is True
+    eve = Person(client, store)
+    assert (await eve.sign_up(subscribe=False)).json()["subscribed"] is False
+    async with transaction(sessions) as session:
+        states = await session.execute(
+            text("SELECT email, status FROM subscriptions WHERE store_id = :id"), {"id": store.id}
+        )
+        assert {row.email: row.status for row in states} == {ada.email: "pending"}
+
+
+async def test_the_link_to_an_order_of_an_account_logs_in_and_a_guests_does_not(buyer, client, sessions):
+    async def order_link(order_id: int) -> str:
+        async with transaction(sessions) as session:
+            return await make_order_link(session, buyer.store.id, order_id, now=utc_now(), seconds=60)
+
+    async def buy() -> int:
+        shipped = await buyer.call(
+            "PUT", f"/checkout/{buyer.token}/shipping", {"shipping_option_id": buyer.option_id}
+        )
+        paid = await buyer.pay(shipped.json()["totals"]["total"])
+        return int(paid.headers["location"].rpartition("/")[2])
+
+    email = some_email()
+    await set_customer(buyer, email, password=PASSWORD)
+    theirs = await buy()
+    opened = await buyer.call("POST", f"/orders/{theirs}/access", {"uuid": await order_link(theirs)})
+    assert opened.status_code == 200, opened.text
+    ada = Person(client, buyer.store, email=email, auth_key=opened.json()["auth_key"])
+    assert (await ada.call("GET", "/customer")).json()["email_verified"] is True
+    by_uuid = await ada.elsewhere().call("POST", "/customer/login/uuid", {"uuid": await order_link(theirs)})
+    assert by_uuid.json()["id"] == (await ada.call("GET", "/customer")).json()["id"]
+
+    guest = Guest(client, buyer.store, buyer.option_id)
+    buyer.cart_uuid, buyer.token = guest.cart_uuid, guest.token
+    await buyer.add(await add_variant(sessions, buyer.store))
+    await buyer.open_checkout()
+    await set_customer(buyer, some_email())
+    nobodys = await buy()
+    opened = await buyer.call("POST", f"/orders/{nobodys}/access", {"uuid": await order_link(nobodys)})
+    assert (opened.status_code, "auth_key" in opened.json()) == (200, False)
+    refused = await ada.elsewhere().call("POST", "/customer/login/uuid", {"uuid": await order_link(nobodys)})
+    assert refused.status_code == 401
