@@ -26,7 +26,7 @@ run: $(VENV)/.run-stamp $(VENV)/.redis-stamp ## Run the whole shop here: databas
 	@exec $(BIN)/storefront dev
 
 .PHONY: test
-test: $(VENV)/.dev-stamp $(VENV)/.redis-stamp ## Run the tests, on real PostgreSQL and Redis (ARGS= for pytest)
+test: $(VENV)/.dev-stamp $(VENV)/.redis-stamp .cache/npm/.stamp ## Run the tests, on real PostgreSQL and Redis (ARGS= for pytest)
 	@$(BIN)/python -m pytest --ignore=tests/browser --ignore=tests/second_opinion $(ARGS)
 
 .PHONY: figures
@@ -161,6 +161,12 @@ $(VENV)/.redis-stamp: requirements/redis.txt | $(BIN)/python
 	@rm -rf .cache/localstripe && python="$$(.ci/python)" && "$$python" -m venv .cache/localstripe
 	@.cache/localstripe/bin/python -m pip --disable-pip-version-check --no-input install -qq --require-hashes --no-deps -r $<
 	@touch $@
+
+# A login provider that one test talks to. Without npm or network that test says so and is skipped.
+.cache/npm/.stamp: tests/standins/npm/package-lock.json
+	@mkdir -p $(@D) && cp tests/standins/npm/package.json tests/standins/npm/package-lock.json $(@D)
+	@if command -v npm >/dev/null && (cd $(@D) && npm ci --ignore-scripts --no-audit --no-fund --silent); \
+		then touch $@; else echo "No npm: the test with oauth2-mock-server will be skipped"; fi
 
 $(UV):
 	@python="$$(.ci/python)" && "$$python" -m venv .cache/lock

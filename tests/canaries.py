@@ -40,8 +40,9 @@ _MARKS: Final = re.compile(f"(?<!test_){MARK}|{UUID_MARK}-[0-9a-f]{{4}}-4|{CARD_
 _OF_A_TEST: Final = re.compile(r"//127\.0\.0\.1:\d+/(?!v1/)")
 _AROUND: Final = 80
 
-# What opens one checkout stands where it is looked up, as the uuid of a cart does (which no table is searched for).
-ALLOWED: Final = frozenset({"checkouts.token", "orders.checkout_token"})
+# What opens one checkout stands where it is looked up, as the uuid of a cart does (which no table is searched for);
+# the word by which a customer invites others opens nothing and is there to be given away.
+ALLOWED: Final = frozenset({"checkouts.token", "orders.checkout_token", "customers.invite_token"})
 
 
 @dataclass

@@ -1,5 +1,6 @@
 """Which of Facebook's access tokens log somebody in, and that nothing of them or of our secret is written down."""
 
+import gzip
 import logging
 import time
 from collections.abc import AsyncIterator
@@ -96,6 +97,9 @@ TROUBLES = [
     Reply(503, {"error": {"code": 2}}),
     Reply(200, "no object"),
     Reply(200, {"data": {"padding": "x" * 300_000}}),
+    Reply(
+        200, gzip.compress(b'{"data": {"padding": "%s"}}' % (b"x" * 5_000_000)), {"Content-Encoding": "gzip"}
+    ),
 ]
 
 

@@ -207,6 +207,14 @@ async def test_a_bad_token_is_refused(kind: str, issuer: Issuer, google: GoogleT
     assert (refused.value.code, refused.value.data) == (LOGIN_FAILED, {})
 
 
+async def test_a_token_that_was_made_for_another_shop_is_refused(
+    issuer: Issuer, google: GoogleTokens
+) -> None:
+    for audience in ("somebody-else", ["somebody-else"]):
+        with pytest.raises(Unauthenticated):
+            await verify(google, issuer.id_token(aud=audience))
+
+
 @pytest.mark.parametrize(
     ("said", "verified"),
     [(True, True), ("true", True), (False, False), ("false", False), ("yes", False), (None, False)],

@@ -1,5 +1,6 @@
 """Logins by redirect at a provider: what is asked of it, what must come back, and what happens when it fails."""
 
+import asyncio
 import secrets
 import time
 from collections.abc import AsyncIterator
@@ -88,6 +89,11 @@ async def test_the_whole_way_ends_with_who_somebody_is(issuer: Issuer, provider:
 async def test_description_and_keys_are_fetched_once(issuer: Issuer, provider: OidcProvider) -> None:
     for _ in range(3):
         await log_in(provider, issuer)
+    assert (issuer.calls.count("openid-configuration"), issuer.calls.count("jwks")) == (1, 1)
+
+
+async def test_many_first_logins_at_once_fetch_them_once(issuer: Issuer, provider: OidcProvider) -> None:
+    await asyncio.gather(*(log_in(provider, issuer) for _ in range(10)))
     assert (issuer.calls.count("openid-configuration"), issuer.calls.count("jwks")) == (1, 1)
 
 

@@ -7,9 +7,16 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
-from joserfc.jwk import OctKey, RSAKey
+from joserfc.jwk import ECKey, OctKey, RSAKey
 
-from app.integrations.oauth.keys import FRESH_SECONDS, GAP_SECONDS, KEPT_SECONDS, RETRY_SECONDS, ProviderKeys
+from app.integrations.oauth.keys import (
+    FRESH_SECONDS,
+    GAP_SECONDS,
+    KEPT_SECONDS,
+    KEY_TYPES,
+    RETRY_SECONDS,
+    ProviderKeys,
+)
 from app.integrations.oauth.outcomes import away
 from app.kit.errors import Unauthenticated, Unavailable
 from tests.standins.issuer import CURVE_KEY, FIRST_KEY, SECOND_KEY
@@ -55,6 +62,16 @@ async def test_many_first_logins_at_once_fetch_once() -> None:
     keys = source.keys()
     assert all(await asyncio.gather(*(found(keys, "first") for _ in range(20))))
     assert source.fetched == 1
+
+
+async def test_many_logins_with_a_new_key_at_once_all_find_it() -> None:
+    source = Source()
+    keys = source.keys()
+    assert await found(keys, "first")
+    source.time += GAP_SECONDS
+    source.published.append(SECOND_KEY.as_dict(private=False))
+    assert all(await asyncio.gather(*(found(keys, "second") for _ in range(20))))
+    assert source.fetched == 2
 
 
 async def test_an_unknown_key_id_fetches_again_but_not_each_time() -> None:
@@ -126,7 +143,7 @@ UNUSABLE: dict[str, Any] = {
     "of another algorithm": lambda: FIRST_KEY.as_dict(private=False) | {"alg": "PS256"},
     "without its numbers": lambda: {"kty": "RSA", "kid": "first"},
     "with broken numbers": lambda: {"kty": "RSA", "kid": "first", "n": "***", "e": 1},
-    "of another curve": lambda: {**CURVE_KEY.as_dict(private=False), "kid": "first", "crv": "P-521"},
+    "of another curve": lambda: ECKey.generate_key("P-521", {"kid": "first"}).as_dict(private=False),
     "no object": lambda: "first",
     "of a kind that is not known yet": lambda: {"kty": "AKP", "kid": "first", "pub": "x"},
 }
@@ -136,7 +153,9 @@ UNUSABLE: dict[str, Any] = {
 async def test_a_key_that_cannot_serve_is_left_out_and_the_others_stay(kind: str) -> None:
     source = Source(published=[UNUSABLE[kind](), SECOND_KEY.as_dict(private=False)])
     keys = source.keys()
-    assert not await found(keys, "first")
+    for algorithm in KEY_TYPES:
+        if kind != "of another algorithm" or algorithm != "PS256":
+            assert not await found(keys, "first", algorithm)
     assert await found(keys, "second")
 
 

@@ -1,5 +1,6 @@
 """Logging in at a provider by redirect: one browser, one begin, one end, and no way in for anybody else."""
 
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -17,7 +18,7 @@ from app.kit.ids import digest
 from tests.api.account_shop import PASSWORD, Person, signed_up, some_email
 from tests.api.social_shop import NAME, SocialShop, by_redirect, come_back, finish, go, social_shop
 from tests.conftest import make_store
-from tests.standins.others import oidc_provider_mock
+from tests.standins.others import changing_provider, missing_for_changing_provider, oidc_provider_mock
 from tests.standins.wire import Reply
 
 SHOP_URL = "https://shop.example"
@@ -288,3 +289,50 @@ async def test_a_provider_that_others_have_written_is_understood(database_url, r
             assert answer.status_code == 200, answer.text
             assert (answer.json()["email"], answer.json()["username"]) == (email, "Ada Mock")
     assert await _customers(sessions, store) == 1
+
+
+NOW = int(time.time())
+CHANGED = {
+    "another audience": {"aud": "somebody-else"},
+    "no audience": {"aud": None},
+    "another issuer": {"iss": "https://evil.example"},
+    "expired": {"exp": NOW - 600},
+    "no end": {"exp": None},
+    "not yet valid": {"nbf": NOW + 600},
+    "made in the future": {"iat": NOW + 600},
+    "no subject": {"sub": None},
+    "a number for a subject": {"sub": 5},
+    "a nonce of another login": {"nonce": "replayed"},
+    "no nonce": {"nonce": None},
+    "made for another client": {"azp": "somebody-else"},
+}
+
+
+@pytest.mark.skipif(bool(missing_for_changing_provider()), reason=missing_for_changing_provider())
+async def test_a_provider_whose_claims_are_changed_is_refused_claim_by_claim(
+    database_url, redis_url, sessions, store
+):
+    """The whole way with oauth2-mock-server, which signs whatever its hook makes of a token."""
+    async with (
+        changing_provider() as provider,
+        social_shop(database_url, redis_url, sessions, OIDC_STAND_IN_ISSUER=provider.url) as shop,
+        httpx.AsyncClient() as browser,
+    ):
+
+        async def there_and_back() -> tuple[Person, dict[str, str]]:
+            ada = somebody(shop, store)
+            # The calls of a test to this address stand in no log of the shop.
+            page = await browser.get((await go(ada)).replace("//localhost:", "//127.0.0.1:"))
+            back = parse_qs(urlsplit(page.headers["location"]).query)
+            return ada, await come_back(ada, **{name: value for name, (value,) in back.items()})
+
+        good = {"sub": "john", "email": some_email(), "email_verified": True}
+        await provider.change(**good)
+        ada, told = await there_and_back()
+        answer = await finish(ada, told["code"])
+        assert (answer.status_code, answer.json()["email"]) == (200, good["email"]), answer.text
+        told_of = {}
+        for title, changed in CHANGED.items():
+            await provider.change(**{**good, **changed})
+            told_of[title] = (await there_and_back())[1].get("error")
+        assert told_of == dict.fromkeys(CHANGED, "login_failed")

@@ -10,10 +10,11 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from tests.canaries import MARK
 from tests.standins.wire import Call, Reply, plain_server
 
 APP_ID = "1234567890"
-APP_SECRET = "facebook-app-secret"
+APP_SECRET = f"{MARK}facebook-app-secret"
 
 
 def fault(code: int, **more: Any) -> Reply:
@@ -35,7 +36,7 @@ class Facebook:
         self, user_id: str = "4711", *, email: str | None = None, profile_id: str = "", **debugged: Any
     ) -> str:
         """A token of this app's for a user; `debugged` changes what debug_token says of it."""
-        token = f"EAAB{secrets.token_urlsafe(90)}"
+        token = f"EAAB{MARK}{secrets.token_urlsafe(90)}"
         self._debugged[token] = {
             "app_id": APP_ID,
             "type": "USER",

@@ -19,10 +19,12 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 from joserfc import jws
 from joserfc.jwk import ECKey, RSAKey
 
+from tests.canaries import MARK
 from tests.standins.wire import Call, Reply, plain_server
 
 CLIENT_ID = "shop-client"
-CLIENT_SECRET = "shop-secret"
+ACCESS_TOKEN = f"{MARK}access-token"
+CLIENT_SECRET = f"{MARK}shop-secret"
 
 # Making a key takes a tenth of a second and more, so all stand-ins share these.
 FIRST_KEY = RSAKey.generate_key(2048, {"kid": "first", "use": "sig"})
@@ -99,7 +101,7 @@ class Issuer:
         return Reply(302, None, {"Location": f"{asked['redirect_uri']}?{urlencode(back)}"})
 
     def _tell(self, call: Call) -> Reply:
-        known = call.headers.get("authorization") == "Bearer access-token"
+        known = call.headers.get("authorization") == f"Bearer {ACCESS_TOKEN}"
         return Reply(200, self.userinfo) if known else Reply(401, {"error": "invalid_token"})
 
     def _describe(self, _: Call) -> Reply:
@@ -131,7 +133,7 @@ class Issuer:
         ):
             return Reply(400, {"error": "invalid_grant"})
         token = self.id_token(**made["claims"])
-        return Reply(200, {"access_token": "access-token", "token_type": "Bearer", "id_token": token})
+        return Reply(200, {"access_token": ACCESS_TOKEN, "token_type": "Bearer", "id_token": token})
 
 
 def sign(claims: dict[str, Any], *, key: Any = FIRST_KEY, header: dict[str, Any] | None = None) -> str:

@@ -4,14 +4,19 @@ import asyncio
 import contextlib
 import json
 import os
+import shutil
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from tests.api.live import free_port
 
 START_SECONDS = 20.0
+_NPM = Path(__file__).with_name("npm")
+_PACKAGE = Path(__file__).parents[2] / ".cache/npm/node_modules/oauth2-mock-server/dist/index.mjs"
 
 
 @asynccontextmanager
@@ -25,6 +30,46 @@ async def oidc_provider_mock(user: dict[str, Any]) -> AsyncIterator[str]:
     # It is plain http, which its library takes on loopback only when told so.
     async with _running(command, port, {"AUTHLIB_INSECURE_TRANSPORT": "1"}):
         yield f"http://127.0.0.1:{port}"
+
+
+@dataclass
+class ChangingProvider:
+    """oauth2-mock-server, whose hook changes any claim of the ID tokens that it signs."""
+
+    url: str
+    _process: asyncio.subprocess.Process
+
+    async def change(self, **claims: Any) -> None:
+        """These claims stand in the next tokens; None takes one out."""
+        assert self._process.stdin
+        assert self._process.stdout
+        self._process.stdin.write(json.dumps(claims).encode() + b"\n")
+        await self._process.stdin.drain()
+        assert await self._process.stdout.readline() == b"ok\n"
+
+
+def missing_for_changing_provider() -> str:
+    """What keeps it from running here; empty where nothing does."""
+    if shutil.which("node") is None:
+        return "needs Node.js 20.19 or newer"
+    return "" if _PACKAGE.exists() else "needs `make test` once, which fetches oauth2-mock-server by npm"
+
+
+@asynccontextmanager
+async def changing_provider() -> AsyncIterator[ChangingProvider]:
+    pipe = asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(
+        "node", str(_NPM / "server.mjs"), str(_PACKAGE), stdin=pipe, stdout=pipe
+    )
+    assert process.stdin
+    assert process.stdout
+    try:
+        async with asyncio.timeout(START_SECONDS):
+            url = (await process.stdout.readline()).decode().strip()
+        yield ChangingProvider(url, process)
+    finally:
+        process.stdin.close()
+        await process.wait()
 
 
 @asynccontextmanager

@@ -76,7 +76,7 @@ async def _read(reader: asyncio.StreamReader) -> Call:
 
 
 def _written(reply: Reply) -> bytes:
-    body = json.dumps(reply.body).encode()
+    body = reply.body if isinstance(reply.body, bytes) else json.dumps(reply.body).encode()
     more = "".join(f"{name}: {value}\r\n" for name, value in reply.headers.items())
     head = (
         f"HTTP/1.1 {reply.status} x\r\nContent-Type: application/json\r\n{more}"

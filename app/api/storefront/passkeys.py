@@ -21,7 +21,6 @@ from app.api.rate_limits import LIMIT
 from app.api.request import ShopRequest
 from app.api.storefront.customers import read_name
 from app.api.storefront.logins import (
-    PRIVATE,
     Arriving,
     TypedPassword,
     answer_login,
@@ -284,7 +283,7 @@ class PasskeyController(Controller):
             ],
             authenticator_selection=PasskeySelection(),
         )
-        return Response(options, headers=PRIVATE)
+        return Response(options, headers=NO_STORE)
 
     @post(
         "/",
@@ -392,7 +391,7 @@ class PasskeyLoginController(Controller):
         challenge, login_id = new_challenge(), new_token()
         await gate.records.keep(login_id, PasskeyLogin(store.id, challenge), seconds=CHALLENGE_SECONDS)
         options = PasskeyLoginOptions(base64url(challenge), gate.passkeys.domain, login_id)
-        return Response(options, headers=PRIVATE)
+        return Response(options, headers=NO_STORE)
 
     @post(
         "/",

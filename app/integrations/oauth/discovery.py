@@ -56,11 +56,11 @@ class Discovery:
         return await self._http.document((await self.read()).jwks_uri)
 
     async def _refresh(self) -> None:
-        self._next_try = self._clock() + RETRY_SECONDS
         url = self._issuer.rstrip("/") + "/.well-known/openid-configuration"
         try:
             self._metadata = self._check(await self._http.document(url))
         except Unavailable:
+            self._next_try = self._clock() + RETRY_SECONDS
             return
         self._next_try = self._clock() + FRESH_SECONDS
 
