@@ -4,6 +4,7 @@ import html
 import json
 from collections.abc import Iterable, Mapping
 from functools import cache
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -118,6 +119,13 @@ class DocsPage(OpenAPIRenderPlugin):
         return _PAGE.encode()
 
 
+async def _refuse_unknown_page(response: Response[Any]) -> Response[Any]:
+    """Litestar answers for pages that there are not with one of its own; ours are problems as everywhere."""
+    if response.status_code == HTTPStatus.NOT_FOUND:
+        raise NotFoundException
+    return response
+
+
 def openapi_config(version: str) -> OpenAPIConfig:
     """What Litestar needs to describe the routes; the rest is added by `finish`."""
     return OpenAPIConfig(
@@ -140,6 +148,7 @@ def openapi_config(version: str) -> OpenAPIConfig:
             "/docs",
             route_handlers=[error_page, asset],
             include_in_schema=False,
+            after_request=_refuse_unknown_page,
             response_headers={"Content-Security-Policy": DOCS_POLICY, "Cache-Control": "no-cache"},
         ),
     )

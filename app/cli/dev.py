@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.panel import Panel
 from rich.table import Table
 
-from app.cli.environment import child_environ, production_checked_settings
+from app.cli.environment import child_environ, noted_port, production_checked_settings
 from app.cli.supervisor import Supervisor, start_command, supervisor
 from app.settings import Settings
 
@@ -31,7 +31,7 @@ def command() -> None:
     settings = production_checked_settings()
     _check_port(settings)
     console = Console(stderr=False, highlight=False)
-    with supervisor() as parts:
+    with noted_port(settings), supervisor() as parts:
         settings = start_databases(settings, parts)
         from app.cli.demo import load_demo_if_empty  # noqa: PLC0415 - loaded while nothing waits for it
         from app.cli.first_store import make_first_store  # noqa: PLC0415 - as above

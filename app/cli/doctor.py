@@ -15,12 +15,12 @@ from rich.markup import escape
 from rich.table import Table
 
 from app.cli.auditing import audit
-from app.cli.environment import with_databases
+from app.cli.environment import found_settings, with_databases
 from app.cli.webhook_check import UnreachableError, reach_webhooks
 from app.db.migrations import current_revision, head_revision
 from app.db.session import database_address
 from app.integrations.mail import SmtpMailer
-from app.settings import Settings, check_production, load_settings, masked
+from app.settings import Settings, check_production, masked
 
 PATIENCE_SECONDS: Final = 5.0
 OLDEST_POSTGRES: Final = 150_000
@@ -46,7 +46,7 @@ def command(only_audit: bool) -> None:
     Ends with status 1 where something is wrong. With --audit each row that breaks a rule is named, or
     'clean' is said.
     """
-    settings = load_settings()
+    settings = found_settings()
     if only_audit:
         audit(settings)
         return

@@ -6,12 +6,16 @@ import secrets
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
 import click
 
 from app.integrations.embedded.postgres import find_running_postgres, start_postgres
+from app.integrations.embedded.process import is_running
 from app.integrations.embedded.redis import find_running_redis, start_redis
 from app.settings import Settings, check_production, load_settings
+
+PORT_NOTE: Final = "port"
 
 
 def production_checked_settings() -> Settings:
@@ -56,6 +60,31 @@ def with_databases(settings: Settings, *, redis: bool = False) -> Iterator[Setti
             url = find_running_redis(folder) or stack.enter_context(start_redis(folder)).url
             settings = replace(settings, redis_url=url)
         yield settings
+
+
+@contextlib.contextmanager
+def noted_port(settings: Settings) -> Iterator[None]:
+    """While the block runs, other commands can find out at which port the shop of this data folder listens."""
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    note = settings.data_dir / PORT_NOTE
+    note.write_text(f"{os.getpid()} {settings.port}", encoding="ascii")
+    try:
+        yield
+    finally:
+        note.unlink(missing_ok=True)
+
+
+def found_settings() -> Settings:
+    """The settings; where no PORT is set, with that of the running `storefront dev` of this data folder."""
+    settings = load_settings()
+    if os.environ.get("PORT", "").strip():
+        return settings
+    try:
+        pid, port = (settings.data_dir / PORT_NOTE).read_text(encoding="ascii").split()
+        running = is_running(int(pid))
+    except (OSError, ValueError):
+        return settings
+    return load_settings({**os.environ, "PORT": port}) if running else settings
 
 
 def child_environ(settings: Settings) -> dict[str, str]:

@@ -315,7 +315,8 @@ async def test_the_docs_page_needs_nothing_from_elsewhere(client):
         asset = await client.get(f"/docs/assets/{name}")
         assert asset.status_code == 200
         assert len(asset.content) > 100
-    problem(await client.get("/docs/assets/index.html"), 404, "not_found")
+    for nowhere in ("/docs/assets/index.html", "/docs/nowhere", "/docs/nowhere.json"):
+        problem(await client.get(nowhere), 404, "not_found")
 
 
 async def test_the_type_of_every_problem_leads_to_its_meaning(client):

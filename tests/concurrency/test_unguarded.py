@@ -21,16 +21,17 @@ from app.db.idempotency import Key
 from app.db.session import transaction
 from app.domain.carts.queries import load_cart
 from app.domain.carts.service import add_item
-from app.domain.checkout import placing
+from app.domain.checkout import placing, refunds
 from app.domain.checkout.models import Checkout
-from app.domain.checkout.placing import note_refund, reserve, settle
+from app.domain.checkout.placing import reserve, settle
 from app.domain.checkout.queries import price
+from app.domain.checkout.refunds import note_refund
 from app.domain.ledger.service import post_entries
 from app.domain.orders import service as orders
 from app.domain.orders.models import Order
 from app.domain.payments.models import Payment
 from app.domain.payments.service import find_payment
-from app.domain.payments.services import Captured, Refused
+from app.domain.payments.services import Captured, Refused, ServiceRefund
 from app.domain.stores.models import Store
 from app.domain.stores.queries import StoreConfig
 from app.kit.clock import utc_now
@@ -110,8 +111,9 @@ def read_together(model: Any, column: str, together: asyncio.Barrier | None = No
 
 def take_locks_away(monkeypatch: pytest.MonkeyPatch, together: asyncio.Barrier) -> None:
     monkeypatch.setattr(placing, "lock_checkout_by_id", read_together(Checkout, "id"))
-    monkeypatch.setattr(placing, "lock_order", read_together(Order, "id"))
-    monkeypatch.setattr(placing, "lock_payment", read_together(Payment, "id", together))
+    for module in (placing, refunds):
+        monkeypatch.setattr(module, "lock_order", read_together(Order, "id"))
+        monkeypatch.setattr(module, "lock_payment", read_together(Payment, "id", together))
 
 
 def forget_ledger_keys(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -168,17 +170,17 @@ async def test_without_locks_and_keys_each_event_books_the_money_again(bare: Bar
     assert await bare.value(booked) == HANDS * payment.amount
 
 
-async def test_without_locks_and_keys_each_refund_of_late_money_goes_out_again(bare: Bare, monkeypatch):
+async def test_without_locks_and_references_each_note_of_a_refund_books_it_again(bare: Bare, monkeypatch):
     payment = await bare.waiting_payment()
     await bare.tell(payment, Captured(payment.reference, payment.amount + 1, payment.currency))
     take_locks_away(monkeypatch, asyncio.Barrier(HANDS))
-    forget_ledger_keys(monkeypatch)
 
-    async def give_back() -> None:
+    async def note(number: int) -> None:
+        refund = ServiceRefund(f"re_{number}", payment.amount + 1, payment.currency)
         async with transaction(bare.shop.sessions) as session:
-            await note_refund(session, payment=payment, amount=payment.amount + 1, now=utc_now())
+            await note_refund(session, payment=payment, refund=refund, now=utc_now())
 
-    await asyncio.gather(*(give_back() for _ in range(HANDS)))
+    await asyncio.gather(*(note(number) for number in range(HANDS)))
     booked = "SELECT sum(amount) FROM ledger_entries WHERE store_id = :store AND account = 'payments:test'"
     assert await bare.value(booked) == (1 - HANDS) * (payment.amount + 1)
 

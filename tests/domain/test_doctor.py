@@ -10,9 +10,11 @@ from click.testing import CliRunner
 
 from app.cli import main
 from app.cli.auditing import _find_breaches
+from app.cli.environment import noted_port
 from app.db.migrations import migrate
 from app.db.session import database_address
 from app.main import create_app
+from app.settings import Settings
 from tests.api.live import free_port, serve
 from tests.shop import settings_for
 
@@ -179,3 +181,21 @@ async def test_where_browsers_make_no_passkeys_is_said_and_is_no_trouble(
     result = await doctor(DATABASE_URL=fresh_database, STOREFRONT_SHOP_URL=shop_url)
     assert told in result.stdout
     assert "✗ passkeys" not in result.stdout
+
+
+async def test_the_port_is_that_of_the_running_shop_unless_one_is_set(doctor, fresh_database, tmp_path):
+    with noted_port(Settings(port=9123, data_dir=tmp_path)):
+        for environ, port in (({}, "9123"), ({"PORT": "9124"}, "9124")):
+            said = await doctor(DATABASE_URL=fresh_database, STOREFRONT_PUBLIC_URL="", **environ)
+            shown = dict(line.split(maxsplit=1) for line in said.stdout.splitlines() if " " in line.strip())
+            assert (shown["port"].strip(), shown["public_url"].strip()) == (port, f"http://localhost:{port}")
+    said = await doctor(DATABASE_URL=fresh_database, STOREFRONT_PUBLIC_URL="")
+    assert "http://localhost:8000" in said.stdout
+
+
+async def test_the_port_of_a_shop_that_was_killed_is_not_believed(doctor, fresh_database, tmp_path):
+    ended = await asyncio.create_subprocess_exec("true")
+    await ended.wait()
+    (tmp_path / "port").write_text(f"{ended.pid} 9123")
+    said = await doctor(DATABASE_URL=fresh_database, STOREFRONT_PUBLIC_URL="")
+    assert "http://localhost:8000" in said.stdout

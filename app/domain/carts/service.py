@@ -71,16 +71,19 @@ _SET: Final = text(
     """
 )
 
-_REMOVE: Final = text("DELETE FROM cart_lines WHERE cart_id = :cart_id AND variant_id = :variant_id")
+_REMOVE: Final = text(
+    "DELETE FROM cart_lines WHERE store_id = :store_id AND cart_id = :cart_id AND variant_id = :variant_id"
+)
 
 # What was bought leaves the cart; what was added meanwhile stays. MERGE looks at each line's newest version.
 _TAKE_OUT: Final = text(
     """
     MERGE INTO cart_lines l
     USING (
-        SELECT variant_id, sum(quantity) AS quantity FROM order_lines WHERE order_id = :order_id GROUP BY 1
+        SELECT variant_id, sum(quantity) AS quantity FROM order_lines
+        WHERE store_id = :store_id AND order_id = :order_id GROUP BY 1
     ) bought
-    ON l.cart_id = :cart_id AND l.variant_id = bought.variant_id
+    ON l.store_id = :store_id AND l.cart_id = :cart_id AND l.variant_id = bought.variant_id
     WHEN MATCHED AND l.quantity > bought.quantity THEN UPDATE SET quantity = l.quantity - bought.quantity
     WHEN MATCHED THEN DELETE
     """
@@ -208,7 +211,7 @@ async def set_item(
         make=False,
     )
     if quantity == 0:
-        await session.execute(_REMOVE, {"cart_id": cart.id, "variant_id": variant_id})
+        await session.execute(_REMOVE, {"store_id": store_id, "cart_id": cart.id, "variant_id": variant_id})
         return None
     item = await _get_sale_item(session, store_id, variant_id)
     return await _write(session, _SET, store_id, cart, item, quantity)
@@ -263,6 +266,6 @@ async def _write(
     return CartItem(row.id, item.variant_id, row.quantity, row.added_price, item)
 
 
-async def take_out_bought(session: AsyncSession, cart_id: int, *, order_id: int) -> None:
+async def take_out_bought(session: AsyncSession, store_id: int, cart_id: int, *, order_id: int) -> None:
     """Take what an order bought out of its cart, once per order: the caller holds the order's lock."""
-    await session.execute(_TAKE_OUT, {"cart_id": cart_id, "order_id": order_id})
+    await session.execute(_TAKE_OUT, {"store_id": store_id, "cart_id": cart_id, "order_id": order_id})

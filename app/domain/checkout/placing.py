@@ -279,7 +279,7 @@ async def _complete(
     now: datetime,
 ) -> None:
     await place_order(session, order, prefix=store.order_prefix, service=service, captured=captured, now=now)
-    await take_out_bought(session, checkout.cart_id, order_id=order.id)
+    await take_out_bought(session, store.id, checkout.cart_id, order_id=order.id)
     if checkout.state == CheckoutState.OPEN:
         move_checkout(checkout, CheckoutState.PRICED, now=now)
     move_checkout(checkout, CheckoutState.COMPLETED, now=now)

@@ -57,7 +57,7 @@ _COUNT_SOLD: Final = (
             WHERE l.store_id = :store_id AND l.order_id = :order_id
         )
         UPDATE variants v SET sold = (
-            SELECT coalesce(sum(l.quantity), 0) FROM order_lines l JOIN orders o ON o.id = l.order_id
+            SELECT coalesce(sum(l.quantity), 0) FROM order_lines l JOIN orders o ON o.store_id = l.store_id AND o.id = l.order_id
             WHERE l.store_id = v.store_id AND l.variant_id = v.id
               AND o.status IN ('open', 'completed') AND o.placed_at > :since
         )

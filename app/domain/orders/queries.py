@@ -76,14 +76,14 @@ class OrderView(msgspec.Struct, frozen=True):
 _ORDER: Final = """
 SELECT CAST(to_jsonb(o) || jsonb_build_object(
     'lines', (SELECT coalesce(jsonb_agg(to_jsonb(l) ORDER BY l.position), '[]')
-        FROM order_lines l WHERE l.order_id = o.id),
+        FROM order_lines l WHERE l.store_id = o.store_id AND l.order_id = o.id),
     'payments', (SELECT coalesce(jsonb_agg(jsonb_build_object('id', p.id, 'service', p.service,
             'state', p.state, 'amount', p.amount, 'captured', p.captured, 'refunded', p.refunded)
             ORDER BY p.attempt), '[]')
-        FROM payments p WHERE p.order_id = o.id),
+        FROM payments p WHERE p.store_id = o.store_id AND p.order_id = o.id),
     'events', (SELECT coalesce(jsonb_agg(jsonb_build_object('at', e.at, 'event', e.event,
             'detail', e.detail) ORDER BY e.id), '[]')
-        FROM order_events e WHERE e.order_id = o.id)
+        FROM order_events e WHERE e.store_id = o.store_id AND e.order_id = o.id)
 ) AS text)
 FROM orders o
 """

@@ -162,7 +162,9 @@ async def _apply_zones(session: AsyncSession, store: Store, plans: list[ZonePlan
             changes += _update(zone, values, f"shipping zone {plan.name}")
         changes += await _apply_options(session, store, zone, plan.options)
     for name, zone in zones.items():
-        await session.execute(delete(ShippingZone).where(ShippingZone.id == zone.id))
+        await session.execute(
+            delete(ShippingZone).where(ShippingZone.store_id == store.id, ShippingZone.id == zone.id)
+        )
         changes.append(f"shipping zone {name}: removed")
     return changes
 
