@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import text
 
 from app.db.session import Sessions, transaction
-from app.domain.customers.passkeys import KnownPasskey, UsedKey, use_passkey
+from app.domain.customers.passkeys import KnownPasskey, UsedKey, find_passkey, use_passkey
 from app.kit.clock import utc_now
 from app.kit.errors import Unauthenticated
 from app.kit.ids import base64url, read_base64url
@@ -200,6 +200,13 @@ async def test_a_passkey_with_a_lie_is_not_kept(ada: Owner, lie):
     assert await ada.listed() == []
 
 
+@pytest.mark.parametrize("form", ["android-safetynet", "tpm", "apple", "fido-u2f", "of-the-future"])
+async def test_an_attestation_that_was_not_asked_for_is_not_even_looked_into(ada: Owner, form):
+    answer = await ada.register(statement=(form, {"x5c": [b"x"]}))
+    assert answer.status_code == 422
+    assert answer.json()["detail"] == "This passkey cannot be kept: its attestation was not asked for."
+
+
 async def test_a_key_of_a_kind_that_was_not_asked_for_is_not_kept(ada: Owner):
     ada.device.algorithm = ES384
     assert (await ada.register()).json()["code"] == "passkey_refused"
@@ -363,8 +370,11 @@ async def test_one_customers_passkey_under_anothers_handle_opens_neither(holder:
     assert refused(await log_in(nobody(eve), holder.device, handle=eve.device.keys[0].handle))
 
 
-async def test_a_passkey_of_another_store_opens_nothing(holder: Owner, client, sessions):
+async def test_a_passkey_of_another_store_opens_nothing(holder: Owner, client, sessions, reads):
     other = Person(client, await make_store(sessions))
+    credential_id = holder.device.keys[0].id
+    assert await find_passkey(reads, holder.person.store.id, credential_id) is not None
+    assert await find_passkey(reads, other.store.id, credential_id) is None
     assert refused(await log_in(other, holder.device))
     options = await begin(other)
     assert refused(await finish(nobody(holder), options, holder.device.get(options)))
