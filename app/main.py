@@ -8,7 +8,7 @@ from litestar import Litestar, Router
 from litestar.datastructures import State
 
 from app.api.credentials import STATE_KEY as DOOR_KEY
-from app.api.credentials import Door
+from app.api.credentials import Door, origin_of
 from app.api.dependencies import STATE_KEY, Shop, dependencies
 from app.api.edge import create_edge
 from app.api.gate import STATE_KEY as GATE_KEY
@@ -30,6 +30,7 @@ from app.domain.customers.sessions import SessionLimits
 from app.domain.payments.services import PaymentService
 from app.domain.stores.directory import StoreDirectory
 from app.integrations.argon2 import create_hasher
+from app.integrations.passkeys import ANDROID, Passkeys, passkey_origins
 from app.integrations.redis import RedisGateway
 from app.integrations.redis_limits import RedisRateCounter
 from app.integrations.redis_logins import RedisLogins
@@ -130,6 +131,12 @@ def _providers(settings: Settings) -> Providers:
     return Providers(google, facebook, redirects)
 
 
+def _passkeys(settings: Settings) -> Passkeys:
+    pages = (settings.public_url, settings.shop_url, *settings.allowed_origins)
+    origins = (page if page.startswith(ANDROID) else origin_of(page) for page in pages)
+    return Passkeys(settings.passkey_domain, passkey_origins(settings.passkey_domain, origins))
+
+
 async def close_shop(shop: Shop) -> None:
     """Let go of every connection that the parts of build_shop hold."""
     for service in shop.till.services.values():
@@ -157,6 +164,7 @@ def create_app(settings: Settings) -> Litestar:
         guesses=GuessLimits(settings.limits, counter),
         providers=_providers(settings),
         records=RedisLogins(redis),
+        passkeys=_passkeys(settings),
     )
     door = Door(settings, gate.sessions)
 
