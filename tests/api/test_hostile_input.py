@@ -1,17 +1,13 @@
 """Whatever is sent, to whichever route: a 4xx in the documented form, soon, and nothing written."""
 
 import asyncio
-import gc
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from time import perf_counter
 from typing import Any
 
 import httpx
 import psutil
 import pytest
-from sqlalchemy import text
 
 from app.api import request
 from app.main import create_app
@@ -32,16 +28,10 @@ from tests.api.hostile import (
     routes,
     wrong_values,
 )
+from tests.api.untouched import nothing_written
 from tests.shop import Guest, add_variant, settings_for
 
 SOON = 1.0
-# What a call could leave behind. Sequences may advance; rows may not change.
-TABLES = (
-    "carts", "cart_lines", "checkouts", "orders", "order_lines", "order_events", "order_links", "payments",
-    "payment_events", "ledger_transactions", "ledger_entries", "stock_items", "stock_movements", "reservations",
-    "idempotency_records", "jobs", "product_reviews", "product_questions", "customers", "customer_devices",
-    "login_secrets",
-)  # fmt: skip
 # Calls that look at no body at all, so that none is wrong for them.
 READ_NO_BODY = {
     "POST /storefront/v1/customer/logout",
@@ -89,37 +79,6 @@ def real_values(buyer: Any) -> dict[str, Any]:
         "payment_type": "manual",
         "service": "test",
     }
-
-
-@asynccontextmanager
-async def nothing_written(sessions, *, but: str = "") -> AsyncIterator[None]:
-    """Every table that a shopper's call can write is the same afterwards, to the last column."""
-    before = await _stored(sessions, but)
-    yield
-    after = await _stored(sessions, but)
-    assert [table for table in after if after[table] != before[table]] == []
-
-
-async def _stored(sessions, but: str) -> dict[str, Any]:
-    async with sessions() as session:
-        return {
-            table: (
-                await session.execute(
-                    text(f"SELECT count(*), coalesce(sum(hashtextextended(t::text, 0)), 0) FROM {table} t")
-                )
-            ).one()
-            for table in TABLES
-            if table != but
-        }
-
-
-@pytest.fixture(autouse=True)
-def small_heap():
-    """What thousands of other tests left in this process is no server's heap: collecting it takes a second."""
-    gc.collect()
-    gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 class Storm:
