@@ -35,6 +35,7 @@ from app.integrations.redis import RedisGateway
 from app.integrations.redis_limits import RedisRateCounter
 from app.integrations.redis_logins import RedisLogins
 from app.integrations.redis_sessions import RedisSessions
+from app.integrations.test_logins import TestLogins
 from app.integrations.test_payments import TestPayments
 from app.kit.clock import utc_now
 from app.log import configure_logging
@@ -128,6 +129,10 @@ def _providers(settings: Settings) -> Providers:
             client_secret=one.client_secret,
             scopes=one.scopes,
         )
+    if not settings.is_production:
+        redirects.setdefault(
+            TestLogins.name, TestLogins(public_url=settings.public_url, secrets=settings.secret_keys)
+        )
     return Providers(google, facebook, redirects)
 
 
@@ -199,7 +204,7 @@ def create_app(settings: Settings) -> Litestar:
         )
     ]
     if not settings.is_production:
-        handlers.extend(web_handlers(settings, shop))
+        handlers.extend(web_handlers(settings, shop, gate))
     return create_edge(
         settings,
         route_handlers=handlers,

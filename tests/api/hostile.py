@@ -285,10 +285,10 @@ PATHS: dict[str, str] = {
 
 def wrong_values(route: Route, body: dict[str, Any]) -> Iterator[tuple[str, bytes]]:
     """The body as JSON, each time with one field that is not of its documented type or range."""
-    for place, kind in _fields(inspect.type_info(route.shape), ()):
+    for place, kind in fields_of(route):
         for label, raw in _WRONG.items():
             if not _is_accepted(kind, raw):
-                yield f"{'.'.join(place)} is {label}", _with(body, place, raw)
+                yield f"{'.'.join(place)} is {label}", with_value(body, place, msgspec.Raw(raw))
 
 
 _WRONG: dict[str, bytes] = {
@@ -339,19 +339,19 @@ def _is_accepted(kind: Any, raw: bytes) -> bool:
         return False
     if value in (0, 1, True) and _takes_bool(kind):
         return True
-    return any(_fits(member, value) for member in _members(kind))
+    return any(_fits(member, value) for member in members_of(kind))
 
 
-def _members(kind: Any) -> list[Any]:
+def members_of(kind: Any) -> list[Any]:
     if isinstance(kind, inspect.Metadata):
-        return _members(kind.type)
+        return members_of(kind.type)
     if isinstance(kind, inspect.UnionType):
-        return [member for each in kind.types for member in _members(each)]
+        return [member for each in kind.types for member in members_of(each)]
     return [kind]
 
 
 def _takes_bool(kind: Any) -> bool:
-    return any(isinstance(member, inspect.BoolType) for member in _members(kind))
+    return any(isinstance(member, inspect.BoolType) for member in members_of(kind))
 
 
 def _fits(kind: Any, value: Any) -> bool:  # noqa: PLR0911 - one row per kind
@@ -376,8 +376,13 @@ def _fits(kind: Any, value: Any) -> bool:  # noqa: PLR0911 - one row per kind
     return isinstance(value, list) if "Type" in type(kind).__name__ else True
 
 
+def fields_of(route: Route) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Every field of a body, nested ones by their path, with the type that it has."""
+    return _fields(inspect.type_info(route.shape), ())
+
+
 def _fields(kind: Any, place: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
-    for member in _members(kind):
+    for member in members_of(kind):
         if isinstance(member, inspect.StructType):
             for each in member.fields:
                 yield (*place, each.encode_name), each.type
@@ -388,14 +393,15 @@ def _required(shape: Any) -> list[str]:
     return [each.name for each in msgspec.structs.fields(shape) if each.required]
 
 
-def _with(body: dict[str, Any], place: tuple[str, ...], raw: bytes) -> bytes:
+def with_value(body: dict[str, Any], place: tuple[str, ...], value: Any) -> bytes:
+    """The body as JSON with another value at one place."""
     changed = deepcopy(body)
     node = changed
     for name in place[:-1]:
         if not isinstance(node.get(name), dict):
             node[name] = {}
         node = node[name]
-    node[place[-1]] = msgspec.Raw(raw)
+    node[place[-1]] = value
     return msgspec.json.encode(changed)
 
 

@@ -73,6 +73,39 @@ def test_calls_that_take_an_idempotency_key_say_so_where_it_is_sent(app):
         assert sent == ("Idempotency-Key" in operation.get("description", "")), name
 
 
+# Answers with an auth_key are not to be had again; a repeat of the others makes nothing more.
+UNKEYED = {
+    "/cart/merge": "the second time nothing is left to move",
+    "/checkout/{checkout_token}/payment/{service}/confirm": "asks, and settles once",
+    "/customer/email/verify": "a secret that is good once",
+    "/customer/login": "a login",
+    "/customer/login/facebook": "a login",
+    "/customer/login/google": "a login",
+    "/customer/login/reset-token": "a login",
+    "/customer/login/uuid": "a login",
+    "/customer/logout": "a session ends once",
+    "/customer/oauth/finish": "a login",
+    "/customer/password/forgot": "only the newest mail counts, and they are limited",
+    "/customer/password/reset": "a login",
+    "/customer/signup": "a login",
+    "/orders/find": "answers nothing, and is limited",
+    "/orders/{order_id}/access": "a login, by a secret that is good once",
+    "/subscriptions/confirm": "what is confirmed stays so",
+    "/subscriptions/{uuid}/unsubscribe": "what is ended stays so",
+    "/webhooks/{service}": "an event has an id of its own",
+}
+
+
+def test_every_post_that_makes_something_takes_an_idempotency_key(app):
+    unkeyed = {
+        name.removeprefix("post /storefront/v1")
+        for name, operation in operations(app)
+        if name.startswith("post /storefront/v1")
+        and not any(parameter["name"] == "Idempotency-Key" for parameter in operation.get("parameters", ()))
+    }
+    assert unkeyed == UNKEYED.keys()
+
+
 def test_every_answer_that_can_be_unchanged_names_the_header_that_asks(app):
     for name, operation in operations(app):
         asked = any(parameter["name"] == "If-None-Match" for parameter in operation.get("parameters", ()))

@@ -41,6 +41,28 @@ async def test_parallel_repeats_of_an_add_make_one_cart(guest: Guest, sessions):
     assert {answer.json()["quantity"] for answer in answers} == {1}
 
 
+async def test_a_repeat_gives_a_browser_the_cookie_of_its_cart_again(guest: Guest, sessions):
+    """The first answer may be the one that never arrived."""
+    variant = await add_variant(sessions, guest.store)
+    sent = {KEY: uuid4().hex, "X-Session": "cookie"}
+    for _ in range(2):
+        answer = await guest.call("POST", "/cart/items", {"product_id": variant, "quantity": 1}, **sent)
+        guest.client.cookies.clear()
+        assert answer.headers["set-cookie"].startswith(f"__Host-cart={answer.json()['cart_uuid']};")
+
+
+async def test_a_repeat_for_a_line_that_was_taken_out_since_is_404(guest: Guest, sessions):
+    variant = await add_variant(sessions, guest.store)
+    await guest.add(variant)
+    body = {"product_id": variant, "quantity": 1, "cart_uuid": guest.cart_uuid}
+    key = {KEY: uuid4().hex}
+    await guest.call("POST", "/cart/items", body, **key)
+    await guest.call("DELETE", f"/cart/items?product_id={variant}&cart_uuid={guest.cart_uuid}")
+    repeated = await guest.call("POST", "/cart/items", body, **key)
+    assert (repeated.status_code, repeated.json()["code"]) == (404, "not_found")
+    assert (await guest.call("GET", f"/cart?cart_uuid={guest.cart_uuid}")).json()["items"] == []
+
+
 async def test_another_body_under_the_same_key_is_refused(guest: Guest, sessions):
     variant = await add_variant(sessions, guest.store)
     key = {KEY: uuid4().hex}

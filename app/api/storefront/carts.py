@@ -28,6 +28,7 @@ from app.domain.carts.service import add_item, remove_item, set_item
 from app.domain.checkout.claiming import Taken, take_cart
 from app.domain.stores.queries import StoreConfig
 from app.kit.actor import Actor
+from app.kit.errors import NOT_FOUND, NotFound
 
 SOME_CART = "3350b0bf-c517-4589-8092-5df7a29c0dd0"
 
@@ -251,34 +252,34 @@ class CartController(Controller):
         """
         settings = shop.settings
         uuid = read_uuid(data.cart_uuid)
-        if (
-            uuid is None and actor.known().customer_id is None
-        ):  # a customer's next line must not land in a guest cart
+        # A customer's next line must not land in a guest's cart.
+        if uuid is None and actor.known().customer_id is None:
             uuid = read_uuid(find_cart_cookie(request))
         key = await read_key(request, caller=caller_of(actor, data.cart_uuid))
+        made = None
         if key is not None:
             made = await idempotency.claim(
                 session, store.id, key, now=now, keep_seconds=settings.idempotency_seconds
             )
-            if made is not None:
-                line = await _find_line(
-                    shop.reads, store, actor, UUID(made["cart"]), data.product_id, now=now
-                )
-                return answered(line, replayed=True)
-        uuid, entry = await add_item(
-            session,
-            store.id,
-            uuid=uuid,
-            customer_id=actor.customer_id,
-            variant_id=data.product_id,
-            quantity=data.quantity,
-            currency=store.currency,
-            now=now,
-            keep_seconds=settings.cart_seconds,
-        )
-        if key is not None:
-            await idempotency.keep(session, store.id, key, {"cart": str(uuid)})
-        answer = answered(show_line(entry, str(uuid)), replayed=False)
+        if made is not None:
+            uuid = UUID(made["cart"])
+            line = await _find_line(shop.reads, store, actor, uuid, data.product_id, now=now)
+        else:
+            uuid, entry = await add_item(
+                session,
+                store.id,
+                uuid=uuid,
+                customer_id=actor.customer_id,
+                variant_id=data.product_id,
+                quantity=data.quantity,
+                currency=store.currency,
+                now=now,
+                keep_seconds=settings.cart_seconds,
+            )
+            if key is not None:
+                await idempotency.keep(session, store.id, key, {"cart": str(uuid)})
+            line = show_line(entry, str(uuid))
+        answer = answered(line, replayed=made is not None)
         if wants_cookie(request) and actor.customer_id is None:
             answer.set_cookie(cart_cookie(str(uuid), seconds=settings.cart_seconds))
         return answer
@@ -423,10 +424,10 @@ async def _merged(
 
 async def _find_line(
     reads: Reads, store: StoreConfig, actor: Actor, uuid: UUID, variant_id: int, *, now: datetime
-) -> StorefrontCartLine | None:
-    """The line that an earlier call made, as it stands now; None where it was taken out since."""
+) -> StorefrontCartLine:
+    """The line that an earlier call made, as it stands now. Raises NotFound where it was taken out since."""
     cart = await get_cart(reads, store.id, uuid=uuid, customer_id=actor.customer_id, now=now)
     for entry in cart.items:
         if entry.variant_id == variant_id:
             return show_line(entry, str(uuid))
-    return None
+    raise NotFound(NOT_FOUND, "The line was taken out of the cart since.")
