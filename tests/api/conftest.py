@@ -1,23 +1,35 @@
 """A running shop for the tests of this folder: one server per test process."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from email import message_from_bytes
 from email.policy import default
+from functools import partial
 from pathlib import Path
 
 import httpx
 import pytest
-from sqlalchemy import text
+from sqlalchemy import select, text
 
 from app.db.session import Sessions, transaction
 from app.domain.accounts.jobs import account_jobs
+from app.domain.catalogue.drafts import StockDraft, VariantDraft
+from app.domain.catalogue.models import Variant
+from app.domain.catalogue.service import save_products
 from app.domain.stores.directory import StoreDirectory
 from app.domain.stores.models import Store
+from app.integrations.argon2 import create_hasher
 from app.integrations.mail import FileMailer, MailTemplates
+from app.integrations.redis_sessions import RedisSessions
 from app.kit.clock import utc_now
 from app.worker import work_once
+from tests.api.account_shop import PASSWORD
+from tests.api.catalogue_shop import fill, tent
+from tests.api.identities import World, make_world
+from tests.api.social_shop import NAME, social_shop
 from tests.api.stripe_shop import Buyer, Place
 from tests.canaries import SECOND_WEBHOOK_SECRET
+from tests.conftest import make_store
+from tests.people import session_store
 from tests.shop import Guest, add_variant, open_till, running_shop, settings_for
 from tests.standins.stripe import stripe_stand_in
 
@@ -86,3 +98,55 @@ async def buyer(place: Place, sessions: Sessions, store: Store) -> AsyncIterator
     assert checkout["totals"]["total"] == 3000
     yield Buyer(guest, place.stripe, place, sessions, variant)
     place.stripe.clear_faults()
+
+
+@pytest.fixture(scope="session")
+async def logins(redis_url) -> AsyncIterator[RedisSessions]:
+    async with session_store(redis_url) as store:
+        yield store
+
+
+@pytest.fixture(scope="session")
+async def social_client(database_url, redis_url, sessions) -> AsyncIterator[httpx.AsyncClient]:
+    async with social_shop(database_url, redis_url, sessions) as made:
+        yield made.client
+
+
+@pytest.fixture(scope="session")
+async def two_stores(sessions):
+    """Two stores, and what everybody finds in the first."""
+    here, elsewhere = await make_store(sessions), await make_store(sessions)
+    await fill(sessions, here)
+    endless = VariantDraft(
+        price=2500, sku="ENDLESS", inventory_management="shopify", stock=StockDraft(on_hand=1_000_000)
+    )
+    draft = tent(handle="endless-tent", options=(), images=(), variants=(endless,))
+    async with transaction(sessions) as session:
+        (product_id,) = await save_products(session, here.id, [draft], now=utc_now())
+        variant = await session.scalar(select(Variant.id).where(Variant.product_id == product_id))
+    shared = {
+        "variant": variant,
+        "option": await open_till(sessions, here),
+        "product": draft.handle,
+        "collection": "by-hand",
+        "category": "camp",
+        "service": "test",
+        "provider": NAME,
+    }
+    return (here, elsewhere), shared
+
+
+@pytest.fixture(scope="session")
+async def password_digest() -> str:
+    hasher = create_hasher(settings_for("postgresql://none", "redis://none"))
+    digest = await hasher.hash(PASSWORD)
+    hasher.close()
+    return digest
+
+
+@pytest.fixture
+def new_world(social_client, sessions, logins, two_stores, password_digest) -> Callable[[], Awaitable[World]]:
+    stores, shared = two_stores
+    return partial(
+        make_world, social_client, sessions, logins, stores, shared, password_digest=password_digest
+    )

@@ -3,18 +3,14 @@
 import asyncio
 import gc
 import json
-from collections.abc import AsyncIterator, Collection
-from contextlib import asynccontextmanager
 from time import perf_counter
 from typing import Any
 
 import httpx
 import psutil
 import pytest
-from sqlalchemy import text
 
 from app.api import request
-from app.db.base import Base
 from app.main import create_app
 from tests.api.hostile import (
     BODIES,
@@ -33,16 +29,10 @@ from tests.api.hostile import (
     routes,
     wrong_values,
 )
+from tests.api.untouched import nothing_written
 from tests.shop import Guest, add_variant, settings_for
 
 SOON = 1.0
-# What shoppers read and only the shop writes; a call could leave something behind in any other table.
-SHOPS_OWN = {
-    "blog_categories", "blog_posts", "categories", "category_collections", "collection_products", "collections",
-    "market_prices", "option_values", "pages", "product_documents", "product_images", "product_options",
-    "product_types", "products", "search_words", "shipping_options", "shipping_zones", "store_payment_services",
-    "stores", "tax_rates", "variant_documents", "variant_values", "variants",
-}  # fmt: skip
 # Calls that look at no body at all, so that none is wrong for them.
 READ_NO_BODY = {
     "POST /storefront/v1/customer/logout",
@@ -91,27 +81,6 @@ def real_values(buyer: Any) -> dict[str, Any]:
         "payment_type": "manual",
         "service": "test",
     }
-
-
-@asynccontextmanager
-async def nothing_written(sessions, *, but: Collection[str] = ()) -> AsyncIterator[None]:
-    """Every table that a shopper's call can write is the same afterwards, to the last column. Sequences may advance."""
-    before = await _stored(sessions, but)
-    yield
-    after = await _stored(sessions, but)
-    assert [table for table in after if after[table] != before[table]] == []
-
-
-async def _stored(sessions, but: Collection[str]) -> dict[str, Any]:
-    async with sessions() as session:
-        return {
-            table: (
-                await session.execute(
-                    text(f"SELECT count(*), coalesce(sum(hashtextextended(t::text, 0)), 0) FROM {table} t")
-                )
-            ).one()
-            for table in Base.metadata.tables.keys() - SHOPS_OWN - set(but)
-        }
 
 
 @pytest.fixture(autouse=True)

@@ -27,6 +27,7 @@ API: Final = "/storefront/v1"
 
 CALLS: Final = {
     "login": ("/customer/login", lambda email: {"email": email, "password": "not the password"}),
+    "login code": ("/customer/login/code", lambda email: {"email": email}),
     "forgot": ("/customer/password/forgot", lambda email: {"email": email}),
     "find an order": ("/orders/find", lambda email: {"order": "#1001", "email": email}),
     "subscribe": ("/subscriptions", lambda email: {"email": email}),

@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 
 import httpx
 
@@ -26,7 +27,7 @@ class StartError(Exception):
 
 
 @contextmanager
-def started_shop(more: Mapping[str, str]) -> Iterator[tuple[str, Path]]:
+def started_shop(more: Mapping[str, str] = MappingProxyType({})) -> Iterator[tuple[str, Path]]:
     """Run `storefront dev` on a free port with a new data folder; yields its address and that folder.
 
     `more` are further variables of its environment.
