@@ -8,7 +8,7 @@ from litestar import Litestar, Router
 from litestar.datastructures import State
 
 from app.api.credentials import STATE_KEY as DOOR_KEY
-from app.api.credentials import Door
+from app.api.credentials import Door, origin_of
 from app.api.dependencies import STATE_KEY, Shop, dependencies
 from app.api.edge import create_edge
 from app.api.gate import STATE_KEY as GATE_KEY
@@ -30,10 +30,12 @@ from app.domain.customers.sessions import SessionLimits
 from app.domain.payments.services import PaymentService
 from app.domain.stores.directory import StoreDirectory
 from app.integrations.argon2 import create_hasher
+from app.integrations.passkeys import ANDROID, Passkeys, passkey_origins
 from app.integrations.redis import RedisGateway
 from app.integrations.redis_limits import RedisRateCounter
 from app.integrations.redis_logins import RedisLogins
 from app.integrations.redis_sessions import RedisSessions
+from app.integrations.test_logins import TestLogins
 from app.integrations.test_payments import TestPayments
 from app.kit.clock import utc_now
 from app.log import configure_logging
@@ -127,7 +129,17 @@ def _providers(settings: Settings) -> Providers:
             client_secret=one.client_secret,
             scopes=one.scopes,
         )
+    if not settings.is_production:
+        redirects.setdefault(
+            TestLogins.name, TestLogins(public_url=settings.public_url, secrets=settings.secret_keys)
+        )
     return Providers(google, facebook, redirects)
+
+
+def _passkeys(settings: Settings) -> Passkeys:
+    pages = (settings.public_url, settings.shop_url, *settings.allowed_origins)
+    origins = (page if page.startswith(ANDROID) else origin_of(page) for page in pages)
+    return Passkeys(settings.passkey_domain, passkey_origins(settings.passkey_domain, origins))
 
 
 async def close_shop(shop: Shop) -> None:
@@ -157,6 +169,7 @@ def create_app(settings: Settings) -> Litestar:
         guesses=GuessLimits(settings.limits, counter),
         providers=_providers(settings),
         records=RedisLogins(redis),
+        passkeys=_passkeys(settings),
     )
     door = Door(settings, gate.sessions)
 
@@ -191,7 +204,7 @@ def create_app(settings: Settings) -> Litestar:
         )
     ]
     if not settings.is_production:
-        handlers.extend(web_handlers(settings, shop))
+        handlers.extend(web_handlers(settings, shop, gate))
     return create_edge(
         settings,
         route_handlers=handlers,

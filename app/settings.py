@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -52,6 +53,8 @@ LIMITS: tuple[Limit, ...] = (
     # Wrong passwords: for an account from one network, and for an account from everywhere it is not known.
     Limit("guess", 10, 900),
     Limit("guess_account", 100, 3600),
+    # Wrong mailed codes for an account in a day, from everywhere it is not known: six digits are few.
+    Limit("guess_code", 50, 86_400),
     Limit("signup", 5, 3600),
     Limit("password", 5, 600),
     Limit("lookup", 10, 60),
@@ -94,6 +97,8 @@ class Settings:
     public_url: str = "http://localhost:8000"
     shop_url: str = "http://localhost:8000"
     allowed_origins: tuple[str, ...] = ()
+    # The name that passkeys are made for: the shop's host, or a domain above it.
+    passkey_domain: str = "localhost"
     trusted_proxies: tuple[Network, ...] = ()
     metrics_allow: tuple[Network, ...] = LOOPBACK
     limits: tuple[Limit, ...] = LIMITS
@@ -125,6 +130,9 @@ class Settings:
     session_end_seconds: int = 604_800
     remember_end_seconds: int = 31_536_000
     login_link_seconds: int = 3_600
+    login_code_seconds: int = 600
+    # A login that is older must be proven anew before another way in is added.
+    fresh_login_seconds: int = 900
     reset_token_seconds: int = 3_600
     verify_seconds: int = 604_800
     reconcile_seconds: float = 30.0
@@ -255,6 +263,15 @@ class _Reader:
             return default
         return value
 
+    def domain_above(self, name: str, url: str) -> str:
+        """The host of `url`, or a domain above it: what a browser takes for the name of a relying party."""
+        host = urlsplit(url).hostname or ""
+        domain = self.text(name, host).lower()
+        if domain != host and not (host.endswith(f".{domain}") and "." in domain):
+            self.problems.append(f"{name} must be {host} or a domain above it")
+            return host
+        return domain
+
 
 def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     """Read the environment. Raises SettingsError with every problem at once, a line each."""
@@ -265,6 +282,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     public_url = reader.url("STOREFRONT_PUBLIC_URL", f"http://localhost:{port}", ("http", "https")).rstrip(
         "/"
     )
+    shop_url = reader.url("STOREFRONT_SHOP_URL", public_url, ("http", "https")).rstrip("/")
     google_issuer = reader.url("GOOGLE_ISSUER", GOOGLE_ISSUER, ("http", "https"))
     settings = Settings(
         env=env,
@@ -275,8 +293,9 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         secret_keys=secret_keys or (secrets.token_urlsafe(48),),
         secret_is_made=not secret_keys,
         public_url=public_url,
-        shop_url=reader.url("STOREFRONT_SHOP_URL", public_url, ("http", "https")).rstrip("/"),
+        shop_url=shop_url,
         allowed_origins=reader.words("STOREFRONT_ALLOWED_ORIGINS"),
+        passkey_domain=reader.domain_above("STOREFRONT_PASSKEY_DOMAIN", shop_url),
         trusted_proxies=reader.networks("STOREFRONT_TRUSTED_PROXIES", ()),
         metrics_allow=reader.networks("STOREFRONT_METRICS_ALLOW", LOOPBACK),
         limits=reader.limits("STOREFRONT_LIMITS"),
@@ -308,6 +327,8 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         session_end_seconds=reader.whole("STOREFRONT_SESSION_END_SECONDS", 604_800, least=1),
         remember_end_seconds=reader.whole("STOREFRONT_REMEMBER_END_SECONDS", 31_536_000, least=1),
         login_link_seconds=reader.whole("STOREFRONT_LOGIN_LINK_SECONDS", 3_600, least=1),
+        login_code_seconds=reader.whole("STOREFRONT_LOGIN_CODE_SECONDS", 600, least=1),
+        fresh_login_seconds=reader.whole("STOREFRONT_FRESH_LOGIN_SECONDS", 900, least=1),
         reset_token_seconds=reader.whole("STOREFRONT_RESET_TOKEN_SECONDS", 3_600, least=1),
         verify_seconds=reader.whole("STOREFRONT_VERIFY_SECONDS", 604_800, least=1),
         argon2_memory_kib=reader.whole("STOREFRONT_ARGON2_MEMORY_KIB", 19_456, least=8, most=4_194_304),

@@ -12,6 +12,7 @@ from typing import Final
 
 from app.api.errors import HttpError
 from app.api.rate_limits import RATE_LIMITED
+from app.domain.customers.passkeys import PasskeyChecker
 from app.domain.customers.passwords import PasswordHasher
 from app.domain.customers.providers import LoginRecords, Providers
 from app.domain.customers.sessions import SessionStore
@@ -23,6 +24,7 @@ STATE_KEY: Final = "gate"
 # Names in the table of limits.
 NEAR: Final = "guess"
 FAR: Final = "guess_account"
+CODE: Final = "guess_code"
 SIGN_UP: Final = "signup"
 
 
@@ -43,6 +45,7 @@ class GuessLimits:
         named = {limit.name: limit for limit in limits}
         self._near = named.get(NEAR)
         self._far = named.get(FAR)
+        self._code = named.get(CODE)
         self._sign_up = named.get(SIGN_UP)
         self._counter = counter
 
@@ -53,13 +56,24 @@ class GuessLimits:
 
         `device` is a device's digest, for one that the account knows. Raises HttpError rate_limited.
         """
-        if self._near is None or self._far is None:
+        return await self._count(self._far, store_id, account, network=network, device=device)
+
+    async def count_code(
+        self, store_id: int, account: str, *, network: str, device: bytes | None = None
+    ) -> Attempt:
+        """As `count`, for mailed codes: each new one can be guessed at anew, so they have a budget of days."""
+        return await self._count(self._code, store_id, account, network=network, device=device)
+
+    async def _count(
+        self, far: Limit | None, store_id: int, account: str, *, network: str, device: bytes | None
+    ) -> Attempt:
+        if self._near is None or far is None:
             return Attempt(None)
         name = f"{store_id}:{digest(account).hex()}"
-        near = f"{NEAR}:{name}:{network}" + (f":{device.hex()}" if device else "")
+        near = f"{far.name}:{name}:{network}" + (f":{device.hex()}" if device else "")
         await self._take(near, self._near)
         if device is None:
-            await self._take(f"{FAR}:{name}", self._far)
+            await self._take(f"{far.name}:{name}", far)
         return Attempt(near)
 
     async def count_sign_up(self, store_id: int, account: str, *, network: str | None = None) -> None:
@@ -99,3 +113,4 @@ class Gate:
     guesses: GuessLimits
     providers: Providers
     records: LoginRecords
+    passkeys: PasskeyChecker

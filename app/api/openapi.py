@@ -215,7 +215,7 @@ def _tell(operation: dict[str, Any], opt: Mapping[str, Any]) -> None:
 def _tell_limit(responses: dict[str, Any]) -> None:
     """The headers on what succeeds, and the refusal. Installations may switch limits off: no header is promised."""
     for status, response in responses.items():
-        if status.startswith("2"):
+        if status.startswith(("2", "3")):
             response.setdefault("headers", {}).update(
                 {name: {"$ref": f"#/components/headers/{name}"} for name in RATE_HEADERS}
             )

@@ -22,6 +22,7 @@ T = TypeVar("T")
 # Idempotent by RFC 9110, section 9.2.2: a second run leaves things as the first one did.
 _IDEMPOTENT: Final = frozenset({"GET", "HEAD", "PUT", "DELETE"})
 _COMMITS: Final = "commits_its_session"
+_DONE: Final = "done_once"
 REPEATABLE: Final = "repeatable"  # the name in the session's info
 
 
@@ -46,6 +47,15 @@ def transactional(handler: Callable[..., Awaitable[T]]) -> Callable[..., Awaitab
 
     setattr(run, _COMMITS, True)
     return run
+
+
+async def once(request: ShopRequest, name: str, make: Callable[[], Awaitable[T]]) -> T:
+    """What a handler must not do a second time where its transaction is tried again; `name` tells it apart."""
+    done: dict[str, Any] = request.scope["state"].setdefault(_DONE, {})
+    if name not in done:
+        done[name] = await make()
+    found: T = done[name]
+    return found
 
 
 def refuse_uncommitted(app: Litestar) -> None:

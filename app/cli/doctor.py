@@ -87,6 +87,7 @@ async def _check_all(settings: Settings, console: Console) -> list[str]:
         "Redis": _check_redis,
         "mail": _check_mail,
         "public URL": _check_public_url,
+        "passkeys": _check_passkeys,
         "webhooks": _check_webhooks,
     }
     trouble = []
@@ -172,6 +173,18 @@ async def _check_public_url(settings: Settings) -> str:
     if parts.scheme != "https" and parts.hostname not in PLAIN_HTTP_IS_FINE:
         raise TroubleError(f"{settings.public_url} is not https: browsers will not keep the session cookie")
     return settings.public_url
+
+
+async def _check_passkeys(settings: Settings) -> str:
+    """A shop works without passkeys, so what stands in their way is no trouble."""
+    domain = settings.passkey_domain
+    if ":" in domain or domain.rpartition(".")[2].isdigit():
+        raise NotNowError(
+            f"{domain} is an address, and browsers make passkeys for names only: name one in STOREFRONT_SHOP_URL"
+        )
+    if urlsplit(settings.shop_url).scheme != "https" and domain != "localhost":
+        raise NotNowError(f"{settings.shop_url} is not https: browsers make no passkeys there")
+    return f"for {domain}"
 
 
 async def _check_webhooks(settings: Settings) -> str:

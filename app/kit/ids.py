@@ -20,7 +20,20 @@ def new_token() -> str:
 
 def new_name() -> str:
     """96 random bits, URL-safe, that name something to others and open nothing: kept and shown as they are."""
-    return base64.urlsafe_b64encode(os.urandom(12)).decode()
+    return base64url(os.urandom(12))
+
+
+def base64url(raw: bytes) -> str:
+    """Bytes as they stand in addresses and in WebAuthn's JSON (RFC 4648, section 5), without padding."""
+    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
+
+
+def read_base64url(text: str) -> bytes | None:
+    """The bytes again; None for what is not base64url."""
+    try:
+        return base64.b64decode(text.rstrip("=") + "=" * (-len(text.rstrip("=")) % 4), b"-_", validate=True)
+    except ValueError:
+        return None
 
 
 def digest(secret: str) -> bytes:

@@ -1,6 +1,7 @@
 """Whatever is sent, to whichever route: a 4xx in the documented form, soon, and nothing written."""
 
 import asyncio
+import gc
 import json
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
@@ -110,6 +111,15 @@ async def _stored(sessions, but: Collection[str]) -> dict[str, Any]:
             ).one()
             for table in Base.metadata.tables.keys() - SHOPS_OWN - set(but)
         }
+
+
+@pytest.fixture(autouse=True)
+def small_heap():
+    """What thousands of other tests left in this process is no server's heap: collecting it takes a second."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 class Storm:

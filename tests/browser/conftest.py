@@ -16,6 +16,7 @@ from playwright.async_api import Browser, Page, async_playwright
 
 from tests.api.live import free_port
 from tests.browser.shopper import Shopper
+from tests.standins.issuer import CLIENT_ID, CLIENT_SECRET, Issuer, issuer_stand_in
 
 ROOT = Path(__file__).parents[2]
 START_SECONDS = 90
@@ -44,7 +45,14 @@ def chromium() -> str:
 
 
 @pytest.fixture(scope="session")
-def shop_url() -> Iterator[str]:
+async def google() -> AsyncIterator[Issuer]:
+    """What stands in for Google: everybody passes its login, as whoever its claims say."""
+    async with issuer_stand_in() as issuer:
+        yield issuer
+
+
+@pytest.fixture(scope="session")
+def shop_url(google: Issuer) -> Iterator[str]:
     """The address of a shop with the demo catalogue, started as `make run` starts it."""
     folder = Path(tempfile.mkdtemp(prefix="storefront-browser-"))
     port = free_port()
@@ -59,6 +67,10 @@ def shop_url() -> Iterator[str]:
         "STOREFRONT_WORKERS": "1",
         "STOREFRONT_QUEUE_POLL_SECONDS": "0.2",
         "STOREFRONT_LIMITS": "off",
+        "OIDC_PROVIDERS": "google",
+        "OIDC_GOOGLE_ISSUER": google.url,
+        "OIDC_GOOGLE_CLIENT_ID": CLIENT_ID,
+        "OIDC_GOOGLE_CLIENT_SECRET": CLIENT_SECRET,
         "PYTHONPATH": str(ROOT),
     }
     said = folder / "said"

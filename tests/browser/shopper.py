@@ -2,10 +2,12 @@
 
 import re
 from typing import Any
+from uuid import uuid4
 
-from playwright.async_api import Page, expect
+from playwright.async_api import FrameLocator, Page, expect
 
 PRODUCT = "tarnside-dome-tent"
+PASSWORD = "three quiet green lamps"
 
 
 class Shopper:
@@ -50,18 +52,71 @@ class Shopper:
         await expect(self.page.locator(".thanks")).to_be_visible()
         return (await heading.inner_text()).removeprefix("Order ")
 
-    async def find_mail(self, subject: str) -> None:
-        """Open the mail with this subject; the worker writes it some moments after the order."""
-        await self.page.wait_for_function(
-            """async (subject) => {
-                const answer = await (await fetch("/dev/mails")).json();
-                return answer.items.some((mail) => mail.subject.includes(subject));
+    async def wait_for_mail(self, subject: str, *, to: str = "") -> dict[str, str]:
+        """The newest mail with this subject; the worker writes it some moments after its reason."""
+        mail: dict[str, str] | None = await self.page.evaluate(
+            """async ([subject, to]) => {
+                const until = Date.now() + 15000;
+                while (Date.now() < until) {
+                    const { items } = await (await fetch("/dev/mails")).json();
+                    const found = items.find((mail) => mail.subject.includes(subject) && mail.to.includes(to));
+                    if (found) return found;
+                    await new Promise((again) => setTimeout(again, 150));
+                }
+                return null;
             }""",
-            arg=subject,
-            polling=200,
+            [subject, to],
         )
-        await self.visit("/mails")
-        await self.page.get_by_role("link", name=re.compile(re.escape(subject))).first.click()
+        assert mail is not None, f"no mail {subject!r} has come"
+        return mail
+
+    async def find_mail(self, subject: str, *, to: str = "") -> FrameLocator:
+        """Open that mail on the page."""
+        mail = await self.wait_for_mail(subject, to=to)
+        await self.visit(f"/mails/{mail['name']}")
+        return self.page.frame_locator(".mail iframe")
+
+    async def sign_up(self, name: str = "Robin") -> str:
+        """Make an account; the mail address is nobody else's."""
+        email = f"{name.lower()}-{uuid4().hex[:8]}@example.com"
+        await self.visit("/signup")
+        await self.page.get_by_label("Your name").fill(name)
+        await self.page.get_by_label("Mail address").fill(email)
+        await self.page.get_by_label("Password", exact=True).fill(PASSWORD)
+        await self.page.get_by_role("button", name="Make my account").click()
+        await self.expect_account(name)
+        return email
+
+    async def carry_passkeys(self) -> None:
+        """From now on the browser has a device that keeps passkeys, and whose owner always agrees."""
+        devtools = await self.page.context.new_cdp_session(self.page)
+        await devtools.send("WebAuthn.enable")
+        device = {
+            "protocol": "ctap2",
+            "transport": "internal",
+            "hasResidentKey": True,
+            "hasUserVerification": True,
+            "isUserVerified": True,
+            "automaticPresenceSimulation": True,
+        }
+        await devtools.send("WebAuthn.addVirtualAuthenticator", {"options": device})
+
+    async def log_in(self, email: str, password: str = PASSWORD) -> None:
+        """From the login page, wherever it was reached from."""
+        await self.page.get_by_label("Mail address").fill(email)
+        await self.page.get_by_label("Password", exact=True).fill(password)
+        await self.page.get_by_role("button", name="Log in", exact=True).click()
+
+    async def log_out(self) -> None:
+        await self.visit("/account")
+        await self.page.get_by_role("button", name="Log out").click()
+        await expect(self.page).to_have_url(f"{self.url}/#/")
+        await expect(self.page.locator("[data-account]")).to_have_text("Log in")
+
+    async def expect_account(self, name: str) -> None:
+        """The page shows somebody's account, and says so in its header."""
+        await expect(self.page.get_by_role("heading", name="Profile")).to_be_visible()
+        await expect(self.page.locator("[data-account]")).to_have_text(name)
 
     async def tab_to(self, name: str, *, role: str) -> None:
         """Press Tab until what has this role and name is focused."""

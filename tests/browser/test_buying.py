@@ -82,7 +82,7 @@ async def test_the_confirmation_mail_is_shown_and_leads_to_the_order(shopper):
     await shopper.go_to_payment()
     await shopper.pay_with("Card that works")
     number = await shopper.expect_order()
-    await shopper.find_mail(f"Your order {number} ")
+    await shopper.find_mail(f"Your order {number}")
     letter = shopper.page.frame_locator(".mail iframe")
     await expect(letter.locator("body")).to_contain_text("Tarnside Dome Tent")
     await shopper.page.evaluate("localStorage.clear()")

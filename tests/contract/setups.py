@@ -9,6 +9,7 @@ import httpx
 
 from tests.contract.scene import MAIL_PATIENCE, Scene, SetupError, describe, every, local
 from tests.contract.table import Request
+from tests.standins.authenticator import Authenticator
 
 SECRET = r"([A-Za-z0-9_-]{22,})"
 ORDER_LINK = rf"uuid={SECRET}"
@@ -275,7 +276,35 @@ def login_code(scene: Scene) -> dict[str, Any]:
 
 def found_code(scene: Scene) -> dict[str, Any]:
     """The code in the mail that asking for it caused: it comes beside the welcome."""
-    return {"code": scene.mailed(scene.use("customer")["email"], r"\b(\d{6,8})\b", at_least=2)}
+    return {"code": scene.mailed(scene.use("customer")["email"], r"(?m)^\s*(\d{6})\s*$", at_least=2)}
+
+
+def passkey_answer(scene: Scene) -> dict[str, Any]:
+    """What a browser makes of the options for a new passkey, and the device that keeps it."""
+    options = scene.ask("POST", "/customer/passkeys/options", body={}, caller=_customer(scene))
+    device = Authenticator()
+    origin = _page_of(scene, options["rp"]["id"])
+    return {"device": device, "credential": device.create(options, origin=origin)}
+
+
+def passkey(scene: Scene) -> dict[str, Any]:
+    made = scene.use("passkey_answer")
+    body = {"credential": made["credential"]}
+    return scene.ask("POST", "/customer/passkeys", status=201, body=body, caller="customer")
+
+
+def passkey_login(scene: Scene) -> dict[str, Any]:
+    """What a browser answers to the challenge of a login, with the customer's passkey."""
+    scene.use("passkey")
+    options = scene.ask("POST", "/customer/login/passkey/options", body={})
+    origin = _page_of(scene, options["rpId"])
+    credential = scene.use("passkey_answer")["device"].get(options, origin=origin)
+    return {"login_id": options["login_id"], "credential": credential}
+
+
+def _page_of(scene: Scene, domain: str) -> str:
+    """The shop's own page, under the name that passkeys are for."""
+    return str(scene.shop.client.base_url.copy_with(host=domain)).rstrip("/")
 
 
 def subscription(scene: Scene) -> dict[str, Any]:
@@ -398,7 +427,7 @@ SETUPS: dict[str, Callable[[Scene], Any]] = {
     for function in (
         name, secret, catalogue, cart, checkout, addressed, priced, order, paid_order, second_step, late, oauth_back, oauth_code,
         order_link, found_link, login_link, customer, other_customer, address, customer_cart, customer_order, rewarded, cancellation, reset_token, found_reset,
-        verify_token, login_code, found_code, subscription, subscription_token, application, options, session, collection,
+        verify_token, login_code, found_code, passkey_answer, passkey, passkey_login, subscription, subscription_token, application, options, session, collection,
         category, blog_category, post, page, reviewed, searched, lead, times,
     )
 }  # fmt: skip

@@ -149,6 +149,26 @@ def _login_link(scene: Scene) -> Real:
     return {"body": {"uuid": scene.use("login_link")["uuid"]}}
 
 
+def _login_code(scene: Scene) -> Real:
+    made = scene.use("login_code")
+    return {"body": {"email": made["email"], "code": made["code"]}}
+
+
+def _new_passkey(scene: Scene) -> Real:
+    body = {"credential": scene.use("passkey_answer")["credential"]}
+    return {"headers": _customer_call(scene)["headers"], "body": body}
+
+
+def _passkey(scene: Scene) -> Real:
+    made = scene.use("passkey")
+    return {"headers": _customer_call(scene)["headers"], "path": {"passkey_id": made["id"]}}
+
+
+def _passkey_login(scene: Scene) -> Real:
+    made = scene.use("passkey_login")
+    return {"body": {"login_id": made["login_id"], "credential": made["credential"]}}
+
+
 def _verify(scene: Scene) -> Real:
     return {"body": {"token": scene.use("verify_token")["token"]}}
 
@@ -222,6 +242,14 @@ REAL: dict[str, tuple[Callable[[Scene], Real], int]] = {
     "resetPassword": (_new_password, 2),
     "logInByResetToken": (_new_password, 2),
     "logInByLink": (_login_link, 2),
+    "askForLoginCode": (_customer_call, 1),
+    "logInByCode": (_login_code, 2),
+    "beginPasskey": (_customer_call, 1),
+    "addPasskey": (_new_passkey, FRESH),
+    "listPasskeys": (_passkey, 1),
+    "removePasskey": (_passkey, 2),
+    "beginPasskeyLogin": (lambda _: {}, 1),
+    "logInByPasskey": (_passkey_login, FRESH),
     "verifyEmail": (_verify, 2),
     "listSessions": (_customer_call, 1),
     "endSessions": (_customer_call, 2),

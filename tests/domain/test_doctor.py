@@ -165,6 +165,24 @@ async def test_a_mail_server_that_is_away_is_trouble(doctor, database_url):
     assert (result.exit_code, "takes no mail" in result.stdout) == (1, True)
 
 
+@pytest.mark.parametrize(
+    ("shop_url", "told"),
+    [
+        ("http://localhost:8000", "✓ passkeys: for localhost"),
+        ("https://shop.example", "✓ passkeys: for shop.example"),
+        ("http://192.0.2.7:8000", "- passkeys: 192.0.2.7 is an address"),
+        ("https://[2001:db8::1]", "- passkeys: 2001:db8::1 is an address"),
+        ("http://shop.example", "- passkeys: http://shop.example is not https"),
+    ],
+)
+async def test_where_browsers_make_no_passkeys_is_said_and_is_no_trouble(
+    doctor, fresh_database, shop_url, told
+):
+    result = await doctor(DATABASE_URL=fresh_database, STOREFRONT_SHOP_URL=shop_url)
+    assert told in result.stdout
+    assert "✗ passkeys" not in result.stdout
+
+
 async def test_the_port_is_that_of_the_running_shop_unless_one_is_set(doctor, fresh_database, tmp_path):
     with noted_port(Settings(port=9123, data_dir=tmp_path)):
         for environ, port in (({}, "9123"), ({"PORT": "9124"}, "9124")):

@@ -96,3 +96,21 @@ def test_production_believes_login_providers_over_https_only():
     found = "\n".join(check_production(load_settings(plain)))
     for name in ("GOOGLE_ISSUER", "FACEBOOK_GRAPH_URL", "keycloak"):
         assert name in found
+
+
+def test_passkeys_are_for_the_shops_host_or_a_domain_above_it():
+    assert load_settings({}).passkey_domain == "localhost"
+    shop = {
+        "STOREFRONT_PUBLIC_URL": "https://api.shop.example",
+        "STOREFRONT_SHOP_URL": "https://WWW.shop.example",
+    }
+    assert load_settings(shop).passkey_domain == "www.shop.example"
+    above = load_settings({**shop, "STOREFRONT_PASSKEY_DOMAIN": "Shop.example"})
+    assert above.passkey_domain == "shop.example"
+
+
+@pytest.mark.parametrize("domain", ["example", "evilshop.example", "hop.example", "api.shop.example"])
+def test_a_domain_that_no_browser_would_take_for_passkeys_keeps_the_shop_from_starting(domain):
+    shop = {"STOREFRONT_SHOP_URL": "https://www.shop.example", "STOREFRONT_PASSKEY_DOMAIN": domain}
+    with pytest.raises(SettingsError, match="STOREFRONT_PASSKEY_DOMAIN"):
+        load_settings(shop)

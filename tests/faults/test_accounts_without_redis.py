@@ -9,6 +9,15 @@ from tests.api.account_shop import PASSWORD, some_email
 from tests.api.live import free_port
 from tests.shop import Guest, add_variant, open_till, running_shop, settings_for
 
+PASSKEY = {
+    "login_id": "A" * 43,
+    "credential": {
+        "id": "AAAA",
+        "type": "public-key",
+        "response": {"clientDataJSON": "e30", "authenticatorData": "AAAA", "signature": "AAAA"},
+    },
+}
+
 
 async def test_account_calls_answer_503_within_a_second_and_guests_go_on(
     database_url, store, sessions: Sessions
@@ -23,6 +32,11 @@ async def test_account_calls_answer_503_within_a_second_and_guests_go_on(
         ("POST", "/customer/logout", None, {"Authorization": "Bearer " + "A" * 43}),
         ("GET", "/customer/sessions", None, {"Authorization": "Bearer " + "A" * 43}),
         ("DELETE", "/customer/sessions", None, {"Authorization": "Bearer " + "A" * 43}),
+        ("POST", "/customer/login/code/confirm", {"email": email, "code": "123456"}, {}),
+        ("POST", "/customer/login/passkey/options", {}, {}),
+        ("POST", "/customer/login/passkey", PASSKEY, {}),
+        ("POST", "/customer/passkeys/options", {}, {"Authorization": "Bearer " + "A" * 43}),
+        ("GET", "/customer/passkeys", None, {"Authorization": "Bearer " + "A" * 43}),
     ]
     option = await open_till(sessions, store)
     settings = settings_for(database_url, gone, STOREFRONT_LIMITS="login=100/60")

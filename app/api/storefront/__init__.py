@@ -9,9 +9,11 @@ from app.api.storefront.categories import CategoryController
 from app.api.storefront.checkouts import CheckoutController
 from app.api.storefront.collections import CollectionController
 from app.api.storefront.customers import CustomerController
+from app.api.storefront.login_codes import LoginCodeController
 from app.api.storefront.logins import LoginController
 from app.api.storefront.options import options
 from app.api.storefront.orders import OrderController
+from app.api.storefront.passkeys import PasskeyController, PasskeyLoginController
 from app.api.storefront.passwords import PasswordController
 from app.api.storefront.payments import PaymentController
 from app.api.storefront.products import ProductController
@@ -37,6 +39,9 @@ def storefront_handlers() -> list[Any]:
         PaymentController,
         OrderController,
         LoginController,
+        LoginCodeController,
+        PasskeyController,
+        PasskeyLoginController,
         CustomerController,
         SocialController,
         AddressController,

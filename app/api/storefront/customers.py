@@ -195,7 +195,11 @@ class CustomerController(Controller):
         now: GivenNow,
         actor: GivenActor,
     ) -> Response[StorefrontCustomer]:
-        """Changes what is sent; a new mail address takes effect once its mailed link is opened."""
+        """Changes what is sent; a new mail address takes effect once its mailed link is opened.
+
+        The account's own address takes back a change that waits; while it is not confirmed, its link is
+        mailed again, once a minute at most.
+        """
         changes = read_changes(data, now=now)
         email = None if data.email is UNSET else read_email(data.email)[0]
         customer = await lock_customer(session, store.id, actor.customer())

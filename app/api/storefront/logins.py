@@ -1,7 +1,7 @@
 """Logging in and out (contract rows B10 and B11), and the one way in which every login is answered."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated, Final
 
 import msgspec
@@ -38,10 +38,13 @@ from app.domain.accounts.queries import get_account
 from app.domain.accounts.signing import Arrival, check_login, lock_login, welcome
 from app.domain.checkout.claiming import has_open_checkout
 from app.domain.customers.devices import device_digest, device_name
+from app.domain.customers.errors import FRESH_LOGIN_NEEDED, WRONG_PASSWORD
 from app.domain.customers.models import Customer
-from app.domain.customers.passwords import MOST
-from app.domain.customers.queries import find_login
+from app.domain.customers.passwords import MOST, normal_form
+from app.domain.customers.queries import KnownAccount, find_login, find_login_by_id
 from app.domain.stores.queries import StoreConfig
+from app.kit.actor import Actor
+from app.kit.errors import Forbidden, Invalid
 from app.kit.ids import new_token
 from app.kit.places import email_form, email_key
 from app.settings import Settings
@@ -167,6 +170,56 @@ def caller_device(request: ShopRequest) -> bytes:
     """The digest of the device that calls, as far as it is known by now."""
     agent = request.headers.get("user-agent", "")[:MOST_AGENT_LETTERS]
     return device_digest(cookie=find_device_cookie(request), agent=agent)
+
+
+async def check_current_password(
+    request: ShopRequest,
+    password: str,
+    *,
+    field: str,
+    shop: Shop,
+    store: StoreConfig,
+    gate: Gate,
+    actor: Actor,
+) -> KnownAccount:
+    """The account of whoever is logged in, once its password was typed. Counted as a guess.
+
+    Raises Invalid wrong_password at `field`.
+    """
+    account = await find_login_by_id(shop.reads, store.id, actor.customer())
+    network = caller_network(request, shop.settings)
+    attempt = await gate.guesses.count(store.id, account.email_key, network=network)
+    if not await gate.hasher.verify(account.password_digest, normal_form(password)):
+        raise Invalid.at(field, WRONG_PASSWORD, "This is not the account's current password.")
+    await gate.guesses.forgive(attempt)
+    return account
+
+
+async def prove_fresh(
+    request: ShopRequest,
+    password: str | None,
+    *,
+    shop: Shop,
+    store: StoreConfig,
+    gate: Gate,
+    actor: Actor,
+    now: datetime,
+) -> None:
+    """Go on only where whoever is logged in has just proven it: by the password, or by a login of this moment.
+
+    Raises Forbidden fresh_login_needed.
+    """
+    if password is not None:
+        await check_current_password(
+            request, password, field="password", shop=shop, store=store, gate=gate, actor=actor
+        )
+        return
+    used = find_credential(request)
+    found = await gate.sessions.find(store.id, used.token, now=now) if used else None
+    if found is None or now - found.created_at > timedelta(seconds=shop.settings.fresh_login_seconds):
+        raise Forbidden(
+            FRESH_LOGIN_NEEDED, "Type your password, or log in anew, before you add a way to log in."
+        )
 
 
 def read_email(typed: str, field: str = "email") -> tuple[str, str]:

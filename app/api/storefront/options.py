@@ -7,11 +7,13 @@ from litestar import Response, get
 from litestar.openapi.datastructures import ResponseSpec
 
 from app.api.caching import cached_response
-from app.api.dependencies import GivenShop, GivenStore
+from app.api.dependencies import GivenGate, GivenShop, GivenStore
 from app.api.request import ShopRequest
 from app.api.storefront.checkouts import StorefrontService, show_services
+from app.domain.customers.providers import Providers
 from app.kit.money import exponent
 from app.kit.places import country_name, list_regions
+from app.settings import Settings
 
 # A review may have up to three pictures and a rating in halves (contract row B58).
 REVIEW_LIMITS = {"files": 3, "rating_min": 1, "rating_max": 5, "rating_step": 0.5}
@@ -33,6 +35,14 @@ class Currency(msgspec.Struct, frozen=True):
     exponent: int
 
 
+class LoginProvider(msgspec.Struct, frozen=True):
+    """`redirect` begins a login there and back; `client_id` is what the provider's own page script wants."""
+
+    name: str
+    redirect: str | None = None
+    client_id: str | None = None
+
+
 class StorefrontOptions(msgspec.Struct):
     """What a shop page needs to know before the first click."""
 
@@ -41,8 +51,26 @@ class StorefrontOptions(msgspec.Struct):
     currencies: list[Currency]
     countries: list[Country]
     payment_services: list[StorefrontService]
+    login_providers: list[LoginProvider]
     contact_subjects: list[str]
     review_limits: dict[str, Any]
+
+
+def list_providers(settings: Settings, providers: Providers) -> list[LoginProvider]:
+    """The providers that are set, each once, however many ways it has."""
+    clients: dict[str, str] = {}
+    if providers.google is not None:
+        clients["google"] = settings.google_client_ids[0]
+    if providers.facebook is not None:
+        clients["facebook"] = settings.facebook_app_id
+    return [
+        LoginProvider(
+            name,
+            f"/storefront/v1/customer/oauth/{name}" if name in providers.redirects else None,
+            clients.get(name),
+        )
+        for name in sorted({*clients, *providers.redirects})
+    ]
 
 
 @get(
@@ -55,8 +83,10 @@ class StorefrontOptions(msgspec.Struct):
         304: ResponseSpec(None, description="Unchanged since the `If-None-Match` that was sent."),
     },
 )
-async def options(request: ShopRequest, store: GivenStore, shop: GivenShop) -> Response[bytes]:
-    """Countries that the store ships to, currencies, payment services, reasons and subjects."""
+async def options(
+    request: ShopRequest, store: GivenStore, shop: GivenShop, gate: GivenGate
+) -> Response[bytes]:
+    """Countries that the store ships to, currencies, ways to pay and to log in, reasons and subjects."""
     answer = StorefrontOptions(
         store=store.name,
         order_cancellation_reasons=list(store.cancellation_reasons),
@@ -66,6 +96,7 @@ async def options(request: ShopRequest, store: GivenStore, shop: GivenShop) -> R
             for code in store.shipping_countries()
         ],
         payment_services=show_services(store, shop),
+        login_providers=list_providers(shop.settings, gate.providers),
         contact_subjects=list(store.contact_subjects),
         review_limits=REVIEW_LIMITS,
     )

@@ -27,7 +27,7 @@ from app.api.storefront.logins import (
     Arriving,
     TypedPassword,
     answer_login,
-    caller_network,
+    check_current_password,
     read_email,
 )
 from app.api.storefront.profile import StorefrontLogin
@@ -42,8 +42,8 @@ from app.domain.accounts.entering import (
 )
 from app.domain.accounts.mailing import queue_mail_to
 from app.domain.customers.errors import WRONG_PASSWORD, token_not_usable
-from app.domain.customers.passwords import check_password, normal_form
-from app.domain.customers.queries import find_login_by_id, lock_customer
+from app.domain.customers.passwords import check_password
+from app.domain.customers.queries import lock_customer
 from app.domain.customers.secrets import find_secret
 from app.kit.errors import NOT_FOUND, Invalid, NotFound
 
@@ -172,17 +172,16 @@ class PasswordController(Controller):
                 now=now,
             )
         elif data.current_password is not None:
-            account = await find_login_by_id(shop.reads, store.id, actor.customer())
-            attempt = await gate.guesses.count(
-                store.id, account.email_key, network=caller_network(request, shop.settings)
+            account = await check_current_password(
+                request,
+                data.current_password,
+                field="current_password",
+                shop=shop,
+                store=store,
+                gate=gate,
+                actor=actor,
             )
             password = check_password(data.password, names=(account.username, account.email_key))
-            current = normal_form(data.current_password)
-            if not await gate.hasher.verify(account.password_digest, current):
-                raise Invalid.at(
-                    "current_password", WRONG_PASSWORD, "This is not the account's current password."
-                )
-            await gate.guesses.forgive(attempt)
             new_digest = await gate.hasher.hash(password)
             customer = await lock_customer(session, store.id, account.customer_id)
             if customer.password_digest != account.password_digest:

@@ -1,8 +1,8 @@
 """Logging in through another provider: its token (contract rows B15 and B16), or there and back by redirect."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Any, Final, TypeVar
+from typing import Annotated, Final
 from urllib.parse import urlencode
 
 import msgspec
@@ -28,7 +28,7 @@ from app.api.storefront.logins import (
     read_email,
 )
 from app.api.storefront.profile import StorefrontLogin
-from app.api.transactions import transactional
+from app.api.transactions import once, transactional
 from app.domain.accounts.signing import NewAccount, check_login
 from app.domain.accounts.social import Proof, address_of, enter, name_of, printable, vouches_for
 from app.domain.customers.errors import PASSWORD_NEEDED, login_failed
@@ -53,8 +53,6 @@ from app.settings import Settings
 # No ID token that is older is taken (integrations/oauth/id_tokens.py).
 NONCE_SECONDS: Final = 86_400
 CANCELLED: Final = "login_cancelled"
-
-T = TypeVar("T")
 
 ProviderToken = Annotated[str, msgspec.Meta(min_length=1, max_length=16 * 1024)]
 Code = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
@@ -91,15 +89,6 @@ class GoogleLogin(Vouched, kw_only=True):
 
 class FinishLogin(Vouched, kw_only=True):
     code: Code
-
-
-async def _once(request: ShopRequest, name: str, make: Callable[[], Awaitable[T]]) -> T:
-    """What a handler must not do a second time where its transaction is tried again."""
-    done: dict[str, Any] = request.scope["state"].setdefault("vouched", {})
-    if name not in done:
-        done[name] = await make()
-    found: T = done[name]
-    return found
 
 
 def _missing(provider: str) -> NotFound:
@@ -193,7 +182,7 @@ async def _log_in(
     entered = await enter(session, store, identity, new=new, proof=proof, now=now)
     if nonce is not None:
         word = f"{store.id}\n{identity.issuer}\n{nonce}"
-        if not await _once(request, "nonce", lambda: gate.records.use_once(word, seconds=NONCE_SECONDS)):
+        if not await once(request, "nonce", lambda: gate.records.use_once(word, seconds=NONCE_SECONDS)):
             raise login_failed()
     if entered.was_planted:
         # Under the customer's lock, so that nobody comes in by the old password meanwhile.
@@ -302,7 +291,7 @@ class SocialController(Controller):
         if gate.providers.facebook is None:
             raise _missing("Facebook")
         facebook = gate.providers.facebook
-        identity = await _once(request, "identity", lambda: facebook.verify(data.token, now=now))
+        identity = await once(request, "identity", lambda: facebook.verify(data.token, now=now))
         return await _log_in(request, session, data, identity, shop=shop, store=store, gate=gate, now=now)
 
     @post(
@@ -331,7 +320,7 @@ class SocialController(Controller):
         if gate.providers.google is None:
             raise _missing("Google")
         google = gate.providers.google
-        identity = await _once(
+        identity = await once(
             request, "identity", lambda: google.verify(data.token, nonce=data.nonce, now=now)
         )
         return await _log_in(
@@ -425,7 +414,7 @@ class SocialController(Controller):
         A code that did not log in, because `email` or `password` were missing or wrong, can be sent again for
         ten minutes. A browser that wants a cookie must be the one in which the login began.
         """
-        handover = await _once(request, "handover", lambda: gate.records.take(data.code, Handover))
+        handover = await once(request, "handover", lambda: gate.records.take(data.code, Handover))
         if handover is None or handover.store_id != store.id or not _is_same_browser(request, handover):
             raise login_failed()
         try:

@@ -9,7 +9,8 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.domain.accounts.mailing import queue_mail
-from app.domain.customers.errors import EMAIL_TAKEN, login_failed, token_not_usable
+from app.domain.customers.codes import Tried, use_code
+from app.domain.customers.errors import EMAIL_TAKEN, code_refused, login_failed, token_not_usable
 from app.domain.customers.models import Customer, LoginSecret
 from app.domain.customers.queries import lock_customer
 from app.domain.customers.secrets import KnownSecret, Purpose, lock_secret, void_secrets
@@ -51,6 +52,17 @@ async def enter_by_secret(
         found.used_at = now
     await session.flush()
     return Entered(customer, planted, found)
+
+
+async def enter_by_code(session: AsyncSession, store_id: int, tried: Tried, *, now: datetime) -> Entered:
+    """The account of a right code, locked; the code is used up. Raises Unauthenticated login_failed."""
+    try:
+        customer = await lock_customer(session, store_id, tried.customer_id)
+    except Unauthenticated:
+        raise code_refused() from None
+    if not await use_code(session, store_id, tried):
+        raise code_refused()
+    return Entered(customer, await prove_address(session, customer, now=now))
 
 
 _USE_ORDER_LINK: Final = text(

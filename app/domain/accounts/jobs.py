@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.db.queue import Job
 from app.db.session import Sessions, transaction
 from app.domain.accounts.mailing import KIND, MailName
+from app.domain.customers.codes import make_code
 from app.domain.customers.models import Customer, CustomerDevice, LoginCode, LoginSecret
 from app.domain.customers.queries import find_customer, find_customer_by_email
 from app.domain.customers.secrets import Purpose, make_secret
@@ -99,6 +100,15 @@ async def _login_link(desk: _Desk) -> Letter | None:
     return Letter(to, await desk.link("link", "login", seconds=seconds, to=to, word="uuid"))
 
 
+async def _login_code(desk: _Desk) -> Letter | None:
+    customer, seconds = desk.customer, desk.settings.login_code_seconds
+    code = await make_code(
+        desk.session, customer, key=desk.settings.secret_key, now=desk.now, seconds=seconds
+    )
+    name = customer.firstname or customer.username
+    return Letter(customer.email, {"name": name, "code": code, "seconds": seconds})
+
+
 async def _password_changed(desk: _Desk) -> Letter | None:
     return Letter(desk.customer.email, {**desk.facts(), "link": desk.page("password/forgot")})
 
@@ -106,6 +116,11 @@ async def _password_changed(desk: _Desk) -> Letter | None:
 async def _new_device(desk: _Desk) -> Letter | None:
     told = {"device": desk.payload["device"], "address": desk.payload["address"]}
     return Letter(desk.customer.email, {**desk.facts(), **told, "link": desk.page("password/forgot")})
+
+
+async def _passkey_added(desk: _Desk) -> Letter | None:
+    told = {"passkey": desk.payload["passkey"], "address": desk.payload["address"]}
+    return Letter(desk.customer.email, {**desk.facts(), **told, "link": desk.page("account/passkeys")})
 
 
 async def _email_changed(desk: _Desk) -> Letter | None:
@@ -120,8 +135,10 @@ _WRITERS: Final[dict[MailName, Callable[[_Desk], Awaitable[Letter | None]]]] = {
     "set_password": _password,
     "reset_password": _password,
     "login_link": _login_link,
+    "login_code": _login_code,
     "password_changed": _password_changed,
     "new_device": _new_device,
+    "passkey_added": _passkey_added,
     "email_changed": _email_changed,
 }
 

@@ -10,7 +10,7 @@ from app.kit.ids import digest, new_uuid
 
 MailName = Literal[
     "verify_email", "verify_new_email", "set_password", "reset_password", "password_changed", "login_link",
-    "login_code", "new_device", "email_changed", "account_closed",
+    "login_code", "new_device", "email_changed", "account_closed", "passkey_added",
 ]  # fmt: skip
 KIND: Final = "accounts.{}"
 

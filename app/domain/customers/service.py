@@ -8,6 +8,7 @@ from sqlalchemy import delete, text
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.domain.customers.codes import void_code
 from app.domain.customers.errors import email_taken
 from app.domain.customers.models import LIVE, Customer, CustomerIdentity, LoginSecret, Passkey
 from app.domain.customers.secrets import void_secrets
@@ -67,6 +68,7 @@ async def set_password(session: AsyncSession, customer: Customer, digest: str, *
     customer.password_changed_at = now
     customer.updated_at = now
     await void_secrets(session, customer.store_id, customer.id, now=now)
+    await void_code(session, customer.store_id, customer.id)
 
 
 async def prove_address(
@@ -89,4 +91,5 @@ async def prove_address(
             delete(table).where(table.store_id == customer.store_id, table.customer_id == customer.id)
         )
     await void_secrets(session, customer.store_id, customer.id, now=now, but=by)
+    await void_code(session, customer.store_id, customer.id)
     return True

@@ -89,6 +89,13 @@ EXAMPLES: Final[MappingProxyType[str, dict[str, Any]]] = MappingProxyType(
             "link": f"{_SHOP}/password/forgot",
             **_WHEN,
         },
+        "passkey_added": {
+            "name": "Ada",
+            "passkey": "Firefox, Linux",
+            "address": "203.0.113.7",
+            "link": f"{_SHOP}/account/passkeys",
+            **_WHEN,
+        },
         "email_changed": {"name": "Ada", "email": "a…@example.org", **_WHEN},
         "account_closed": {"name": "Ada"},
         "newsletter_confirm": {"link": f"{_SHOP}/newsletter/confirm?token={_SECRET}", "seconds": _TWO_DAYS},

@@ -24,7 +24,8 @@ async function request(method, address, { query, body, headers = {}, key, signal
     else if (value !== undefined && value !== null && value !== "") search.set(name, value);
   }
   const url = search.size ? `${address}?${search}` : address;
-  const sent = { Accept: "application/json", ...headers };
+  // A login is kept in a cookie that no script can read.
+  const sent = { Accept: "application/json", "X-Session": "cookie", ...headers };
   if (body !== undefined) sent["Content-Type"] = "application/json";
   if (key) sent["Idempotency-Key"] = key;
   const options = { method, headers: sent, signal, body: body === undefined ? undefined : JSON.stringify(body) };
@@ -51,7 +52,8 @@ export const get = async (path, options) => (await request("GET", BASE + path, o
 export const send = (method, path, body, options) => request(method, BASE + path, { ...options, body });
 export const post = async (path, body, options) => (await send("POST", path, body, options)).data;
 export const put = async (path, body, options) => (await send("PUT", path, body, options)).data;
-export const remove = (path, query) => request("DELETE", BASE + path, { query });
+export const patch = async (path, body, options) => (await send("PATCH", path, body, options)).data;
+export const remove = (path, query, body) => request("DELETE", BASE + path, { query, body });
 export const dev = async (path, options) => (await request("GET", `/dev${path}`, options)).data;
 
 let known;

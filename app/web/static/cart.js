@@ -102,7 +102,7 @@ function draw(fault) {
           h("a", { className: "button quiet", href: "#/", onclick: close }, "Look around")));
 }
 
-function close() {
+export function close() {
   drawer.close();
 }
 

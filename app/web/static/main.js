@@ -1,17 +1,26 @@
 // Which view an address means. Addresses stand behind the #, so that every link, also a mailed one, is one page.
 
+import { nowIs, showWho } from "./account.js";
 import { categories, options, Problem } from "./api.js";
-import { refresh } from "./cart.js";
+import { close as closeCart, refresh } from "./cart.js";
 import { h, show, toast } from "./dom.js";
 import { learnCurrencies, setCurrency } from "./money.js";
 import { paying } from "./store.js";
+import { profileView } from "./views/account.js";
+import { addressesView, addressView } from "./views/addresses.js";
 import { checkoutView } from "./views/checkout.js";
 import { categoryView, collectionView, homeView, searchView } from "./views/lists.js";
+import { loginView } from "./views/login.js";
 import { mailExamplesView } from "./views/mail_examples.js";
 import { mailsView } from "./views/mails.js";
 import { confirmNewsletterView, newsletterView, subscriptionView } from "./views/newsletter.js";
 import { findView, orderView } from "./views/orders.js";
+import { passkeysView } from "./views/passkeys.js";
+import { forgotView, newPasswordView } from "./views/password.js";
 import { productView } from "./views/product.js";
+import { providerView, takeHandover } from "./views/provider.js";
+import { sessionsView } from "./views/sessions.js";
+import { signupView, verifyView } from "./views/signup.js";
 
 const ROUTES = [
   [/^\/$/, homeView],
@@ -22,6 +31,17 @@ const ROUTES = [
   [/^\/checkout$/, checkoutView],
   [/^\/orders$/, findView],
   [/^\/orders\/(\d+)$/, orderView],
+  [/^\/signup$/, signupView],
+  [/^\/login$/, loginView],
+  [/^\/login\/provider$/, providerView],
+  [/^\/verify$/, verifyView],
+  [/^\/password$/, newPasswordView],
+  [/^\/password\/forgot$/, forgotView],
+  [/^\/account$/, profileView],
+  [/^\/account\/addresses$/, addressesView],
+  [/^\/account\/addresses\/(new|\d+)$/, addressView],
+  [/^\/account\/passkeys$/, passkeysView],
+  [/^\/account\/sessions$/, sessionsView],
   [/^\/newsletter$/, newsletterView],
   [/^\/newsletter\/confirm$/, confirmNewsletterView],
   [/^\/newsletter\/([0-9a-f-]{36})$/, subscriptionView],
@@ -65,6 +85,12 @@ async function route({ typed = false } = {}) {
   } catch (error) {
     if (signal.aborted) return;
     if (!(error instanceof Problem)) console.error(error);
+    if (error.status === 401) {
+      // The login has ended, or there was none: after the next one it goes on here.
+      nowIs(null);
+      location.replace(`#/login?next=${encodeURIComponent(path)}`);
+      return;
+    }
     view = { title: "That did not work", node: failed(error) };
   }
   if (signal.aborted) return;
@@ -111,9 +137,14 @@ document.querySelector("[data-skip]").addEventListener("click", (event) => {
   event.preventDefault();
   main.focus();
 });
-addEventListener("hashchange", () => route());
+addEventListener("hashchange", () => {
+  closeCart();
+  route();
+});
 
 async function begin() {
+  showWho();
+  takeHandover();
   // Back from the bank: the shop's own address is all that it knows.
   if (paying() && !location.hash) history.replaceState(null, "", "#/checkout");
   const [known] = await Promise.allSettled([options(), refresh()]);

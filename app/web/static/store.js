@@ -1,4 +1,5 @@
-// What this browser remembers: the cart's secret, a payment on its way, and the secrets of placed orders.
+// What this browser remembers: the cart's secret, who is logged in by name, a payment on its way, and the secrets of
+// placed orders.
 
 const read = (name) => {
   try {
@@ -19,6 +20,10 @@ const write = (name, value) => {
 export const cartUuid = () => read("cart");
 export const keepCart = (uuid) => write("cart", uuid);
 
+// The login itself is a cookie; this name only says that there is one, so that guests need not ask.
+export const loggedInAs = () => read("name");
+export const keepName = (name) => write("name", name);
+
 export const paying = () => read("paying");
 export const keepPaying = (state) => write("paying", state);
 
@@ -30,4 +35,9 @@ export const knownOrders = () =>
 export function keepOrder(order) {
   if (!order.checkout_token) return;
   write("orders", { ...read("orders"), [order.id]: { token: order.checkout_token, number: order.number } });
+}
+
+// What the next person at this browser must not find.
+export function forgetPerson() {
+  for (const name of ["name", "cart", "paying", "orders"]) write(name, null);
 }

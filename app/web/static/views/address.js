@@ -6,13 +6,25 @@ import { field } from "./form.js";
 const NEEDS_REGION = new Set(["US", "CA", "AU"]);
 const REGION_WORDS = { US: "State", CA: "Province or territory", AU: "State or territory", JP: "Prefecture", CH: "Canton", GB: "Country" };
 
+const PARTS = ["first_name", "last_name", "company", "address_one", "address_two", "zip", "city", "country", "region", "phone"];
+
 export const EXAMPLE = {
   first_name: "Robin", last_name: "Harlow", address_one: "12 Tarn Lane", city: "Portland", zip: "97205",
   country: "US", region: "US-OR", phone: "(503) 555-0142",
 };
 
-export function addressFields(prefix, countries, { section, value } = {}) {
-  const name = (part) => `${prefix}.${part}`;
+const nameIn = (prefix, part) => (prefix ? `${prefix}.${part}` : part);
+
+// An address may lie where the shop does not ship to: its own country is among the choices all the same.
+function withOwn(countries, value) {
+  if (!value?.country_code || countries.some((one) => one.code === value.country_code)) return countries;
+  const regions = value.province ? [{ code: value.province, name: value.region }] : [];
+  return [...countries, { code: value.country_code, name: value.country, regions }];
+}
+
+export function addressFields(prefix, shippedTo, { section, value } = {}) {
+  const countries = withOwn(shippedTo, value);
+  const name = (part) => nameIn(prefix, part);
   const complete = (token) => `${section} ${token}`;
   const text = (part, label, token, extra = {}) =>
     field(name(part), label, { autocomplete: complete(token), value: value?.[part] ?? undefined, ...extra });
@@ -53,7 +65,7 @@ export function addressFields(prefix, countries, { section, value } = {}) {
     setCountry(example.country, example.region);
     for (const [part, typed] of Object.entries(example)) {
       const control = node.querySelector(`input[name="${name(part)}"]`);
-      if (control) control.value = typed;
+      if (control) control.value = typed ?? "";
     }
   };
   return { node, fill };
@@ -66,10 +78,18 @@ function guessCountry(countries) {
 
 export function readAddress(form, prefix) {
   const address = {};
-  for (const control of form.elements) {
-    if (!control.name.startsWith(`${prefix}.`)) continue;
-    const typed = control.value.trim();
-    if (typed) address[control.name.slice(prefix.length + 1)] = typed;
+  for (const part of PARTS) {
+    const typed = form.elements.namedItem(nameIn(prefix, part))?.value.trim();
+    if (typed) address[part] = typed;
   }
   return address;
+}
+
+// An address as it is written on a parcel.
+export function addressLines(address) {
+  const lines = [
+    `${address.first_name} ${address.last_name}`, address.company, address.address_one, address.address_two, address.apartment_suite,
+    [address.zip, address.city].filter(Boolean).join(" "), [address.region, address.country].filter(Boolean).join(", "), address.phone,
+  ];
+  return h("address", {}, lines.filter(Boolean).map((line) => h("span", {}, line)));
 }

@@ -1,12 +1,13 @@
 // The checkout: who and where, how it travels, how it is paid. Each step is one call, and its answer is what shows.
 
+import { findCustomer, nowIs } from "../account.js";
 import { get, options, post, put, send, uuid, Problem } from "../api.js";
 import { refresh } from "../cart.js";
 import { h, nameOf, picture, show } from "../dom.js";
 import { money } from "../money.js";
 import { cartUuid, keepOrder, keepPaying, paying } from "../store.js";
 import { addressFields, EXAMPLE, readAddress } from "./address.js";
-import { clearFaults, field, showFaults } from "./form.js";
+import { clearFaults, field, passwordField, showFaults } from "./form.js";
 
 const TEST_CARDS = [
   ["ok", "Card that works", "The payment goes through at once."],
@@ -45,7 +46,7 @@ export async function checkoutView({ signal }) {
       throw error;
     }
   }
-  return { title: "Checkout", node: build(checkout, known, note) };
+  return { title: "Checkout", node: build(checkout, known, note, await findCustomer({ signal })) };
 }
 
 function emptyCart(error) {
@@ -78,11 +79,11 @@ async function confirm(checkout, service) {
   }
 }
 
-function build(checkout, known, note) {
+function build(checkout, known, note, me) {
   const summary = h("aside", { className: "summary", "aria-label": "Summary" });
   const steps = h("div", { className: "steps" });
   const page = h("div", { className: "checkout" }, h("div", {}, h("h1", { tabindex: "-1" }, "Checkout"), steps), summary);
-  const state = { checkout, known, page, summary, steps };
+  const state = { checkout, known, me, page, summary, steps };
   state.contact = contactStep(state);
   state.shipping = h("section", { className: "step", "aria-labelledby": "step-shipping" });
   state.payment = h("section", { className: "step", "aria-labelledby": "step-payment" });
@@ -121,8 +122,10 @@ function drawSummary({ checkout, summary }) {
 }
 
 function contactStep(state) {
-  const { checkout, known } = state;
-  const shipping = addressFields("shipping_address", known.countries, { section: "shipping", value: checkout.shipping_address });
+  const { checkout, known, me } = state;
+  const booked = (me?.shipping_info ?? []).filter((one) => known.countries.some(({ code }) => code === one.country_code));
+  const usual = booked.find((one) => one.is_default) ?? booked[0];
+  const shipping = addressFields("shipping_address", known.countries, { section: "shipping", value: checkout.shipping_address ?? usual });
   const billing = addressFields("billing_address", known.countries, { section: "billing", value: checkout.billing_address });
   const same = h("input", { type: "checkbox", id: "same", checked: checkout.billing_same_as_shipping !== false });
   const billingPlace = h("div", { className: "billing" });
@@ -144,9 +147,16 @@ function contactStep(state) {
         subscribe: form.elements.namedItem("subscribe").checked,
         time_zone: Intl.DateTimeFormat().resolvedOptions().timeZone,
       };
+      const password = form.elements.namedItem("password")?.value;
+      if (password) body.password = password;
       if (!same.checked) body.billing_address = readAddress(form, "billing_address");
       try {
         let answer = await put(`/checkout/${state.checkout.checkout_token}/customer`, body);
+        // A mail address that has an account already goes on as a guest's: then nothing is said.
+        if ("auth_key" in answer) {
+          nowIs(body.shipping_address.first_name);
+          form.querySelector("details")?.remove();
+        }
         const [first] = answer.shipping_options;
         if (first && answer.shipping_option_id === null) answer = await chooseShipping(answer, first.id);
         apply(state, answer);
@@ -160,23 +170,40 @@ function contactStep(state) {
     },
   },
   h("div", { className: "fields" }, h("div", { className: "whole" },
-    field("email", "Mail address", { type: "email", autocomplete: "email", value: checkout.email ?? undefined, hint: "The confirmation goes there. Here it lands under Mails." }))),
+    field("email", "Mail address", { type: "email", autocomplete: "email", value: checkout.email ?? me?.email, hint: "The confirmation goes there. Here it lands under Mails." }))),
+  !me && h("p", { className: "soft" }, "You have an account? ", h("a", { href: "#/login?next=/checkout" }, "Log in"), ", and your address fills itself in."),
   h("h3", {}, "Shipping address"),
+  booked.length > 1 && !checkout.shipping_address && chooseAddress(booked, usual, shipping),
   shipping.node,
   h("label", { className: "check", for: "same" }, same, "The bill goes to the same address"),
   billingPlace,
   h("label", { className: "check" }, h("input", { type: "checkbox", name: "subscribe" }), "Write to me when something new is in"),
+  !me && h("details", {}, h("summary", {}, "Make an account with it"),
+    passwordField("password", "Password", "new-password", { optional: true, minlength: "8", hint: "At least 8 characters. Next time your address fills itself in." })),
   trouble,
   h("div", { className: "row" }, button,
     h("button", {
       type: "button", className: "link",
       onclick: () => {
         shipping.fill(EXAMPLE);
-        form.elements.namedItem("email").value = "robin@example.com";
+        if (!me) form.elements.namedItem("email").value = "robin@example.com";
         button.focus();
       },
     }, "Fill in an example")));
   return { node: h("section", { className: "step", "aria-labelledby": "step-contact" }, h("h2", { id: "step-contact" }, "Who and where to"), form), form };
+}
+
+function chooseAddress(booked, usual, shipping) {
+  const node = field("booked", "From your addresses", {
+    options: booked.map((one) => [one.id, [one.address_one, one.city, one.country].join(", ")]),
+  });
+  const select = node.querySelector("select");
+  select.value = usual.id;
+  select.addEventListener("change", () => {
+    const chosen = booked.find((one) => String(one.id) === select.value);
+    shipping.fill({ ...chosen, country: chosen.country_code, region: chosen.province });
+  });
+  return node;
 }
 
 const chooseShipping = (checkout, id) => put(`/checkout/${checkout.checkout_token}/shipping`, { shipping_option_id: id });

@@ -1,6 +1,7 @@
 // Form fields whose faults are said where they are: the API's own words beside the field that it names.
 
-import { h } from "../dom.js";
+import { Problem } from "../api.js";
+import { h, show } from "../dom.js";
 
 let serial = 0;
 
@@ -16,6 +17,52 @@ export function field(name, label, { type = "text", optional = false, hint, opti
     control,
     hint && h("p", { className: "soft small-print" }, hint),
     h("p", { className: "fault", id: `${id}-fault`, "data-fault": name }));
+}
+
+export function passwordField(name, label, autocomplete, extra = {}) {
+  const node = field(name, label, { type: "password", autocomplete, ...extra });
+  const input = node.querySelector("input");
+  const toggle = h("button", {
+    type: "button", className: "link", "aria-pressed": "false", "aria-controls": input.id,
+    onclick: () => {
+      const shown = input.type === "text";
+      input.type = shown ? "password" : "text";
+      toggle.setAttribute("aria-pressed", String(!shown));
+      toggle.textContent = shown ? "Show" : "Hide";
+    },
+  }, "Show");
+  const box = h("div", { className: "reveal" });
+  input.replaceWith(box);
+  box.append(input, toggle);
+  return node;
+}
+
+// For those who keep passwords: whose the one in this form is.
+export const whose = (email) => h("input", { type: "email", name: "whose", value: email, autocomplete: "username", hidden: true, tabindex: "-1" });
+
+// A panel with a heading, whose form sends its values; what `send` cannot do is said where it belongs.
+export function formPanel(heading, fields, label, send, { quiet = false, after } = {}) {
+  const said = h("div", { role: "status" });
+  const button = h("button", { type: "submit", className: quiet ? "button quiet" : "button" }, label);
+  const node = h("form", {
+    className: "panel find",
+    onsubmit: async (event) => {
+      event.preventDefault();
+      clearFaults(node);
+      show(said);
+      button.disabled = true;
+      try {
+        await send(Object.fromEntries(new FormData(node)), said);
+      } catch (error) {
+        if (!(error instanceof Problem)) throw error;
+        const text = showFaults(node, error);
+        if (text) show(said, h("p", { className: "fault" }, text));
+      } finally {
+        button.disabled = false;
+      }
+    },
+  }, heading && h("h2", {}, heading), fields, h("div", { className: "row" }, button, after), said);
+  return node;
 }
 
 export function clearFaults(form) {

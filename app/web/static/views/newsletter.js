@@ -2,7 +2,7 @@
 
 import { get, post, put } from "../api.js";
 import { h, show, toast } from "../dom.js";
-import { clearFaults, field, showFaults } from "./form.js";
+import { field, formPanel } from "./form.js";
 
 const STATES = {
   pending: "The link in the mail begins it.",
@@ -10,29 +10,11 @@ const STATES = {
   unsubscribed: "You get no newsletter from us.",
 };
 
-function form(heading, fields, label, send) {
-  const said = h("div", { role: "status" });
-  const node = h("form", {
-    className: "panel find",
-    onsubmit: async (event) => {
-      event.preventDefault();
-      clearFaults(node);
-      show(said);
-      try {
-        await send(Object.fromEntries(new FormData(node)), said);
-      } catch (error) {
-        show(said, h("p", { className: "fault" }, showFaults(node, error)));
-      }
-    },
-  }, h("h2", {}, heading), fields, h("button", { type: "submit", className: "button" }, label), said);
-  return node;
-}
-
 export function newsletterView() {
   return {
     title: "Newsletter",
     node: h("section", { className: "narrow" }, h("h1", { tabindex: "-1" }, "Newsletter"),
-      form("What is new, now and then", field("email", "Mail address", { type: "email", autocomplete: "email", maxlength: "254" }), "Send it to me",
+      formPanel("What is new, now and then", field("email", "Mail address", { type: "email", autocomplete: "email", maxlength: "254" }), "Send it to me",
         async (values, said) => {
           const asked = await post("/subscriptions", { email: values.email, behaviour: "footer" });
           show(said, h("p", {}, asked.status === "pending"
@@ -61,7 +43,7 @@ function page(found) {
   const gender = field("gender", "Gender", { options: [["female", "female"], ["male", "male"], ["other", "other"]] });
   gender.querySelector("select").value = found.gender ?? "other";
   return h("section", { className: "narrow" }, h("h1", { tabindex: "-1" }, "Your newsletter"), h("p", { className: "soft" }, found.email), state,
-    form("About you", [
+    formPanel("About you", [
       field("name", "Name", { autocomplete: "name", value: found.name ?? "" }),
       number("day", "Day of birth", day, "31"), number("month", "Month", month, "12"), number("year", "Year", year, "9999"), gender,
     ], "Keep", async (values, said) => {
@@ -69,7 +51,7 @@ function page(found) {
       await put(place, { name, gender: chosen, day: Number(values.day), month: Number(values.month), year: Number(values.year) });
       show(said, h("p", {}, "Kept."));
     }),
-    form("No more", field("unsubscribe_note", "Would you tell us why?", { optional: true, maxlength: "10000" }), "Unsubscribe", async (values) => {
+    formPanel("No more", field("unsubscribe_note", "Would you tell us why?", { optional: true, maxlength: "10000" }), "Unsubscribe", async (values) => {
       const ended = await post(`${place}/unsubscribe`, { unsubscribe_note: values.unsubscribe_note });
       state.textContent = STATES[ended.status];
       toast(STATES[ended.status]);

@@ -4,6 +4,7 @@ import { get, post, Problem } from "../api.js";
 import { h, nameOf, picture, show } from "../dom.js";
 import { money, moment } from "../money.js";
 import { keepOrder, knownOrders, orderToken } from "../store.js";
+import { addressLines } from "./address.js";
 import { clearFaults, field, showFaults } from "./form.js";
 
 const WORDS = {
@@ -40,11 +41,7 @@ export async function orderView({ params: [id], query, signal }) {
 
 function addressCard(title, address) {
   if (!address) return null;
-  const lines = [
-    `${address.first_name} ${address.last_name}`, address.company, address.address_one, address.address_two, address.apartment_suite,
-    [address.zip, address.city].filter(Boolean).join(" "), [address.region, address.country].filter(Boolean).join(", "), address.phone,
-  ];
-  return h("section", { className: "panel" }, h("h2", {}, title), h("address", {}, lines.filter(Boolean).map((line) => h("span", {}, line))));
+  return h("section", { className: "panel" }, h("h2", {}, title), addressLines(address));
 }
 
 function page(order, thanks) {
