@@ -159,13 +159,10 @@ class SubscriptionController(Controller):
         """
         email, compared = read_email(data.email)
         key = await read_key(request, caller=None)
-        if key is not None:
-            keep_seconds = shop.settings.idempotency_seconds
-            made = await idempotency.claim(session, store.id, key, now=now, keep_seconds=keep_seconds)
-            if made is not None:
-                return answered(
-                    msgspec.convert({**made, "email": email}, StorefrontSubscription), replayed=True
-                )
+        keep_seconds = shop.settings.idempotency_seconds
+        made = await idempotency.claim(session, store.id, key, now=now, keep_seconds=keep_seconds)
+        if made is not None:
+            return answered(msgspec.convert({**made, "email": email}, StorefrontSubscription), replayed=True)
         wish = NewSubscription(
             email=email,
             email_key=compared,
@@ -177,10 +174,9 @@ class SubscriptionController(Controller):
             behaviour_params=bounded(data.behaviour_params or {}, "behaviour_params"),
         )
         answer = _show(await subscribe(session, store, wish, now=now), to_owner=False)
-        if key is not None:
-            kept = msgspec.to_builtins(answer)
-            del kept["email"]  # stands in the repeated body, and nowhere else needs to
-            await idempotency.keep(session, store.id, key, kept)
+        kept = msgspec.to_builtins(answer)
+        del kept["email"]  # stands in the repeated body, and nowhere else needs to
+        await idempotency.keep(session, store.id, key, kept)
         return answered(answer, replayed=False)
 
     @post(
