@@ -9,11 +9,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.domain.catalogue.documents import rebuild_documents
 from app.domain.catalogue.membership import refresh_collections
-from app.domain.catalogue.search_text import search_configuration
+from app.kit.languages import search_configuration
 
 CHUNK: Final = 500
 _IDS: Final = bindparam("ids", type_=ARRAY(BigInteger))
 
+# What a word weighs: in the title most; then in options and SKUs; in maker, type and tags; least in the body.
 # Titles stand in the vector stemmed and as written, so that the beginning of a word finds it too.
 _SEARCH: Final = text(
     """
@@ -31,7 +32,7 @@ _SEARCH: Final = text(
         search = setweight(to_tsvector('storefront_simple', said.title), 'A')
             || setweight(to_tsvector(CAST(CAST(:config AS text) AS regconfig), said.title), 'A')
             || setweight(to_tsvector(CAST(CAST(:config AS text) AS regconfig), coalesce(said.variants, '')), 'B')
-            || setweight(to_tsvector(CAST(CAST(:config AS text) AS regconfig), said.about), 'B')
+            || setweight(to_tsvector(CAST(CAST(:config AS text) AS regconfig), said.about), 'C')
             || setweight(to_tsvector(CAST(CAST(:config AS text) AS regconfig), left(said.body, 100000)), 'D')
     FROM said WHERE p.store_id = :store_id AND p.id = said.id
     """

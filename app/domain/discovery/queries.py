@@ -12,7 +12,7 @@ from typing import Final
 from app.db.reads import Reads
 from app.domain.catalogue.pieces import joined, variant_item
 from app.domain.catalogue.queries import NOTHING, Items
-from app.domain.catalogue.search_text import match, search_text, split_words
+from app.domain.catalogue.search_text import MOST_WORDS, match, search_text, split_words
 from app.domain.discovery.spelling import closest
 from app.kit.paging import PageRequest
 
@@ -59,15 +59,23 @@ def _search_sql(expands: frozenset[str]) -> str:
     """
 
 
-# Nearness by trigrams finds candidates; which one was meant is decided by edits (spelling.py).
+# Nearness by trigrams finds candidates, and two known words that were written as one; which of them was meant
+# is decided by edits (spelling.py).
 _CANDIDATES: Final = """
     SELECT asked.word AS asked, near.word AS near
     FROM unnest($2::text[]) AS asked (word)
     CROSS JOIN LATERAL (
-        SELECT w.word FROM search_words w
+        (SELECT w.word FROM search_words w
         WHERE w.store_id = $1 AND (w.word % asked.word OR left(w.word, 1) = left(asked.word, 1)
-            AND abs(length(w.word) - length(asked.word)) <= 1 AND similarity(w.word, asked.word) > 0.1)
-        ORDER BY similarity(w.word, asked.word) DESC, w.word LIMIT 20
+            AND abs(length(w.word) - length(asked.word)) <= 2 AND similarity(w.word, asked.word) > 0.1)
+        ORDER BY similarity(w.word, asked.word) DESC, w.word LIMIT 20)
+        UNION ALL
+        SELECT left(asked.word, place) || ' ' || substr(asked.word, place + 1)
+        FROM generate_series(3, length(asked.word) - 3) AS place
+        WHERE EXISTS (SELECT FROM search_words w WHERE w.store_id = $1 AND w.word = left(asked.word, place))
+            AND EXISTS (
+                SELECT FROM search_words w WHERE w.store_id = $1 AND w.word = substr(asked.word, place + 1)
+            )
     ) near
 """
 
@@ -109,9 +117,9 @@ async def search_products(
     for row in await reads.fetch(_CANDIDATES, store_id, words):
         candidates.setdefault(row["asked"], []).append(row["near"])
     mended = [closest(word, candidates.get(word, [])) for word in words]
-    known = [word for word in mended if word is not None]
+    known = [part for word in mended if word is not None for part in word.split()][:MOST_WORDS]
     if not known:
         return found
-    if len(known) == len(words):
+    if None not in mended:
         found = await run(known, " & ")
     return found if found.total else await run(known, " | ")
