@@ -1,7 +1,5 @@
 """How words are matched with texts: the text search query for what somebody typed, and for their typing."""
 
-import re
-import unicodedata
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Final
@@ -9,13 +7,10 @@ from typing import Final
 import msgspec
 
 from app.kit.languages import search_configuration
+from app.kit.words import LONGEST_PHRASE, split_words
 
-MOST_WORDS: Final = 8
-# Phrases of a synonym are looked for up to this length.
-LONGEST_PHRASE: Final = 3
 # "head lamp" is also looked for as "headlamp"; past this many words that would only cost.
 MOST_JOINED: Final = 4
-_WORD: Final = re.compile(r"[^\W_]+")
 
 Phrase = tuple[str, ...]
 # Groups of words and phrases that mean the same.
@@ -48,12 +43,6 @@ def match(first: int) -> str:
         f" || to_tsquery('storefront_simple', {written})"
         f" || (to_tsquery({config}::regconfig, {before}) && to_tsquery('storefront_simple', {last})))"
     )
-
-
-def split_words(text: str) -> list[str]:
-    """The words of a query in lower case, without accents, at most MOST_WORDS."""
-    plain = unicodedata.normalize("NFKD", text.lower())
-    return _WORD.findall("".join(char for char in plain if not unicodedata.combining(char)))[:MOST_WORDS]
 
 
 def search_text(
