@@ -61,11 +61,23 @@ async def refresh_products(session: AsyncSession, store_id: int, product_ids: Se
     Whoever writes a product calls this before the commit. Repeating it changes nothing.
     """
     ids = sorted(set(product_ids))
+    await _refresh_search(session, store_id, ids)
+    await rebuild_documents(session, store_id, ids)
+    await refresh_collections(session, store_id, ids)
+
+
+async def refresh_search(session: AsyncSession, store_id: int) -> None:
+    """Bring up to date what search matches of all products, as after a change of the store's language."""
+    found = await session.scalars(
+        text("SELECT id FROM products WHERE store_id = :id ORDER BY id"), {"id": store_id}
+    )
+    await _refresh_search(session, store_id, list(found))
+
+
+async def _refresh_search(session: AsyncSession, store_id: int, ids: Sequence[int]) -> None:
     language = await session.scalar(text("SELECT language FROM stores WHERE id = :id"), {"id": store_id})
     config = search_configuration(language or "")
     for start in range(0, len(ids), CHUNK):
         chunk = {"store_id": store_id, "ids": ids[start : start + CHUNK]}
         await session.execute(_SEARCH, {**chunk, "config": config})
         await session.execute(_WORDS, chunk)
-    await rebuild_documents(session, store_id, ids)
-    await refresh_collections(session, store_id, ids)
