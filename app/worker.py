@@ -18,6 +18,7 @@ from app.domain.accounts.closing import closing_jobs
 from app.domain.accounts.jobs import account_jobs, sweep_accounts
 from app.domain.accounts.referral import referral_jobs
 from app.domain.checkout.jobs import checkout_jobs, reconcile, sweep
+from app.domain.discovery.popular import forget_queries
 from app.domain.newsletter.jobs import forget_requests, newsletter_jobs
 from app.domain.orders.jobs import order_jobs
 from app.integrations.mail import MailTemplates, create_mailer
@@ -73,6 +74,7 @@ async def run_worker(settings: Settings) -> None:
         await sweep(shop.sessions, now=utc_now(), keep=timedelta(seconds=settings.forget_seconds))
         await sweep_accounts(shop.sessions, now=utc_now())
         await forget_requests(shop.sessions, now=utc_now())
+        await forget_queries(shop.sessions, now=utc_now())
 
     try:
         async with asyncio.TaskGroup() as tasks:

@@ -58,6 +58,10 @@ def _words(scene: Scene) -> Real:
     return {"query": {"q": scene.use("catalogue")["word"]}}
 
 
+def _search(scene: Scene) -> Real:
+    return {"query": {"search": scene.use("catalogue")["word"]}}
+
+
 def _customer(scene: Scene) -> Real:
     body = {"email": scene.use("name")["email"], "shipping_address": ADDRESS, "billing_address": ADDRESS}
     return {"path": {"checkout_token": scene.use("checkout")["token"]}, "body": body}
@@ -203,6 +207,7 @@ REAL: dict[str, tuple[Callable[[Scene], Real], int]] = {
     "getVariant": (_variant, 1),
     "listVariantsByIds": (_variant, 1),
     "searchProducts": (_words, 1),
+    "searchEverything": (_search, 1),
     "getCollection": (_shelf("collection"), 1),
     "listCollectionProducts": (_shelf("collection"), 1),
     "getCategory": (_shelf("category"), 1),

@@ -18,7 +18,7 @@ from app.api.storefront.passwords import PasswordController
 from app.api.storefront.payments import PaymentController
 from app.api.storefront.products import ProductController
 from app.api.storefront.referrals import ReferralController
-from app.api.storefront.search import search
+from app.api.storefront.search import popular, search, search_everything
 from app.api.storefront.sessions import SessionController
 from app.api.storefront.settings import headers, password_setting
 from app.api.storefront.social import SocialController
@@ -32,6 +32,8 @@ def storefront_handlers() -> list[Any]:
         ProductController,
         VariantController,
         search,
+        search_everything,
+        popular,
         CollectionController,
         CategoryController,
         CartController,
