@@ -50,6 +50,10 @@ def _variant(scene: Scene) -> Real:
     return {"path": {"variant_id": variant}, "query": {"product_ids": [variant]}}
 
 
+def _place_of_product(scene: Scene) -> Real:
+    return {"query": {"first": "products", "second": scene.use("catalogue")["product"]["handle"]}}
+
+
 def _shelf(kind: str) -> Callable[[Scene], Real]:
     return lambda scene: {"path": {"handle": scene.use(kind)["handle"]}}
 
@@ -187,6 +191,7 @@ REAL: dict[str, tuple[Callable[[Scene], Real], int]] = {
     "listCollectionProducts": (_shelf("collection"), 1),
     "getCategory": (_shelf("category"), 1),
     "listCategoryProducts": (_shelf("category"), 1),
+    "resolve": (_place_of_product, 1),
     "getCart": (_cart, 1),
     "addCartItem": (_cart, FRESH),
     "setCartItem": (_cart, FRESH),

@@ -16,6 +16,7 @@ from app.api.storefront.passwords import PasswordController
 from app.api.storefront.payments import PaymentController
 from app.api.storefront.products import ProductController
 from app.api.storefront.referrals import ReferralController
+from app.api.storefront.resolve import resolve
 from app.api.storefront.search import search
 from app.api.storefront.sessions import SessionController
 from app.api.storefront.settings import headers, password_setting
@@ -30,6 +31,7 @@ def storefront_handlers() -> list[Any]:
         ProductController,
         VariantController,
         search,
+        resolve,
         CollectionController,
         CategoryController,
         CartController,
