@@ -54,6 +54,11 @@ def _place_of_product(scene: Scene) -> Real:
     return {"query": {"first": "products", "second": scene.use("catalogue")["product"]["handle"]}}
 
 
+def _sold_out(scene: Scene) -> Real:
+    made = scene.use("catalogue")
+    return {"body": {"email": scene.use("name")["email"], "product_ids": [made["scarce"]["id"]]}}
+
+
 def _shelf(kind: str) -> Callable[[Scene], Real]:
     return lambda scene: {"path": {"handle": scene.use(kind)["handle"]}}
 
@@ -192,6 +197,7 @@ REAL: dict[str, tuple[Callable[[Scene], Real], int]] = {
     "getCategory": (_shelf("category"), 1),
     "listCategoryProducts": (_shelf("category"), 1),
     "resolve": (_place_of_product, 1),
+    "askForReturn": (_sold_out, FRESH),
     "getCart": (_cart, 1),
     "addCartItem": (_cart, FRESH),
     "setCartItem": (_cart, FRESH),

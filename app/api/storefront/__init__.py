@@ -4,6 +4,7 @@ from typing import Any
 
 from app.api.storefront.account import AccountController
 from app.api.storefront.addresses import AddressController
+from app.api.storefront.back_in_stock import ask_for_return
 from app.api.storefront.carts import CartController
 from app.api.storefront.categories import CategoryController
 from app.api.storefront.checkouts import CheckoutController
@@ -32,6 +33,7 @@ def storefront_handlers() -> list[Any]:
         VariantController,
         search,
         resolve,
+        ask_for_return,
         CollectionController,
         CategoryController,
         CartController,
