@@ -50,6 +50,15 @@ def _variant(scene: Scene) -> Real:
     return {"path": {"variant_id": variant}, "query": {"product_ids": [variant]}}
 
 
+def _place_of_product(scene: Scene) -> Real:
+    return {"query": {"first": "products", "second": scene.use("catalogue")["product"]["handle"]}}
+
+
+def _sold_out(scene: Scene) -> Real:
+    made = scene.use("catalogue")
+    return {"body": {"email": scene.use("name")["email"], "product_ids": [made["scarce"]["id"]]}}
+
+
 def _shelf(kind: str) -> Callable[[Scene], Real]:
     return lambda scene: {"path": {"handle": scene.use(kind)["handle"]}}
 
@@ -212,6 +221,8 @@ REAL: dict[str, tuple[Callable[[Scene], Real], int]] = {
     "listCollectionProducts": (_shelf("collection"), 1),
     "getCategory": (_shelf("category"), 1),
     "listCategoryProducts": (_shelf("category"), 1),
+    "resolve": (_place_of_product, 1),
+    "askForReturn": (_sold_out, FRESH),
     "getCart": (_cart, 1),
     "addCartItem": (_cart, FRESH),
     "setCartItem": (_cart, FRESH),
