@@ -50,7 +50,7 @@ function addForm(me) {
       await post(PLACE, { credential, name: name.trim() }, { key: uuid() });
     } catch (error) {
       // A login of long ago might be somebody else's by now.
-      if (error.code === "login_too_old" && me.has_password && !proof.hasChildNodes()) {
+      if (error.code === "fresh_login_needed" && me.has_password && !proof.hasChildNodes()) {
         proof.replaceChildren(whose(me.email), passwordField("password", "Password", "current-password", { hint: "Your login is some time ago, so we ask once more." }));
         proof.querySelector("[type=password]").focus();
         return;
