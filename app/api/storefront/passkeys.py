@@ -261,7 +261,16 @@ class PasskeyController(Controller):
         a quarter of an hour old, or the account's `password` comes along.
         """
         customer_id = actor.customer()
-        await prove_fresh(request, data.password, shop=shop, store=store, gate=gate, actor=actor, now=now)
+        await prove_fresh(
+            request,
+            data.password,
+            field="password",
+            shop=shop,
+            store=store,
+            gate=gate,
+            actor=actor,
+            now=now,
+        )
         customer = await lock_customer(session, store.id, customer_id)
         await refuse_too_many(session, store.id, customer_id)
         handle, challenge = give_handle(customer), new_challenge()
