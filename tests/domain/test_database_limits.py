@@ -54,7 +54,7 @@ async def test_a_call_that_finds_no_free_connection_is_unavailable_soon(
     engine = create_engine(database_url, pool_size=1)
     sessions = create_sessions(engine)
     try:
-        async with sessions() as first, sessions() as second:
+        async with asyncio.timeout(5), sessions() as first, sessions() as second:
             await first.execute(text("SELECT 1"))
             with pytest.raises(PoolTimeoutError) as busy:
                 await second.execute(text("SELECT 1"))
