@@ -1,7 +1,8 @@
 """Which secrets the tests plant everywhere, and where one that got out is seen.
 
-Every key of the shop's settings, and every token that it makes itself, carries a mark while tests run. The mark
-must stand in no log line, error, metric or column, apart from the columns whose purpose it is (ALLOWED).
+Every key of the shop's settings, every token that it makes itself (logins, mailed secrets), and the passwords of
+tests/api/account_shop.py carry a mark while tests run. The mark must stand in no log line, error, metric or column,
+apart from the columns whose purpose it is (ALLOWED).
 Servers that tests start as processes of their own have marked keys too, but their tokens carry no mark.
 """
 

@@ -8,9 +8,11 @@ from uuid import uuid4
 import httpx
 
 from app.domain.stores.models import Store
+from tests.canaries import MARK
 
-PASSWORD = "correct horse battery"
-OTHER_PASSWORD = "another staple entirely"
+# Marked, so that one that gets into a log line, an error or a table is seen.
+PASSWORD = f"{MARK}correct horse battery"
+OTHER_PASSWORD = f"{MARK}another staple entirely"
 
 
 def some_email() -> str:
