@@ -394,6 +394,7 @@ def test_edits_count_swaps_as_one(first, second, away):
         ("blnk", ["blanket"], None),
         ("blankte", ["blanket"], "blanket"),
         ("xyz", ["tent"], None),
+        ("tnet", ["net", "tent"], "tent"),
         ("tent", [], None),
     ],
 )

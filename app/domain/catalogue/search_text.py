@@ -98,8 +98,8 @@ def _forms(phrase: Phrase) -> Iterable[Phrase]:
 
 
 def _any_of(phrases: Iterable[Phrase]) -> str:
-    readings = " | ".join(" & ".join(phrase) for phrase in phrases)
-    return f"({readings})"
+    readings = [" & ".join(phrase) for phrase in phrases]
+    return f"({' | '.join(readings)})" if len(readings) > 1 else readings[0]
 
 
 @lru_cache(maxsize=64)

@@ -26,24 +26,22 @@ _ASKED: Final = f"""
 # What sells comes first among what fits as well.
 _PRODUCT_HITS: Final = """
     exact AS MATERIALIZED (
-        SELECT v.product_id AS id, min(v.id) AS variant_id FROM variants v
-        WHERE v.store_id = $1 AND v.listed AND lower(v.sku) = lower($4::text) AND v.sku <> ''
-        GROUP BY v.product_id
-        UNION
-        SELECT v.product_id, min(v.id) FROM variants v
-        WHERE v.store_id = $1 AND v.listed AND v.barcode = $4::text AND v.barcode <> ''
-        GROUP BY v.product_id
+        SELECT coded.product_id AS id, min(coded.id) AS variant_id FROM (
+            SELECT v.product_id, v.id FROM variants v
+            WHERE v.store_id = $1 AND v.listed AND lower(v.sku) = lower($4::text) AND v.sku <> ''
+            UNION ALL
+            SELECT v.product_id, v.id FROM variants v
+            WHERE v.store_id = $1 AND v.listed AND v.barcode = $4::text AND v.barcode <> ''
+        ) coded GROUP BY coded.product_id
     ),
     products_hits AS MATERIALIZED (
-        SELECT id, max(variant_id) AS variant_id, sum(rank) AS rank FROM (
-            SELECT p.id, NULL::bigint AS variant_id, ts_rank(p.search, (SELECT query FROM asked))
-                * (1 + ln(1 + p.sold) / 10) + CASE WHEN lower(p.title) = lower($4::text) THEN 100 ELSE 0 END
-                AS rank
-            FROM products p
-            WHERE p.store_id = $1 AND p.listed AND p.search @@ (SELECT query FROM asked)
-            UNION ALL
-            SELECT id, variant_id, 1000 FROM exact
-        ) found GROUP BY id
+        SELECT id, variant_id, 1000 AS rank FROM exact
+        UNION ALL
+        SELECT p.id, NULL::bigint, ts_rank(p.search, (SELECT query FROM asked)) * (1 + ln(1 + p.sold) / 10)
+            + CASE WHEN lower(p.title) = lower($4::text) THEN 100 ELSE 0 END
+        FROM products p
+        WHERE p.store_id = $1 AND p.listed AND p.search @@ (SELECT query FROM asked)
+            AND NOT EXISTS (SELECT FROM exact WHERE exact.id = p.id)
     )
 """
 # A product is shown as the variant whose SKU or barcode was typed, else as the one whose title has most of
@@ -96,15 +94,20 @@ _HEADLINE: Final = (
     " 'StartSel=<mark>, StopSel=</mark>, {how}')"
 )
 _MARKED: Final = "json_build_object('title', {title}, 'body', {body})"
+# Candidates by what the trigram index finds fast: words that are alike, and for mistakes that leave few trigrams
+# alike, those that begin as the word does, as it would with its first letters swapped, or end as it does.
 _NEAR: Final = """
     CASE WHEN {nothing} THEN (
         SELECT json_agg(json_build_array(asked.word, near.word))
         FROM unnest($5::text[]) AS asked (word)
         CROSS JOIN LATERAL (
             (SELECT w.word FROM search_words w
-            WHERE w.store_id = $1 AND (w.word % asked.word OR left(w.word, 1) = left(asked.word, 1)
-                AND abs(length(w.word) - length(asked.word)) <= 2 AND similarity(w.word, asked.word) > 0.1)
-            ORDER BY similarity(w.word, asked.word) DESC, w.word LIMIT 20)
+            WHERE w.store_id = $1 AND (w.word % asked.word OR w.word LIKE left(asked.word, 2) || '%'
+                OR w.word LIKE substr(asked.word, 2, 1) || left(asked.word, 1) || '%'
+                OR w.word LIKE left(asked.word, 1) || substr(asked.word, 3, 1) || '%'
+                OR length(asked.word) <= 5 AND w.word LIKE '%' || right(asked.word, 2))
+                AND (w.word % asked.word OR abs(length(w.word) - length(asked.word)) <= 2)
+            ORDER BY similarity(w.word, asked.word) DESC, w.word LIMIT 40)
             UNION ALL
             SELECT left(asked.word, place) || ' ' || substr(asked.word, place + 1)
             FROM generate_series(3, length(asked.word) - 3) AS place
