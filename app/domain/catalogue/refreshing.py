@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.domain.catalogue.documents import rebuild_documents
 from app.domain.catalogue.membership import refresh_collections
+from app.domain.catalogue.relating import relate_products
 from app.domain.catalogue.search_text import search_configuration
 
 CHUNK: Final = 500
@@ -66,5 +67,6 @@ async def refresh_products(session: AsyncSession, store_id: int, product_ids: Se
         chunk = {"store_id": store_id, "ids": ids[start : start + CHUNK]}
         await session.execute(_SEARCH, {**chunk, "config": config})
         await session.execute(_WORDS, chunk)
+        await relate_products(session, store_id, ids[start : start + CHUNK])
     await rebuild_documents(session, store_id, ids)
     await refresh_collections(session, store_id, ids)
