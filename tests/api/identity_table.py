@@ -142,6 +142,8 @@ OPEN = (
     Call("GET /products"),
     Call("GET /products/best-selling"),
     Call("GET /products/search", query={"q": "mug"}),
+    Call("GET /search", query={"search": "mug"}),
+    Call("GET /search/popular"),
     Call("GET /products/types"),
     Call("GET /products/variants"),
     Call("GET /products/variants/by-ids", query={"product_ids[]": "$variant"}),

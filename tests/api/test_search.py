@@ -174,6 +174,8 @@ async def test_words_that_mean_the_same_find_the_same(client, sessions, store, q
     assert (await shown(shelf, query))["products"] == found
     products = await shelf.json("/products/search", params={"q": query})
     assert [item["handle"] for item in products["items"]] == found
+    variants = await shelf.json("/products/variants", params={"search": query})
+    assert {item["handle"] for item in variants["items"]} == set(found)
 
 
 @pytest.mark.parametrize(

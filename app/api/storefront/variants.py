@@ -84,6 +84,7 @@ class VariantController(Controller):
             facets=asked_facets(pages.request, inside="filter_by", known=frozenset()),
             words=search,
             language=pages.store.language,
+            synonyms=pages.store.search.synonyms,
             order_by=order_by or ("search_match" if search else "date"),
             descending=None if order_type is None else order_type == "desc",
         )

@@ -15,7 +15,7 @@ from app.db.reads import Reads
 from app.domain.catalogue.drafts import key_of
 from app.domain.catalogue.errors import product_not_found, variant_not_found
 from app.domain.catalogue.pieces import PRODUCT_ITEM, joined, variant_item
-from app.domain.catalogue.search_text import match, search_text
+from app.domain.catalogue.search_text import Synonyms, match, search_text
 from app.kit.paging import PageRequest
 from app.kit.words import split_words
 
@@ -46,12 +46,13 @@ class Facets(msgspec.Struct, frozen=True):
 
 
 class VariantFilter(msgspec.Struct, frozen=True):
-    """What a flat list of variants is narrowed to and ordered by; language is the store's."""
+    """What a flat list of variants is narrowed to and ordered by; language and synonyms are the store's."""
 
     types: tuple[int, ...] = ()
     facets: Facets = Facets()
     words: str = ""
     language: str = "en"
+    synonyms: Synonyms = ()
     order_by: str = "date"
     descending: bool | None = None
 
@@ -135,7 +136,7 @@ async def list_variants(
     arguments: list[object] = [list(wanted.types)] if wanted.types else []
     arguments += [list(group) for group in wanted.facets.groups]
     if words:
-        arguments += search_text(words, wanted.language).arguments
+        arguments += search_text(words, wanted.language, synonyms=wanted.synonyms).arguments
     row = await reads.fetchrow(sql, store_id, paging.size, paging.skip, *arguments)
     assert row is not None
     return Items(row["items"], row["total"])
