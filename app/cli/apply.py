@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.cli.environment import production_checked_settings, with_databases
 from app.db.session import create_engine, create_sessions, transaction
 from app.domain.catalogue.arranging import CategoryDraft, CollectionDraft, apply_category, apply_collection
+from app.domain.catalogue.documents import rebuild_colors
 from app.domain.catalogue.presence import find_product_ids, has_products
 from app.domain.catalogue.refreshing import refresh_search
 from app.domain.content.models import BlogPost, Page
@@ -95,11 +96,15 @@ async def apply_shop(
     standing = await find_store(session, file.store.code)
     is_free = standing is None or not await has_products(session, standing.id)
     language = standing.language if standing else None
+    colors = standing.settings.get("colors") if standing else None
     store, changes = await apply_store(session, file, currency_is_free=is_free)
     if language not in (None, store.language):
         await refresh_search(session, store.id)
         for table in (BlogPost, Page):
             await refresh_texts(session, store.id, table)
+    if store.settings.get("colors") != colors:
+        await session.flush()
+        await rebuild_colors(session, store.id)
     notes: list[str] = []
     for place, draft in enumerate(file.collections):
         known = await find_product_ids(session, store.id, draft.products)

@@ -1,7 +1,8 @@
-"""Discovery: former handles of whatever has an address, and who is to be told that something is back."""
+"""Discovery: former handles of whatever has an address, who is told that something is back, and colours."""
 
 import sqlalchemy as sa
 from alembic import op
+from sqlalchemy.dialects import postgresql
 
 revision = "0014"
 down_revision = "0013"
@@ -98,6 +99,43 @@ def upgrade() -> None:
             "store_id", "variant_id", "email_key", name=op.f("stock_wishes_store_id_variant_id_email_key_key")
         ),
     )
+    # cube finds the nearest in three dimensions, btree_gist lets the store lead its index.
+    op.execute("CREATE EXTENSION IF NOT EXISTS cube")
+    op.execute("CREATE EXTENSION IF NOT EXISTS btree_gist")
+    op.add_column(
+        "variants", sa.Column("colors", postgresql.ARRAY(sa.Text()), server_default="{}", nullable=False)
+    )
+    op.create_table(
+        "color_spots",
+        sa.Column("store_id", sa.BigInteger(), nullable=False),
+        sa.Column("rgb", sa.Integer(), nullable=False),
+        sa.Column("l", sa.Double(), nullable=False),
+        sa.Column("a", sa.Double(), nullable=False),
+        sa.Column("b", sa.Double(), nullable=False),
+        sa.ForeignKeyConstraint(["store_id"], ["stores.id"], name=op.f("color_spots_store_id_fkey")),
+        sa.PrimaryKeyConstraint("store_id", "rgb", name=op.f("color_spots_pkey")),
+        sa.CheckConstraint("rgb BETWEEN 0 AND 16777215", name=op.f("color_spots_rgb_check")),
+    )
+    op.execute("CREATE INDEX color_spots_near_idx ON color_spots USING gist (store_id, cube(ARRAY[l, a, b]))")
+    op.create_table(
+        "variant_colors",
+        sa.Column("store_id", sa.BigInteger(), nullable=False),
+        sa.Column("variant_id", sa.BigInteger(), nullable=False),
+        sa.Column("rgb", sa.Integer(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["store_id", "rgb"],
+            ["color_spots.store_id", "color_spots.rgb"],
+            name=op.f("variant_colors_store_id_rgb_fkey"),
+        ),
+        sa.ForeignKeyConstraint(
+            ["store_id", "variant_id"],
+            ["variants.store_id", "variants.id"],
+            name=op.f("variant_colors_store_id_variant_id_fkey"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("store_id", "variant_id", "rgb", name=op.f("variant_colors_pkey")),
+    )
+    op.create_index("variant_colors_rgb_idx", "variant_colors", ["store_id", "rgb", "variant_id"])
     op.create_index("stock_wishes_address_idx", "stock_wishes", ["store_id", "email_key"])
     op.create_index("stock_wishes_age_idx", "stock_wishes", ["created_at"])
     op.execute(TELL_RETURNED)
@@ -109,6 +147,9 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    op.drop_table("variant_colors")
+    op.drop_table("color_spots")
+    op.drop_column("variants", "colors")
     for table in RETURNS:
         op.execute(f"DROP TRIGGER tell_returned ON {table}")
     op.execute("DROP FUNCTION tell_returned()")

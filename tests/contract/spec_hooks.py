@@ -221,6 +221,7 @@ REAL: dict[str, tuple[Callable[[Scene], Real], int]] = {
     "listCollectionProducts": (_shelf("collection"), 1),
     "getCategory": (_shelf("category"), 1),
     "listCategoryProducts": (_shelf("category"), 1),
+    "listVariantsByColors": (lambda _: {"query": {"colors[]": ["2f5d3a"], "colors": ["2f5d3a"]}}, 1),
     "resolve": (_place_of_product, 1),
     "askForReturn": (_sold_out, FRESH),
     "getCart": (_cart, 1),

@@ -1,4 +1,4 @@
-"""Variants as shoppers see them (contract rows B50, B53 and B57)."""
+"""Variants as shoppers see them (contract rows B50, B53, B55 and B57)."""
 
 from typing import Annotated, Literal
 
@@ -22,6 +22,8 @@ from app.api.storefront.wares import (
 )
 from app.domain.catalogue.pieces import VARIANT_EXPANDS
 from app.domain.catalogue.queries import VariantFilter, get_variant, list_variants, list_variants_by_ids
+from app.domain.discovery.colors import list_variants_by_colors
+from app.kit.colors import parse_rgb
 from app.kit.paging import MAX_PAGE_SIZE
 
 _Id = Annotated[int, Meta(ge=1, le=MAX_ID)]
@@ -31,7 +33,26 @@ _Types = Annotated[
 _Ids = Annotated[
     list[_Id] | None, QueryParameter(name="product_ids[]", description="Ids of variants, 100 at most.")
 ]
+_Colors = Annotated[
+    list[str] | None,
+    QueryParameter(name="colors[]", description="Six hexadecimal digits each, as `2f5d3a`; ten at most."),
+]
+MOST_COLORS = 10
 Order = Literal["date", "title", "price", "best_selling", "search_match", "review_rating"]
+
+
+def _read_colors(codes: list[str]) -> list[int]:
+    if not codes:
+        raise invalid_field("colors", "required", "Name a colour, as colors[]=2f5d3a.")
+    if len(codes) > MOST_COLORS:
+        raise invalid_field("colors", "too_long", f"At most {MOST_COLORS} colours can be asked for.")
+    found = []
+    for place, code in enumerate(codes):
+        rgb = parse_rgb(code)
+        if rgb is None:
+            raise invalid_field(f"colors[{place}]", "invalid_color", "A colour is six hexadecimal digits.")
+        found.append(rgb)
+    return found
 
 
 class VariantController(Controller):
@@ -93,6 +114,24 @@ class VariantController(Controller):
             counter.reads, counter.store.id, ids, parse_expand(expand, VARIANT_EXPANDS)
         )
         return counter.send(b"[%b]" % found)
+
+    @get(
+        "/by-colors",
+        operation_id="listVariantsByColors",
+        summary="Variants by colour, the nearest first",
+        description="The 50 variants nearest to any of the colours, by CIEDE2000 over the variants' own colours.",
+        responses=answers(list[StorefrontVariant], "The variants, nearest first."),
+    )
+    async def by_colors(
+        self,
+        counter: NamedDependency[Counter],
+        colors_in_brackets: _Colors = None,
+        colors: Annotated[list[str] | None, QueryParameter(description="The same as `colors[]`.")] = None,
+        expand: Expand = None,
+    ) -> Response[bytes]:
+        wanted = _read_colors([*(colors_in_brackets or ()), *(colors or ())])
+        expands = parse_expand(expand, VARIANT_EXPANDS)
+        return counter.send(await list_variants_by_colors(counter.reads, counter.store.id, wanted, expands))
 
     @get(
         "/{variant_id:int}",

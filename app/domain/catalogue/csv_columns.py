@@ -45,6 +45,8 @@ KNOWN: Final[Mapping[str, tuple[str, ...]]] = {
     "image_position": ("Image Position",),
     "image_alt": ("Image Alt Text",),
     "variant_image": ("Variant Image", "Variant image URL"),
+    # Not of Shopify's: what a variant looks like, where the names of its options do not tell.
+    "colors": ("Variant Colors", "Variant Colours"),
     "gift_card": ("Gift Card",),
     "seo_title": ("SEO Title",),
     "seo_description": ("SEO Description",),

@@ -15,8 +15,10 @@ from sqlalchemy import BigInteger, bindparam, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.domain.catalogue.color_names import store_colors, variant_colors
 from app.domain.catalogue.drafts import DEFAULT_TITLE, key_of
 from app.kit.clock import isoformat
+from app.kit.colors import lab_of, spot_of
 
 CHUNK: Final = 200
 # International pound and ounce (exact by definition, 1959).
@@ -67,6 +69,7 @@ class SourceVariant(msgspec.Struct, frozen=True):
     created_at: datetime
     updated_at: datetime
     values: list[tuple[int, int]]
+    colors: list[str]
 
 
 class Source(msgspec.Struct, frozen=True):
@@ -153,7 +156,7 @@ _SOURCE: Final = text(
                 'requires_shipping', v.requires_shipping, 'fulfillment_service', v.fulfillment_service,
                 'inventory_management', v.inventory_management, 'image_id', v.image_id,
                 'seo_title', v.seo_title, 'seo_description', v.seo_description,
-                'created_at', v.created_at, 'updated_at', v.updated_at, 'values', (
+                'created_at', v.created_at, 'updated_at', v.updated_at, 'colors', v.colors, 'values', (
                     SELECT coalesce(json_agg(json_build_array(x.option_id, x.value_id)), '[]')
                     FROM variant_values x WHERE x.store_id = v.store_id AND x.variant_id = v.id
                 )) ORDER BY v.position, v.id), '[]')
@@ -195,6 +198,29 @@ _DERIVE: Final = text(
     WHERE v.store_id = :store_id AND v.id = d.variant_id AND p.store_id = v.store_id AND p.id = v.product_id
       AND (v.listed, v.type_id, v.full_title, v.facets)
           IS DISTINCT FROM (p.listed, p.type_id, d.full_title, d.facets)
+    """
+)
+
+_DROP_COLORS: Final = text(
+    """
+    DELETE FROM variant_colors c WHERE c.store_id = :store_id AND c.variant_id = ANY(:ids) AND NOT EXISTS (
+        SELECT FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r (variant_id bigint, rgb integer)
+        WHERE r.variant_id = c.variant_id AND r.rgb = c.rgb)
+    """
+).bindparams(bindparam("ids", type_=ARRAY(BigInteger)))
+_PUT_SPOTS: Final = text(
+    """
+    INSERT INTO color_spots (store_id, rgb, l, a, b)
+    SELECT :store_id, r.* FROM jsonb_to_recordset(CAST(:rows AS jsonb))
+        AS r (rgb integer, l double precision, a double precision, b double precision) ORDER BY r.rgb
+    ON CONFLICT DO NOTHING
+    """
+)
+_PUT_COLORS: Final = text(
+    """
+    INSERT INTO variant_colors (store_id, variant_id, rgb)
+    SELECT :store_id, r.* FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r (variant_id bigint, rgb integer)
+    ON CONFLICT DO NOTHING
     """
 )
 
@@ -383,6 +409,7 @@ def _variant_text(product: Source, variant: SourceVariant) -> VariantText:
 async def rebuild_documents(session: AsyncSession, store_id: int, product_ids: Sequence[int]) -> None:
     """Write the documents of products anew, and what their variants derive from them. Repeatable."""
     ids = sorted(set(product_ids))
+    named = await _store_colors(session, store_id)
     for start in range(0, len(ids), CHUNK):
         found = await session.scalars(_SOURCE, {"store_id": store_id, "ids": ids[start : start + CHUNK]})
         sources = [_decode(row) for row in found]
@@ -391,3 +418,40 @@ async def rebuild_documents(session: AsyncSession, store_id: int, product_ids: S
         for statement, rows in ((_PUT_PRODUCTS, products), (_PUT_VARIANTS, variants), (_DERIVE, variants)):
             if rows:
                 await session.execute(statement, {"store_id": store_id, "rows": _json(rows)})
+        await _put_colors(session, store_id, sources, named)
+
+
+async def rebuild_colors(session: AsyncSession, store_id: int) -> None:
+    """Find the colours of all variants anew, after the store has named others."""
+    named = await _store_colors(session, store_id)
+    query = text("SELECT id FROM products WHERE store_id = :store_id ORDER BY id")
+    ids = list(await session.scalars(query, {"store_id": store_id}))
+    for start in range(0, len(ids), CHUNK):
+        found = await session.scalars(_SOURCE, {"store_id": store_id, "ids": ids[start : start + CHUNK]})
+        await _put_colors(session, store_id, [_decode(row) for row in found], named)
+
+
+async def _store_colors(session: AsyncSession, store_id: int) -> dict[str, int]:
+    settings = await session.scalar(text("SELECT settings FROM stores WHERE id = :id"), {"id": store_id})
+    return store_colors((settings or {}).get("colors", {}))
+
+
+async def _put_colors(
+    session: AsyncSession, store_id: int, sources: Sequence[Source], named: dict[str, int]
+) -> None:
+    variants: list[int] = []
+    rows: list[dict[str, int]] = []
+    for source in sources:
+        for variant in source.variants:
+            choices = [(option.name, value.name) for option, value in _choices(source, variant)]
+            colors = variant_colors(variant.colors, choices, named)
+            variants.append(variant.id)
+            rows += [{"variant_id": variant.id, "rgb": rgb} for rgb in colors]
+    spots = []
+    for rgb in sorted({row["rgb"] for row in rows}):
+        lightness, a, b = spot_of(lab_of(rgb))
+        spots.append({"rgb": rgb, "l": lightness, "a": a, "b": b})
+    await session.execute(_DROP_COLORS, {"store_id": store_id, "ids": variants, "rows": _json(rows)})
+    if rows:
+        await session.execute(_PUT_SPOTS, {"store_id": store_id, "rows": _json(spots)})
+        await session.execute(_PUT_COLORS, {"store_id": store_id, "rows": _json(rows)})

@@ -49,7 +49,10 @@ class StockDraft(msgspec.Struct, frozen=True):
 
 
 class VariantDraft(msgspec.Struct, frozen=True):
-    """A variant. `values` has one value for each option, in their order; prices are minor units."""
+    """A variant. `values` has one value for each option, in their order; prices are minor units.
+
+    `colors` are six hexadecimal digits each; without them the names of its options tell.
+    """
 
     price: int
     values: tuple[str, ...] = ()
@@ -69,6 +72,7 @@ class VariantDraft(msgspec.Struct, frozen=True):
     seo_description: str = ""
     metafields: Mapping[str, Any] = {}
     market_prices: tuple[MarketPriceDraft, ...] = ()
+    colors: tuple[str, ...] = ()
     stock: StockDraft | None = None
 
     @property

@@ -16,6 +16,7 @@ from msgspec import UNSET, UnsetType
 from app.domain.catalogue.csv_columns import Columns
 from app.domain.catalogue.drafts import free_handle
 from app.domain.catalogue.shopify_csv import Issue, Row
+from app.kit.colors import parse_rgb
 from app.kit.html import clean_html
 from app.kit.money import MoneyError, exponent, to_minor
 
@@ -88,6 +89,7 @@ class VariantCells(msgspec.Struct, frozen=True, omit_defaults=True):
     policy: Policy | UnsetType = UNSET
     quantity: int | UnsetType = UNSET
     image: Text = UNSET
+    colors: list[str] | UnsetType = UNSET
     metafields: dict[str, str] = {}
     markets: dict[str, MarketCells] = {}
 
@@ -261,6 +263,7 @@ class RowReader:
             policy=cast("Policy | UnsetType", policy),
             quantity=self._optional("quantity", self._quantity),
             image=self._optional("variant_image", self._address),
+            colors=self._optional("colors", self._colors),
             metafields=({"google.mpn": self._barcode("google.mpn")} if "google.mpn" in self._columns else {}),
             markets=self._read_markets(),
         )
@@ -316,6 +319,17 @@ class RowReader:
             if name := tag.strip():
                 seen.setdefault(name.casefold(), name)
         return list(seen.values())
+
+    def _colors(self, key: str) -> list[str]:
+        found: dict[str, None] = {}
+        for code in self._text(key).replace(",", " ").split():
+            rgb = parse_rgb(code)
+            if rgb is None:
+                raise _Fault(
+                    key, "a colour is six hexadecimal digits, as 2f5d3a; several with commas between"
+                )
+            found[f"{rgb:06x}"] = None
+        return list(found)
 
     def _truth(self, key: str, *, default: bool) -> bool:
         value = self._text(key).lower()

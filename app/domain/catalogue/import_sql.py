@@ -103,6 +103,7 @@ VARIANT_TYPES: Final[Mapping[str, str]] = {
     "fulfillment_service": "text",
     "inventory_management": "text",
     "image_id": "bigint",
+    "colors": "text[]",
 }
 # What a new row holds where the file has no such column.
 _DEFAULTS: Final[Mapping[str, str]] = {
@@ -110,6 +111,7 @@ _DEFAULTS: Final[Mapping[str, str]] = {
     "published": "true", "gift_card": "false", "seo_title": "''", "seo_description": "''",
     "sku": "''", "barcode": "''", "grams": "0", "weight_unit": "'g'", "taxable": "true", "tax_code": "''",
     "requires_shipping": "true", "fulfillment_service": "'manual'", "inventory_management": "''",
+    "colors": "'{}'",
 }  # fmt: skip
 
 _PRODUCT_ROWS: Final = f"""

@@ -12,10 +12,12 @@ from sqlalchemy import (
     BigInteger,
     CheckConstraint,
     Computed,
+    Double,
     ForeignKey,
     ForeignKeyConstraint,
     Identity,
     Index,
+    Integer,
     Numeric,
     Text,
     UniqueConstraint,
@@ -199,6 +201,8 @@ class Variant(Base):
     seo_title: Mapped[str] = mapped_column(server_default="")
     seo_description: Mapped[str] = mapped_column(server_default="")
     metafields: Mapped[Extra]
+    # Its colours as six hexadecimal digits, where the merchant says them; else its options' names tell.
+    colors: Mapped[Words]
     created_at: Mapped[CreatedAt]
     updated_at: Mapped[CreatedAt]
     # Derived from the product by whoever writes it, so that lists of variants need an index and no join.
@@ -208,6 +212,40 @@ class Variant(Base):
     # "colour=red": option and value folded, for filters and their counts.
     facets: Mapped[Words]
     sold: Mapped[int] = mapped_column(BigInteger, server_default="0")
+
+
+class ColorSpot(Base):
+    """A colour that variants of the store have, and where it stands in the space of kit/colors.spot_of.
+
+    A colour that no variant has any more does no harm.
+    """
+
+    __tablename__ = "color_spots"
+    __table_args__ = (
+        CheckConstraint("rgb BETWEEN 0 AND 16777215", name="rgb"),
+        Index("color_spots_near_idx", "store_id", text("cube(ARRAY[l, a, b])"), postgresql_using="gist"),
+    )
+
+    store_id: Mapped[OwnStore]
+    rgb: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    l: Mapped[float] = mapped_column(Double)  # noqa: E741 - the name that the coordinate has
+    a: Mapped[float] = mapped_column(Double)
+    b: Mapped[float] = mapped_column(Double)
+
+
+class VariantColor(Base):
+    """A colour of a variant; derived, by whoever writes the product."""
+
+    __tablename__ = "variant_colors"
+    __table_args__ = (
+        ForeignKeyConstraint(["store_id", "rgb"], ["color_spots.store_id", "color_spots.rgb"]),
+        _belongs_to("variants", "variant_id"),
+        Index("variant_colors_rgb_idx", "store_id", "rgb", "variant_id"),
+    )
+
+    store_id: Mapped[KeyStore]
+    variant_id: Mapped[KeyRef]
+    rgb: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
 
 
 class VariantValue(Base):

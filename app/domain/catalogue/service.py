@@ -14,6 +14,7 @@ from app.domain.catalogue.drafts import DEFAULT_TITLE, OptionDraft, ProductDraft
 from app.domain.catalogue.errors import INVALID_PRODUCT
 from app.domain.catalogue.refreshing import refresh_products
 from app.domain.inventory.importing import StockCount, remove_stock, set_stock
+from app.kit.colors import parse_rgb
 from app.kit.errors import Invalid
 
 CHUNK: Final = 200
@@ -83,6 +84,8 @@ def _check_variant(draft: ProductDraft, variant: VariantDraft, field: str) -> No
     for option, value in zip(draft.options, variant.values, strict=True):
         if value not in option.values:
             raise _refused(f"{field}.values", f"{value} is no value of {option.name}.")
+    if any(parse_rgb(code) is None or len(code) != 6 for code in variant.colors):
+        raise _refused(f"{field}.colors", "A colour is six hexadecimal digits.")
     if variant.price < 0 or variant.grams < 0:
         raise _refused(f"{field}.price", "Price and weight are not negative.")
 

@@ -12,7 +12,7 @@ PRODUCT_FIELDS: Final = (
 VARIANT_FIELDS: Final = (
     "product_id", "position", "title", "sku", "barcode", "price", "compare_at_price", "cost", "grams",
     "weight_unit", "taxable", "tax_code", "requires_shipping", "fulfillment_service",
-    "inventory_management", "image_src", "seo_title", "seo_description", "metafields",
+    "inventory_management", "image_src", "seo_title", "seo_description", "metafields", "colors",
 )  # fmt: skip
 
 ADD_TYPES: Final = """
@@ -86,7 +86,7 @@ RETURNING product_id
 _SET: Final = (
     "position", "sku", "barcode", "price", "compare_at_price", "cost", "grams", "weight_unit", "taxable",
     "tax_code", "requires_shipping", "fulfillment_service", "inventory_management", "seo_title",
-    "seo_description", "metafields",
+    "seo_description", "metafields", "colors",
 )  # fmt: skip
 _VARIANTS: Final = """(
     SELECT r.*, i.id AS image_id
@@ -94,7 +94,7 @@ _VARIANTS: Final = """(
         sku text, barcode text, price bigint, compare_at_price bigint, cost bigint, grams numeric(14, 4),
         weight_unit text, taxable boolean, tax_code text, requires_shipping boolean,
         fulfillment_service text, inventory_management text, image_src text, seo_title text,
-        seo_description text, metafields jsonb)
+        seo_description text, metafields jsonb, colors text[])
     LEFT JOIN product_images i ON i.store_id = :store_id AND i.product_id = r.product_id
         AND i.src = r.image_src
 ) r"""
