@@ -1,4 +1,4 @@
-"""Discovery: former handles of whatever has an address, who is told that something is back, and colours."""
+"""Discovery: former handles of whatever has an address, who is told that something is back, colours, relations."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -105,6 +105,11 @@ def upgrade() -> None:
     op.add_column(
         "variants", sa.Column("colors", postgresql.ARRAY(sa.Text()), server_default="{}", nullable=False)
     )
+    for column in ("bought_with", "similar_to"):
+        op.add_column(
+            "products",
+            sa.Column(column, postgresql.ARRAY(sa.BigInteger()), server_default="{}", nullable=False),
+        )
     op.create_table(
         "color_spots",
         sa.Column("store_id", sa.BigInteger(), nullable=False),
@@ -150,6 +155,8 @@ def downgrade() -> None:
     op.drop_table("variant_colors")
     op.drop_table("color_spots")
     op.drop_column("variants", "colors")
+    for column in ("bought_with", "similar_to"):
+        op.drop_column("products", column)
     for table in RETURNS:
         op.execute(f"DROP TRIGGER tell_returned ON {table}")
     op.execute("DROP FUNCTION tell_returned()")

@@ -93,6 +93,9 @@ class Product(Base):
     updated_at: Mapped[CreatedAt]
     version: Mapped[int] = mapped_column(BigInteger, server_default="1")
     listed: Mapped[bool] = mapped_column(Computed("status = 'active' AND published", persisted=True))
+    # Derived: products that were bought in the same orders, and those that share the rarest tags.
+    bought_with: Mapped[list[int]] = mapped_column(ARRAY(BigInteger), server_default="{}")
+    similar_to: Mapped[list[int]] = mapped_column(ARRAY(BigInteger), server_default="{}")
     # Derived: the first variant, units sold lately, and the text that search matches.
     lead_variant_id: Mapped[OptionalRef]
     sold: Mapped[int] = mapped_column(BigInteger, server_default="0")

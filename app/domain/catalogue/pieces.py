@@ -32,13 +32,23 @@ _COLLECTION_TITLE: Final = """
         WHERE m.store_id = p.store_id AND m.product_id = p.id ORDER BY c.id LIMIT 1
     ), 'null')
 """
-# Chosen by hand, else the best selling products of the same type.
+# Chosen by hand; else what was bought in the same orders, then what shares tags, then what sells of the type.
 _RELATED: Final = """
     CASE WHEN p.related <> '{}' THEN CAST(to_json(p.related) AS text) ELSE coalesce((
-        SELECT '[' || string_agg(CAST(near.lead_variant_id AS text), ',') || ']' FROM (
-            SELECT n.lead_variant_id FROM products n
-            WHERE n.store_id = p.store_id AND n.type_id = p.type_id AND n.listed AND n.id <> p.id
-            ORDER BY n.sold DESC, n.id LIMIT 8
+        SELECT '[' || string_agg(CAST(near.lead_variant_id AS text), ',' ORDER BY near.place) || ']' FROM (
+            SELECT n.lead_variant_id, min(found.place) AS place
+            FROM (
+                SELECT id, place FROM unnest(p.bought_with || p.similar_to) WITH ORDINALITY AS own (id, place)
+                UNION ALL
+                SELECT id, 1000 + row_number() OVER (ORDER BY sold DESC, id) FROM (
+                    SELECT t.id, t.sold FROM products t
+                    WHERE t.store_id = p.store_id AND t.type_id = p.type_id AND t.listed AND t.id <> p.id
+                    ORDER BY t.sold DESC, t.id LIMIT 8
+                ) sellers
+            ) found
+            JOIN products n ON n.store_id = p.store_id AND n.id = found.id AND n.listed
+                AND n.lead_variant_id IS NOT NULL
+            GROUP BY n.lead_variant_id ORDER BY place LIMIT 8
         ) near
     ), '[]') END
 """

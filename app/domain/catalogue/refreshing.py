@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.domain.catalogue.documents import rebuild_documents
 from app.domain.catalogue.membership import refresh_collections
+from app.domain.catalogue.relating import relate_products
 from app.kit.languages import search_configuration
 
 CHUNK: Final = 500
@@ -62,6 +63,8 @@ async def refresh_products(session: AsyncSession, store_id: int, product_ids: Se
     """
     ids = sorted(set(product_ids))
     await _refresh_search(session, store_id, ids)
+    for start in range(0, len(ids), CHUNK):
+        await relate_products(session, store_id, ids[start : start + CHUNK])
     await rebuild_documents(session, store_id, ids)
     await refresh_collections(session, store_id, ids)
 

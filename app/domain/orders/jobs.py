@@ -81,11 +81,46 @@ _COUNT_SOLD: Final = (
         WHERE p.store_id = :store_id AND p.id = locked.id
         """
     ),
+    # Of what is bought all the time, the newest orders stand for all.
+    text(
+        """
+        WITH touched AS (
+            SELECT DISTINCT l.product_id AS id FROM order_lines l
+            WHERE l.store_id = :store_id AND l.order_id = :order_id AND l.product_id IS NOT NULL
+        ),
+        counted AS (
+            SELECT touched.id, other.product_id,
+                row_number() OVER (PARTITION BY touched.id ORDER BY count(*) DESC, other.product_id) AS place
+            FROM touched
+            CROSS JOIN LATERAL (
+                SELECT DISTINCT o.id FROM variants v
+                JOIN order_lines l ON l.store_id = v.store_id AND l.variant_id = v.id
+                JOIN orders o ON o.store_id = l.store_id AND o.id = l.order_id
+                WHERE v.store_id = :store_id AND v.product_id = touched.id
+                  AND o.status IN ('open', 'completed') AND o.placed_at > :since
+                ORDER BY o.id DESC LIMIT 300
+            ) o
+            CROSS JOIN LATERAL (
+                SELECT DISTINCT l.product_id FROM order_lines l
+                WHERE l.store_id = :store_id AND l.order_id = o.id AND l.product_id <> touched.id
+            ) other
+            GROUP BY touched.id, other.product_id
+        ),
+        best AS (
+            SELECT touched.id, coalesce(array_agg(counted.product_id ORDER BY counted.place)
+                FILTER (WHERE counted.product_id IS NOT NULL), '{}') AS others
+            FROM touched LEFT JOIN counted ON counted.id = touched.id AND counted.place <= 8
+            GROUP BY touched.id
+        )
+        UPDATE products p SET bought_with = best.others FROM best
+        WHERE p.store_id = :store_id AND p.id = best.id AND p.bought_with <> best.others
+        """
+    ),
 )
 
 
 async def _count_sold(job: Job, *, sessions: Sessions, clock: Callable[[], datetime]) -> None:
-    """Keep the figures that `best_selling` sorts by: units sold in the last 90 days, by variant and product."""
+    """Keep what orders of the last 90 days say: units sold by variant and product, and what was bought together."""
     values = {
         "store_id": job.store_id,
         "order_id": job.payload["order_id"],
