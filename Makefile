@@ -80,6 +80,10 @@ second-opinion: $(VENV)/.dev-stamp $(VENV)/.redis-stamp .cache/localstripe/.stam
 bench: $(VENV)/.dev-stamp $(VENV)/.redis-stamp ## Measure the hot operations beside the machine's own ceiling
 	@$(BIN)/python -m tests.benchmarks.run $(ARGS)
 
+.PHONY: recall
+recall: $(VENV)/.dev-stamp $(VENV)/.redis-stamp ## Say how much of what shoppers mean search shows first
+	@$(BIN)/python -m tests.benchmarks.recall $(ARGS)
+
 # Drills break parts of a shop that really runs; by their name `make test` leaves them out. The short form
 # leaves out those that break one step at a time, which drill_every_step.py breaks all at once.
 .PHONY: faults

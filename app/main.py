@@ -27,6 +27,7 @@ from app.domain.customers.providers import (
     RedirectProvider,
 )
 from app.domain.customers.sessions import SessionLimits
+from app.domain.discovery.popular import SearchTally
 from app.domain.payments.services import PaymentService
 from app.domain.stores.directory import StoreDirectory
 from app.integrations.argon2 import create_hasher
@@ -81,6 +82,7 @@ def build_shop(settings: Settings, *, application_name: str = "storefront") -> S
         reads=reads,
         stores=StoreDirectory(reads),
         till=till,
+        searches=SearchTally(sessions, clock=utc_now),
     )
 
 
@@ -146,6 +148,7 @@ async def close_shop(shop: Shop) -> None:
     """Let go of every connection that the parts of build_shop hold."""
     for service in shop.till.services.values():
         await service.close()
+    await shop.searches.close()
     await shop.reads.close()
     await shop.engine.dispose()
 

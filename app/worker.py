@@ -17,7 +17,10 @@ from app.db.session import Sessions, database_address
 from app.domain.accounts.closing import closing_jobs
 from app.domain.accounts.jobs import account_jobs, sweep_accounts
 from app.domain.accounts.referral import referral_jobs
+from app.domain.catalogue.back_in_stock import forget_old_wishes
+from app.domain.catalogue.jobs import catalogue_jobs
 from app.domain.checkout.jobs import checkout_jobs, reconcile, sweep
+from app.domain.discovery.popular import forget_queries
 from app.domain.newsletter.jobs import forget_requests, newsletter_jobs
 from app.domain.orders.jobs import order_jobs
 from app.integrations.mail import MailTemplates, create_mailer
@@ -54,6 +57,7 @@ async def run_worker(settings: Settings) -> None:
         **order_jobs(**mailing),
         **account_jobs(**mailing),
         **newsletter_jobs(**mailing),
+        **catalogue_jobs(**mailing),
         **checkout_jobs(till=shop.till, stores=shop.stores, clock=utc_now),
         **closing_jobs(sessions=shop.sessions, stores=shop.stores, writer=writer, mailer=mailer),
         **referral_jobs(sessions=shop.sessions, stores=shop.stores, clock=utc_now),
@@ -73,6 +77,8 @@ async def run_worker(settings: Settings) -> None:
         await sweep(shop.sessions, now=utc_now(), keep=timedelta(seconds=settings.forget_seconds))
         await sweep_accounts(shop.sessions, now=utc_now())
         await forget_requests(shop.sessions, now=utc_now())
+        await forget_queries(shop.sessions, now=utc_now())
+        await forget_old_wishes(shop.sessions, now=utc_now())
 
     try:
         async with asyncio.TaskGroup() as tasks:

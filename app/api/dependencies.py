@@ -17,6 +17,7 @@ from app.api.transactions import REPEATABLE, is_repeatable
 from app.db.reads import Reads
 from app.db.session import Sessions
 from app.domain.checkout.till import Till
+from app.domain.discovery.popular import SearchTally
 from app.domain.stores.directory import StoreDirectory
 from app.domain.stores.queries import StoreConfig
 from app.kit.actor import Actor
@@ -36,6 +37,7 @@ class Shop:
     reads: Reads
     stores: StoreDirectory
     till: Till
+    searches: SearchTally
 
 
 # How handlers ask for them, by name. What we made ourselves needs no validation.

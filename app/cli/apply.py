@@ -14,6 +14,9 @@ from app.cli.environment import production_checked_settings, with_databases
 from app.db.session import create_engine, create_sessions, transaction
 from app.domain.catalogue.arranging import CategoryDraft, CollectionDraft, apply_category, apply_collection
 from app.domain.catalogue.presence import find_product_ids, has_products
+from app.domain.catalogue.refreshing import refresh_search
+from app.domain.content.models import BlogPost, Page
+from app.domain.content.searching import refresh_texts
 from app.domain.stores.applying import apply_store, find_store
 from app.domain.stores.models import Store
 from app.domain.stores.plan import INVALID_PLAN, StoreFile
@@ -91,7 +94,12 @@ async def apply_shop(
         )
     standing = await find_store(session, file.store.code)
     is_free = standing is None or not await has_products(session, standing.id)
+    language = standing.language if standing else None
     store, changes = await apply_store(session, file, currency_is_free=is_free)
+    if language not in (None, store.language):
+        await refresh_search(session, store.id)
+        for table in (BlogPost, Page):
+            await refresh_texts(session, store.id, table)
     notes: list[str] = []
     for place, draft in enumerate(file.collections):
         known = await find_product_ids(session, store.id, draft.products)

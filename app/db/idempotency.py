@@ -72,13 +72,15 @@ _KEEP = text(
 
 
 async def claim(
-    session: AsyncSession, store_id: int, key: Key, *, now: datetime, keep_seconds: int
+    session: AsyncSession, store_id: int, key: Key | None, *, now: datetime, keep_seconds: int
 ) -> dict[str, Any] | None:
-    """Claim a key in this transaction: None goes ahead, else what the first request made.
+    """Claim a key in this transaction: None goes ahead, else what the first request made. Without a key all go ahead.
 
     Waits for a running first request up to the lock time limit. Raises Conflict idempotency_mismatch
     for another body and idempotency_in_progress where the first is still running.
     """
+    if key is None:
+        return None
     values = {
         "store_id": store_id,
         "key_digest": key.key_digest,
@@ -101,6 +103,8 @@ async def claim(
     return made
 
 
-async def keep(session: AsyncSession, store_id: int, key: Key, made: dict[str, Any]) -> None:
+async def keep(session: AsyncSession, store_id: int, key: Key | None, made: dict[str, Any]) -> None:
     """Note what the claimed request made, in its transaction."""
+    if key is None:
+        return
     await session.execute(_KEEP, {"store_id": store_id, "key_digest": key.key_digest, "made": made})

@@ -90,7 +90,7 @@ def check_signature(
 
 def _stamp(header: str) -> int:
     """The time that the library verified: the first `t` of the header."""
-    return next(int(part[2:]) for part in header.split(",") if part.startswith("t="))
+    return next(int(part.split("=")[1]) for part in header.split(",") if part.startswith("t="))
 
 
 def read_event(body: bytes, *, is_live: bool, account_id: str) -> ServiceEvent:

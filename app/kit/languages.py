@@ -1,10 +1,17 @@
-"""Which language somebody is written to in: what a browser asks for, matched with what there is (RFC 4647)."""
+"""Languages: which one somebody is written to in (RFC 4647), and how PostgreSQL reads texts in one."""
 
 import re
 from collections.abc import Collection
 from typing import Final
 
 MOST: Final = 5
+# Dictionaries that PostgreSQL carries and migration 0002 has configurations for, by ISO 639-1.
+DICTIONARIES: Final = {
+    "da": "danish", "nl": "dutch", "en": "english", "fi": "finnish", "fr": "french", "de": "german",
+    "hu": "hungarian", "it": "italian", "no": "norwegian", "nb": "norwegian", "nn": "norwegian",
+    "pt": "portuguese", "ro": "romanian", "ru": "russian", "es": "spanish", "sv": "swedish",
+    "tr": "turkish",
+}  # fmt: skip
 _TAG: Final = re.compile(r"[a-z]{2,3}(-[a-z0-9]{2,8}){0,3}", re.IGNORECASE)
 
 
@@ -44,3 +51,8 @@ def match_language(wanted: str | None, have: Collection[str]) -> str | None:
                 return found
             parts.pop()
     return None
+
+
+def search_configuration(language: str) -> str:
+    """The text search configuration of a store's language ("en", "de-CH"); plain words for any other."""
+    return f"storefront_{DICTIONARIES.get(language.partition('-')[0].lower(), 'simple')}"

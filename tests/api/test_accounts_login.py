@@ -1,12 +1,16 @@
 """Signing up, logging in and out: what is answered, what is stored, and what never is."""
 
+from datetime import timedelta
+
 import httpx
 import pytest
 from sqlalchemy import text
 
 from app.db.session import Sessions, transaction
 from app.domain.stores.models import Store
+from app.kit.clock import utc_now
 from tests.api.account_shop import PASSWORD, Person, signed_up, some_email
+from tests.people import session_store
 
 OF_THE_SOURCE = {
     "auth_key", "id", "username", "email", "firstname", "lastname", "birthday", "gender",
@@ -254,6 +258,38 @@ async def test_the_link_to_an_unproven_address_is_mailed_again_and_a_waiting_cha
     assert (first, waiting) == ("accounts.verify_email", "accounts.verify_new_email")
     # One a minute; a new minute may have begun between the two.
     assert again in (["accounts.verify_email"], ["accounts.verify_email"] * 2)
+
+
+async def test_a_stranger_is_asked_once_a_minute_whether_an_address_is_theirs(
+    ada: Person, sessions: Sessions
+):
+    strangers = some_email()
+    for typed in (strangers, strangers.upper(), strangers):
+        assert (await ada.call("PATCH", "/customer", {"email": typed})).status_code == 200
+    asked = (await _kinds(sessions, ada.store.id)).count("accounts.verify_new_email")
+    # One a minute; a new minute may have begun in between.
+    assert asked in (1, 2)
+    await ada.call("PATCH", "/customer", {"email": some_email()})
+    assert (await _kinds(sessions, ada.store.id)).count("accounts.verify_new_email") == asked + 1
+
+
+async def test_a_login_of_long_ago_moves_the_account_to_no_other_address_without_its_password(
+    ada: Person, redis_url: str
+):
+    async with session_store(redis_url) as kept:
+        old = await kept.start(
+            ada.store.id, ada.id, remember=True, device="", now=utc_now() - timedelta(hours=1)
+        )
+    stolen = ada.elsewhere(auth_key=old.token)
+    new = some_email()
+    refused = await stolen.call("PATCH", "/customer", {"email": new})
+    assert (refused.status_code, refused.json()["code"]) == (403, "fresh_login_needed")
+    guessed = await stolen.call("PATCH", "/customer", {"email": new, "current_password": "not this one"})
+    assert (guessed.status_code, guessed.json()["errors"][0]["field"]) == (422, "current_password")
+    same = await stolen.call("PATCH", "/customer", {"email": ada.email, "firstname": "Adele"})
+    assert (same.status_code, same.json()["new_email"]) == (200, None)
+    proven = await stolen.call("PATCH", "/customer", {"email": new, "current_password": ada.password})
+    assert proven.json()["new_email"] == new
 
 
 async def test_the_profile_wants_a_login(client, store):

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from app.db.session import Sessions, transaction
 from app.domain.catalogue.arranging import CategoryDraft, CollectionDraft, apply_category, apply_collection
@@ -10,7 +11,10 @@ from app.domain.catalogue.drafts import ImageDraft, OptionDraft, ProductDraft, S
 from app.domain.catalogue.service import save_products
 from app.domain.stores.models import Store
 from app.kit.clock import utc_now
+from tests.api.test_statements import counted
 from tests.shop import Guest
+
+__all__ = ["counted"]
 
 COLOURS = ("Red", "Blue")
 SIZES = ("S", "M")
@@ -143,7 +147,7 @@ async def test_reviews_and_questions_come_when_asked_for(guest: Guest, shelf: No
     )
 
 
-async def test_what_was_bought_is_among_the_best_selling(guest: Guest, shelf: None) -> None:
+async def test_what_was_bought_is_among_the_best_selling(guest: Guest, shelf: None, counted) -> None:
     assert await _json(guest, "/products/best-selling") == []
     variants = (await _json(guest, "/products/variants?order_by=price"))["items"]
     for variant, quantity in ((variants[0], 3), (variants[1], 1)):
@@ -151,8 +155,34 @@ async def test_what_was_bought_is_among_the_best_selling(guest: Guest, shelf: No
         checkout = await guest.prepare(variant["id"], quantity)
         paid = await guest.pay(checkout["totals"]["total"])
         assert paid.status_code == 204, paid.text
-    found = await _json(guest, "/products/best-selling")
+    with counted() as statements:
+        found = await _json(guest, "/products/best-selling")
+    assert statements == ["read"]
     assert [(one["product_variant"]["id"], one["quantity"], one["amount"]) for one in found] == [
         (variants[0]["id"], 3, 2700),
         (variants[1]["id"], 1, 1800),
     ]
+
+
+async def test_best_selling_forgets_what_was_cancelled_or_is_91_days_old(
+    guest: Guest, shelf: None, sessions: Sessions, store: Store
+) -> None:
+    variants = (await _json(guest, "/products/variants?order_by=price"))["items"]
+    for variant in variants[:3]:
+        guest.cart_uuid = ""
+        checkout = await guest.prepare(variant["id"])
+        assert (await guest.pay(checkout["totals"]["total"])).status_code == 204
+    changes = (
+        ("placed_at = now() - interval '91 days'", variants[0]["id"]),
+        ("status = 'cancelled'", variants[1]["id"]),
+        ("placed_at = now() - interval '89 days'", variants[2]["id"]),
+    )
+    async with transaction(sessions) as session:
+        for change, variant_id in changes:
+            which = "SELECT order_id FROM order_lines WHERE store_id = :store AND variant_id = :variant"
+            await session.execute(
+                text(f"UPDATE orders SET {change} WHERE id IN ({which})"),
+                {"store": store.id, "variant": variant_id},
+            )
+    found = await _json(guest, "/products/best-selling")
+    assert [one["product_variant"]["id"] for one in found] == [variants[2]["id"]]

@@ -239,7 +239,7 @@ async def test_a_login_of_long_ago_needs_the_password(person, guest, redis_url):
         )
     late = person.elsewhere(auth_key=old.token)
     answer = await close(late)
-    assert (answer.status_code, answer.json()["code"]) == (403, "login_too_old")
+    assert (answer.status_code, answer.json()["code"]) == (403, "fresh_login_needed")
     wrong = await close(late, current_password="not this one")
     assert (wrong.status_code, wrong.json()["code"]) == (422, "wrong_password")
     assert await late.is_logged_in()

@@ -50,12 +50,25 @@ def _variant(scene: Scene) -> Real:
     return {"path": {"variant_id": variant}, "query": {"product_ids": [variant]}}
 
 
+def _place_of_product(scene: Scene) -> Real:
+    return {"query": {"first": "products", "second": scene.use("catalogue")["product"]["handle"]}}
+
+
+def _sold_out(scene: Scene) -> Real:
+    made = scene.use("catalogue")
+    return {"body": {"email": scene.use("name")["email"], "product_ids": [made["scarce"]["id"]]}}
+
+
 def _shelf(kind: str) -> Callable[[Scene], Real]:
     return lambda scene: {"path": {"handle": scene.use(kind)["handle"]}}
 
 
 def _words(scene: Scene) -> Real:
     return {"query": {"q": scene.use("catalogue")["word"]}}
+
+
+def _search(scene: Scene) -> Real:
+    return {"query": {"search": scene.use("catalogue")["word"]}}
 
 
 def _customer(scene: Scene) -> Real:
@@ -203,10 +216,13 @@ REAL: dict[str, tuple[Callable[[Scene], Real], int]] = {
     "getVariant": (_variant, 1),
     "listVariantsByIds": (_variant, 1),
     "searchProducts": (_words, 1),
+    "searchEverything": (_search, 1),
     "getCollection": (_shelf("collection"), 1),
     "listCollectionProducts": (_shelf("collection"), 1),
     "getCategory": (_shelf("category"), 1),
     "listCategoryProducts": (_shelf("category"), 1),
+    "resolve": (_place_of_product, 1),
+    "askForReturn": (_sold_out, FRESH),
     "getCart": (_cart, 1),
     "addCartItem": (_cart, FRESH),
     "setCartItem": (_cart, FRESH),

@@ -12,6 +12,7 @@ from app.cli.apply import ShopFile, apply_shop, read_toml
 from app.db.session import transaction
 from app.domain.catalogue.drafts import ProductDraft, VariantDraft
 from app.domain.catalogue.service import save_product
+from app.domain.content.service import ContentFile, PageDraft, PostDraft, apply_content
 from app.domain.stores.applying import apply_store
 from app.domain.stores.models import Store
 from app.domain.stores.queries import Look, NewsletterRules, get_store_config
@@ -168,6 +169,30 @@ async def test_collections_wait_for_their_products(apply, sessions):
     assert "mug" not in again.notes[0]
 
 
+async def test_with_another_language_products_pages_and_posts_are_found_by_its_stems(apply, sessions):
+    store = (await apply()).store
+    candle = ProductDraft("candle", "Rote Kerzen", variants=(VariantDraft(price=900),))
+    texts = ContentFile(
+        posts=(PostDraft("candles", "Rote Kerzen"),), pages=(PageDraft("wax", "Wachs", content="Kerzen"),)
+    )
+    async with transaction(sessions) as session:
+        await save_product(session, store.id, candle, now=utc_now())
+        await apply_content(session, store.id, texts, now=utc_now())
+    asked = """
+        SELECT count(*) FROM (SELECT store_id, search FROM products UNION ALL
+            SELECT store_id, search FROM pages UNION ALL SELECT store_id, search FROM blog_posts) found
+        WHERE store_id = :store AND search @@ to_tsquery('storefront_german', 'Kerze')
+    """
+
+    async def found() -> int:
+        async with sessions() as session:
+            return await session.scalar(text(asked), {"store": store.id})
+
+    assert await found() == 0
+    await apply(SHOP.replace("[store]", '[store]\nlanguage = "de"'))
+    assert await found() == 3
+
+
 async def test_a_store_with_products_keeps_its_currency(apply, sessions):
     store = (await apply()).store
     assert (await apply(SHOP.replace('"USD"', '"EUR"'))).store.currency == "EUR"
@@ -191,6 +216,10 @@ async def test_a_store_with_products_keeps_its_currency(apply, sessions):
         ('currency = "USD"', 'currency = "QQQ"', "store.currency"),
         ('value = "10.00"', 'value = "ten"', "collections[1].rules[0].value"),
         ('parent = "home"', 'parent = "attic"', "categories.cups"),
+        ("[store]", "[search]\nsynonyms = [['cup', 'Cup']]\n[store]", "search.synonyms[0]"),
+        ("[store]", "[search]\nsynonyms = [['a'], ['cup']]\n[store]", "search.synonyms[1]"),
+        ("[store]", "[search]\nsynonyms = [['cup', '!']]\n[store]", "search.synonyms[0]"),
+        ("[store]", "[search]\nsynonyms = [['cup', 'one two three four']]\n[store]", "search.synonyms[0]"),
     ],
 )
 async def test_a_fault_is_named_by_its_place_and_nothing_is_applied(apply, sessions, code, old, new, place):

@@ -24,13 +24,14 @@ from app.domain.catalogue.membership import refresh_rule_collections
 from app.domain.catalogue.queries import get_product, get_variant
 from app.domain.catalogue.rules import Rule
 from app.domain.catalogue.sale_items import list_sale_items
-from app.domain.catalogue.search_text import search_configuration, split_words
 from app.domain.catalogue.service import save_product, save_products, set_related
 from app.domain.catalogue.shelves import list_collection_products
 from app.domain.discovery.spelling import closest, edits
 from app.kit.clock import utc_now
 from app.kit.errors import AppError, Invalid, NotFound
+from app.kit.languages import search_configuration
 from app.kit.paging import PageRequest
+from app.kit.words import split_words
 from tests.api.catalogue_shop import COLOURS, jacket, simple, tent
 
 
@@ -393,6 +394,7 @@ def test_edits_count_swaps_as_one(first, second, away):
         ("blnk", ["blanket"], None),
         ("blankte", ["blanket"], "blanket"),
         ("xyz", ["tent"], None),
+        ("tnet", ["net", "tent"], "tent"),
         ("tent", [], None),
     ],
 )

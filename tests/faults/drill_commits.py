@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 from tests.faults import truth
 from tests.faults.figures import Form, note
-from tests.faults.proxy import commit_proxy
 from tests.faults.shoppers import WAYS, buy, webhooks
 from tests.faults.stage import PRICES, SHIPPING, Stage
+from tests.standins.postgres_line import Cut, postgres_line
 
 SEED = 20260713
 SIDE_BY_SIDE = 4
@@ -22,10 +22,10 @@ MARKS = {
 }
 
 
-def choose(ran: Sequence[str]) -> str | None:
+def choose(ran: Sequence[str]) -> Cut | None:
     """The last mark that a transaction has, as orders that are placed at once have two."""
     found = [what for what, mark in MARKS.items() if any(mark in statement for statement in ran)]
-    return found[-1] if found else None
+    return Cut("after", found[-1]) if found else None
 
 
 async def test_a_lost_answer_to_commit_makes_nothing_twice(stage: Stage, form: Form) -> None:
@@ -41,12 +41,12 @@ async def test_a_lost_answer_to_commit_makes_nothing_twice(stage: Stage, form: F
             told = await buy(stage, service=service, cards=cards, variant=variant, in_vain=in_vain)
             assert told.total == PRICES[variant] + SHIPPING, "one thing, put into the cart once"
 
-    async with commit_proxy(stage.postgres_socket, choose) as proxy:
-        await stage.restart(DATABASE_URL=proxy.url)
+    async with postgres_line(stage.postgres.url, choose) as line:
+        await stage.restart(DATABASE_URL=line.url)
         async with webhooks(stage, seed=SEED), asyncio.TaskGroup() as group:
             for number in range(form.commits):
                 group.create_task(buy_one(number))
-        lost = proxy.lost
+        lost = line.lost
         await stage.restart()
     found = await truth.check(stage)
     assert len(stage.acknowledged) - began == form.commits

@@ -33,7 +33,7 @@ async def test_money_orders_and_mails_that_are_not_there_are_noticed(stage: Stag
         pytest.raises(AssertionError),
     ):
         await truth.check(stage)
-    (mail,) = stage.mails.glob(f"confirmation-{max(mails(stage))}-*.eml")
+    (mail,) = stage.mails.glob(f"order_confirmation-{max(mails(stage))}-*.eml")
     words = mail.read_bytes()
     mail.unlink()
     with pytest.raises(AssertionError):
@@ -43,4 +43,4 @@ async def test_money_orders_and_mails_that_are_not_there_are_noticed(stage: Stag
 
 
 def mails(stage: Stage) -> list[int]:
-    return [int(path.name.split("-")[1]) for path in stage.mails.glob("confirmation-*.eml")]
+    return [int(path.name.split("-")[1]) for path in stage.mails.glob("order_confirmation-*.eml")]

@@ -51,7 +51,7 @@ async def check_mails(place: Place) -> None:
         "SELECT j.id, o.email FROM orders o JOIN jobs j "
         "ON j.kind = 'orders.confirm' AND j.dedupe_key = 'order-' || o.id WHERE o.status <> 'pending'"
     )
-    wanted = Counter((f"confirmation-{row['id']}", row["email"]) for row in rows)
+    wanted = Counter((f"order_confirmation-{row['id']}", row["email"]) for row in rows)
 
     async def all_have_come() -> bool:
         return len(place.mail.taken) >= len(wanted)

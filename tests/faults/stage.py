@@ -24,7 +24,6 @@ import httpx
 from app.db.migrations import migrate
 from app.db.session import create_engine, create_sessions, database_address
 from app.domain.stores.models import Store
-from app.integrations.embedded.postgres import SOCKET as POSTGRES_SOCKET
 from app.integrations.embedded.postgres import start_postgres
 from app.integrations.embedded.process import EmbeddedServer
 from app.integrations.embedded.redis import start_redis
@@ -124,10 +123,6 @@ class Stage:
         await wait_until(sprung, f"a {role} falls at {step}", seconds, said=self.said)
 
     # ---- the databases
-
-    @property
-    def postgres_socket(self) -> Path:
-        return self.postgres.socket_folder / POSTGRES_SOCKET
 
     async def stop_postgres(self, *, immediate: bool = False) -> None:
         """A fast shutdown, or one that leaves recovery to the next start."""

@@ -146,7 +146,7 @@ async def _check_mails(stage: Stage) -> int:
     assert [row for row in jobs if row["state"] != "done"] == []
     if "SMTP_URL" not in stage.worker.environ:
         wanted = {row["job_id"] for row in jobs}
-        there = {int(path.name.split("-")[1]) for path in stage.mails.glob("confirmation-*.eml")}
+        there = {int(path.name.split("-")[1]) for path in stage.mails.glob("order_confirmation-*.eml")}
         assert wanted == there
     return len(jobs)
 

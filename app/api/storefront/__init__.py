@@ -4,6 +4,7 @@ from typing import Any
 
 from app.api.storefront.account import AccountController
 from app.api.storefront.addresses import AddressController
+from app.api.storefront.back_in_stock import ask_for_return
 from app.api.storefront.carts import CartController
 from app.api.storefront.categories import CategoryController
 from app.api.storefront.checkouts import CheckoutController
@@ -18,7 +19,8 @@ from app.api.storefront.passwords import PasswordController
 from app.api.storefront.payments import PaymentController
 from app.api.storefront.products import ProductController
 from app.api.storefront.referrals import ReferralController
-from app.api.storefront.search import search
+from app.api.storefront.resolve import resolve
+from app.api.storefront.search import popular, search, search_everything
 from app.api.storefront.sessions import SessionController
 from app.api.storefront.settings import headers, password_setting
 from app.api.storefront.social import SocialController
@@ -32,6 +34,10 @@ def storefront_handlers() -> list[Any]:
         ProductController,
         VariantController,
         search,
+        search_everything,
+        popular,
+        resolve,
+        ask_for_return,
         CollectionController,
         CategoryController,
         CartController,

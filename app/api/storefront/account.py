@@ -1,40 +1,22 @@
 """Taking one's data along, and closing the account."""
 
-from datetime import datetime, timedelta
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 import msgspec
 from litestar import Controller, Response, delete, get
 
 from app.api.caching import NO_STORE
-from app.api.credentials import (
-    CART_COOKIE,
-    SESSION_COOKIE,
-    expired_cookie,
-    find_credential,
-    forget_actor,
-)
-from app.api.dependencies import GivenActor, GivenGate, GivenNow, GivenSession, GivenShop, GivenStore, Shop
-from app.api.gate import Gate
+from app.api.credentials import CART_COOKIE, SESSION_COOKIE, expired_cookie, forget_actor
+from app.api.dependencies import GivenActor, GivenGate, GivenNow, GivenSession, GivenShop, GivenStore
 from app.api.openapi import QUERY
 from app.api.rate_limits import LIMIT
 from app.api.request import ShopRequest, read_query_or_body
-from app.api.storefront.logins import caller_network
+from app.api.storefront.logins import prove_fresh
 from app.api.transactions import transactional
 from app.domain.accounts.closing import close_account
 from app.domain.accounts.export import export_account
-from app.domain.customers.errors import WRONG_PASSWORD
-from app.domain.customers.passwords import MOST, normal_form
-from app.domain.customers.queries import find_login_by_id
-from app.domain.stores.queries import StoreConfig
+from app.domain.customers.passwords import MOST
 from app.kit.clock import isoformat
-from app.kit.errors import Forbidden, Invalid, declare
-
-# How long ago a login may be that needs no password besides.
-FRESH: Final = timedelta(minutes=15)
-LOGIN_TOO_OLD: Final = declare(
-    Forbidden, "login_too_old", "This needs the current password, or a login of the last 15 minutes."
-)
 
 
 class CloseAccount(msgspec.Struct, forbid_unknown_fields=True):
@@ -107,40 +89,11 @@ class AccountController(Controller):
         """
         sent = await read_query_or_body(request, CloseAccount)
         customer_id = actor.customer()
-        await _prove(
-            request, shop, store, gate, customer_id=customer_id, password=sent.current_password, now=now
+        await prove_fresh(
+            request, sent.current_password, shop=shop, store=store, gate=gate, actor=actor, now=now
         )
         await close_account(session, store, customer_id, give_up=sent.give_up_balance, now=now)
         await gate.sessions.end_all_but(store.id, customer_id, None)
         forget_actor(request)
         gone = [expired_cookie(SESSION_COOKIE), expired_cookie(CART_COOKIE)] if actor.via == "cookie" else []
         return Response(None, status_code=204, cookies=gone)
-
-
-async def _prove(
-    request: ShopRequest,
-    shop: Shop,
-    store: StoreConfig,
-    gate: Gate,
-    *,
-    customer_id: int,
-    password: str | None,
-    now: datetime,
-) -> None:
-    """Make sure that it is the customer, and not whoever found their phone. Wrong passwords are counted.
-
-    Raises Invalid wrong_password, or Forbidden login_too_old.
-    """
-    if password is None:
-        credential = find_credential(request)
-        current = await gate.sessions.find(store.id, credential.token, now=now) if credential else None
-        if current is None or now - current.created_at > FRESH:
-            raise Forbidden(LOGIN_TOO_OLD, "Log in again, or give the current password.")
-        return
-    known = await find_login_by_id(shop.reads, store.id, customer_id)
-    attempt = await gate.guesses.count(
-        store.id, known.email_key, network=caller_network(request, shop.settings)
-    )
-    if not await gate.hasher.verify(known.password_digest, normal_form(password)):
-        raise Invalid.at("current_password", WRONG_PASSWORD, "This is not the account's current password.")
-    await gate.guesses.forgive(attempt)

@@ -119,18 +119,16 @@ class AddressController(Controller):
         """
         customer_id = actor.customer()
         key = await read_key(request, caller=caller_of(actor, None))
-        if key is not None:
-            made = await idempotency.claim(
-                session, store.id, key, now=now, keep_seconds=shop.settings.idempotency_seconds
-            )
-            if made is not None:
-                booked = await get_address(session, store.id, customer_id, made["address_id"])
-                return answered(show_address(booked), replayed=True)
+        made = await idempotency.claim(
+            session, store.id, key, now=now, keep_seconds=shop.settings.idempotency_seconds
+        )
+        if made is not None:
+            booked = await get_address(session, store.id, customer_id, made["address_id"])
+            return answered(show_address(booked), replayed=True)
         booked = await add_address(
             session, store.id, customer_id, _checked(data), is_default=data.is_default, now=now
         )
-        if key is not None:
-            await idempotency.keep(session, store.id, key, {"address_id": booked.id})
+        await idempotency.keep(session, store.id, key, {"address_id": booked.id})
         return answered(show_address(booked), replayed=False)
 
     @put(

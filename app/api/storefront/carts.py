@@ -256,11 +256,9 @@ class CartController(Controller):
         if uuid is None and actor.known().customer_id is None:
             uuid = read_uuid(find_cart_cookie(request))
         key = await read_key(request, caller=caller_of(actor, data.cart_uuid))
-        made = None
-        if key is not None:
-            made = await idempotency.claim(
-                session, store.id, key, now=now, keep_seconds=settings.idempotency_seconds
-            )
+        made = await idempotency.claim(
+            session, store.id, key, now=now, keep_seconds=settings.idempotency_seconds
+        )
         if made is not None:
             uuid = UUID(made["cart"])
             line = await _find_line(shop.reads, store, actor, uuid, data.product_id, now=now)
@@ -276,8 +274,7 @@ class CartController(Controller):
                 now=now,
                 keep_seconds=settings.cart_seconds,
             )
-            if key is not None:
-                await idempotency.keep(session, store.id, key, {"cart": str(uuid)})
+            await idempotency.keep(session, store.id, key, {"cart": str(uuid)})
             line = show_line(entry, str(uuid))
         answer = answered(line, replayed=made is not None)
         if wants_cookie(request) and actor.customer_id is None:

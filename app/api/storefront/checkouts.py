@@ -238,11 +238,9 @@ class CheckoutController(Controller):
         if data.coupon:
             raise Invalid.at("coupon", COUPON_NOT_FOUND, "There is no such coupon.")
         key = await read_key(request, caller=digest(data.cart_uuid).hex())
-        made = None
-        if key is not None:
-            made = await idempotency.claim(
-                session, store.id, key, now=now, keep_seconds=shop.settings.idempotency_seconds
-            )
+        made = await idempotency.claim(
+            session, store.id, key, now=now, keep_seconds=shop.settings.idempotency_seconds
+        )
         if made is not None:
             checkout = await get_checkout_by_id(session, store.id, made["checkout_id"])
             view = await view_checkout(session, store, checkout, now=now)
@@ -256,8 +254,7 @@ class CheckoutController(Controller):
                 now=now,
                 keep_seconds=shop.settings.checkout_seconds,
             )
-            if key is not None:
-                await idempotency.keep(session, store.id, key, {"checkout_id": view.checkout.id})
+            await idempotency.keep(session, store.id, key, {"checkout_id": view.checkout.id})
         return answered(show_checkout(view, store, shop), replayed=made is not None)
 
     @get("/{checkout_token:str}", operation_id="getCheckout", summary="Read a checkout")

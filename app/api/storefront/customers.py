@@ -14,7 +14,15 @@ from app.api.faults import invalid_field
 from app.api.openapi import EXAMPLE
 from app.api.rate_limits import LIMIT
 from app.api.request import ShopRequest
-from app.api.storefront.logins import Address, Arriving, Short, answer_login, read_email
+from app.api.storefront.logins import (
+    Address,
+    Arriving,
+    Short,
+    TypedPassword,
+    answer_login,
+    prove_fresh,
+    read_email,
+)
 from app.api.storefront.profile import StorefrontCustomer, StorefrontLogin, show_customer
 from app.api.transactions import transactional
 from app.domain.accounts.changes import change_account
@@ -22,7 +30,7 @@ from app.domain.accounts.queries import get_account
 from app.domain.accounts.signing import NewAccount, sign_up
 from app.domain.customers.errors import PASSWORD_NEEDED
 from app.domain.customers.passwords import check_password
-from app.domain.customers.queries import lock_customer
+from app.domain.customers.queries import find_login_by_id, lock_customer
 from app.kit.errors import Invalid
 from app.kit.languages import wanted_languages
 from app.kit.places import find_country, find_time_zone
@@ -49,12 +57,13 @@ class SignUp(Arriving, kw_only=True):
 
 
 class ChangeProfile(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """What is left out stays. A new mail address takes effect once its mailed link is opened."""
+    """What is left out stays. `current_password` is asked for where a login of long ago changes the address."""
 
     username: Annotated[str, msgspec.Meta(min_length=1, max_length=100)] | UnsetType = UNSET
     firstname: Name | UnsetType = UNSET
     lastname: Name | UnsetType = UNSET
     email: Address | UnsetType = UNSET
+    current_password: TypedPassword | None = None
     relationship: Relationship | UnsetType | None = UNSET
     birthday: date | UnsetType | None = UNSET
     gender: Gender | UnsetType | None = UNSET
@@ -84,7 +93,8 @@ def read_name(text: str, field: str) -> str:
 def read_changes(data: ChangeProfile, *, now: datetime) -> dict[str, Any]:
     """The columns that change, checked. Raises Invalid naming the field."""
     sent = {name: value for name, value in msgspec.structs.asdict(data).items() if value is not UNSET}
-    sent.pop("email", None)
+    for name in ("email", "current_password"):
+        sent.pop(name, None)
     for name in ("username", "firstname", "lastname"):
         if name in sent:
             sent[name] = read_name(sent[name], name)
@@ -189,20 +199,31 @@ class CustomerController(Controller):
     @transactional
     async def change(
         self,
+        request: ShopRequest,
         data: RequestBody[ChangeProfile],
         session: GivenSession,
+        shop: GivenShop,
         store: GivenStore,
+        gate: GivenGate,
         now: GivenNow,
         actor: GivenActor,
     ) -> Response[StorefrontCustomer]:
         """Changes what is sent; a new mail address takes effect once its mailed link is opened.
 
-        The account's own address takes back a change that waits; while it is not confirmed, its link is
-        mailed again, once a minute at most.
+        Whoever has the address has the account, so another one needs a login of the last 15 minutes, or the
+        `current_password` (`fresh_login_needed`). The account's own address takes back a change that waits;
+        while it is not confirmed, its link is mailed again, once a minute at most.
         """
         changes = read_changes(data, now=now)
-        email = None if data.email is UNSET else read_email(data.email)[0]
+        email = None
+        if data.email is not UNSET:
+            email, key = read_email(data.email)
+            account = await find_login_by_id(shop.reads, store.id, actor.customer())
+            if key != account.email_key:
+                await prove_fresh(
+                    request, data.current_password, shop=shop, store=store, gate=gate, actor=actor, now=now
+                )
         customer = await lock_customer(session, store.id, actor.customer())
         await change_account(session, customer, changes, email=email, now=now)
-        account = await get_account(session, store.id, customer.id)
-        return Response(show_customer(account), headers=NO_STORE)
+        changed = await get_account(session, store.id, customer.id)
+        return Response(show_customer(changed), headers=NO_STORE)

@@ -199,27 +199,26 @@ async def prove_fresh(
     request: ShopRequest,
     password: str | None,
     *,
+    field: str = "current_password",
     shop: Shop,
     store: StoreConfig,
     gate: Gate,
     actor: Actor,
     now: datetime,
 ) -> None:
-    """Go on only where whoever is logged in has just proven it: by the password, or by a login of this moment.
+    """Go on only where it is the customer and not whoever found their phone: a password, or a login just now.
 
-    Raises Forbidden fresh_login_needed.
+    Raises Invalid wrong_password at `field`, or Forbidden fresh_login_needed.
     """
     if password is not None:
         await check_current_password(
-            request, password, field="password", shop=shop, store=store, gate=gate, actor=actor
+            request, password, field=field, shop=shop, store=store, gate=gate, actor=actor
         )
         return
     used = find_credential(request)
     found = await gate.sessions.find(store.id, used.token, now=now) if used else None
     if found is None or now - found.created_at > timedelta(seconds=shop.settings.fresh_login_seconds):
-        raise Forbidden(
-            FRESH_LOGIN_NEEDED, "Type your password, or log in anew, before you add a way to log in."
-        )
+        raise Forbidden(FRESH_LOGIN_NEEDED, "Type your password, or log in anew.")
 
 
 def read_email(typed: str, field: str = "email") -> tuple[str, str]:

@@ -261,7 +261,16 @@ class PasskeyController(Controller):
         a quarter of an hour old, or the account's `password` comes along.
         """
         customer_id = actor.customer()
-        await prove_fresh(request, data.password, shop=shop, store=store, gate=gate, actor=actor, now=now)
+        await prove_fresh(
+            request,
+            data.password,
+            field="password",
+            shop=shop,
+            store=store,
+            gate=gate,
+            actor=actor,
+            now=now,
+        )
         customer = await lock_customer(session, store.id, customer_id)
         await refuse_too_many(session, store.id, customer_id)
         handle, challenge = give_handle(customer), new_challenge()
@@ -313,13 +322,12 @@ class PasskeyController(Controller):
         name = read_name(data.name, "name")
         agent = request.headers.get("user-agent", "")
         key = await read_key(request, caller=caller_of(actor, None))
-        if key is not None:
-            before = await idempotency.claim(
-                session, store.id, key, now=now, keep_seconds=shop.settings.idempotency_seconds
-            )
-            if before is not None:
-                found = await get_passkey(session, store.id, customer_id, before["passkey_id"])
-                return answered(show_passkey(found), replayed=True, status_code=201)
+        before = await idempotency.claim(
+            session, store.id, key, now=now, keep_seconds=shop.settings.idempotency_seconds
+        )
+        if before is not None:
+            found = await get_passkey(session, store.id, customer_id, before["passkey_id"])
+            return answered(show_passkey(found), replayed=True, status_code=201)
         begun = await once(
             request, "begun", lambda: gate.records.take(actor.session_id or "", PasskeyRegistration)
         )
@@ -345,8 +353,7 @@ class PasskeyController(Controller):
             address=client_address(request.scope, shop.settings.trusted_proxies),
             at=now.isoformat(),
         )
-        if key is not None:
-            await idempotency.keep(session, store.id, key, {"passkey_id": added.id})
+        await idempotency.keep(session, store.id, key, {"passkey_id": added.id})
         return answered(show_passkey(added), replayed=False, status_code=201)
 
     @get("/", operation_id="listPasskeys", summary="One's passkeys")

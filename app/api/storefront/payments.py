@@ -84,17 +84,15 @@ async def _reserve(
     mark = new_mark()
 
     async def work(session: AsyncSession) -> tuple[Placed | Started, bool]:
-        made = None
-        if key is not None:
-            made = await idempotency.claim(
-                session, store.id, key, now=now, keep_seconds=settings.idempotency_seconds
-            )
+        made = await idempotency.claim(
+            session, store.id, key, now=now, keep_seconds=settings.idempotency_seconds
+        )
         if made and (before := await recall(session, store.id, made, mark=mark)) is not None:
             return before, not (isinstance(before, Started) and before.mine)
         result = await reserve(
             session, store, mark=mark, hold_seconds=settings.reservation_seconds, now=now, **wanted
         )
-        if key is not None and not (isinstance(result, Started) and result.abandoned):
+        if not (isinstance(result, Started) and result.abandoned):
             await idempotency.keep(session, store.id, key, made_by(result))
         return result, False
 

@@ -114,14 +114,12 @@ class ReferralController(Controller):
         """
         customer_id = actor.customer()
         key = await read_key(request, caller=caller_of(actor, None))
-        if key is not None:
-            made = await idempotency.claim(
-                session, store.id, key, now=now, keep_seconds=shop.settings.idempotency_seconds
-            )
-            if made is not None:
-                view = await get_withdrawal(session, store.id, customer_id, made["withdrawal_id"])
-                return answered(view, replayed=True)
+        made = await idempotency.claim(
+            session, store.id, key, now=now, keep_seconds=shop.settings.idempotency_seconds
+        )
+        if made is not None:
+            view = await get_withdrawal(session, store.id, customer_id, made["withdrawal_id"])
+            return answered(view, replayed=True)
         view = await request_withdrawal(session, store, customer_id, amount=data.amount, now=now)
-        if key is not None:
-            await idempotency.keep(session, store.id, key, {"withdrawal_id": view.id})
+        await idempotency.keep(session, store.id, key, {"withdrawal_id": view.id})
         return answered(view, replayed=False)

@@ -8,6 +8,7 @@ the answer to the secret of a mail.
 
 from datetime import date, datetime
 from typing import Annotated, Any, ClassVar, Literal
+from uuid import UUID
 
 import msgspec
 from litestar import Controller, Response, get, post, put
@@ -159,13 +160,11 @@ class SubscriptionController(Controller):
         """
         email, compared = read_email(data.email)
         key = await read_key(request, caller=None)
-        if key is not None:
-            keep_seconds = shop.settings.idempotency_seconds
-            made = await idempotency.claim(session, store.id, key, now=now, keep_seconds=keep_seconds)
-            if made is not None:
-                return answered(
-                    msgspec.convert({**made, "email": email}, StorefrontSubscription), replayed=True
-                )
+        keep_seconds = shop.settings.idempotency_seconds
+        made = await idempotency.claim(session, store.id, key, now=now, keep_seconds=keep_seconds)
+        if made is not None:
+            asked = (await get_subscription(session, store.id, UUID(made["uuid"]), now=now)).subscription
+            return answered(_show(asked, to_owner=False), replayed=True)
         wish = NewSubscription(
             email=email,
             email_key=compared,
@@ -176,12 +175,9 @@ class SubscriptionController(Controller):
             behaviour=data.behaviour,
             behaviour_params=bounded(data.behaviour_params or {}, "behaviour_params"),
         )
-        answer = _show(await subscribe(session, store, wish, now=now), to_owner=False)
-        if key is not None:
-            kept = msgspec.to_builtins(answer)
-            del kept["email"]  # stands in the repeated body, and nowhere else needs to
-            await idempotency.keep(session, store.id, key, kept)
-        return answered(answer, replayed=False)
+        asked = await subscribe(session, store, wish, now=now)
+        await idempotency.keep(session, store.id, key, {"uuid": str(asked.form_uuid)})
+        return answered(_show(asked, to_owner=False), replayed=False)
 
     @post(
         "/confirm",

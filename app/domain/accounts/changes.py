@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.domain.accounts.mailing import queue_mail, queue_mail_to
 from app.domain.customers.models import Customer
 from app.domain.customers.service import change_profile
+from app.kit.places import email_key
 
 
 async def change_account(
@@ -29,7 +30,14 @@ async def change_account(
     if email is not None:
         customer.new_email = None if email == customer.email else email
         if customer.new_email is not None:
-            await queue_mail(session, customer.store_id, "verify_new_email", customer_id=customer.id, now=now)
+            await queue_mail(
+                session,
+                customer.store_id,
+                "verify_new_email",
+                customer_id=customer.id,
+                now=now,
+                address_key=email_key(email),
+            )
         elif customer.email_verified_at is None:
             await queue_mail_to(
                 session, customer.store_id, "verify_email", email_key=customer.email_key, now=now

@@ -18,6 +18,7 @@ from app.db.session import Sessions, transaction
 from app.domain.accounts.mailing import KIND
 from app.domain.accounts.withdrawals import give_up_balance
 from app.domain.carts.models import Cart
+from app.domain.catalogue.back_in_stock import forget_wisher
 from app.domain.checkout.models import Checkout
 from app.domain.checkout.service import move_checkout
 from app.domain.checkout.states import EDITABLE, LIVE, CheckoutState
@@ -144,6 +145,7 @@ async def close_account(
         known = {name: value for name, value in values.items() if name in statement.compile().params}
         await session.execute(statement, known)
     await forget_customer(session, store.id, customer_id=customer_id, email_key=customer.email_key)
+    await forget_wisher(session, store.id, email_key=customer.email_key)
     for table in _OWNED:
         await session.execute(
             delete(table).where(table.store_id == store.id, table.customer_id == customer_id)

@@ -25,6 +25,10 @@ def _rows(
     )
 
 
+# What was asked for with an address is shown to whoever has proved that it is theirs.
+_OF_THE_ADDRESS: Final = (
+    "t.store_id = c.store_id AND t.email_key = c.email_key AND c.email_verified_at IS NOT NULL"
+)
 _EXPORT: Final = text(
     f"""
     SELECT jsonb_build_object(
@@ -35,6 +39,7 @@ _EXPORT: Final = text(
         'passkeys', {_rows("passkeys")},
         'devices', {_rows("customer_devices", order="first_seen_at")},
         'newsletter', {_rows("subscriptions")},
+        'back_in_stock', {_rows("stock_wishes", _OF_THE_ADDRESS)},
         'carts', (
             SELECT coalesce(jsonb_agg(to_jsonb(t) - {_NOT_THEIRS} || jsonb_build_object('items', (
                 SELECT coalesce(jsonb_agg(to_jsonb(l) - {_NOT_THEIRS} ORDER BY l.id), '[]')

@@ -16,14 +16,25 @@ KIND: Final = "accounts.{}"
 
 
 async def queue_mail(
-    session: AsyncSession, store_id: int, name: MailName, *, customer_id: int, now: datetime, **values: Any
+    session: AsyncSession,
+    store_id: int,
+    name: MailName,
+    *,
+    customer_id: int,
+    now: datetime,
+    address_key: str | None = None,
+    **values: Any,
 ) -> None:
-    """Queue a mail to a customer. No secret belongs into `values`: the job makes them when it sends."""
+    """Queue a mail to a customer. No secret belongs into `values`: the job makes them when it sends.
+
+    `address_key` is an address that the customer typed: it gets one such mail a minute, whoever reads it.
+    """
+    occasion = new_uuid().hex if address_key is None else _minute_of(address_key, now)
     await queue.enqueue(
         session,
         store_id=store_id,
         kind=KIND.format(name),
-        dedupe_key=f"{store_id}:{customer_id}:{new_uuid().hex}",
+        dedupe_key=f"{store_id}:{customer_id}:{occasion}",
         payload={"customer_id": customer_id, **values},
         run_at=now,
     )
@@ -37,12 +48,15 @@ async def queue_mail_to(
     The same work is done for every address, so that neither the answer nor its time tells. An address gets
     one mail of a kind a minute, however often it is asked for.
     """
-    minute = now.strftime("%Y%m%d%H%M")
     await queue.enqueue(
         session,
         store_id=store_id,
         kind=KIND.format(name),
-        dedupe_key=f"{store_id}:{digest(email_key).hex()}:{minute}",
+        dedupe_key=f"{store_id}:{_minute_of(email_key, now)}",
         payload={"email_key": email_key, **values},
         run_at=now,
     )
+
+
+def _minute_of(email_key: str, now: datetime) -> str:
+    return f"{digest(email_key).hex()}:{now:%Y%m%d%H%M}"

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 from sqlalchemy import delete, select
@@ -23,10 +23,11 @@ SORT_ORDERS: Final = (
 
 
 class CollectionDraft(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A collection as wanted: `products` (handles) by hand, or `rules`."""
+    """A collection as wanted: `products` (handles) by hand, or `rules`; see ProductDraft for former_handle."""
 
     handle: str
     title: str
+    former_handle: str = ""
     body_html: str = ""
     visible: bool = True
     seo_title: str = ""
@@ -44,6 +45,7 @@ class CategoryDraft(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     handle: str
     title: str
+    former_handle: str = ""
     body_html: str = ""
     visible: bool = True
     seo_title: str = ""
@@ -55,6 +57,7 @@ class CategoryDraft(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     collections: tuple[str, ...] = ()
 
 
+Row = TypeVar("Row", Collection, Category)
 _SHARED: Final = ("title", "body_html", "visible", "seo_title", "seo_description", "seo_keywords", "media")
 
 
@@ -70,6 +73,20 @@ def _set(row: Collection | Category, values: dict[str, Any], now: datetime) -> l
     if changed:
         row.updated_at = now
     return changed
+
+
+async def _lock_row(
+    session: AsyncSession, table: type[Row], store_id: int, draft: CollectionDraft | CategoryDraft
+) -> Row | None:
+    """The row of the draft's handle, else of its former handle, which then is renamed with its redirect."""
+    for handle in (draft.handle, draft.former_handle):
+        row = await session.scalar(
+            select(table).where(table.store_id == store_id, table.handle == handle).with_for_update()
+        )
+        if row is not None:
+            row.handle = draft.handle
+            return row
+    return None
 
 
 async def apply_collection(
@@ -90,11 +107,7 @@ async def apply_collection(
     unknown = await _unknown_products(session, store_id, draft.products)
     if unknown:
         raise _invalid("products", f"There is no product {', '.join(unknown)}.")
-    row = await session.scalar(
-        select(Collection)
-        .where(Collection.store_id == store_id, Collection.handle == draft.handle)
-        .with_for_update()
-    )
+    row = await _lock_row(session, Collection, store_id, draft)
     made = row is None
     if row is None:
         row = Collection(store_id=store_id, handle=draft.handle, title=draft.title, media={}, rules=[])
@@ -143,11 +156,7 @@ async def apply_category(
         parent_id = await _category_id(session, store_id, draft.parent)
         if parent_id is None:
             raise category_not_found()
-    row = await session.scalar(
-        select(Category)
-        .where(Category.store_id == store_id, Category.handle == draft.handle)
-        .with_for_update()
-    )
+    row = await _lock_row(session, Category, store_id, draft)
     made = row is None
     if row is None:
         row = Category(store_id=store_id, handle=draft.handle, title=draft.title, media={})

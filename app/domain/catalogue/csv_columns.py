@@ -14,6 +14,8 @@ class FileError(ValueError):
 # Our name for a column, then the names it has in files: the older header first, the newer one after it.
 KNOWN: Final[Mapping[str, tuple[str, ...]]] = {
     "handle": ("Handle", "URL handle"),
+    # Not of Shopify's: the handle that the product had before, so that a file can rename it.
+    "former_handle": ("Former Handle", "Former URL handle"),
     "title": ("Title",),
     "body_html": ("Body (HTML)", "Body HTML", "Description"),
     "vendor": ("Vendor",),

@@ -77,7 +77,10 @@ class VariantDraft(msgspec.Struct, frozen=True):
 
 
 class ProductDraft(msgspec.Struct, frozen=True):
-    """A product with everything that belongs to it; the handle says which one it is."""
+    """A product with everything that belongs to it; the handle says which one it is.
+
+    Where there is none of that handle yet, it is the one of former_handle, which is renamed.
+    """
 
     handle: str
     title: str
@@ -98,6 +101,7 @@ class ProductDraft(msgspec.Struct, frozen=True):
     seo_title: str = ""
     seo_description: str = ""
     metafields: Mapping[str, Any] = {}
+    former_handle: str = ""
 
 
 def variant_title(values: Collection[str]) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 from msgspec import UNSET
-from sqlalchemy import TextClause
+from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.domain.catalogue import import_sql as sql
@@ -18,6 +18,7 @@ from app.domain.catalogue.import_rows import VariantCells
 from app.domain.catalogue.membership import refresh_rule_collections
 from app.domain.catalogue.refreshing import refresh_products
 from app.domain.catalogue.shopify_csv import Issue
+from app.domain.catalogue.writing_sql import RENAME
 from app.domain.inventory.importing import StockCount, remove_stock, set_stock
 
 
@@ -72,6 +73,7 @@ class Loader:
     async def load(self, products: Sequence[ImportProduct]) -> Outcome:
         """Write one batch. Locks the products that it finds, then their stock, in key order."""
         outcome = Outcome()
+        renamed = await self._rename(products)
         known = await self._read_state([product.handle for product in products])
         changes: list[Change] = []
         for product in products:
@@ -84,7 +86,7 @@ class Loader:
                 outcome.left_out += 1
         await self._drop_replaced(changes)
         fresh = [change for change in changes if change.known is None]
-        changed = await self._write_products(changes)
+        changed = renamed | await self._write_products(changes)
         changed |= await self._write_options(changes)
         changed |= await self._write_images(changes, outcome)
         ids, touched = await self._write_variants(changes, outcome)
@@ -94,7 +96,7 @@ class Loader:
         outcome.stock_changed = len(counted)
         created = {change.id for change in fresh}
         outcome.created = len(fresh)
-        outcome.updated = len(changed - created)
+        outcome.updated = len((changed - created) & {change.id for change in changes})
         outcome.unchanged = len(changes) - outcome.created - outcome.updated
         if changed - created:
             await self._execute(sql.TOUCH_PRODUCTS, ids=sorted(changed - created), now=self._now)
@@ -107,6 +109,15 @@ class Loader:
         return outcome
 
     # Reading what stands, and deciding what is to be.
+
+    async def _rename(self, products: Sequence[ImportProduct]) -> set[int]:
+        """Give products that the file knows by a former handle their new one."""
+        rows = [
+            {"handle": product.handle, "former_handle": product.cells.former_handle}
+            for product in products
+            if product.cells.former_handle and not self._skip_existing
+        ]
+        return {row.id for row in await self._run(text(RENAME), rows=rows)} if rows else set()
 
     async def _read_state(self, handles: list[str]) -> dict[str, Known]:
         await self._execute(sql.LOCK, handles=handles)

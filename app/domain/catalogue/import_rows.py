@@ -58,6 +58,7 @@ class ProductCells(msgspec.Struct, frozen=True, omit_defaults=True):
     metafields: dict[str, str] = {}
     option_names: list[str] | UnsetType = UNSET
     linked_to: list[str] | UnsetType = UNSET
+    former_handle: str = ""
 
 
 class MarketCells(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -207,6 +208,7 @@ class RowReader:
             metafields={key.removeprefix("metafield."): value for key, value in metafields.items()},
             option_names=names,
             linked_to=linked,
+            former_handle=self._short("former_handle").lower(),
         )
 
     def _read_options(self) -> tuple[list[str] | UnsetType, list[str] | UnsetType]:

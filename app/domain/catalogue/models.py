@@ -25,7 +25,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, TSVECTOR
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.db.base import Base, CreatedAt, Minor, OptionalRef, Ref
+from app.db.base import Base, BigId, CreatedAt, Minor, OptionalRef, Ref, StoreId
 
 OwnStore = Annotated[int, mapped_column(BigInteger, ForeignKey("stores.id"), primary_key=True)]
 KeyStore = Annotated[int, mapped_column(BigInteger, primary_key=True)]
@@ -403,3 +403,30 @@ class SearchWord(Base):
 
     store_id: Mapped[OwnStore]
     word: Mapped[str] = mapped_column(primary_key=True)
+
+
+class StockWish(Base):
+    """Somebody who wants to know when a variant is back. Gone once they were told.
+
+    A trigger (tell_returned) makes wishes due when the variant can be bought again, by whichever write that
+    happens; the worker then finds out whether it still can, and mails.
+    """
+
+    __tablename__ = "stock_wishes"
+    __table_args__ = (
+        UniqueConstraint("store_id", "variant_id", "email_key"),
+        _belongs_to("variants", "variant_id"),
+        CheckConstraint("state IN ('waiting', 'due', 'mailing')", name="state"),
+        Index("stock_wishes_address_idx", "store_id", "email_key"),
+        Index("stock_wishes_age_idx", "created_at"),
+    )
+
+    id: Mapped[BigId]
+    store_id: Mapped[StoreId]
+    variant_id: Mapped[Ref]
+    email: Mapped[str]
+    email_key: Mapped[str]
+    # As the browser asked for it: see kit/languages.
+    language: Mapped[str | None]
+    state: Mapped[str] = mapped_column(server_default="waiting")
+    created_at: Mapped[CreatedAt]

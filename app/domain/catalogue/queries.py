@@ -15,8 +15,9 @@ from app.db.reads import Reads
 from app.domain.catalogue.drafts import key_of
 from app.domain.catalogue.errors import product_not_found, variant_not_found
 from app.domain.catalogue.pieces import PRODUCT_ITEM, joined, variant_item
-from app.domain.catalogue.search_text import match, search_text, split_words
+from app.domain.catalogue.search_text import match, search_text
 from app.kit.paging import PageRequest
+from app.kit.words import split_words
 
 NOTHING: Final[AbstractSet[str]] = frozenset()
 

@@ -9,11 +9,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.domain.catalogue.documents import rebuild_documents
 from app.domain.catalogue.membership import refresh_collections
-from app.domain.catalogue.search_text import search_configuration
+from app.kit.languages import search_configuration
 
 CHUNK: Final = 500
 _IDS: Final = bindparam("ids", type_=ARRAY(BigInteger))
 
+# What a word weighs: in the title most; then in options and SKUs; in maker, type and tags; least in the body.
 # Titles stand in the vector stemmed and as written, so that the beginning of a word finds it too.
 _SEARCH: Final = text(
     """
@@ -31,7 +32,7 @@ _SEARCH: Final = text(
         search = setweight(to_tsvector('storefront_simple', said.title), 'A')
             || setweight(to_tsvector(CAST(CAST(:config AS text) AS regconfig), said.title), 'A')
             || setweight(to_tsvector(CAST(CAST(:config AS text) AS regconfig), coalesce(said.variants, '')), 'B')
-            || setweight(to_tsvector(CAST(CAST(:config AS text) AS regconfig), said.about), 'B')
+            || setweight(to_tsvector(CAST(CAST(:config AS text) AS regconfig), said.about), 'C')
             || setweight(to_tsvector(CAST(CAST(:config AS text) AS regconfig), left(said.body, 100000)), 'D')
     FROM said WHERE p.store_id = :store_id AND p.id = said.id
     """
@@ -60,11 +61,23 @@ async def refresh_products(session: AsyncSession, store_id: int, product_ids: Se
     Whoever writes a product calls this before the commit. Repeating it changes nothing.
     """
     ids = sorted(set(product_ids))
+    await _refresh_search(session, store_id, ids)
+    await rebuild_documents(session, store_id, ids)
+    await refresh_collections(session, store_id, ids)
+
+
+async def refresh_search(session: AsyncSession, store_id: int) -> None:
+    """Bring up to date what search matches of all products, as after a change of the store's language."""
+    found = await session.scalars(
+        text("SELECT id FROM products WHERE store_id = :id ORDER BY id"), {"id": store_id}
+    )
+    await _refresh_search(session, store_id, list(found))
+
+
+async def _refresh_search(session: AsyncSession, store_id: int, ids: Sequence[int]) -> None:
     language = await session.scalar(text("SELECT language FROM stores WHERE id = :id"), {"id": store_id})
     config = search_configuration(language or "")
     for start in range(0, len(ids), CHUNK):
         chunk = {"store_id": store_id, "ids": ids[start : start + CHUNK]}
         await session.execute(_SEARCH, {**chunk, "config": config})
         await session.execute(_WORDS, chunk)
-    await rebuild_documents(session, store_id, ids)
-    await refresh_collections(session, store_id, ids)

@@ -1,22 +1,20 @@
-"""How words are matched with products: the text search query for what somebody typed, and for their typing."""
+"""How words are matched with texts: the text search query for what somebody typed, and for their typing."""
 
-import re
-import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Final
 
 import msgspec
 
-MOST_WORDS: Final = 8
-_WORD: Final = re.compile(r"[^\W_]+")
+from app.kit.languages import search_configuration
+from app.kit.words import LONGEST_PHRASE, split_words
 
-# Dictionaries that PostgreSQL carries and migration 0002 has configurations for, by ISO 639-1.
-LANGUAGES: Final = {
-    "da": "danish", "nl": "dutch", "en": "english", "fi": "finnish", "fr": "french", "de": "german",
-    "hu": "hungarian", "it": "italian", "no": "norwegian", "nb": "norwegian", "nn": "norwegian",
-    "pt": "portuguese", "ro": "romanian", "ru": "russian", "es": "spanish", "sv": "swedish",
-    "tr": "turkish",
-}  # fmt: skip
+# "head lamp" is also looked for as "headlamp"; past this many words that would only cost.
+MOST_JOINED: Final = 4
+
+Phrase = tuple[str, ...]
+# Groups of words and phrases that mean the same.
+Synonyms = tuple[tuple[str, ...], ...]
 
 
 class SearchText(msgspec.Struct, frozen=True):
@@ -33,11 +31,6 @@ class SearchText(msgspec.Struct, frozen=True):
         return (self.configuration, self.stemmed, self.written, self.before_last, self.last)
 
 
-def search_configuration(language: str) -> str:
-    """The text search configuration of a store's language ("en", "de-CH"); plain words for any other."""
-    return f"storefront_{LANGUAGES.get(language.partition('-')[0].lower(), 'simple')}"
-
-
 def match(first: int) -> str:
     """The tsquery of a SearchText whose arguments begin at $first.
 
@@ -52,19 +45,69 @@ def match(first: int) -> str:
     )
 
 
-def split_words(text: str) -> list[str]:
-    """The words of a query in lower case, without accents, at most MOST_WORDS."""
-    plain = unicodedata.normalize("NFKD", text.lower())
-    return _WORD.findall("".join(char for char in plain if not unicodedata.combining(char)))[:MOST_WORDS]
+def search_text(
+    words: Sequence[str], language: str, *, joined: str = " & ", synonyms: Synonyms = ()
+) -> SearchText:
+    """The query for these words (at least one), all of them or, joined by " | ", any.
 
-
-def search_text(words: Sequence[str], language: str, *, joined: str = " & ") -> SearchText:
-    """The query for these words (at least one), all of them or, joined by " | ", any."""
+    Each counts as what means the same, and two neighbours also as one word.
+    """
+    slots = _slots(words, _same_meaning(synonyms)) if synonyms else [((word,),) for word in words]
+    stems = [_any_of(slot) for slot in slots]
     last = f"{words[-1]}:*"
+    compounds = list(_compounds(words)) if len(words) <= MOST_JOINED else []
     return SearchText(
         configuration=search_configuration(language),
-        stemmed=joined.join(words),
-        written=joined.join([*words[:-1], last]),
+        stemmed=" | ".join([joined.join(stems), *(" & ".join(each) for each in compounds)]),
+        written=" | ".join(
+            [joined.join([*words[:-1], last]), *(" & ".join(each) + ":*" for each in compounds)]
+        ),
         before_last=joined.join(words[:-1]),
         last=last,
     )
+
+
+def _compounds(words: Sequence[str]) -> Iterable[list[str]]:
+    """The words with each pair of neighbours written as one."""
+    for place in range(len(words) - 1):
+        yield [*words[:place], words[place] + words[place + 1], *words[place + 2 :]]
+
+
+def _slots(words: Sequence[str], meanings: dict[Phrase, tuple[Phrase, ...]]) -> list[tuple[Phrase, ...]]:
+    """The words in their order, the longest known phrases together, each as all that means the same."""
+    slots: list[tuple[Phrase, ...]] = []
+    place = 0
+    while place < len(words):
+        for length in range(min(LONGEST_PHRASE, len(words) - place), 0, -1):
+            phrase = tuple(words[place : place + length])
+            same = next((meanings[form] for form in _forms(phrase) if form in meanings), None)
+            if same is not None or length == 1:
+                slots.append((phrase, *(each for each in same or () if each != phrase)))
+                place += length
+                break
+    return slots
+
+
+def _forms(phrase: Phrase) -> Iterable[Phrase]:
+    """The phrase, and one for many or many for one, so that a shop need not list both."""
+    *before, last = phrase
+    for ending in ("", "s", "es"):
+        if last.endswith(ending):
+            yield (*before, last.removesuffix(ending))
+    yield (*before, f"{last}s")
+
+
+def _any_of(phrases: Iterable[Phrase]) -> str:
+    readings = [" & ".join(phrase) for phrase in phrases]
+    return f"({' | '.join(readings)})" if len(readings) > 1 else readings[0]
+
+
+@lru_cache(maxsize=64)
+def _same_meaning(synonyms: Synonyms) -> dict[Phrase, tuple[Phrase, ...]]:
+    """All that means the same, by each phrase of a group; a phrase in two groups means both."""
+    found: dict[Phrase, dict[Phrase, None]] = {}
+    for group in synonyms:
+        phrases = [tuple(split_words(text)) for text in group]
+        for phrase in phrases:
+            found.setdefault(phrase, {phrase: None}).update(dict.fromkeys(phrases))
+    return {phrase: tuple(same) for phrase, same in found.items()}

@@ -107,7 +107,13 @@ async def _save_chunk(
         ({**_head(draft), "published_at": draft.published_at or now} for draft in drafts),
         key=lambda row: str(row["handle"]),
     )
-    touched = {row.id for row in await run(sql.PUT_PRODUCTS, heads, now=now)}
+    renamed = [
+        {"handle": draft.handle, "former_handle": draft.former_handle}
+        for draft in drafts
+        if draft.former_handle
+    ]
+    touched = {row.id for row in await run(sql.RENAME, renamed)} if renamed else set()
+    touched |= {row.id for row in await run(sql.PUT_PRODUCTS, heads, now=now)}
     found = await run(sql.FIND_PRODUCTS, [{"handle": draft.handle} for draft in drafts])
     by_handle = {row.handle: row.id for row in found}
     own = [(by_handle[draft.handle], draft) for draft in drafts]

@@ -21,6 +21,14 @@ SELECT :store_id, r.name FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r (nam
 ON CONFLICT (store_id, name) DO NOTHING
 """
 
+# A handle that is taken is left alone. The redirect is written with it, by the trigger keep_redirect.
+RENAME: Final = """
+UPDATE products p SET handle = r.handle
+FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r (handle text, former_handle text)
+WHERE p.store_id = :store_id AND p.handle = r.former_handle
+  AND NOT EXISTS (SELECT FROM products t WHERE t.store_id = :store_id AND t.handle = r.handle)
+RETURNING p.id
+"""
 _HEAD: Final = (
     "title", "body_html", "vendor", "type_id", "product_category", "tags", "status", "published",
     "template_suffix", "published_scope", "gift_card", "seo_title", "seo_description", "metafields",

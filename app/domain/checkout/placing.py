@@ -107,8 +107,9 @@ async def reserve(
     """The first phase, to be committed before any service is called.
 
     `manual` and `free_payment` are placed at once. A repeated or parallel call answers what the first
-    one made; `mark` names the call, so that one whose COMMIT was not answered knows its own attempt. Raises Conflict total_changed where `amount` (minor units; None trusts the caller to have
-    read the total from us) is not the total, out_of_stock, and Invalid where something is missing.
+    one made; `mark` names the call, so that one whose COMMIT was not answered knows its own attempt.
+    Raises Conflict total_changed where `amount` (minor units; None trusts the caller to have read the
+    total from us) is not the total, out_of_stock, and Invalid where something is missing.
     """
     checkout = await lock_checkout(session, store.id, token)
     if checkout.state == CheckoutState.COMPLETED and checkout.order_id is not None:

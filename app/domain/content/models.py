@@ -14,7 +14,7 @@ from sqlalchemy import (
     UniqueConstraint,
     text,
 )
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.dialects.postgresql import ARRAY, TSVECTOR
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.db.base import Base, CreatedAt, OptionalRef
@@ -24,6 +24,8 @@ KeyId = Annotated[int, mapped_column(BigInteger, Identity(always=False), primary
 Words = Annotated[list[str], mapped_column(ARRAY(Text), server_default="{}")]
 Extra = Annotated[dict[str, Any], mapped_column(server_default="{}")]
 Blank = Annotated[str, mapped_column(server_default="")]
+# Derived: the text that search matches (searching.py). Nobody reads it with the row.
+Found = Annotated[Any | None, mapped_column(TSVECTOR, deferred=True)]
 
 
 class BlogCategory(Base):
@@ -71,6 +73,7 @@ class BlogPost(Base):
         ),
         Index("blog_posts_category_idx", "store_id", "category_id", text("published_at DESC")),
         Index("blog_posts_tags_idx", "tags", postgresql_using="gin"),
+        Index("blog_posts_search_idx", "search", postgresql_using="gin"),
     )
 
     store_id: Mapped[OwnStore]
@@ -92,13 +95,17 @@ class BlogPost(Base):
     published_at: Mapped[datetime]
     created_at: Mapped[CreatedAt]
     updated_at: Mapped[CreatedAt]
+    search: Mapped[Found]
 
 
 class Page(Base):
     """A page that stands by itself, as Contact. content is cleaned HTML."""
 
     __tablename__ = "pages"
-    __table_args__ = (UniqueConstraint("store_id", "slug"),)
+    __table_args__ = (
+        UniqueConstraint("store_id", "slug"),
+        Index("pages_search_idx", "search", postgresql_using="gin"),
+    )
 
     store_id: Mapped[OwnStore]
     id: Mapped[KeyId]
@@ -114,3 +121,4 @@ class Page(Base):
     published_at: Mapped[datetime]
     created_at: Mapped[CreatedAt]
     updated_at: Mapped[CreatedAt]
+    search: Mapped[Found]

@@ -9,6 +9,7 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.domain.content.models import BlogCategory, BlogPost, Page
+from app.domain.content.searching import refresh_texts
 from app.kit.errors import NotFound, declare
 from app.kit.html import clean_html
 
@@ -133,13 +134,15 @@ async def _write(
     )
     standing = {row.slug: row for row in found}
     kind = table.__tablename__.replace("_", " ")
-    changes = []
+    changes: list[str] = []
+    touched: list[str] = []
     for slug, values in wanted.items():
         row = standing.get(slug)
         if row is None:
             times = {"published_at": values["published_at"] or now, "created_at": now, "updated_at": now}
             session.add(table(store_id=store_id, slug=slug, **{**values, **times}))
             changes.append(f"{kind}: {slug} created")
+            touched.append(slug)
             continue
         keeps = {"published_at"} if values["published_at"] is None else set()
         changed = [key for key, value in values.items() if key not in keeps and getattr(row, key) != value]
@@ -148,7 +151,10 @@ async def _write(
         if changed:
             row.updated_at = now
             changes.append(f"{kind}: {slug}: {', '.join(changed)}")
+            touched.append(slug)
     await session.flush()
+    if touched and issubclass(table, BlogPost | Page):
+        await refresh_texts(session, store_id, table, touched)
     return changes
 
 

@@ -33,7 +33,7 @@ TOO_MANY_PASSKEYS: Final = declare(
 FRESH_LOGIN_NEEDED: Final = declare(
     Forbidden,
     "fresh_login_needed",
-    "The login is too old for this: send the account's `password` along, or log in anew.",
+    "The login is too old for this: send the account's password along, or log in anew.",
 )
 
 

@@ -1,117 +1,91 @@
-"""What a search finds: products by their words, mended where nobody writes them so, and by SKU or barcode.
+"""What a search finds: products, pages and posts by their words, mended where nobody writes them so.
 
-One statement where the words are found as typed; two more at most where they have to be mended.
+One statement where something is found as typed; two more at most where words have to be mended.
 """
-# ruff: noqa: S608 - every part is written here; values travel as parameters
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from functools import lru_cache
-from typing import Final
+from datetime import datetime
+
+import msgspec
 
 from app.db.reads import Reads
-from app.domain.catalogue.pieces import joined, variant_item
 from app.domain.catalogue.queries import NOTHING, Items
-from app.domain.catalogue.search_text import match, search_text, split_words
+from app.domain.catalogue.search_text import Synonyms, search_text
 from app.domain.discovery.spelling import closest
+from app.domain.discovery.sql import KINDS, PRODUCTS, search_sql
 from app.kit.paging import PageRequest
+from app.kit.words import MOST_WORDS, split_words
 
 
-@lru_cache(maxsize=64)
-def _search_sql(expands: frozenset[str]) -> str:
-    """$4 the query as typed, $5 its words; then the text search query.
+class Wanted(msgspec.Struct, frozen=True):
+    """What is looked for, and where: in which kinds of things, and in the words of which store."""
 
-    A product is shown as the variant whose SKU or barcode was typed, else as the one whose title has most
-    of the words. What sells comes first among what fits as well.
-    """
-    return f"""
-        WITH asked AS MATERIALIZED (SELECT {match(6)} AS query),
-        exact AS MATERIALIZED (
-            SELECT v.product_id AS id, min(v.id) AS variant_id FROM variants v
-            WHERE v.store_id = $1 AND v.listed AND lower(v.sku) = lower($4::text) AND v.sku <> ''
-            GROUP BY v.product_id
-            UNION
-            SELECT v.product_id, min(v.id) FROM variants v
-            WHERE v.store_id = $1 AND v.listed AND v.barcode = $4::text AND v.barcode <> ''
-            GROUP BY v.product_id
-        ),
-        hits AS MATERIALIZED (
-            SELECT id, max(variant_id) AS variant_id, sum(rank) AS rank FROM (
-                SELECT p.id, NULL::bigint AS variant_id, ts_rank(p.search, (SELECT query FROM asked))
-                    * (1 + ln(1 + p.sold) / 10) + CASE WHEN lower(p.title) = lower($4::text) THEN 100 ELSE 0 END
-                    AS rank
-                FROM products p
-                WHERE p.store_id = $1 AND p.listed AND p.search @@ (SELECT query FROM asked)
-                UNION ALL
-                SELECT id, variant_id, 1000 FROM exact
-            ) found GROUP BY id
-        )
-        SELECT {joined(variant_item(expands, by_key=True))} AS items, (SELECT count(*) FROM hits) AS total
-        FROM (
-            SELECT coalesce(best.variant_id, (
-                SELECT f.id FROM variants f WHERE f.store_id = $1 AND f.product_id = best.id
-                ORDER BY (
-                    SELECT count(*) FROM unnest($5::text[]) AS word WHERE position(word IN lower(f.title)) > 0
-                ) DESC, f.position, f.id LIMIT 1
-            )) AS id
-            FROM (SELECT * FROM hits ORDER BY rank DESC, id LIMIT $2 OFFSET $3) best
-        ) page
-    """
+    query: str
+    language: str
+    synonyms: Synonyms = ()
+    kinds: tuple[str, ...] = KINDS
+    expands: AbstractSet[str] = NOTHING
 
 
-# Nearness by trigrams finds candidates; which one was meant is decided by edits (spelling.py).
-_CANDIDATES: Final = """
-    SELECT asked.word AS asked, near.word AS near
-    FROM unnest($2::text[]) AS asked (word)
-    CROSS JOIN LATERAL (
-        SELECT w.word FROM search_words w
-        WHERE w.store_id = $1 AND (w.word % asked.word OR left(w.word, 1) = left(asked.word, 1)
-            AND abs(length(w.word) - length(asked.word)) <= 1 AND similarity(w.word, asked.word) > 0.1)
-        ORDER BY similarity(w.word, asked.word) DESC, w.word LIMIT 20
-    ) near
-"""
+class Found(msgspec.Struct, frozen=True):
+    """A page of each kind. `meant` is the query as it was understood, empty where only parts of it were found."""
+
+    pages: Mapping[str, Items]
+    meant: str = ""
+
+    @property
+    def is_empty(self) -> bool:
+        return not any(items.total for items in self.pages.values())
 
 
-async def search_products(
-    reads: Reads,
-    store_id: int,
-    query: str,
-    paging: PageRequest,
-    *,
-    language: str,
-    expands: AbstractSet[str] = NOTHING,
-) -> Items:
-    """Products on sale that the query means, best first, each shown as its best fitting variant.
+async def search(reads: Reads, store_id: int, wanted: Wanted, paging: PageRequest, *, now: datetime) -> Found:
+    """What the query means, best first; of products those on sale, each shown as its best fitting variant.
 
     All words must be found; where they are not, typing errors are mended, then any word suffices.
     """
-    words = split_words(query)
+    nothing = Found({kind: Items(b"", 0) for kind in wanted.kinds})
+    words = split_words(wanted.query)
     if not words:
-        return Items(b"", 0)
+        return nothing
 
-    async def run(chosen: Sequence[str], joined: str) -> Items:
+    async def run(chosen: Sequence[str], joined: str, meant: str) -> tuple[Found, str | None]:
+        mending = chosen is words
         row = await reads.fetchrow(
-            _search_sql(frozenset(expands)),
+            search_sql(wanted.kinds, frozenset(wanted.expands), mending=mending),
             store_id,
             paging.size,
             paging.skip,
-            query.strip(),
+            wanted.query.strip(),
             list(chosen),
-            *search_text(chosen, language, joined=joined).arguments,
+            *search_text(chosen, wanted.language, joined=joined, synonyms=wanted.synonyms).arguments,
+            now,
         )
         assert row is not None
-        return Items(row["items"], row["total"])
+        pages = {kind: Items(row[kind], row[f"{kind}_total"]) for kind in wanted.kinds}
+        return Found(pages, meant), row["near"]
 
-    found = await run(words, " & ")
-    if found.total:
+    found, near = await run(words, " & ", wanted.query)
+    if not found.is_empty:
         return found
     candidates: dict[str, list[str]] = {}
-    for row in await reads.fetch(_CANDIDATES, store_id, words):
-        candidates.setdefault(row["asked"], []).append(row["near"])
+    for asked, word in msgspec.json.decode(near, type=list[tuple[str, str]]) if near else ():
+        candidates.setdefault(asked, []).append(word)
     mended = [closest(word, candidates.get(word, [])) for word in words]
-    known = [word for word in mended if word is not None]
+    known = [part for word in mended if word is not None for part in word.split()][:MOST_WORDS]
     if not known:
-        return found
-    if len(known) == len(words):
-        found = await run(known, " & ")
-    return found if found.total else await run(known, " | ")
+        return nothing
+    if None not in mended:
+        found, _ = await run(known, " & ", " ".join(known))
+        if not found.is_empty:
+            return found
+    found, _ = await run(known, " | ", "")
+    return found
+
+
+async def search_products(
+    reads: Reads, store_id: int, wanted: Wanted, paging: PageRequest, *, now: datetime
+) -> Items:
+    """The same for products alone."""
+    found = await search(reads, store_id, msgspec.structs.replace(wanted, kinds=(PRODUCTS,)), paging, now=now)
+    return found.pages[PRODUCTS]

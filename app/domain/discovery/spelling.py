@@ -21,14 +21,16 @@ def edits(first: str, second: str) -> int:
 def closest(word: str, candidates: Iterable[str]) -> str | None:
     """The candidate with the fewest edits, also as the beginning of a longer word; None if all are too far.
 
-    A third of the letters may be wrong, two at most, and one in words of three or four.
+    A third of the letters may be wrong, two at most, and one in words of three or four. The first letter is
+    rarely the wrong one: among words as near, one that begins alike was meant.
     """
     most = 1 if len(word) <= 4 else 2
-    best: tuple[float, str] | None = None
+    best: tuple[float, bool, str] | None = None
     for candidate in candidates:
         away = float(edits(word, candidate))
         if len(candidate) > len(word) + 1:
             away = min(away, edits(word, candidate[: len(word)]) + 0.5)
-        if away <= most and (best is None or (away, candidate) < best):
-            best = (away, candidate)
-    return best[1] if best else None
+        rank = (away, candidate[:1] != word[:1], candidate)
+        if away <= most and (best is None or rank < best):
+            best = rank
+    return best[-1] if best else None

@@ -15,6 +15,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from app.kit.errors import FieldError, Invalid, declare
 from app.kit.money import BASIS_POINTS, MoneyError, is_currency, percent_to_basis_points, to_minor
+from app.kit.words import LONGEST_PHRASE, split_words
 
 INVALID_PLAN: Final = declare(
     Invalid, "invalid_shop_file", "The shop file cannot be applied; `errors` names each place."
@@ -121,6 +122,12 @@ class ReferralPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     percent: str | None = None
 
 
+class SearchPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The [search] section: groups of words and phrases that mean the same to those who search."""
+
+    synonyms: Annotated[list[Annotated[list[Line], Meta(max_length=20)]], Meta(max_length=500)] = []
+
+
 class StoreFile(msgspec.Struct, frozen=True, kw_only=True):
     """The sections of a shop file that speak of the store itself."""
 
@@ -134,6 +141,7 @@ class StoreFile(msgspec.Struct, frozen=True, kw_only=True):
     payment_services: dict[str, ServicePlan] | UnsetType = UNSET
     cancellation_reasons: list[ReasonPlan] | UnsetType = UNSET
     referral: ReferralPlan | UnsetType = UNSET
+    search: SearchPlan | UnsetType = UNSET
 
 
 def check_store_file(file: StoreFile, *, currency: str) -> None:
@@ -146,6 +154,7 @@ def check_store_file(file: StoreFile, *, currency: str) -> None:
             _check_taxes(file.tax_rates or []),
             _check_services(file.payment_services or {}),
             _check_referral(file.referral or ReferralPlan(), currency),
+            _check_search(file.search or SearchPlan()),
         )
         for path, message in faults
     ]
@@ -233,6 +242,17 @@ def _check_referral(referral: ReferralPlan, currency: str) -> Iterator[Fault]:
             yield "referral.percent", "a share is more than nothing, and at most 100 percent"
     except MoneyError as error:
         yield "referral.percent", str(error)
+
+
+def _check_search(search: SearchPlan) -> Iterator[Fault]:
+    for index, group in enumerate(search.synonyms):
+        path = f"search.synonyms[{index}]"
+        if len({text.casefold() for text in group}) < 2:
+            yield path, "two words at least can mean the same"
+        for text in group:
+            words = split_words(text)
+            if not 1 <= len(words) <= LONGEST_PHRASE:
+                yield path, f"{text!r} is no word or phrase of {LONGEST_PHRASE} words at most"
 
 
 def _check_country(path: str, code: str) -> Iterator[Fault]:

@@ -82,6 +82,12 @@ class ReferralRule(msgspec.Struct, frozen=True):
     share: int | None = None
 
 
+class SearchRules(msgspec.Struct, frozen=True):
+    """Groups of words and phrases that mean the same to those who search."""
+
+    synonyms: tuple[tuple[str, ...], ...] = ()
+
+
 class StoreConfig(msgspec.Struct, frozen=True):
     """Everything a request needs to know of its store."""
 
@@ -105,6 +111,7 @@ class StoreConfig(msgspec.Struct, frozen=True):
     look: Look = Look()
     newsletter: NewsletterRules = NewsletterRules()
     referral: ReferralRule = ReferralRule()
+    search: SearchRules = SearchRules()
 
     def zone_of(self, country: str, region: str | None) -> Zone | None:
         """The zone that ships there; one that names the region comes before one that names the country."""
@@ -160,7 +167,8 @@ SELECT json_build_object(
     'customers', coalesce(s.settings->'customers', '{}'),
     'look', coalesce(s.settings->'look', '{}'),
     'newsletter', coalesce(s.settings->'newsletter', '{}'),
-    'referral', coalesce(s.settings->'referral', '{}')
+    'referral', coalesce(s.settings->'referral', '{}'),
+    'search', coalesce(s.settings->'search', '{}')
 ) FROM stores s WHERE s.id = $1
 """
 

@@ -100,6 +100,15 @@ EXAMPLES: Final[MappingProxyType[str, dict[str, Any]]] = MappingProxyType(
         "account_closed": {"name": "Ada"},
         "newsletter_confirm": {"link": f"{_SHOP}/newsletter/confirm?token={_SECRET}", "seconds": _TWO_DAYS},
         "newsletter_welcome": {"link": f"{_SHOP}/newsletter/7b1f6c1e-3f0a-4c55-9d8e-2f4f8a3c9b10"},
+        "back_in_stock": {
+            "items": [
+                {
+                    "title": "Fellside wool blanket - Moss",
+                    "link": f"{_SHOP}/products/fellside-blanket?variant=7",
+                },
+                {"title": "Enamel camp mug - Cream", "link": f"{_SHOP}/products/camp-mug?variant=9"},
+            ]
+        },
         "order_confirmation": {"order": ORDER, "link": f"{_SHOP}/orders/1?uuid={_SECRET}", "seconds": _HOUR},
         "order_link": {"order": ORDER, "link": f"{_SHOP}/orders/1?uuid={_SECRET}", "seconds": _HOUR},
     }

@@ -3,7 +3,7 @@
 import { customer, leave, logOut, nowIs } from "../account.js";
 import { options, patch, post, remove } from "../api.js";
 import { h, show, toast } from "../dom.js";
-import { field, formPanel, passwordField, whose } from "./form.js";
+import { asksOnceMore, field, formPanel, passwordField, whose } from "./form.js";
 
 const PAGES = [["", "Profile"], ["/addresses", "Addresses"], ["/passkeys", "Password and passkeys"], ["/sessions", "Devices"]];
 
@@ -43,8 +43,15 @@ function mailPanel(me) {
           },
         }, "Send it again")));
   tell(me);
-  const form = formPanel("", field("email", "New mail address", { type: "email", autocomplete: "email", maxlength: "254" }), "Change it", async ({ email }) => {
-    tell(await patch("/customer", { email: email.trim() }));
+  const proof = h("div", {});
+  const form = formPanel("", [field("email", "New mail address", { type: "email", autocomplete: "email", maxlength: "254" }), proof], "Change it", async ({ email, current_password: password }) => {
+    try {
+      tell(await patch("/customer", { email: email.trim(), ...(password && { current_password: password }) }));
+    } catch (error) {
+      if (asksOnceMore(error, me, proof, "current_password")) return;
+      throw error;
+    }
+    proof.replaceChildren();
     form.reset();
   }, { quiet: true });
   return h("section", { className: "panel" }, h("h2", {}, "Mail address"), state, h("details", {}, h("summary", {}, "Use another address"), form));

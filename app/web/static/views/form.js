@@ -40,6 +40,15 @@ export function passwordField(name, label, autocomplete, extra = {}) {
 // For those who keep passwords: whose the one in this form is.
 export const whose = (email) => h("input", { type: "email", name: "whose", value: email, autocomplete: "username", hidden: true, tabindex: "-1" });
 
+// A login of long ago might be somebody else's by now: puts the password into a form whose call was refused for it.
+// Whether there is something to type in now; else the refusal is to be shown.
+export function asksOnceMore(error, me, proof, name) {
+  if (error.code !== "fresh_login_needed" || !me.has_password || proof.hasChildNodes()) return false;
+  proof.replaceChildren(whose(me.email), passwordField(name, "Password", "current-password", { hint: "Your login is some time ago, so we ask once more." }));
+  proof.querySelector("[type=password]").focus();
+  return true;
+}
+
 // A panel with a heading, whose form sends its values; what `send` cannot do is said where it belongs.
 export function formPanel(heading, fields, label, send, { quiet = false, after } = {}) {
   const said = h("div", { role: "status" });

@@ -6,7 +6,7 @@ import { h, toast } from "../dom.js";
 import { moment } from "../money.js";
 import { canUsePasskeys, makePasskey } from "../passkeys.js";
 import { accountPage, passwordPanel } from "./account.js";
-import { field, formPanel, passwordField, whose } from "./form.js";
+import { asksOnceMore, field, formPanel } from "./form.js";
 
 const PLACE = "/customer/passkeys";
 const again = () => dispatchEvent(new HashChangeEvent("hashchange"));
@@ -49,12 +49,7 @@ function addForm(me) {
       const credential = await makePasskey(password ? { password } : {});
       await post(PLACE, { credential, name: name.trim() }, { key: uuid() });
     } catch (error) {
-      // A login of long ago might be somebody else's by now.
-      if (error.code === "login_too_old" && me.has_password && !proof.hasChildNodes()) {
-        proof.replaceChildren(whose(me.email), passwordField("password", "Password", "current-password", { hint: "Your login is some time ago, so we ask once more." }));
-        proof.querySelector("[type=password]").focus();
-        return;
-      }
+      if (asksOnceMore(error, me, proof, "password")) return;
       throw error;
     }
     toast("From now on it logs you in.");
