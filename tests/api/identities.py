@@ -219,6 +219,8 @@ def filled(sent: Any, named: Mapping[str, Any]) -> Any:
     """The same with things in the place of their names; a text that is a name becomes the thing itself."""
     if isinstance(sent, dict):
         return {name: filled(value, named) for name, value in sent.items()}
+    if isinstance(sent, list):
+        return [filled(value, named) for value in sent]
     if isinstance(sent, str):
         if sent.startswith("$") and sent[1:] in named:
             return named[sent[1:]]
@@ -232,6 +234,8 @@ def as_fields(sent: Mapping[str, Any], within: str = "") -> Iterator[tuple[str, 
         place = f"{within}[{name}]" if within else name
         if isinstance(value, dict):
             yield from as_fields(value, place)
+        elif isinstance(value, list):
+            yield from ((f"{place}[]", str(each)) for each in value)
         else:
             yield place, str(int(value)) if isinstance(value, bool) else str(value)
 

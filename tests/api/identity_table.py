@@ -86,6 +86,7 @@ DOORS = (
 
 NEWSLETTER = (
     Call("POST /subscriptions", {"email": "$email"}),
+    Call("POST /products/back-in-stock", {"email": "$email", "product_ids": ["$variant"]}),
     Call("POST /subscriptions/confirm", {"token": "none"}, ok=404),
     Call("GET /subscriptions/$newsletter", is_key=True, shows="@example.com"),
     Call("GET /subscriptions/$mailed_newsletter", is_key=True, shows="@example.com"),
@@ -139,6 +140,9 @@ OPEN = (
     Call("GET /headers"),
     Call("GET /options"),
     Call("GET /settings/customer-password"),
+    Call("GET /resolve", query={"first": "products", "second": "$product"}),
+    Call("GET /search", query={"search": "tent"}),
+    Call("GET /search/popular"),
     Call("GET /products"),
     Call("GET /products/best-selling"),
     Call("GET /products/search", query={"q": "mug"}),

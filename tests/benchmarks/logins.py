@@ -4,16 +4,19 @@
 
 200 reads a second, first alone, then while 16 clients log in without pause: the 95th percentile of the second
 must stay under twice that of the first. Load and shop share the machine's cores, so quiet and busy take turns
-and medians are compared.
+and medians are compared. Those who log in have a process of their own, so that what they do in Python is not in
+the readers' way.
 """
 
 import argparse
 import asyncio
+import multiprocessing
 import statistics
 import sys
 import time
-from contextlib import ExitStack
-from typing import Final
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any, Final
 
 import httpx
 from rich.console import Console
@@ -46,10 +49,34 @@ async def read_on(client: httpx.AsyncClient, seconds: float) -> list[float]:
     return taken
 
 
-async def log_in_on(client: httpx.AsyncClient, email: str, done: list[int]) -> None:
-    while True:
-        answer = await client.post(f"{API}/customer/login", json={"email": email, "password": PASSWORD})
-        done.append(answer.status_code)
+@contextmanager
+def crowd(base_url: str, emails: list[str]) -> Iterator[Any]:
+    """One client for each address logs in without pause, from the first login on; counts those let in and refused."""
+    spawned = multiprocessing.get_context("spawn")
+    counts = spawned.Array("q", 2)
+    process = spawned.Process(target=_log_in_all, args=(base_url, emails, counts), daemon=True)
+    process.start()
+    try:
+        while not sum(counts) and process.is_alive():
+            # A process of its own has nothing else by which to tell that it has begun.
+            time.sleep(0.01)
+        yield counts
+    finally:
+        process.terminate()
+        process.join()
+
+
+def _log_in_all(base_url: str, emails: list[str], counts: Any) -> None:
+    async def log_in_on(client: httpx.AsyncClient, email: str) -> None:
+        while True:
+            answer = await client.post(f"{API}/customer/login", json={"email": email, "password": PASSWORD})
+            counts[answer.status_code != 200] += 1
+
+    async def all_of_them() -> None:
+        async with httpx.AsyncClient(base_url=base_url, timeout=20) as client:
+            await asyncio.gather(*(log_in_on(client, email) for email in emails))
+
+    asyncio.run(all_of_them())
 
 
 def percentile(values: list[float]) -> float:
@@ -60,20 +87,19 @@ async def measure(base_url: str, emails: list[str], seconds: float) -> bool:
     limits = httpx.Limits(max_connections=100, max_keepalive_connections=100)
     quiet: list[float] = []
     busy: list[float] = []
-    done: list[int] = []
+    passed = refused = 0
     async with httpx.AsyncClient(base_url=base_url, timeout=20, limits=limits) as client:
         await read_on(client, 1)
         for _ in range(ROUNDS):
             quiet.append(percentile(await read_on(client, seconds)))
-            working = [asyncio.create_task(log_in_on(client, email, done)) for email in emails]
-            busy.append(percentile(await read_on(client, seconds)))
-            for task in working:
-                task.cancel()
-            await asyncio.gather(*working, return_exceptions=True)
-    passed = done.count(200)
+            with crowd(base_url, emails) as counts:
+                before = list(counts)
+                busy.append(percentile(await read_on(client, seconds)))
+                passed += counts[0] - before[0]
+                refused += counts[1] - before[1]
     times = statistics.median(busy) / statistics.median(quiet)
     console.print(
-        f"logins          {passed / (ROUNDS * seconds):.0f}/s by {CLIENTS} clients, {len(done) - passed} refused"
+        f"logins          {passed / (ROUNDS * seconds):.0f}/s by {CLIENTS} clients, {refused} refused"
     )
     console.print(f"reads, quiet    p95 {statistics.median(quiet) * 1000:.1f} ms at {READS}/s")
     console.print(f"reads, busy     p95 {statistics.median(busy) * 1000:.1f} ms, {times:.2f} times")
