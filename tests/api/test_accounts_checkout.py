@@ -1,14 +1,20 @@
 """An account made in the checkout, and carts at login: what becomes the customer's, and that buying goes on."""
 
+import dataclasses
+
+import httpx
 import pytest
 from sqlalchemy import text
 
+from app.api.dependencies import STATE_KEY as SHOP_KEY
+from app.api.gate import STATE_KEY as GATE_KEY
 from app.db.session import Sessions, transaction
 from app.domain.orders.service import make_order_link
 from app.domain.stores.models import Store
 from app.kit.clock import utc_now
+from app.main import create_app
 from tests.api.account_shop import PASSWORD, Person, signed_up, some_email
-from tests.api.live import free_port
+from tests.api.live import free_port, serve
 from tests.shop import ADDRESS, Guest, add_variant, open_till, running_shop, settings_for
 
 
@@ -54,6 +60,31 @@ async def test_a_password_in_the_checkout_makes_an_account_and_the_order_is_its_
     order_id = int(paid.headers["location"].rpartition("/")[2])
     assert (await ada.call("GET", f"/orders/{order_id}")).status_code == 200
     assert (await Person(client, buyer.store, email=email).log_in()).status_code == 200
+
+
+async def test_no_connection_waits_while_a_password_is_hashed(database_url, redis_url, store, sessions):
+    app = create_app(settings_for(database_url, redis_url))
+    held: list[int] = []
+
+    class Watching:
+        """The hasher of the shop, which notes how many connections are in use when it begins."""
+
+        def __init__(self, hasher):
+            self._hasher = hasher
+
+        async def hash(self, password: str) -> str:
+            held.append(app.state[SHOP_KEY].engine.pool.checkedout())
+            return await self._hasher.hash(password)
+
+    option = await open_till(sessions, store)
+    async with serve(app) as url, httpx.AsyncClient(base_url=url, timeout=20) as client:
+        gate = app.state[GATE_KEY]
+        app.state[GATE_KEY] = dataclasses.replace(gate, hasher=Watching(gate.hasher))
+        buyer = Guest(client, store, option)
+        await buyer.add(await add_variant(sessions, store))
+        await buyer.open_checkout()
+        assert "auth_key" in (await set_customer(buyer, some_email(), password=PASSWORD)).json()
+    assert held == [0]
 
 
 async def test_a_browser_gets_its_cookie_there_too(buyer):

@@ -30,14 +30,15 @@ async def limited(database_url, redis_url) -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
-async def join(client: httpx.AsyncClient, store: Store) -> Person:
-    """Somebody who signs up from a network of their own."""
+async def join(client: httpx.AsyncClient, store: Store, *, address: str = "") -> Person:
+    """Somebody who signs up, from a network of their own where no address is given."""
+    address = address or f"2001:db8:{secrets.token_hex(2)}:{secrets.token_hex(2)}::1"
     ada = Person(client, store)
     answer = await ada.call(
         "POST",
         "/customer/signup",
         {"username": "Ada", "email": ada.email, "password": ada.password},
-        headers={"X-Forwarded-For": f"2001:db8:{secrets.token_hex(2)}:{secrets.token_hex(2)}::1"},
+        headers={"X-Forwarded-For": address},
     )
     assert answer.status_code == 200, answer.text
     return ada
@@ -72,11 +73,28 @@ async def test_an_address_without_account_is_counted_alike(limited, store):
 
 
 async def test_many_networks_together_end_too_but_never_shut_out_a_known_device(limited, store):
-    ada = await join(limited, store)
+    ada = await join(limited, store, address="203.0.113.5")
     found = [await guess(ada, f"10.0.{n}.1") for n in range(12)]
     assert found == [401] * 9 + [429] * 3
     assert await guess(ada, "203.0.113.5", password=ada.password, agent="another device") == 429
-    assert await guess(ada, "203.0.113.5", password=ada.password, agent=ada.agent) == 200
+    assert await guess(ada, "203.0.113.77", password=ada.password, agent=ada.agent) == 200
+
+
+async def test_whoever_calls_themselves_what_the_owners_app_does_is_no_known_device(limited, store):
+    ada = await join(limited, store)
+    found = [await guess(ada, f"10.0.{n}.1", agent=ada.agent) for n in range(12)]
+    assert found == [401] * 9 + [429] * 3
+
+
+async def test_a_browser_is_known_wherever_it_goes(limited, store):
+    ada = await join(limited, store)
+    came = await ada.log_in(headers={"X-Session": "cookie", "X-Forwarded-For": "203.0.113.5"})
+    mark = f"__Host-device={came.cookies['__Host-device']}"
+    found = [await guess(ada, f"10.0.{n}.1") for n in range(12)]
+    assert found[-1] == 429
+    browser = ada.elsewhere(agent="a newer version")
+    away = {"X-Session": "cookie", "X-Forwarded-For": "198.51.100.9", "Cookie": mark}
+    assert (await browser.log_in(headers=away)).status_code == 200
 
 
 async def test_a_stranger_in_another_network_costs_the_owner_nothing(limited, store):

@@ -182,6 +182,14 @@ async def test_a_withdrawal_is_a_whole_positive_amount(inviter, amount):
     assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "amount")
 
 
+async def test_a_withdrawal_that_names_two_amounts_is_refused(inviter):
+    headers = {**inviter.headers, "X-Store": inviter.store.code, "Content-Type": "application/json"}
+    answer = await inviter.client.post(
+        "/storefront/v1/customer/withdrawals", content='{"amount": 1, "amount": 900}', headers=headers
+    )
+    assert (answer.status_code, answer.json()["errors"][0]["code"]) == (422, "repeated")
+
+
 async def test_more_than_the_balance_is_refused_with_what_it_is(inviter, sessions, redis_url, clean):
     await earn(inviter, sessions, redis_url, 1000)
     answer = await withdraw(inviter, 1001)

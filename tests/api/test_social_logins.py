@@ -9,11 +9,15 @@ from uuid import uuid4
 import pytest
 
 from app.db.session import Sessions
+from app.domain.customers.queries import lock_customer
+from app.domain.customers.service import prove_address
 from app.domain.stores.models import Store
 from app.integrations.oauth import http
+from app.kit.clock import utc_now
 from tests.api.account_shop import PASSWORD, Person, signed_up, some_email
 from tests.api.social_shop import SocialShop, by_redirect, social_shop, with_facebook, with_google
 from tests.conftest import make_store
+from tests.shop import waiting_for_locks
 from tests.standins.wire import Reply
 
 
@@ -230,6 +234,20 @@ async def test_the_true_owner_of_an_address_drives_out_who_planted_an_account_on
     assert await identities(shop, ada) == [(shop.issuer.url, subject)]
     back = await with_google(thief.elsewhere(), thiefs_login)
     assert (back.status_code, back.json()["code"]) == (401, "link_needs_password")
+
+
+async def test_a_thief_who_logs_in_while_the_owner_takes_the_account_back_stays_out(shop, store):
+    thief = await signed_up(shop.client, store)
+    thiefs_login = shop.issuer.id_token(sub=uuid4().hex, email=thief.email, email_verified=False)
+    assert (await with_google(thief.elsewhere(), thiefs_login, password=PASSWORD)).status_code == 200
+    async with shop.sessions() as session:
+        owned = await lock_customer(session, store.id, thief.id)
+        await prove_address(session, owned, now=utc_now())
+        coming = asyncio.create_task(with_google(thief.elsewhere(), thiefs_login))
+        await waiting_for_locks(shop.sessions, 1)
+        await session.commit()
+    answer = await coming
+    assert (answer.status_code, answer.json()["code"]) == (401, "login_failed")
 
 
 async def test_a_planted_account_is_not_verified_by_an_unverified_login(shop, store):

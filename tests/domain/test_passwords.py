@@ -122,7 +122,12 @@ def test_devices_are_called_as_people_call_them(agent, name):
 
 
 def test_a_cookie_never_looks_like_an_app():
-    assert device_digest(cookie="x", agent="") != device_digest(cookie=None, agent="x")
+    def known(cookie: str | None, agent: str, network: str) -> bytes:
+        return device_digest(cookie=cookie, agent=agent, network=network)
+
+    assert known("x", "", "n") != known(None, "x", "n")
+    assert known(None, "x", "n") != known(None, "x", "another network")
+    assert known("x", "a", "n") == known("x", "another version", "another network")
 
 
 class Counting:

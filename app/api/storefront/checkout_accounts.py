@@ -2,7 +2,6 @@
 
 from datetime import datetime
 
-import msgspec
 from litestar import Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -20,6 +19,23 @@ from app.kit.errors import Invalid, Unavailable
 from app.kit.places import email_key
 
 
+async def hash_for_account(
+    request: ShopRequest, *, shop: Shop, store: StoreConfig, gate: Gate, email: str, password: str
+) -> str | None:
+    """The digest of a checked password for an account of that address; None where none can be made now.
+
+    That is so where too many were tried (the count is that of sign-up, since what comes back tells whether an
+    address is taken), and while hashing is away: nobody is kept from buying. Comes before the checkout is
+    locked, so that no transaction waits for it.
+    """
+    network = network_of(client_address(request.scope, shop.settings.trusted_proxies))
+    try:
+        await gate.guesses.count_sign_up(store.id, email_key(email) or email, network=network)
+        return await gate.hasher.hash(password)
+    except (HttpError, Unavailable):
+        return None
+
+
 async def make_account(
     request: ShopRequest,
     session: AsyncSession,
@@ -28,25 +44,18 @@ async def make_account(
     store: StoreConfig,
     gate: Gate,
     new: NewAccount,
-    password: str,
     brought: Arriving,
     now: datetime,
 ) -> Response[StorefrontLogin] | None:
     """Make an account and log in; None where the buyer goes on as a guest.
 
-    That is so where the address has an account, where too many were tried (the count is that of sign-up, since
-    what comes back tells whether an address is taken), and while hashing or sessions are away: nobody is kept
-    from buying. What was written by then is taken back.
+    That is so where the address has an account, and while sessions are away. What was written by then is
+    taken back.
     """
-    network = network_of(client_address(request.scope, shop.settings.trusted_proxies))
     try:
-        await gate.guesses.count_sign_up(store.id, email_key(new.email) or new.email, network=network)
-        digest = await gate.hasher.hash(password)
         await session.flush()
         async with session.begin_nested():
-            customer = await sign_up(
-                session, store, msgspec.structs.replace(new, password_digest=digest), now=now
-            )
+            customer = await sign_up(session, store, new, now=now)
             answer = await answer_login(
                 request,
                 session,
@@ -58,7 +67,7 @@ async def make_account(
                 now=now,
                 tells_of_device=False,
             )
-    except (HttpError, Unavailable):
+    except Unavailable:
         return None
     except Invalid as refused:
         if refused.code != EMAIL_TAKEN:

@@ -15,7 +15,7 @@ from app.api.openapi import EXAMPLE, KEYED
 from app.api.rate_limits import LIMIT
 from app.api.request import ShopRequest
 from app.api.storefront.carts import SOME_CART, read_uuid
-from app.api.storefront.checkout_accounts import make_account
+from app.api.storefront.checkout_accounts import hash_for_account, make_account
 from app.api.storefront.logins import Arriving
 from app.api.storefront.orders import (
     OrderName,
@@ -314,9 +314,12 @@ class CheckoutController(Controller):
         already the call goes on as a guest's, as it does while accounts cannot be made.
         """
         email, shipping, billing = check_customer(data)
-        password = None
+        digested = None
         if data.password and actor.kind == "guest":
             password = check_password(data.password, names=(email, shipping.first_name, shipping.last_name))
+            digested = await hash_for_account(
+                request, shop=shop, store=store, gate=gate, email=email, password=password
+            )
         checkout = await lock_editable(
             session, store.id, checkout_token, now=now, keep_seconds=shop.settings.checkout_seconds
         )
@@ -336,7 +339,7 @@ class CheckoutController(Controller):
             now=now,
         )
         made = None
-        if password is not None:
+        if digested is not None:
             made = await make_account(
                 request,
                 session,
@@ -346,6 +349,7 @@ class CheckoutController(Controller):
                 new=NewAccount(
                     email=email,
                     username=f"{shipping.first_name} {shipping.last_name}",
+                    password_digest=digested,
                     firstname=shipping.first_name,
                     lastname=shipping.last_name,
                     subscribe=data.subscribe,
@@ -355,7 +359,6 @@ class CheckoutController(Controller):
                     identity=data.identity,
                     invited_by_token=data.invited_by_token,
                 ),
-                password=password,
                 brought=Arriving(
                     cart_uuid=data.cart_uuid,
                     skip_cart_merge=data.skip_cart_merge,

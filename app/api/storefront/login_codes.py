@@ -88,7 +88,7 @@ class LoginCodeController(Controller):
         The same answer for digits that are wrong, used or too old, and for an address without account.
         """
         _, key = read_email(data.email)
-        device = caller_device(request)
+        device = caller_device(request, shop.settings)
         known = await find_login(shop.reads, store.id, key, device=device)
         attempt = await once(
             request,

@@ -118,7 +118,9 @@ async def answer_login(
         cart_uuid=read_uuid(brought.cart_uuid or find_cart_cookie(request)),
         skip_cart_merge=brought.skip_cart_merge,
         checkout_token=brought.checkout_token,
-        device=device_digest(cookie=device or fresh_device, agent=agent),
+        device=device_digest(
+            cookie=device or fresh_device, agent=agent, network=caller_network(request, shop.settings)
+        ),
         device_name=device_name(agent),
         address=client_address(request.scope, shop.settings.trusted_proxies),
     )
@@ -166,10 +168,12 @@ def caller_network(request: ShopRequest, settings: Settings) -> str:
     return wide_network_of(client_address(request.scope, settings.trusted_proxies))
 
 
-def caller_device(request: ShopRequest) -> bytes:
+def caller_device(request: ShopRequest, settings: Settings) -> bytes:
     """The digest of the device that calls, as far as it is known by now."""
     agent = request.headers.get("user-agent", "")[:MOST_AGENT_LETTERS]
-    return device_digest(cookie=find_device_cookie(request), agent=agent)
+    return device_digest(
+        cookie=find_device_cookie(request), agent=agent, network=caller_network(request, settings)
+    )
 
 
 async def check_current_password(
@@ -257,7 +261,7 @@ class LoginController(Controller):
         true) keeps the login for 30 idle days, else 24 hours.
         """
         _, key = read_email(data.email)
-        device = caller_device(request)
+        device = caller_device(request, shop.settings)
         found = await find_login(shop.reads, store.id, key, device=device)
         attempt = await gate.guesses.count(
             store.id,

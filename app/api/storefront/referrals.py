@@ -11,7 +11,7 @@ from app.api.dependencies import GivenActor, GivenNow, GivenSession, GivenShop, 
 from app.api.idempotency import answered, caller_of, read_key
 from app.api.limits import MAX_MINOR
 from app.api.openapi import EXAMPLE, KEYED
-from app.api.request import ShopRequest
+from app.api.request import ShopRequest, refuse_repeated_names
 from app.api.transactions import transactional
 from app.db import idempotency
 from app.domain.accounts.referral import Referral, get_referral
@@ -96,6 +96,7 @@ class ReferralController(Controller):
         operation_id="askForWithdrawal",
         summary="Ask to be paid out",
         opt={EXAMPLE: {"amount": 1000}, KEYED: True},
+        before_request=refuse_repeated_names,
     )
     @transactional
     async def withdraw(

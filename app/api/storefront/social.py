@@ -102,7 +102,7 @@ async def _prove(
 
     Counted as a guess like that of any login. Raises Unauthenticated login_failed.
     """
-    device = caller_device(request)
+    device = caller_device(request, shop.settings)
     found = await find_login(shop.reads, store.id, key, device=device)
     if found is None:
         return None

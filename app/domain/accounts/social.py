@@ -12,7 +12,7 @@ import msgspec
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.domain.accounts.signing import NewAccount, lock_login, sign_up
-from app.domain.customers.errors import EMAIL_TAKEN
+from app.domain.customers.errors import EMAIL_TAKEN, login_failed
 from app.domain.customers.identities import link_identity, lock_identity
 from app.domain.customers.models import Customer
 from app.domain.customers.providers import VerifiedIdentity
@@ -80,11 +80,15 @@ async def enter(
 
     `new` is the account to make where there is none; its address is the provider's, else what was typed.
     Raises Invalid email_needed without one, Unauthenticated link_needs_password, or login_failed where the
-    password was changed since it was checked.
+    password was changed since it was checked, or the identity cut off in this very moment.
     """
     linked = await lock_identity(session, store.id, identity)
     if linked is not None:
-        return Entered(await lock_customer(session, store.id, linked))
+        customer = await lock_customer(session, store.id, linked)
+        # The lock may have waited for the owner of the address, who was taking the account back (prove_address).
+        if await lock_identity(session, store.id, identity) != linked:
+            raise login_failed()
+        return Entered(customer)
     if new is None:
         raise Invalid.at(
             "email", EMAIL_NEEDED, "The provider gave no mail address. Type one, and a password."

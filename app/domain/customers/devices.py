@@ -17,9 +17,13 @@ _NOTE: Final = text(
 )
 
 
-def device_digest(*, cookie: str | None, agent: str) -> bytes:
-    """What a device is known by: the cookie that a browser was given, else what an app calls itself."""
-    return hashlib.sha256(f"cookie\n{cookie}".encode() if cookie else f"agent\n{agent}".encode()).digest()
+def device_digest(*, cookie: str | None, agent: str, network: str) -> bytes:
+    """What a device is known by: the cookie that a browser was given, else what an app calls itself, and where.
+
+    Not by its words alone: all who have the app, and whoever has read of it, say the same.
+    """
+    known_by = f"cookie\n{cookie}" if cookie else f"agent\n{agent}\n{network}"
+    return hashlib.sha256(known_by.encode()).digest()
 
 
 _BROWSERS: Final = (
