@@ -31,7 +31,7 @@ def _cube_root(value: float) -> float:
     return float(value ** (1 / 3)) if value > 216 / 24389 else (24389 / 27 * value + 16) / 116
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=32_768)
 def lab_of(rgb: int) -> Lab:
     """L* from 0 to 100, a* and b*, of an sRGB colour as 0xRRGGBB."""
     red, green, blue = _linear(rgb >> 16 & 255), _linear(rgb >> 8 & 255), _linear(rgb & 255)
