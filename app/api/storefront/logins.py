@@ -44,7 +44,7 @@ from app.domain.customers.passwords import MOST, normal_form
 from app.domain.customers.queries import KnownAccount, find_login, find_login_by_id
 from app.domain.stores.queries import StoreConfig
 from app.kit.actor import Actor
-from app.kit.errors import Forbidden, Invalid
+from app.kit.errors import LOGIN_REQUIRED, Forbidden, Invalid, Unauthenticated
 from app.kit.ids import new_token
 from app.kit.places import email_form, email_key
 from app.settings import Settings
@@ -223,6 +223,18 @@ async def prove_fresh(
     found = await gate.sessions.find(store.id, used.token, now=now) if used else None
     if found is None or now - found.created_at > timedelta(seconds=shop.settings.fresh_login_seconds):
         raise Forbidden(FRESH_LOGIN_NEEDED, "Type your password, or log in anew.")
+
+
+async def check_still_logged_in(
+    request: ShopRequest, *, store: StoreConfig, gate: Gate, now: datetime
+) -> None:
+    """For what outlives a login, once the customer is locked: the owner may have ended the login meanwhile.
+
+    Whoever waited for the lock was believed before that. Raises Unauthenticated login_required.
+    """
+    used = find_credential(request)
+    if used is None or await gate.sessions.find(store.id, used.token, now=now) is None:
+        raise Unauthenticated(LOGIN_REQUIRED, "This login has ended.")
 
 
 def read_email(typed: str, field: str = "email") -> tuple[str, str]:
