@@ -101,14 +101,15 @@ async def answer_login(
     now: datetime,
     remember: bool = True,
     tells_of_device: bool = True,
+    ends_others: bool = False,
 ) -> LoginAnswer:
     """Log a customer in whose proof was accepted: every login and sign-up ends here.
 
     The caller holds the customer's lock, or has just made them; then, or where another mail tells of it, no
-    mail need tell of the device. Cart, checkout and device are
-    seen to in the transaction; then a session under a new secret begins, and whatever session the caller
-    came with ends. The session comes last, so that what fails before leaves none behind. Raises Unavailable
-    while sessions cannot be made.
+    mail need tell of the device. Cart, checkout and device are seen to in the transaction; then a session
+    under a new secret begins, and whatever session the caller came with ends; with `ends_others` all others
+    of the customer do, too. The session comes last, so that what fails before leaves none behind. Raises
+    Unavailable while sessions cannot be made.
     """
     by_cookie = wants_cookie(request)
     device = find_device_cookie(request)
@@ -147,6 +148,9 @@ async def answer_login(
         replaces=former,
     )
     state[_BEGUN] = made.token
+    if ends_others:
+        # Under the customer's lock, so that nobody comes in by what was good before meanwhile.
+        await gate.sessions.end_all_but(store.id, customer.id, made.session.id)
     forget_actor(request)
     cookies: list[Cookie] = []
     if by_cookie:
