@@ -20,6 +20,7 @@ from app.api.storefront.logins import (
     Short,
     TypedPassword,
     answer_login,
+    check_still_logged_in,
     prove_fresh,
     read_email,
 )
@@ -224,6 +225,8 @@ class CustomerController(Controller):
                     request, data.current_password, shop=shop, store=store, gate=gate, actor=actor, now=now
                 )
         customer = await lock_customer(session, store.id, actor.customer())
+        if email is not None:
+            await check_still_logged_in(request, store=store, gate=gate, now=now)
         await change_account(session, customer, changes, email=email, now=now)
         changed = await get_account(session, store.id, customer.id)
         return Response(show_customer(changed), headers=NO_STORE)

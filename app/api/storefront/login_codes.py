@@ -123,8 +123,7 @@ class LoginCodeController(Controller):
             brought=data,
             now=now,
             remember=data.remember_me,
+            ends_others=entered.was_planted,
         )
-        if entered.was_planted:
-            await gate.sessions.end_all_but(store.id, entered.customer.id, answer.session_id)
         await gate.guesses.forgive(attempt)
         return answer.response

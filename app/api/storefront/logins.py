@@ -44,7 +44,7 @@ from app.domain.customers.passwords import MOST, normal_form
 from app.domain.customers.queries import KnownAccount, find_login, find_login_by_id
 from app.domain.stores.queries import StoreConfig
 from app.kit.actor import Actor
-from app.kit.errors import Forbidden, Invalid
+from app.kit.errors import LOGIN_REQUIRED, Forbidden, Invalid, Unauthenticated
 from app.kit.ids import new_token
 from app.kit.places import email_form, email_key
 from app.settings import Settings
@@ -101,14 +101,15 @@ async def answer_login(
     now: datetime,
     remember: bool = True,
     tells_of_device: bool = True,
+    ends_others: bool = False,
 ) -> LoginAnswer:
     """Log a customer in whose proof was accepted: every login and sign-up ends here.
 
     The caller holds the customer's lock, or has just made them; then, or where another mail tells of it, no
-    mail need tell of the device. Cart, checkout and device are
-    seen to in the transaction; then a session under a new secret begins, and whatever session the caller
-    came with ends. The session comes last, so that what fails before leaves none behind. Raises Unavailable
-    while sessions cannot be made.
+    mail need tell of the device. Cart, checkout and device are seen to in the transaction; then a session
+    under a new secret begins, and whatever session the caller came with ends; with `ends_others` all others
+    of the customer do, too. The session comes last, so that what fails before leaves none behind. Raises
+    Unavailable while sessions cannot be made.
     """
     by_cookie = wants_cookie(request)
     device = find_device_cookie(request)
@@ -147,6 +148,9 @@ async def answer_login(
         replaces=former,
     )
     state[_BEGUN] = made.token
+    if ends_others:
+        # Under the customer's lock, so that nobody comes in by what was good before meanwhile.
+        await gate.sessions.end_all_but(store.id, customer.id, made.session.id)
     forget_actor(request)
     cookies: list[Cookie] = []
     if by_cookie:
@@ -223,6 +227,18 @@ async def prove_fresh(
     found = await gate.sessions.find(store.id, used.token, now=now) if used else None
     if found is None or now - found.created_at > timedelta(seconds=shop.settings.fresh_login_seconds):
         raise Forbidden(FRESH_LOGIN_NEEDED, "Type your password, or log in anew.")
+
+
+async def check_still_logged_in(
+    request: ShopRequest, *, store: StoreConfig, gate: Gate, now: datetime
+) -> None:
+    """For what outlives a login, once the customer is locked: the owner may have ended the login meanwhile.
+
+    Whoever waited for the lock was believed before that. Raises Unauthenticated login_required.
+    """
+    used = find_credential(request)
+    if used is None or await gate.sessions.find(store.id, used.token, now=now) is None:
+        raise Unauthenticated(LOGIN_REQUIRED, "This login has ended.")
 
 
 def read_email(typed: str, field: str = "email") -> tuple[str, str]:

@@ -319,8 +319,7 @@ class OrderController(Controller):
             customer=entered.customer,
             brought=Arriving(skip_cart_merge=True),
             now=now,
+            ends_others=entered.was_planted,
         )
-        if entered.was_planted:
-            await gate.sessions.end_all_but(store.id, entered.customer.id, answer.session_id)
         shown.auth_key = answer.response.content.auth_key
         return Response(shown, headers=NO_STORE, cookies=answer.response.cookies)

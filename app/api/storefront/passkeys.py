@@ -24,6 +24,7 @@ from app.api.storefront.logins import (
     Arriving,
     TypedPassword,
     answer_login,
+    check_still_logged_in,
     prove_fresh,
 )
 from app.api.storefront.profile import StorefrontLogin
@@ -335,6 +336,7 @@ class PasskeyController(Controller):
             raise passkey_refused("Begin anew: the options were used, or are older than five minutes.")
         made = await gate.passkeys.check_new(credential, challenge=begun.challenge)
         customer = await lock_customer(session, store.id, customer_id)
+        await check_still_logged_in(request, store=store, gate=gate, now=now)
         added = await add_passkey(
             session,
             customer,

@@ -202,8 +202,8 @@ class PasswordController(Controller):
             now=now,
             remember=before.remember if before else True,
             tells_of_device=False,
+            ends_others=True,
         )
-        await gate.sessions.end_all_but(store.id, customer.id, answer.session_id)
         return answer.response
 
     @post(
@@ -237,12 +237,11 @@ class PasswordController(Controller):
             customer=entered.customer,
             brought=data,
             now=now,
+            ends_others=entered.was_planted,
         )
         if entered.secret is not None:
             entered.secret.session_id = answer.session_id
             await session.flush()
-        if entered.was_planted:
-            await gate.sessions.end_all_but(store.id, entered.customer.id, answer.session_id)
         return answer.response
 
     @post(
@@ -279,9 +278,8 @@ class PasswordController(Controller):
             customer=entered.customer,
             brought=data,
             now=now,
+            ends_others=entered.was_planted,
         )
-        if entered.was_planted:
-            await gate.sessions.end_all_but(store.id, entered.customer.id, answer.session_id)
         return answer.response
 
     @post(

@@ -184,9 +184,6 @@ async def _log_in(
         word = f"{store.id}\n{identity.issuer}\n{nonce}"
         if not await once(request, "nonce", lambda: gate.records.use_once(word, seconds=NONCE_SECONDS)):
             raise login_failed()
-    if entered.was_planted:
-        # Under the customer's lock, so that nobody comes in by the old password meanwhile.
-        await gate.sessions.end_all_but(store.id, entered.customer.id, None)
     answer = await answer_login(
         request,
         session,
@@ -198,6 +195,7 @@ async def _log_in(
         now=now,
         remember=data.remember_me,
         tells_of_device=not entered.is_new,
+        ends_others=entered.was_planted,
     )
     return answer.response
 
