@@ -14,6 +14,8 @@ COMPILE := $(UV) pip compile --quiet --universal --generate-hashes --no-header -
 PYBABEL := $(BIN)/pybabel --quiet
 # With a database of your own the embedded one need not be installed.
 RUN_LOCK := $(if $(DATABASE_URL),requirements/runtime.txt,requirements/embedded.txt)
+# Two processes, each with databases of its own and whole files, so that what a file sets up is set up once.
+PARALLEL := --numprocesses 2 --dist loadfile
 # Picked on the command line: make test ARGS="tests/api -k cart"
 ARGS ?=
 
@@ -27,7 +29,7 @@ run: $(VENV)/.run-stamp $(VENV)/.redis-stamp ## Run the whole shop here: databas
 
 .PHONY: test
 test: $(VENV)/.dev-stamp $(VENV)/.redis-stamp .cache/npm/.stamp ## Run the tests, on real PostgreSQL and Redis (ARGS= for pytest)
-	@$(BIN)/python -m pytest --ignore=tests/browser --ignore=tests/second_opinion $(ARGS)
+	@$(BIN)/python -m pytest $(PARALLEL) --ignore=tests/browser --ignore=tests/second_opinion $(ARGS)
 
 .PHONY: figures
 figures: $(VENV)/.dev-stamp $(VENV)/.redis-stamp ## Run the storms in full size and print what they came to, a line each
@@ -107,7 +109,7 @@ migrations-check: $(VENV)/.dev-stamp ## Run the migrations up, down and up, and 
 .PHONY: pg15
 pg15: $(VENV)/.dev-stamp $(VENV)/.redis-stamp ## Run migrations and API tests on the oldest PostgreSQL, 15, where there is one
 	@if bin="$$(.ci/postgres15)"; then \
-		STOREFRONT_POSTGRES_BIN="$$bin" $(BIN)/python -m pytest tests/embedded/test_migrations.py tests/api $(ARGS); \
+		STOREFRONT_POSTGRES_BIN="$$bin" $(BIN)/python -m pytest $(PARALLEL) tests/embedded/test_migrations.py tests/api $(ARGS); \
 	fi
 
 .PHONY: migration
