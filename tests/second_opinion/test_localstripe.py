@@ -198,10 +198,13 @@ async def test_a_refund_is_made_once_for_each_key(stripe, gateway: StripePayment
     first = await gateway.refund("a", paid.reference, 1000, "USD")
     assert first == await gateway.refund("a", paid.reference, 1000, "USD")
     second = await gateway.refund("b", paid.reference, 800, "USD")
+    assert first is not None
+    assert second is not None
+    assert (first.amount, second.amount) == (1000, 800)
     made = (await stripe.get("/v1/refunds", params={"payment_intent": paid.reference})).json()["data"]
     assert {(one["id"], one["amount"], one["metadata"]["refund"]) for one in made} == {
-        (first, 1000, "a"),
-        (second, 800, "b"),
+        (first.reference, 1000, "a"),
+        (second.reference, 800, "b"),
     }
 
 
