@@ -128,7 +128,7 @@ def test_bounds_and_booleans_of_bodies_are_described_as_they_are_taken(app):
 def test_the_page_of_error_codes_is_what_the_code_says():
     written = (Path(__file__).parents[2] / "docs" / "errors.md").read_text()
     # In a process of its own: other tests declare codes too.
-    script = "import app.main, app.worker, app.api.openapi as o; print(o.error_codes_markdown())"
+    script = "import app.main, app.worker, app.api.docs_page as o; print(o.error_codes_markdown())"
     made = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert written.strip() == made.stdout.strip()
 
