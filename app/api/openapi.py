@@ -2,21 +2,24 @@
 
 import json
 from collections.abc import Iterable, Mapping
+from http import HTTPStatus
 from typing import Any
 
 import msgspec
 from litestar import Litestar, Request, Response, get
 from litestar._openapi.schema_generation.plugins.struct import StructSchemaPlugin
 from litestar.openapi import OpenAPIConfig
-from litestar.openapi.spec import Components, Schema, SecurityScheme
+from litestar.openapi.spec import Components, Schema
 from litestar.typing import FieldDefinition
 
 from app.api.docs_page import TITLE, DocsPage, docs_router
 from app.api.errors import PROBLEM_JSON
+from app.api.openapi_security import SCHEMES, demands_login, requirements
 from app.api.rate_limits import LIMIT, RATE_HEADERS
 from app.api.request import JSON, MULTIPART, URLENCODED
 
 _PROBLEM = {"$ref": "#/components/responses/Problem"}
+_UNAUTHENTICATED = {"$ref": "#/components/responses/Unauthenticated"}
 _STORE = {
     "name": "X-Store",
     "in": "header",
@@ -46,11 +49,34 @@ _MAX_BIGINT = 2**63 - 1
 EXAMPLE = "example"
 QUERY = "query"
 KEYED = "keyed"  # takes an Idempotency-Key
+READS = "reads"  # the request headers, of _READABLE, that the handler reads by itself
+ANSWERS = "answers"  # statuses that the call can answer beside those that every call of its kind has
+LOCATED = "located"  # its 204 names an address
+
+X_SESSION = "X-Session"
+ACCEPT_LANGUAGE = "Accept-Language"
+_READABLE = {
+    X_SESSION: (
+        "`cookie`: a login, or a guest's new cart, comes in a cookie that pages cannot read; no `auth_key`.",
+        "cookie",
+    ),
+    ACCEPT_LANGUAGE: ("The language of the mails that follow, where the shop has it.", "de-CH, fr;q=0.8"),
+}
 
 # The class variable of a Struct of whose fields, by their names outside, at least one is needed.
 NEEDS_ONE = "NEEDS_ONE"
 
 RETRY_AFTER = "Retry-After"
+LOCATION = "Location"
+ETAG = "ETag"
+IDEMPOTENCY_REPLAYED = "Idempotency-Replayed"
+_TEXT_HEADERS = {
+    LOCATION: "The address to go on at.",
+    ETAG: "The version of the answer, to ask with If-None-Match whether there is another.",
+    IDEMPOTENCY_REPLAYED: "`true` where the Idempotency-Key was used before: this call made nothing new.",
+    "WWW-Authenticate": "How a login is shown (RFC 6750).",
+}
+_MOVED = ("302", "303")
 
 
 class StrictStructSchema(StructSchemaPlugin):
@@ -80,13 +106,8 @@ def openapi_config(version: str) -> OpenAPIConfig:
             "their codes are listed at /docs/errors."
         ),
         use_handler_docstrings=True,
-        components=Components(
-            security_schemes={
-                "bearer": SecurityScheme(
-                    type="http", scheme="bearer", description="The `auth_key` of a login."
-                ),
-            }
-        ),
+        components=Components(security_schemes={**SCHEMES}),
+        create_examples=False,
         render_plugins=[DocsPage()],
         openapi_router=docs_router(),
     )
@@ -95,16 +116,15 @@ def openapi_config(version: str) -> OpenAPIConfig:
 def document(app: Litestar) -> dict[str, Any]:
     """The whole document, as it is served."""
     schema = finish(msgspec.to_builtins(app.openapi_schema.to_schema(), str_keys=True))
-    told = {
-        handler.operation_id: handler.opt
+    handlers = {
+        handler.operation_id: handler
         for route in app.routes
         for handler in getattr(route, "route_handlers", ())
-        if not {EXAMPLE, QUERY, KEYED, LIMIT}.isdisjoint(handler.opt)
     }
     for path in schema["paths"].values():
         for operation in path.values():
             if isinstance(operation, dict):
-                _tell(operation, told.get(operation.get("operationId"), {}))
+                _tell(operation, handlers[operation["operationId"]])
     return _rename(schema)
 
 
@@ -122,32 +142,72 @@ def _rename(schema: dict[str, Any]) -> dict[str, Any]:
     return renamed
 
 
-def _tell(operation: dict[str, Any], opt: Mapping[str, Any]) -> None:
-    """Add what a handler's `opt` says: an example of its body, a query that it reads by itself, its limit."""
+def _tell(operation: dict[str, Any], handler: Any) -> None:
+    """Add what the handler asks for (who calls) and what its `opt` says."""
+    opt: Mapping[str, Any] = handler.opt
+    responses: dict[str, Any] = operation["responses"]
+    parameters: list[dict[str, Any]] = operation.setdefault("parameters", [])
+    operation["security"] = requirements(handler)
+    if demands_login(handler):
+        responses["401"] = _UNAUTHENTICATED
+    for status in opt.get(ANSWERS, ()):
+        responses.setdefault(str(status), _UNAUTHENTICATED if status == HTTPStatus.UNAUTHORIZED else _PROBLEM)
     if EXAMPLE in opt:
         for content in operation["requestBody"]["content"].values():
             content["example"] = opt[EXAMPLE]
     if QUERY in opt:
         _, described = msgspec.json.schema_components([opt[QUERY]], ref_template="{name}")
         shape = described[opt[QUERY].__name__]
-        operation.setdefault("parameters", []).extend(
+        parameters.extend(
             {"name": name, "in": "query", "required": name in shape["required"], "schema": schema}
             for name, schema in shape["properties"].items()
         )
+    parameters.extend(_readable(name) for name in opt.get(READS, ()))
     if KEYED in opt:
-        operation.setdefault("parameters", []).append(_IDEMPOTENCY_KEY)
-        operation["responses"].setdefault("409", _PROBLEM)
+        parameters.append(_IDEMPOTENCY_KEY)
+        responses.setdefault("409", _PROBLEM)
     if LIMIT in opt:
-        _tell_limit(operation["responses"])
+        _tell_limit(responses)
+    _tell_headers(responses, opt)
+
+
+def _readable(name: str) -> dict[str, Any]:
+    description, example = _READABLE[name]
+    return {
+        "name": name,
+        "in": "header",
+        "required": False,
+        "description": description,
+        "schema": {"type": "string"},
+        "example": example,
+    }
+
+
+def _tell_headers(responses: dict[str, Any], opt: Mapping[str, Any]) -> None:
+    """The headers that answers have beside those of the limits."""
+    for status, response in responses.items():
+        names = []
+        if status in _MOVED or (status == "204" and LOCATED in opt):
+            names.append(LOCATION)
+        if status == "202":
+            names.append(RETRY_AFTER)
+        if status.startswith("2") and "304" in responses:
+            names.append(ETAG)
+        if status.startswith("2") and KEYED in opt:
+            names.append(IDEMPOTENCY_REPLAYED)
+        if names:
+            response.setdefault("headers", {}).update({name: _header(name) for name in names})
+
+
+def _header(name: str) -> dict[str, str]:
+    return {"$ref": f"#/components/headers/{name}"}
 
 
 def _tell_limit(responses: dict[str, Any]) -> None:
     """The headers on what succeeds, and the refusal. Installations may switch limits off: no header is promised."""
     for status, response in responses.items():
         if status.startswith(("2", "3")):
-            response.setdefault("headers", {}).update(
-                {name: {"$ref": f"#/components/headers/{name}"} for name in RATE_HEADERS}
-            )
+            response.setdefault("headers", {}).update({name: _header(name) for name in RATE_HEADERS})
     responses["429"] = {"$ref": "#/components/responses/RateLimited"}
 
 
@@ -167,10 +227,21 @@ def finish(schema: dict[str, Any]) -> dict[str, Any]:
             ).items()
         }
     )
+    components["headers"].update(
+        {
+            name: {"description": meaning, "schema": {"type": "string"}}
+            for name, meaning in _TEXT_HEADERS.items()
+        }
+    )
+    components["responses"]["Unauthenticated"] = {
+        **components["responses"]["Problem"],
+        "description": "Nobody is logged in (`login_required`), or the login was refused (`login_failed`).",
+        "headers": {"WWW-Authenticate": _header("WWW-Authenticate")},
+    }
     components["responses"]["RateLimited"] = {
         **components["responses"]["Problem"],
         "description": "Too many calls of this kind from one address.",
-        "headers": {name: {"$ref": f"#/components/headers/{name}"} for name in (*RATE_HEADERS, RETRY_AFTER)},
+        "headers": {name: _header(name) for name in (*RATE_HEADERS, RETRY_AFTER)},
     }
     for address, path in schema.get("paths", {}).items():
         for operation in path.values():
