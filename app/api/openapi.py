@@ -262,6 +262,12 @@ def _finish_operation(operation: dict[str, Any]) -> None:
     responses.pop("400", None)
     # It describes a body for every Response object, and 204 never has one.
     responses.get("204", {}).pop("content", None)
+    for response in responses.values():
+        if not response.get("headers", True):
+            del response["headers"]
+    if "204" in responses:  # which is what a handler's None stands for
+        for content in _contents(responses):
+            content["schema"] = _without_null(content["schema"])
     parameters = operation.get("parameters", ())
     told = [status for status, place in (("404", "path"), ("422", "query")) if _has(parameters, place)]
     content = operation.get("requestBody", {}).get("content", {})
@@ -274,6 +280,16 @@ def _finish_operation(operation: dict[str, Any]) -> None:
         operation.setdefault("parameters", []).append(_KNOWN_TAG)
     for status in (*told, "4XX", "503"):
         responses.setdefault(status, _PROBLEM)
+
+
+def _contents(responses: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [content for response in responses.values() for content in response.get("content", {}).values()]
+
+
+def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
+    kinds = [kind for kind in schema.get("oneOf", ()) if kind != {"type": "null"}]
+    only: dict[str, Any] = kinds[0] if len(kinds) == 1 else schema
+    return only
 
 
 def _has(parameters: Iterable[dict[str, Any]], place: str) -> bool:

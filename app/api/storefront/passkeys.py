@@ -4,7 +4,7 @@ What browsers speak stands here in their own words (WebAuthn Level 3, sections 5
 the options to `parseCreationOptionsFromJSON` or `parseRequestOptionsFromJSON`, and sends back what `toJSON` gives.
 """
 
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 from litestar import Controller, Response, delete, get, post
@@ -325,7 +325,7 @@ class PasskeyController(Controller):
         gate: GivenGate,
         now: GivenNow,
         actor: GivenActor,
-    ) -> Response[Any]:
+    ) -> Response[StorefrontPasskey]:
         """Keeps what the browser made of the options, and tells the customer by mail. Takes Idempotency-Key."""
         customer_id = actor.customer()
         credential = _new_credential(data.credential)
