@@ -27,6 +27,8 @@ DEVICE_SECONDS: Final = 31_536_000
 # Marks the browser in which a login by redirect began; it opens nothing.
 OAUTH_COOKIE: Final = "__Host-oauth"
 STATE_KEY: Final = "door"
+# On the dependency that lets nobody in without a login.
+DEMANDS_LOGIN: Final = "demands_login"
 _ACTOR_KEY: Final = "actor"
 
 CSRF_REFUSED: Final = declare(

@@ -7,7 +7,15 @@ from litestar import Controller, Response, delete, get
 
 from app.api.caching import NO_STORE
 from app.api.credentials import CART_COOKIE, SESSION_COOKIE, expired_cookie, forget_actor
-from app.api.dependencies import GivenActor, GivenGate, GivenNow, GivenSession, GivenShop, GivenStore
+from app.api.dependencies import (
+    LOGIN_NEEDED,
+    GivenActor,
+    GivenGate,
+    GivenNow,
+    GivenSession,
+    GivenShop,
+    GivenStore,
+)
 from app.api.openapi import QUERY
 from app.api.rate_limits import LIMIT
 from app.api.request import ShopRequest, read_query_or_body
@@ -30,6 +38,7 @@ class AccountController(Controller):
     """Every call is about whoever is logged in."""
 
     path = "/customer"
+    dependencies = LOGIN_NEEDED
     tags = ("Account",)
 
     @get(

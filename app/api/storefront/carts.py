@@ -13,10 +13,19 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.api.caching import NO_STORE
 from app.api.credentials import cart_cookie, find_cart_cookie, wants_cookie
-from app.api.dependencies import GivenActor, GivenNow, GivenReads, GivenSession, GivenShop, GivenStore
+from app.api.dependencies import (
+    LOGIN_NEEDED,
+    GivenActor,
+    GivenNow,
+    GivenReads,
+    GivenSession,
+    GivenShop,
+    GivenStore,
+)
 from app.api.idempotency import answered, caller_of, read_key
 from app.api.limits import Id, Quantity, QuantityOrNone, Token
-from app.api.openapi import EXAMPLE, KEYED, QUERY
+from app.api.openapi import EXAMPLE, KEYED, QUERY, READS, X_SESSION
+from app.api.openapi_security import CART
 from app.api.request import ShopRequest, read_query_or_body
 from app.api.transactions import transactional
 from app.db import idempotency
@@ -205,7 +214,7 @@ class CartController(Controller):
     path = "/cart"
     tags = ("Cart",)
 
-    @get("/", operation_id="getCart", summary="Read a cart")
+    @get("/", operation_id="getCart", summary="Read a cart", opt={CART: True})
     async def read(
         self,
         request: ShopRequest,
@@ -233,7 +242,7 @@ class CartController(Controller):
         status_code=200,
         operation_id="addCartItem",
         summary="Add to the cart",
-        opt={EXAMPLE: {"product_id": 1, "quantity": 2}, KEYED: True},
+        opt={READS: (X_SESSION,), CART: True, EXAMPLE: {"product_id": 1, "quantity": 2}, KEYED: True},
     )
     @transactional
     async def add(
@@ -321,6 +330,7 @@ class CartController(Controller):
         "/merge",
         status_code=200,
         operation_id="mergeCart",
+        dependencies=LOGIN_NEEDED,
         summary="Join a guest's cart with the customer's",
         opt={EXAMPLE: {"cart_uuid": SOME_CART, "merge": True}},
     )

@@ -11,7 +11,7 @@ from app.api.dependencies import GivenActor, GivenGate, GivenNow, GivenSession, 
 from app.api.expand import parse_expand
 from app.api.idempotency import answered, read_key
 from app.api.limits import Id, Line, Token
-from app.api.openapi import EXAMPLE, KEYED
+from app.api.openapi import ACCEPT_LANGUAGE, EXAMPLE, KEYED, READS, X_SESSION
 from app.api.rate_limits import LIMIT
 from app.api.request import ShopRequest
 from app.api.storefront.carts import SOME_CART, read_uuid
@@ -293,7 +293,7 @@ class CheckoutController(Controller):
         "/{checkout_token:str}/customer",
         operation_id="setCheckoutCustomer",
         summary="Who and where to",
-        opt={LIMIT: "checkout", EXAMPLE: SOMEBODY},
+        opt={READS: (X_SESSION, ACCEPT_LANGUAGE), LIMIT: "checkout", EXAMPLE: SOMEBODY},
     )
     @transactional
     async def customer(

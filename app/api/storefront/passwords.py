@@ -19,7 +19,7 @@ from app.api.dependencies import (
 )
 from app.api.faults import invalid_field
 from app.api.limits import Token
-from app.api.openapi import EXAMPLE
+from app.api.openapi import ANSWERS, EXAMPLE, READS, X_SESSION
 from app.api.rate_limits import LIMIT
 from app.api.request import ShopRequest
 from app.api.storefront.logins import (
@@ -131,6 +131,8 @@ class PasswordController(Controller):
         operation_id="resetPassword",
         summary="Choose a new password",
         opt={
+            READS: (X_SESSION,),
+            ANSWERS: (401,),
             LIMIT: "password",
             EXAMPLE: {
                 "password_reset_token": SOME_SECRET,
@@ -211,7 +213,12 @@ class PasswordController(Controller):
         status_code=200,
         operation_id="logInByResetToken",
         summary="Log in with a reset token",
-        opt={LIMIT: "login", EXAMPLE: {"password_reset_token": SOME_SECRET}},
+        opt={
+            READS: (X_SESSION,),
+            ANSWERS: (401,),
+            LIMIT: "login",
+            EXAMPLE: {"password_reset_token": SOME_SECRET},
+        },
     )
     @transactional
     async def log_in_by_reset_token(
@@ -249,7 +256,7 @@ class PasswordController(Controller):
         status_code=200,
         operation_id="logInByLink",
         summary="Log in with a mailed link",
-        opt={LIMIT: "login", EXAMPLE: {"uuid": SOME_SECRET}},
+        opt={READS: (X_SESSION,), ANSWERS: (401,), LIMIT: "login", EXAMPLE: {"uuid": SOME_SECRET}},
     )
     @transactional
     async def log_in_by_link(

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.api.credentials import find_oauth_cookie, oauth_cookie, wants_cookie
 from app.api.dependencies import GivenGate, GivenNow, GivenSession, GivenShop, GivenStore, Shop
 from app.api.gate import Gate
-from app.api.openapi import EXAMPLE
+from app.api.openapi import ACCEPT_LANGUAGE, ANSWERS, EXAMPLE, READS, X_SESSION
 from app.api.rate_limits import LIMIT
 from app.api.request import ShopRequest
 from app.api.storefront.customers import Country, read_country, read_name
@@ -267,7 +267,12 @@ class SocialController(Controller):
         status_code=200,
         operation_id="logInWithFacebook",
         summary="Log in with Facebook",
-        opt={LIMIT: "login", EXAMPLE: {"token": "EAABsbCS1iHgBA…", "subscribe": True}},
+        opt={
+            READS: (X_SESSION, ACCEPT_LANGUAGE),
+            ANSWERS: (401,),
+            LIMIT: "login",
+            EXAMPLE: {"token": "EAABsbCS1iHgBA…", "subscribe": True},
+        },
     )
     @transactional
     async def facebook(
@@ -297,7 +302,12 @@ class SocialController(Controller):
         status_code=200,
         operation_id="logInWithGoogle",
         summary="Log in with Google",
-        opt={LIMIT: "login", EXAMPLE: {"token": "eyJhbGciOiJSUzI1NiIs…", "subscribe": True}},
+        opt={
+            READS: (X_SESSION, ACCEPT_LANGUAGE),
+            ANSWERS: (401,),
+            LIMIT: "login",
+            EXAMPLE: {"token": "eyJhbGciOiJSUzI1NiIs…", "subscribe": True},
+        },
     )
     @transactional
     async def google(
@@ -394,7 +404,12 @@ class SocialController(Controller):
         status_code=200,
         operation_id="finishProviderLogin",
         summary="Finish a login at a provider",
-        opt={LIMIT: "login", EXAMPLE: {"code": "pX3vR0mS6tq2", "subscribe": True}},
+        opt={
+            READS: (X_SESSION, ACCEPT_LANGUAGE),
+            ANSWERS: (401,),
+            LIMIT: "login",
+            EXAMPLE: {"code": "pX3vR0mS6tq2", "subscribe": True},
+        },
     )
     @transactional
     async def finish(
