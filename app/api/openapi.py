@@ -21,7 +21,7 @@ from litestar.typing import FieldDefinition
 
 from app.api.errors import PROBLEM_JSON, STATUSES
 from app.api.rate_limits import LIMIT, RATE_HEADERS
-from app.api.request import JSON, MULTIPART, URLENCODED
+from app.api.request import BODY_ONLY, JSON, MULTIPART, URLENCODED
 from app.kit.errors import Code, declared_codes
 
 TITLE = "Storefront"
@@ -194,17 +194,24 @@ def _rename(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _tell(operation: dict[str, Any], opt: Mapping[str, Any]) -> None:
-    """Add what a handler's `opt` says: an example of its body, a query that it reads by itself, its limit."""
-    if EXAMPLE in opt:
-        for content in operation["requestBody"]["content"].values():
-            content["example"] = opt[EXAMPLE]
+    """Add what a handler's `opt` says: a query that it reads by itself, an example of its body, its limit."""
     if QUERY in opt:
         _, described = msgspec.json.schema_components([opt[QUERY]], ref_template="{name}")
         shape = described[opt[QUERY].__name__]
+        secret = getattr(opt[QUERY], BODY_ONLY, ())
         operation.setdefault("parameters", []).extend(
             {"name": name, "in": "query", "required": name in shape["required"], "schema": schema}
             for name, schema in shape["properties"].items()
+            if name not in secret
         )
+        if secret:
+            kinds = (JSON, URLENCODED, MULTIPART)
+            operation["requestBody"] = {"content": {kind: {"schema": shape} for kind in kinds}}
+            for status in ("400", "413", "415", "422"):
+                operation["responses"].setdefault(status, _PROBLEM)
+    if EXAMPLE in opt:
+        for content in operation["requestBody"]["content"].values():
+            content["example"] = opt[EXAMPLE]
     if KEYED in opt:
         operation.setdefault("parameters", []).append(_IDEMPOTENCY_KEY)
         operation["responses"].setdefault("409", _PROBLEM)

@@ -16,7 +16,7 @@ USED_CREDENTIAL = CREDENTIAL | {
 CUSTOMER = (
     Call("GET /customer", shows=LAST),
     Call("PATCH /customer", {"firstname": "Adele"}, shows="Adele"),
-    Call("DELETE /customer", query={"current_password": PASSWORD}, ok=204, once=True),
+    Call("DELETE /customer", {"current_password": PASSWORD}, ok=204, once=True),
     Call("GET /customer/export", shows=STREET),
     Call("GET /customer/referral"),
     Call("POST /customer/withdrawals", {"amount": 1}, ok=422),
