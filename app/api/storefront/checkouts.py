@@ -249,7 +249,7 @@ class CheckoutController(Controller):
                 session,
                 store,
                 cart_uuid=uuid,
-                customer_id=actor.customer_id,
+                customer_id=actor.visitor(),
                 identity=data.identity,
                 now=now,
                 keep_seconds=shop.settings.checkout_seconds,
@@ -315,6 +315,7 @@ class CheckoutController(Controller):
         """
         email, shipping, billing = check_customer(data)
         digested = None
+        customer_id = actor.visitor()
         if data.password and actor.kind == "guest":
             password = check_password(data.password, names=(email, shipping.first_name, shipping.last_name))
             digested = await hash_for_account(
