@@ -123,6 +123,9 @@ CHECKOUT = (
     Call("GET /checkout/$checkout", is_key=True, shows=STREET),
     Call("GET /checkout/$paid_checkout", query={"expand": "order"}, is_key=True, shows=STREET),
     Call("PUT /checkout/$checkout/customer", SOMEBODY, is_key=True, shows="12 Mill Lane", looks=True),
+    Call(
+        "PUT /checkout/$checkout/customer", {"shipping_address": {"id": "$address"}}, shows=STREET, looks=True
+    ),
     Call("PUT /checkout/$checkout/shipping", {"shipping_option_id": "$option"}, is_key=True),
     Call("POST /checkout/$checkout/payment", {"payment_type": "manual", "amount": 1}, ok=409, is_key=True),
     Call("POST /checkout/$checkout/payment/$service", {"service": "test"}, is_key=True),
