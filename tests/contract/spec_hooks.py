@@ -207,10 +207,6 @@ def _withdrawal(scene: Scene) -> Real:
     return {"headers": {"Authorization": f"Bearer {known['auth_key']}"}, "body": {"amount": 1}}
 
 
-def _closing(scene: Scene) -> Real:
-    return _customer_call(scene) | {"query": {"current_password": PASSWORD}}
-
-
 REAL: dict[str, tuple[Callable[[Scene], Real], int]] = {
     "getProduct": (_product, 1),
     "getVariant": (_variant, 1),
@@ -281,7 +277,7 @@ REAL: dict[str, tuple[Callable[[Scene], Real], int]] = {
     "getReferral": (_customer_call, 1),
     "askForWithdrawal": (_withdrawal, 1),
     "exportAccount": (_customer_call, 1),
-    "closeAccount": (_closing, 2),
+    "closeAccount": (_customer_call, 2),
     "takePaymentEvent": (lambda _: {"path": {"service": "test"}}, 1),
 }
 
