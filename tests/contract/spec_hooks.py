@@ -183,7 +183,8 @@ def _passkey_login(scene: Scene) -> Real:
 
 
 def _verify(scene: Scene) -> Real:
-    return {"body": {"token": scene.use("verify_token")["token"]}}
+    made = scene.use("verify_token")
+    return {"headers": _customer_call(scene)["headers"], "body": {"token": made["token"]}}
 
 
 def _session(scene: Scene) -> Real:

@@ -153,14 +153,23 @@ async def change_password(
 
 
 async def verify_address(
-    session: AsyncSession, store_id: int, known: KnownSecret | None, secret: str, *, now: datetime
+    session: AsyncSession,
+    store_id: int,
+    known: KnownSecret | None,
+    secret: str,
+    *,
+    customer_id: int,
+    now: datetime,
 ) -> None:
-    """Note that an address is read by the customer; a new one takes the old one's place.
+    """Note that an address is read by the customer who is logged in; a new one takes the old one's place.
 
-    The old address is told, and what was mailed there opens nothing any more. Raises Invalid
-    token_not_usable, or email_taken where another account has got the address meanwhile.
+    Only by the account's own login: whoever opens a link that they did not cause would else vouch for the
+    password of a stranger who typed their address. They take the account over by another mail, which drives
+    the stranger out (prove_address). The old address is told, and what was mailed there opens nothing any
+    more. Raises Invalid token_not_usable, also for another account's, or email_taken where another account
+    has got the address meanwhile.
     """
-    if known is None:
+    if known is None or known.customer_id != customer_id:
         raise token_not_usable("token")
     customer, found = await _lock_both(session, store_id, known, "verify", secret, now=now)
     if customer is None or found is None:
