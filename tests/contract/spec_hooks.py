@@ -114,7 +114,8 @@ def _redirect(scene: Scene) -> Real:
 
 
 def _handed_over(scene: Scene) -> Real:
-    return {"body": {"code": scene.use("oauth_code")["code"]}}
+    made = scene.use("oauth_code")
+    return {"headers": {"Cookie": made["cookie"]}, "body": {"code": made["code"]}}
 
 
 def _subscribe(scene: Scene) -> Real:
