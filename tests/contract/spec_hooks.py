@@ -114,7 +114,8 @@ def _redirect(scene: Scene) -> Real:
 
 
 def _handed_over(scene: Scene) -> Real:
-    return {"body": {"code": scene.use("oauth_code")["code"]}}
+    made = scene.use("oauth_code")
+    return {"headers": {"Cookie": made["cookie"]}, "body": {"code": made["code"]}}
 
 
 def _subscribe(scene: Scene) -> Real:
@@ -183,7 +184,8 @@ def _passkey_login(scene: Scene) -> Real:
 
 
 def _verify(scene: Scene) -> Real:
-    return {"body": {"token": scene.use("verify_token")["token"]}}
+    made = scene.use("verify_token")
+    return {"headers": _customer_call(scene)["headers"], "body": {"token": made["token"]}}
 
 
 def _session(scene: Scene) -> Real:
