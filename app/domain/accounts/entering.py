@@ -15,7 +15,7 @@ from app.domain.customers.models import Customer, LoginSecret
 from app.domain.customers.queries import lock_customer
 from app.domain.customers.secrets import KnownSecret, Purpose, lock_secret, void_secrets
 from app.domain.customers.service import prove_address, set_password
-from app.domain.newsletter.service import confirm_customer
+from app.domain.newsletter.service import confirm_customer, move_customer
 from app.kit.errors import Invalid, Unauthenticated
 from app.kit.ids import digest
 from app.kit.places import email_key
@@ -192,7 +192,7 @@ async def verify_address(
 
 
 async def _take_new_address(session: AsyncSession, customer: Customer, new: str, *, now: datetime) -> None:
-    former = customer.email
+    former, former_key = customer.email, customer.email_key
     customer.email, customer.email_key = new, email_key(new) or new
     customer.email_verified_at, customer.new_email = now, None
     try:
@@ -203,6 +203,15 @@ async def _take_new_address(session: AsyncSession, customer: Customer, new: str,
             "token", EMAIL_TAKEN, "This mail address has an account of its own by now."
         ) from None
     await void_secrets(session, customer.store_id, customer.id, now=now)
+    await move_customer(
+        session,
+        customer.store_id,
+        customer_id=customer.id,
+        former_key=former_key,
+        email=customer.email,
+        email_key=customer.email_key,
+        now=now,
+    )
     await queue_mail(
         session,
         customer.store_id,
