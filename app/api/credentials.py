@@ -106,7 +106,7 @@ async def get_actor(connection: Connection, store_id: int, *, now: datetime) -> 
 
 
 def forget_actor(connection: Connection) -> None:
-    """After a login, rotation or logout in this very request: the next question is answered anew."""
+    """After a login or logout in this very request: the next question is answered anew."""
     connection.scope["state"].pop(_ACTOR_KEY, None)
 
 

@@ -72,20 +72,6 @@ end
 return 1
 """
 
-_ROTATE: Final = """
-local old, new = KEYS[1], KEYS[2]
-local owner = redis.call('HGET', old, 'customer')
-if owner then
-  local ends = redis.call('HGET', old, 'ends')
-  redis.call('RENAME', old, new)
-  redis.call('HSET', new, 'seen', ARGV[3])
-  redis.call('PEXPIRE', new, ARGV[4])
-  redis.call('ZREM', ARGV[5] .. owner, ARGV[1])
-  redis.call('ZADD', ARGV[5] .. owner, ends, ARGV[2])
-end
-return redis.call('EXISTS', new)
-"""
-
 _END: Final = """
 local owner = redis.call('HGET', KEYS[1], 'customer')
 if not owner or (ARGV[3] ~= '' and ARGV[3] ~= owner) then return 0 end
@@ -126,7 +112,7 @@ class RedisSessions:
         self._gateway = gateway
         self._limits = limits
         script = gateway.client.register_script
-        self._start, self._renew, self._rotate = script(_START), script(_RENEW), script(_ROTATE)
+        self._start, self._renew = script(_START), script(_RENEW)
         self._end, self._end_all_but, self._list = script(_END), script(_END_ALL_BUT), script(_LIST)
 
     async def start(
@@ -183,26 +169,6 @@ class RedisSessions:
         except RedisDown:
             # It was live a moment ago; that the note of it is missing harms nobody.
             return session
-
-    async def rotate(self, store_id: int, token: str, *, now: datetime) -> NewSession | None:
-        session = await self.find(store_id, token, now=now)
-        if session is None:
-            return None
-        fresh = new_token()
-        moved = msgspec.structs.replace(
-            session, id=digest(fresh).hex(), last_seen_at=max(session.last_seen_at, now)
-        )
-        prefix = _session_prefix(store_id)
-        keys = [prefix + session.id, prefix + moved.id]
-        args: list[Any] = [
-            session.id,
-            moved.id,
-            _ms(moved.last_seen_at),
-            self._life_ms(moved, now),
-            _index_prefix(store_id),
-        ]
-        won = await self._gateway.run(lambda _: self._rotate(keys, args))
-        return NewSession(fresh, moved) if won else None
 
     async def end(self, store_id: int, token: str) -> bool:
         session_id = _id_of(token)

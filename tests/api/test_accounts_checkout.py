@@ -1,5 +1,6 @@
 """An account made in the checkout, and carts at login: what becomes the customer's, and that buying goes on."""
 
+import asyncio
 import dataclasses
 
 import httpx
@@ -9,13 +10,14 @@ from sqlalchemy import text
 from app.api.dependencies import STATE_KEY as SHOP_KEY
 from app.api.gate import STATE_KEY as GATE_KEY
 from app.db.session import Sessions, transaction
+from app.domain.customers.queries import find_customer_by_email, lock_customer
 from app.domain.orders.service import make_order_link
 from app.domain.stores.models import Store
 from app.kit.clock import utc_now
 from app.main import create_app
 from tests.api.account_shop import PASSWORD, Person, signed_up, some_email
 from tests.api.live import free_port, serve
-from tests.shop import ADDRESS, Guest, add_variant, open_till, running_shop, settings_for
+from tests.shop import ADDRESS, Guest, add_variant, open_till, running_shop, settings_for, waiting_for_locks
 
 
 def body(email: str, **more) -> dict:
@@ -186,26 +188,58 @@ async def test_a_sign_up_that_wants_the_newsletter_has_it_once_the_address_is_pr
         assert {row.email: row.status for row in states} == {ada.email: "pending"}
 
 
-async def test_the_link_to_an_order_of_an_account_logs_in_and_a_guests_does_not(buyer, client, sessions):
-    async def order_link(order_id: int) -> str:
-        async with transaction(sessions) as session:
-            return await make_order_link(session, buyer.store.id, order_id, now=utc_now(), seconds=60)
+async def order_link(sessions, buyer: Guest, order_id: int) -> str:
+    """The secret of a mailed link to an order."""
+    async with transaction(sessions) as session:
+        return await make_order_link(session, buyer.store.id, order_id, now=utc_now(), seconds=60)
 
-    async def buy() -> int:
-        shipped = await buyer.call(
-            "PUT", f"/checkout/{buyer.token}/shipping", {"shipping_option_id": buyer.option_id}
-        )
-        paid = await buyer.pay(shipped.json()["totals"]["total"])
-        return int(paid.headers["location"].rpartition("/")[2])
 
+async def buy(buyer: Guest) -> int:
+    """What is in the checkout; the order's id."""
+    shipped = await buyer.call(
+        "PUT", f"/checkout/{buyer.token}/shipping", {"shipping_option_id": buyer.option_id}
+    )
+    paid = await buyer.pay(shipped.json()["totals"]["total"])
+    return int(paid.headers["location"].rpartition("/")[2])
+
+
+@pytest.mark.parametrize("by", ["the order", "the login"])
+async def test_the_link_to_an_order_opens_no_account_that_moves_to_another_address_meanwhile(
+    buyer, client, sessions, by
+):
+    """Who reads the former address may see the order that was mailed there, and no more."""
     email = some_email()
     await set_customer(buyer, email, password=PASSWORD)
-    theirs = await buy()
-    opened = await buyer.call("POST", f"/orders/{theirs}/access", {"uuid": await order_link(theirs)})
+    order = await buy(buyer)
+    link = {"uuid": await order_link(sessions, buyer, order)}
+    path = f"/orders/{order}/access" if by == "the order" else "/customer/login/uuid"
+    reader = Person(client, buyer.store)
+    async with transaction(sessions) as session:
+        customer = await find_customer_by_email(session, buyer.store.id, email)
+        locked = await lock_customer(session, buyer.store.id, customer.id)
+        coming = asyncio.create_task(reader.call("POST", path, link))
+        await waiting_for_locks(sessions, 1)
+        locked.email = locked.email_key = some_email()
+    answer = await coming
+    if by == "the order":
+        assert (answer.status_code, "auth_key" in answer.json()) == (200, False)
+    else:
+        assert (answer.status_code, answer.json()["code"]) == (401, "login_failed")
+
+
+async def test_the_link_to_an_order_of_an_account_logs_in_and_a_guests_does_not(buyer, client, sessions):
+    email = some_email()
+    await set_customer(buyer, email, password=PASSWORD)
+    theirs = await buy(buyer)
+    opened = await buyer.call(
+        "POST", f"/orders/{theirs}/access", {"uuid": await order_link(sessions, buyer, theirs)}
+    )
     assert opened.status_code == 200, opened.text
     ada = Person(client, buyer.store, email=email, auth_key=opened.json()["auth_key"])
     assert (await ada.call("GET", "/customer")).json()["email_verified"] is True
-    by_uuid = await ada.elsewhere().call("POST", "/customer/login/uuid", {"uuid": await order_link(theirs)})
+    by_uuid = await ada.elsewhere().call(
+        "POST", "/customer/login/uuid", {"uuid": await order_link(sessions, buyer, theirs)}
+    )
     assert by_uuid.json()["id"] == (await ada.call("GET", "/customer")).json()["id"]
 
     guest = Guest(client, buyer.store, buyer.option_id)
@@ -213,8 +247,12 @@ async def test_the_link_to_an_order_of_an_account_logs_in_and_a_guests_does_not(
     await buyer.add(await add_variant(sessions, buyer.store))
     await buyer.open_checkout()
     await set_customer(buyer, some_email())
-    nobodys = await buy()
-    opened = await buyer.call("POST", f"/orders/{nobodys}/access", {"uuid": await order_link(nobodys)})
+    nobodys = await buy(buyer)
+    opened = await buyer.call(
+        "POST", f"/orders/{nobodys}/access", {"uuid": await order_link(sessions, buyer, nobodys)}
+    )
     assert (opened.status_code, "auth_key" in opened.json()) == (200, False)
-    refused = await ada.elsewhere().call("POST", "/customer/login/uuid", {"uuid": await order_link(nobodys)})
+    refused = await ada.elsewhere().call(
+        "POST", "/customer/login/uuid", {"uuid": await order_link(sessions, buyer, nobodys)}
+    )
     assert refused.status_code == 401

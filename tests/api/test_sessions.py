@@ -59,7 +59,6 @@ async def test_an_id_that_was_not_issued_is_refused_and_leaves_nothing_behind(
 ) -> None:
     for planted in (new_token(), "", "x", "a" * 5000, "../" * 14 + "a", new_token() + "\n"):
         assert await store.find(1, planted, now=START) is None
-        assert await store.rotate(1, planted, now=START) is None
         assert not await store.end(1, planted)
     assert await gateway.client.dbsize() == 0
 
@@ -91,26 +90,6 @@ async def test_a_new_login_ends_the_session_it_replaces_whosever_it_was(store: R
     assert await store.find(1, before.token, now=START) is None
     assert await store.list_sessions(1, 6, now=START) == []
     assert await store.list_sessions(1, 7, now=START) == [made.session]
-
-
-async def test_a_rotation_keeps_the_session_and_voids_the_old_id(store: RedisSessions) -> None:
-    old = await start(store)
-    new = await store.rotate(1, old.token, now=later(100))
-    assert new is not None
-    assert await store.find(1, old.token, now=later(100)) is None
-    found = await store.find(1, new.token, now=later(100))
-    assert found is not None
-    assert (found.customer_id, found.created_at, found.ends_at) == (7, START, later(7200))
-    assert [one.id for one in await store.list_sessions(1, 7, now=later(100))] == [found.id]
-
-
-async def test_one_of_many_parallel_rotations_wins(store: RedisSessions) -> None:
-    old = await start(store)
-    made = await asyncio.gather(*(store.rotate(1, old.token, now=later(1)) for _ in range(20)))
-    winners = [one for one in made if one is not None]
-    assert len(winners) == 1
-    assert len(await store.list_sessions(1, 7, now=later(1))) == 1
-    assert await store.find(1, winners[0].token, now=later(1)) is not None
 
 
 @pytest.mark.parametrize(("remember", "idle", "whole"), [(False, 3600, 7200), (True, 86_400, 172_800)])

@@ -279,7 +279,7 @@ async def test_the_owners_end_is_the_end_of_what_others_asked_for_too(guest: Gue
     await guest.call("POST", f"/subscriptions/{owner['uuid']}/unsubscribe", {"unsubscribe_note": "Enough"})
     assert {row.status for row in await rows_of(sessions, guest.store)} == {"unsubscribed"}
     assert (await read(guest, stranger["uuid"]))["status"] == "unsubscribed"
-    await mails()
+    assert await mails() == []
 
 
 async def test_a_note_may_come_later_and_nothing_else_changes(guest: Guest, sessions):
@@ -443,3 +443,58 @@ async def test_what_nobody_agreed_to_is_forgotten_after_a_month(guest: Guest, se
     assert len(await rows_of(sessions, guest.store)) == 2
     await forget_requests(sessions, now=utc_now() + timedelta(days=31))
     assert [row.email for row in await rows_of(sessions, guest.store)] == ["ada@example.com"]
+
+
+async def test_a_stranger_who_asks_too_cannot_end_what_the_owner_asked_for(guest: Guest, sessions, mails):
+    """Whoever knows the address gets the request's uuid. The owner's link begins the newsletter all the same."""
+    await ask(guest)
+    stranger = await ask(guest)
+    (mail,) = await mails()
+    ended = await guest.call(
+        "POST", f"/subscriptions/{stranger['uuid']}/unsubscribe", {"unsubscribe_note": "ha"}
+    )
+    assert ended.json()["status"] == "unsubscribed"
+    assert (await confirm(guest, mail))["status"] == "subscribed"
+    (row,) = await rows_of(sessions, guest.store)
+    assert row.status == "subscribed"
+
+
+async def test_nor_before_the_owners_mail_is_sent(guest: Guest, mails):
+    await ask(guest)
+    stranger = await ask(guest)
+    await guest.call("POST", f"/subscriptions/{stranger['uuid']}/unsubscribe", {"unsubscribe_note": "ha"})
+    (mail,) = await mails()
+    assert mail["Subject"] == "Please confirm your newsletter"
+    assert (await confirm(guest, mail))["status"] == "subscribed"
+
+
+async def test_where_it_begins_at_once_an_end_by_the_form_is_told_and_can_be_undone(
+    guest: Guest, sessions, mails
+):
+    await begin_at_once(sessions, guest.store)
+    await ask(guest)
+    await mails()
+    stranger = await ask(guest)
+    for _ in range(2):
+        ended = await guest.call(
+            "POST", f"/subscriptions/{stranger['uuid']}/unsubscribe", {"unsubscribe_note": "ha"}
+        )
+        assert ended.json()["status"] == "unsubscribed"
+    (told,) = await mails()
+    assert (told["To"], told["Subject"]) == ("ada@example.com", "Your newsletter has ended")
+    kept = await confirm(guest, told)
+    assert kept["status"] == "subscribed"
+    # From now on it is the owner's own, and the form's word is about another request.
+    again = await ask(guest)
+    await guest.call("POST", f"/subscriptions/{again['uuid']}/unsubscribe", {"unsubscribe_note": "ha"})
+    assert (await read(guest, kept["uuid"]))["status"] == "subscribed"
+
+
+async def test_the_owners_own_end_is_not_asked_about(guest: Guest, sessions, mails):
+    """Neither where it began at once, nor what others asked for meanwhile."""
+    await begin_at_once(sessions, guest.store)
+    await ask(guest)
+    (welcome,) = await mails()
+    owner = re.search(r"#/newsletter/([\w-]+)", text_of(welcome))[1]
+    await guest.call("POST", f"/subscriptions/{owner}/unsubscribe", {"unsubscribe_note": "Enough"})
+    assert await mails() == []

@@ -15,18 +15,22 @@ from app.domain.customers.models import Customer, LoginSecret
 from app.domain.customers.queries import lock_customer
 from app.domain.customers.secrets import KnownSecret, Purpose, lock_secret, void_secrets
 from app.domain.customers.service import prove_address, set_password
-from app.domain.newsletter.service import confirm_customer
+from app.domain.newsletter.service import confirm_customer, move_customer
 from app.kit.errors import Invalid, Unauthenticated
 from app.kit.ids import digest
 from app.kit.places import email_key
 
 
 class Entered(msgspec.Struct, frozen=True):
-    """Who came in by mail. was_planted: nobody had shown before that they read it, so every session ends."""
+    """Who has come in, locked. was_planted: the account was taken back, so that all its other sessions must end.
+
+    `secret` is the mailed one that they came by; `is_new` is an account that was made just now.
+    """
 
     customer: Customer
-    was_planted: bool
+    was_planted: bool = False
     secret: LoginSecret | None = None
+    is_new: bool = False
 
 
 async def enter_by_secret(
@@ -77,13 +81,7 @@ _USE_ORDER_LINK: Final = text(
     RETURNING order_id
     """
 )
-# The link was mailed to the order's address: it proves the account's only where that is the same.
-_OWNER: Final = text(
-    """
-    SELECT c.id FROM orders o JOIN customers c ON c.store_id = o.store_id AND c.id = o.customer_id
-    WHERE o.store_id = :store_id AND o.id = :order_id AND c.closed_at IS NULL AND lower(o.email) = c.email_key
-    """
-)
+_OWNER: Final = text("SELECT customer_id, email FROM orders WHERE store_id = :store_id AND id = :order_id")
 
 
 async def enter_by_order_link(session: AsyncSession, store_id: int, secret: str, *, now: datetime) -> Entered:
@@ -103,12 +101,16 @@ async def enter_by_order(
     session: AsyncSession, store_id: int, order_id: int, *, now: datetime
 ) -> Entered | None:
     """The account of an order whose mailed link was just used, locked; None where the link opens the order only."""
-    customer_id = await session.scalar(_OWNER, {"store_id": store_id, "order_id": order_id})
-    if customer_id is None:
+    found = (await session.execute(_OWNER, {"store_id": store_id, "order_id": order_id})).one()
+    if found.customer_id is None:
         return None
     try:
-        customer = await lock_customer(session, store_id, customer_id)
+        customer = await lock_customer(session, store_id, found.customer_id)
     except Unauthenticated:
+        return None
+    # The link was mailed to the order's address: it proves the account's only where that is the same, which is
+    # known only now, as whoever held the lock may have changed it.
+    if email_key(found.email) != customer.email_key:
         return None
     return Entered(customer, await prove_address(session, customer, now=now))
 
@@ -190,7 +192,7 @@ async def verify_address(
 
 
 async def _take_new_address(session: AsyncSession, customer: Customer, new: str, *, now: datetime) -> None:
-    former = customer.email
+    former, former_key = customer.email, customer.email_key
     customer.email, customer.email_key = new, email_key(new) or new
     customer.email_verified_at, customer.new_email = now, None
     try:
@@ -201,6 +203,15 @@ async def _take_new_address(session: AsyncSession, customer: Customer, new: str,
             "token", EMAIL_TAKEN, "This mail address has an account of its own by now."
         ) from None
     await void_secrets(session, customer.store_id, customer.id, now=now)
+    await move_customer(
+        session,
+        customer.store_id,
+        customer_id=customer.id,
+        former_key=former_key,
+        email=customer.email,
+        email_key=customer.email_key,
+        now=now,
+    )
     await queue_mail(
         session,
         customer.store_id,

@@ -11,10 +11,10 @@ from typing import Final
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.domain.accounts.entering import Entered
 from app.domain.accounts.signing import NewAccount, lock_login, sign_up
 from app.domain.customers.errors import EMAIL_TAKEN, login_failed
 from app.domain.customers.identities import link_identity, lock_identity
-from app.domain.customers.models import Customer
 from app.domain.customers.providers import VerifiedIdentity
 from app.domain.customers.queries import KnownLogin, find_customer_by_email, lock_customer
 from app.domain.customers.service import prove_address
@@ -41,14 +41,6 @@ class Proof(msgspec.Struct, frozen=True):
 
     known: KnownLogin
     stronger: str | None
-
-
-class Entered(msgspec.Struct, frozen=True):
-    """Who has come in, locked. Where the account was taken back from somebody, all its sessions must end."""
-
-    customer: Customer
-    is_new: bool = False
-    was_planted: bool = False
 
 
 def address_of(identity: VerifiedIdentity) -> str | None:

@@ -29,6 +29,9 @@ class Checkout(Base):
         Index("checkouts_paying_idx", "held_until", postgresql_where="state = 'paying'"),
         Index("checkouts_dead_idx", "updated_at", postgresql_where="state IN ('expired', 'cancelled')"),
         Index(None, "cart_id"),
+        Index(
+            "checkouts_customer_idx", "store_id", "customer_id", postgresql_where="customer_id IS NOT NULL"
+        ),
         Index("checkouts_expires_idx", "expires_at", postgresql_where="state IN ('open', 'priced')"),
     )
 

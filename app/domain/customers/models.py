@@ -84,16 +84,15 @@ class CustomerAddress(Base):
 
 
 class LoginSecret(Base):
-    """A mailed or handed-out secret that is good once, kept as its SHA-256.
+    """A mailed secret that is good once, kept as its SHA-256.
 
-    purpose: `verify` (a mail address), `reset` (a password), `link` (a login), `handover` (the code at the end
-    of a redirect login). email_key is the address that it was sent to: another address makes it void.
+    purpose: `verify` (a mail address), `reset` (a password), `link` (a login). email_key is the address that it was sent to: another address makes it void.
     session_id: a reset secret that logged in works from then on in that session only.
     """
 
     __tablename__ = "login_secrets"
     __table_args__ = (
-        CheckConstraint("purpose IN ('verify', 'reset', 'link', 'handover')", name="purpose"),
+        CheckConstraint("purpose IN ('verify', 'reset', 'link')", name="purpose"),
         Index(None, "store_id", "customer_id", "purpose"),
         Index(None, "expires_at"),
     )

@@ -1,4 +1,4 @@
-"""Mailed and handed-out secrets: single use, with an end, kept as digests, void when the address changes."""
+"""Mailed secrets: single use, with an end, kept as digests, void when the address changes."""
 
 from datetime import datetime, timedelta
 from typing import Final, Literal
@@ -11,9 +11,9 @@ from app.db.reads import Reads
 from app.domain.customers.models import Customer, LoginSecret
 from app.kit.ids import digest, new_token
 
-Purpose = Literal["verify", "reset", "link", "handover"]
+Purpose = Literal["verify", "reset", "link"]
 # What was mailed to the address that an account has; `verify` may belong to the one that it is to get.
-TO_GET_IN: Final[tuple[Purpose, ...]] = ("reset", "link", "handover")
+TO_GET_IN: Final[tuple[Purpose, ...]] = ("reset", "link")
 
 
 class KnownSecret(msgspec.Struct, frozen=True):

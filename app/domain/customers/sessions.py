@@ -49,8 +49,8 @@ class NewSession(msgspec.Struct, frozen=True):
 class SessionStore(Protocol):
     """Where sessions are kept. Every call raises Unavailable while that place is away.
 
-    An id that this store did not issue is never taken up. All changes are atomic: of two parallel
-    rotations of one secret one wins, and a renewal never brings an ended session back.
+    An id that this store did not issue is never taken up. All changes are atomic: a
+    renewal never brings an ended session back.
     """
 
     async def start(
@@ -68,10 +68,6 @@ class SessionStore(Protocol):
 
     async def find(self, store_id: int, token: str, *, now: datetime) -> Session | None:
         """The live session of this secret; its idle life begins anew."""
-        ...
-
-    async def rotate(self, store_id: int, token: str, *, now: datetime) -> NewSession | None:
-        """The same session under a new secret, with the end it had; None where the old one is not live."""
         ...
 
     async def end(self, store_id: int, token: str) -> bool:

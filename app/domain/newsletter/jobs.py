@@ -69,9 +69,10 @@ async def _send(
     settings: Settings,
     clock: Callable[[], datetime],
 ) -> None:
-    """Ask the owner of a pending address, welcome the one of a subscribed address; else nothing is to be said.
+    """Ask the owner of a pending address, welcome the one of a subscribed address, tell of an end by the form.
 
-    The secret is made here, so that the queue never holds it; an earlier mail's link ends with the next mail.
+    What is over by its owner's own word is not written about. What somebody else ended is asked about all the
+    same: they may not speak for the owner. The secret is made here, so that the queue never holds it; an earlier mail's link ends with the next mail.
     """
     store = await stores.get(job.store_id)
     now = clock()
@@ -82,10 +83,12 @@ async def _send(
             .where(Subscription.store_id == job.store_id, Subscription.id == job.payload["subscription_id"])
             .with_for_update()
         )
-        if subscription is None or subscription.status == UNSUBSCRIBED:
+        if subscription is None:
             return None
         if subscription.status == SUBSCRIBED:
             return subscription, None
+        if subscription.status == UNSUBSCRIBED and _is_owners_word(subscription, now):
+            return None
         token = new_token()
         subscription.confirm_digest = digest(token)
         subscription.confirm_expires_at = now + timedelta(seconds=CONFIRM_SECONDS)
@@ -107,8 +110,16 @@ async def _send(
         mail = write("newsletter_welcome", values={"link": links.page}, unsubscribe=links)
     else:
         link = f"{settings.shop_url}/#/newsletter/confirm?token={token}"
-        mail = write("newsletter_confirm", values={"link": link, "seconds": CONFIRM_SECONDS})
+        had_begun = subscription.status == UNSUBSCRIBED and subscription.consent_at is not None
+        name = "newsletter_ended" if had_begun else "newsletter_confirm"
+        mail = write(name, values={"link": link, "seconds": CONFIRM_SECONDS})
     await mailer.send(mail)
+
+
+def _is_owners_word(ended: Subscription, now: datetime) -> bool:
+    """Whether its owner ended it: they had confirmed it, or voided the link with it (service.unsubscribe)."""
+    link_ends = ended.confirm_expires_at
+    return ended.confirmed_at is not None or (link_ends is not None and link_ends <= now)
 
 
 async def forget_requests(sessions: Sessions, *, now: datetime) -> None:

@@ -78,6 +78,10 @@ async def subscribe(
                 "consent_source": case(
                     (old.status == SUBSCRIBED, old.consent_source), else_=sent.consent_source
                 ),
+                # A link that is over says no more who ended what was asked for before.
+                "confirm_expires_at": case(
+                    (old.confirm_expires_at <= now, None), else_=old.confirm_expires_at
+                ),
                 "customer_id": func.coalesce(sent.customer_id, old.customer_id),
                 "language": func.coalesce(sent.language, old.language),
                 "identity": func.coalesce(sent.identity, old.identity),
@@ -129,7 +133,8 @@ async def confirm_subscription(
     )
     rows = await lock_address(session, store_id, email_key) if email_key else ()
     found = next((row for row in rows if row.confirm_digest == key), None)
-    if found is None or found.status == UNSUBSCRIBED:
+    # What was ended before its owner had a say was ended by whoever asked, or by anybody who asked again.
+    if found is None or (found.status == UNSUBSCRIBED and found.confirmed_at is not None):
         raise confirmation_not_found()
     if found.confirmed_at is not None:
         return found
@@ -199,14 +204,20 @@ async def unsubscribe(
 ) -> Subscription:
     """End a subscription: by its owner all that there is of the address; by whoever asked, what they asked for.
 
-    Again changes nothing but the note. Locks the rows of the address.
+    Anybody who knows an address can come by the uuid of its request, so that takes nothing from the owner: the
+    mailed link still begins the newsletter, and where it had begun without one, the address is told and mailed
+    a link. Again changes nothing but the note. Locks the rows of the address.
     """
     subscription = opened.subscription
     rows = await lock_address(session, subscription.store_id, subscription.email_key)
     for row in rows:
         if opened.by_owner or row.id == subscription.id:
+            if row.status == SUBSCRIBED and not opened.by_owner:
+                await _queue_mail(session, row, f"ended:{now:%Y%m%d}", now=now)
             if row.status != UNSUBSCRIBED:
                 _move(row, UNSUBSCRIBED, now=now)
+            if opened.by_owner:
+                row.confirm_expires_at = now
             row.unsubscribe_note = note if note is not None else row.unsubscribe_note
     await session.flush()
     return subscription
@@ -246,6 +257,52 @@ async def confirm_customer(
     request = next((row for row in rows if row.confirmed_at is None), None)
     if request and request.customer_id == customer_id and request.status != UNSUBSCRIBED:
         await _prove(session, request, _confirmed(rows), now=now)
+
+
+async def move_customer(
+    session: AsyncSession,
+    store_id: int,
+    *,
+    customer_id: int,
+    former_key: str,
+    email: str,
+    email_key: str,
+    now: datetime,
+) -> None:
+    """What a customer gets goes along to the new address that they have just proven, under new uuids.
+
+    The former address may be a stranger's by now, and its mails open nothing of the new one. Where the owner of
+    the new address has spoken for it before, by the link in a mail, that stands. What others asked for, for
+    either address, stays as it is. Locks the rows of both addresses.
+    """
+    query = (
+        select(Subscription)
+        .where(Subscription.store_id == store_id, Subscription.email_key.in_((former_key, email_key)))
+        .order_by(Subscription.id)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    )
+    rows = (await session.scalars(query)).all()
+    mine = [row for row in rows if row.email_key == former_key and row.customer_id == customer_id]
+    wanted = next((row for row in sorted(mine, key=_is_request) if row.status != UNSUBSCRIBED), None)
+    spoken = _confirmed(row for row in rows if row.email_key == email_key)
+    if wanted is None:
+        return
+    for row in mine:
+        if row is not wanted or spoken is not None:
+            await session.delete(row)
+    await session.flush()
+    if spoken is not None:
+        spoken.customer_id = customer_id
+        return
+    wanted.email, wanted.email_key = email, email_key
+    wanted.uuid, wanted.form_uuid = new_uuid(), new_uuid()
+    wanted.confirm_digest = None
+    await _prove(session, wanted, None, now=now)
+
+
+def _is_request(row: Subscription) -> bool:
+    return row.confirmed_at is None
 
 
 async def forget_customer(session: AsyncSession, store_id: int, *, customer_id: int, email_key: str) -> None:

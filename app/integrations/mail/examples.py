@@ -110,6 +110,7 @@ EXAMPLES: Final[MappingProxyType[str, dict[str, Any]]] = MappingProxyType(
         "email_changed": {"name": "Ada", "email": "a…@example.org", **_WHEN},
         "account_closed": {"name": "Ada"},
         "newsletter_confirm": {"link": f"{_SHOP}/newsletter/confirm?token={_SECRET}", "seconds": _TWO_DAYS},
+        "newsletter_ended": {"link": f"{_SHOP}/newsletter/confirm?token={_SECRET}", "seconds": _TWO_DAYS},
         "newsletter_welcome": {"link": f"{_SHOP}/newsletter/7b1f6c1e-3f0a-4c55-9d8e-2f4f8a3c9b10"},
         "back_in_stock": {
             "items": [
