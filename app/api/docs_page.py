@@ -52,7 +52,7 @@ _PAGE = f"""<!doctype html>
   font-size: 0.95em; font-weight: 500; padding: 1px 4px; color: #1f5f4a; white-space: normal;
 }}
 .swagger-ui .info {{ margin: 30px 0; }}
-.swagger-ui .info p, .swagger-ui .info li {{ max-width: 46em; line-height: 1.5; }}
+.swagger-ui .info li {{ max-width: 46em; line-height: 1.5; }}
 </style>
 <script src="/docs/assets/swagger-ui-bundle.js"></script>
 <script src="/docs/assets/start.js"></script>

@@ -160,7 +160,8 @@ def document(app: Litestar) -> dict[str, Any]:
         for operation in path.values():
             if isinstance(operation, dict):
                 name = operation["operationId"]
-                _tell(operation, handlers[name])
+                if name in handlers:  # any other has an id that Litestar made, and no `opt` of ours
+                    _tell(operation, handlers[name])
                 _show(operation, shown, by_shape)
                 if name in notes:
                     operation["description"] = f"{operation['description']}\n\n{notes[name]}"
@@ -174,7 +175,7 @@ def _examples(paths: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
         _shape(content): shown[operation["operationId"]]
         for path in paths.values()
         for operation in path.values()
-        if isinstance(operation, dict) and operation["operationId"] in shown
+        if isinstance(operation, dict) and operation.get("operationId") in shown
         for content in _successes(operation)
     }
     return shown, by_shape
