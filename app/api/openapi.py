@@ -25,7 +25,7 @@ from app.api.openapi_problems import (
 from app.api.openapi_security import SCHEMES, demands_login, requirements
 from app.api.openapi_units import say_units
 from app.api.rate_limits import LIMIT, RATE_HEADERS
-from app.api.request import JSON, MULTIPART, URLENCODED
+from app.api.request import BODY_ONLY, JSON, MULTIPART, URLENCODED
 
 _ABOUT = """A shop without pages of its own: catalogue, search, cart, checkout, payment, orders and accounts.
 
@@ -222,16 +222,23 @@ def _tell(operation: dict[str, Any], handler: Any) -> None:
         responses["401"] = problem_reference("401")
     for status in opt.get(ANSWERS, ()):
         responses.setdefault(str(status), problem_reference(str(status)))
-    if EXAMPLE in opt:
-        for content in operation["requestBody"]["content"].values():
-            content["example"] = opt[EXAMPLE]
     if QUERY in opt:
         _, described = msgspec.json.schema_components([opt[QUERY]], ref_template="{name}")
         shape = described[opt[QUERY].__name__]
+        secret = getattr(opt[QUERY], BODY_ONLY, ())
         parameters.extend(
             {"name": name, "in": "query", "required": name in shape["required"], "schema": schema}
             for name, schema in shape["properties"].items()
+            if name not in secret
         )
+        if secret:
+            kinds = (JSON, URLENCODED, MULTIPART)
+            operation["requestBody"] = {"content": {kind: {"schema": shape} for kind in kinds}}
+            for status in ("400", "413", "415", "422"):
+                responses.setdefault(status, problem_reference(status))
+    if EXAMPLE in opt:
+        for content in operation["requestBody"]["content"].values():
+            content["example"] = opt[EXAMPLE]
     parameters.extend(_readable(name) for name in opt.get(READS, ()))
     if KEYED in opt:
         parameters.append(_IDEMPOTENCY_KEY)

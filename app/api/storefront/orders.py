@@ -256,10 +256,10 @@ class OrderController(Controller):
     ) -> Response[StorefrontOrder]:
         """The order, for its customer or whoever sends its checkout's token as X-Checkout-Token."""
         wanted = parse_expand(expand, EXPANDS)
-        if checkout_token is None:
-            actor.known()
+        # Whoever has the checkout's token needs no login, nor one that is still in force.
+        customer_id = actor.known().visitor() if checkout_token is None else actor.customer_id
         order = await get_order(
-            reads, store.id, order_id, customer_id=actor.customer_id, checkout_token=checkout_token
+            reads, store.id, order_id, customer_id=customer_id, checkout_token=checkout_token
         )
         return Response(show_order(order, to_buyer=True, expand=wanted), headers=NO_STORE)
 

@@ -304,7 +304,14 @@ class PasswordController(Controller):
         reads: GivenReads,
         store: GivenStore,
         now: GivenNow,
+        actor: GivenActor,
     ) -> None:
-        """From the mailed link: the address is the customer's, and a new one takes effect."""
+        """From the mailed link: the address is the customer's, and a new one takes effect.
+
+        Needs a login of the account that the link was mailed for: without one (401) the page lets the customer
+        log in and calls again. Whoever did not make the account gets it by `/customer/password/forgot` or a
+        mailed code, which end what others chose for it.
+        """
+        customer_id = actor.customer()
         known = await find_secret(reads, store.id, "verify", data.token, now=now)
-        await verify_address(session, store.id, known, data.token, now=now)
+        await verify_address(session, store.id, known, data.token, customer_id=customer_id, now=now)
