@@ -13,6 +13,7 @@ from app.api.dependencies import STATE_KEY, Shop, dependencies
 from app.api.edge import create_edge
 from app.api.gate import STATE_KEY as GATE_KEY
 from app.api.gate import Gate, GuessLimits
+from app.api.openapi import NOTES_KEY
 from app.api.rate_limits import RateLimits
 from app.api.storefront import storefront_handlers
 from app.api.webhooks.payments import payment_event
@@ -37,7 +38,7 @@ from app.integrations.redis_limits import RedisRateCounter
 from app.integrations.redis_logins import RedisLogins
 from app.integrations.redis_sessions import RedisSessions
 from app.integrations.test_logins import TestLogins
-from app.integrations.test_payments import TestPayments
+from app.integrations.test_payments import COURSES, TestPayments
 from app.kit.clock import utc_now
 from app.log import configure_logging
 from app.settings import Settings, load_settings
@@ -153,6 +154,20 @@ async def close_shop(shop: Shop) -> None:
     await shop.engine.dispose()
 
 
+def _notes(settings: Settings) -> dict[str, str]:
+    """What the document adds to some calls, by operation: the courses of events of the test service."""
+    if settings.is_production:
+        return {}
+    courses = "\n".join(f"- `{token}`: {course}" for token, course in COURSES.items())
+    return {
+        "payCheckout": f"The `payment_token` of the `test` service (development only):\n\n{courses}",
+        "startPayment": (
+            "With the `test` service (development only) the answer is always a second step at `next_step_url`; "
+            f"its tokens ({', '.join(f'`{token}`' for token in COURSES)}) are for paying at once."
+        ),
+    }
+
+
 def create_app(settings: Settings) -> Litestar:
     """The application of these settings. DATABASE_URL and REDIS_URL must be set by now."""
     shop = build_shop(settings)
@@ -216,7 +231,7 @@ def create_app(settings: Settings) -> Litestar:
             "redis": redis_answers,
             "migrations": migrations_are_done,
         },
-        state=State({STATE_KEY: shop, DOOR_KEY: door, GATE_KEY: gate}),
+        state=State({STATE_KEY: shop, DOOR_KEY: door, GATE_KEY: gate, NOTES_KEY: _notes(settings)}),
         lifespan=[lifespan],
         guards=[rates.guard] if settings.limits else [],
     )

@@ -47,6 +47,13 @@ _PAGE = f"""<!doctype html>
 <title>{TITLE}: the API</title>
 <link rel="icon" type="image/svg+xml" href="/docs/assets/favicon.svg">
 <link rel="stylesheet" href="/docs/assets/swagger-ui.css">
+<style>
+.swagger-ui .markdown code, .swagger-ui .renderedMarkdown code {{
+  font-size: 0.95em; font-weight: 500; padding: 1px 4px; color: #1f5f4a; white-space: normal;
+}}
+.swagger-ui .info {{ margin: 30px 0; }}
+.swagger-ui .info li {{ max-width: 46em; line-height: 1.5; }}
+</style>
 <script src="/docs/assets/swagger-ui-bundle.js"></script>
 <script src="/docs/assets/start.js"></script>
 </head>

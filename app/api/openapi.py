@@ -3,23 +3,53 @@
 import json
 from collections.abc import Iterable, Mapping
 from http import HTTPStatus
+from inspect import cleandoc
+from pathlib import Path
 from typing import Any
 
 import msgspec
 from litestar import Litestar, Request, Response, get
 from litestar._openapi.schema_generation.plugins.struct import StructSchemaPlugin
 from litestar.openapi import OpenAPIConfig
-from litestar.openapi.spec import Components, Schema
+from litestar.openapi.spec import Components, Schema, Tag
 from litestar.typing import FieldDefinition
 
 from app.api.docs_page import TITLE, DocsPage, docs_router
-from app.api.errors import PROBLEM_JSON
+from app.api.openapi_problems import (
+    RETRY_AFTER,
+    header_reference,
+    problem_reference,
+    problem_responses,
+    problem_schema,
+)
 from app.api.openapi_security import SCHEMES, demands_login, requirements
+from app.api.openapi_units import say_units
 from app.api.rate_limits import LIMIT, RATE_HEADERS
 from app.api.request import BODY_ONLY, JSON, MULTIPART, URLENCODED
 
-_PROBLEM = {"$ref": "#/components/responses/Problem"}
-_UNAUTHENTICATED = {"$ref": "#/components/responses/Unauthenticated"}
+_ABOUT = """A shop without pages of its own: catalogue, search, cart, checkout, payment, orders and accounts.
+
+- **Bodies** are JSON or forms. Unknown fields are refused. Money is in minor units; times are ISO 8601, or Unix seconds
+  where they are numbers.
+- **Guests** need no login: `cart_uuid` opens a cart, `checkout_token` a checkout and its order. Customers send the
+  `auth_key` of their login as a bearer (*Authorize* here), or a cookie.
+- **Lists** have pages: `page` counts from 1, and `offset` is the size of a page.
+- **What goes wrong** is a problem (RFC 9457) with a stable `code`: [all of them](/docs/errors). A 422 names every
+  field that is at fault. `X-Request-Id` is on each answer, and may be sent along.
+- **Repeats**: the same `Idempotency-Key` with the same body makes nothing twice."""
+_CHAPTERS = {
+    "Catalogue": "Products, variants, collections, categories and search. Open to everybody, and cached by `ETag`.",
+    "Cart": "A cart belongs to whoever knows its uuid, or to a customer.",
+    "Checkout": "From a cart to a placed order.",
+    "Orders": "To those who placed them.",
+    "Account": "Signing up, logging in, and everything that has to do with proving who one is.",
+    "Customer": "Addresses and invitations of whoever is logged in.",
+    "Newsletter": "Subscriptions.",
+    "Settings": "What a shop page needs to know first.",
+    "Webhooks": "Called by payment services.",
+    "Service": "Whether the shop is alive.",
+}
+_EXAMPLES = Path(__file__).with_name("examples.json")
 _STORE = {
     "name": "X-Store",
     "in": "header",
@@ -63,10 +93,12 @@ _READABLE = {
     ACCEPT_LANGUAGE: ("The language of the mails that follow, where the shop has it.", "de-CH, fr;q=0.8"),
 }
 
+# In the state of the application: what to add to the description of some calls, by operation.
+NOTES_KEY = "document_notes"
+
 # The class variable of a Struct of whose fields, by their names outside, at least one is needed.
 NEEDS_ONE = "NEEDS_ONE"
 
-RETRY_AFTER = "Retry-After"
 LOCATION = "Location"
 ETAG = "ETag"
 IDEMPOTENCY_REPLAYED = "Idempotency-Replayed"
@@ -82,7 +114,8 @@ _MOVED = ("302", "303")
 class StrictStructSchema(StructSchemaPlugin):
     """Says `additionalProperties: false` where a Struct refuses unknown fields; Litestar leaves it out.
 
-    A Struct of which one of several fields is needed names them in `NEEDS_ONE`.
+    A Struct of which one of several fields is needed names them in `NEEDS_ONE`. What its docstring says is said
+    of the shape.
     """
 
     def to_openapi_schema(self, field_definition: FieldDefinition, schema_creator: Any) -> Any:
@@ -90,6 +123,8 @@ class StrictStructSchema(StructSchemaPlugin):
         config = getattr(field_definition.type_, "__struct_config__", None)
         if config is not None and config.forbid_unknown_fields:
             schema.additional_properties = False
+        if field_definition.type_.__doc__:
+            schema.description = cleandoc(field_definition.type_.__doc__)
         needed = getattr(field_definition.type_, NEEDS_ONE, ())
         if needed:
             schema.any_of = [Schema(required=[name]) for name in needed]
@@ -101,10 +136,8 @@ def openapi_config(version: str) -> OpenAPIConfig:
     return OpenAPIConfig(
         title=TITLE,
         version=version,
-        description=(
-            "A headless shop backend. Money is in minor units; errors are RFC 9457 problems, "
-            "their codes are listed at /docs/errors."
-        ),
+        description=_ABOUT,
+        tags=[Tag(name, description) for name, description in _CHAPTERS.items()],
         use_handler_docstrings=True,
         components=Components(security_schemes={**SCHEMES}),
         create_examples=False,
@@ -116,6 +149,8 @@ def openapi_config(version: str) -> OpenAPIConfig:
 def document(app: Litestar) -> dict[str, Any]:
     """The whole document, as it is served."""
     schema = finish(msgspec.to_builtins(app.openapi_schema.to_schema(), str_keys=True))
+    shown, by_shape = _examples(schema["paths"])
+    notes: Mapping[str, str] = app.state.get(NOTES_KEY, {})
     handlers = {
         handler.operation_id: handler
         for route in app.routes
@@ -124,8 +159,43 @@ def document(app: Litestar) -> dict[str, Any]:
     for path in schema["paths"].values():
         for operation in path.values():
             if isinstance(operation, dict):
-                _tell(operation, handlers[operation["operationId"]])
+                name = operation["operationId"]
+                if name in handlers:  # any other has an id that Litestar made, and no `opt` of ours
+                    _tell(operation, handlers[name])
+                _show(operation, shown, by_shape)
+                if name in notes:
+                    operation["description"] = f"{operation['description']}\n\n{notes[name]}"
     return _rename(schema)
+
+
+def _examples(paths: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Answers of a demo shop by operation (tests/contract/examples.py wrote them down), and by shape."""
+    shown: dict[str, Any] = msgspec.json.decode(_EXAMPLES.read_bytes())
+    by_shape = {
+        _shape(content): shown[operation["operationId"]]
+        for path in paths.values()
+        for operation in path.values()
+        if isinstance(operation, dict) and operation.get("operationId") in shown
+        for content in _successes(operation)
+    }
+    return shown, by_shape
+
+
+def _show(operation: dict[str, Any], shown: dict[str, Any], by_shape: dict[str, Any]) -> None:
+    """Give the main answer its example, else that of another call which answers the same shape."""
+    for content in _successes(operation):
+        example = shown.get(operation["operationId"], by_shape.get(_shape(content)))
+        if example is not None:
+            content["example"] = example
+
+
+def _successes(operation: dict[str, Any]) -> list[dict[str, Any]]:
+    succeeded = {status: one for status, one in operation["responses"].items() if status.startswith("2")}
+    return _contents(succeeded)
+
+
+def _shape(content: dict[str, Any]) -> str:
+    return json.dumps(content["schema"])
 
 
 def _rename(schema: dict[str, Any]) -> dict[str, Any]:
@@ -149,9 +219,9 @@ def _tell(operation: dict[str, Any], handler: Any) -> None:
     parameters: list[dict[str, Any]] = operation.setdefault("parameters", [])
     operation["security"] = requirements(handler)
     if demands_login(handler):
-        responses["401"] = _UNAUTHENTICATED
+        responses["401"] = problem_reference("401")
     for status in opt.get(ANSWERS, ()):
-        responses.setdefault(str(status), _UNAUTHENTICATED if status == HTTPStatus.UNAUTHORIZED else _PROBLEM)
+        responses.setdefault(str(status), problem_reference(str(status)))
     if QUERY in opt:
         _, described = msgspec.json.schema_components([opt[QUERY]], ref_template="{name}")
         shape = described[opt[QUERY].__name__]
@@ -165,14 +235,14 @@ def _tell(operation: dict[str, Any], handler: Any) -> None:
             kinds = (JSON, URLENCODED, MULTIPART)
             operation["requestBody"] = {"content": {kind: {"schema": shape} for kind in kinds}}
             for status in ("400", "413", "415", "422"):
-                responses.setdefault(status, _PROBLEM)
+                responses.setdefault(status, problem_reference(status))
     if EXAMPLE in opt:
         for content in operation["requestBody"]["content"].values():
             content["example"] = opt[EXAMPLE]
     parameters.extend(_readable(name) for name in opt.get(READS, ()))
     if KEYED in opt:
         parameters.append(_IDEMPOTENCY_KEY)
-        responses.setdefault("409", _PROBLEM)
+        responses.setdefault("409", problem_reference("409"))
     if LIMIT in opt:
         _tell_limit(responses)
     _tell_headers(responses, opt)
@@ -203,29 +273,22 @@ def _tell_headers(responses: dict[str, Any], opt: Mapping[str, Any]) -> None:
         if status.startswith("2") and KEYED in opt:
             names.append(IDEMPOTENCY_REPLAYED)
         if names:
-            response.setdefault("headers", {}).update({name: _header(name) for name in names})
-
-
-def _header(name: str) -> dict[str, str]:
-    return {"$ref": f"#/components/headers/{name}"}
+            response.setdefault("headers", {}).update({name: header_reference(name) for name in names})
 
 
 def _tell_limit(responses: dict[str, Any]) -> None:
     """The headers on what succeeds, and the refusal. Installations may switch limits off: no header is promised."""
     for status, response in responses.items():
         if status.startswith(("2", "3")):
-            response.setdefault("headers", {}).update({name: _header(name) for name in RATE_HEADERS})
-    responses["429"] = {"$ref": "#/components/responses/RateLimited"}
+            response.setdefault("headers", {}).update({name: header_reference(name) for name in RATE_HEADERS})
+    responses["429"] = problem_reference("429")
 
 
 def finish(schema: dict[str, Any]) -> dict[str, Any]:
     """Add what holds for every route: three body types, and problems as the answer to what goes wrong."""
     components = schema.setdefault("components", {})
-    components.setdefault("schemas", {})["Problem"] = _problem_schema()
-    components.setdefault("responses", {})["Problem"] = {
-        "description": "What went wrong, in the form of RFC 9457.",
-        "content": {PROBLEM_JSON: {"schema": {"$ref": "#/components/schemas/Problem"}}},
-    }
+    components.setdefault("schemas", {})["Problem"] = problem_schema()
+    components.setdefault("responses", {}).update(problem_responses())
     components.setdefault("headers", {}).update(
         {
             name: {"description": meaning, "schema": {"type": "integer", "minimum": 0}}
@@ -240,16 +303,6 @@ def finish(schema: dict[str, Any]) -> dict[str, Any]:
             for name, meaning in _TEXT_HEADERS.items()
         }
     )
-    components["responses"]["Unauthenticated"] = {
-        **components["responses"]["Problem"],
-        "description": "Nobody is logged in (`login_required`), or the login was refused (`login_failed`).",
-        "headers": {"WWW-Authenticate": _header("WWW-Authenticate")},
-    }
-    components["responses"]["RateLimited"] = {
-        **components["responses"]["Problem"],
-        "description": "Too many calls of this kind from one address.",
-        "headers": {name: _header(name) for name in (*RATE_HEADERS, RETRY_AFTER)},
-    }
     for address, path in schema.get("paths", {}).items():
         for operation in path.values():
             if isinstance(operation, dict) and "responses" in operation:
@@ -259,6 +312,7 @@ def finish(schema: dict[str, Any]) -> dict[str, Any]:
     for component in components["schemas"].values():
         if component.get("additionalProperties") is False:
             _take_numbers_for_booleans(component)
+    say_units(components["schemas"])
     _bound_exactly(schema)
     return schema
 
@@ -267,14 +321,7 @@ def _finish_operation(operation: dict[str, Any]) -> None:
     responses = operation["responses"]
     # Litestar promises its own 400 wherever something is validated; ours are problems.
     responses.pop("400", None)
-    # It describes a body for every Response object, and 204 never has one.
-    responses.get("204", {}).pop("content", None)
-    for response in responses.values():
-        if not response.get("headers", True):
-            del response["headers"]
-    if "204" in responses:  # which is what a handler's None stands for
-        for content in _contents(responses):
-            content["schema"] = _without_null(content["schema"])
+    _describe_answers(operation)
     parameters = operation.get("parameters", ())
     told = [status for status, place in (("404", "path"), ("422", "query")) if _has(parameters, place)]
     content = operation.get("requestBody", {}).get("content", {})
@@ -286,7 +333,23 @@ def _finish_operation(operation: dict[str, Any]) -> None:
     if "304" in responses:
         operation.setdefault("parameters", []).append(_KNOWN_TAG)
     for status in (*told, "4XX", "503"):
-        responses.setdefault(status, _PROBLEM)
+        responses.setdefault(status, problem_reference(status))
+
+
+def _describe_answers(operation: dict[str, Any]) -> None:
+    """Say of what succeeds what Litestar can't know, and take back what it makes up."""
+    responses = operation["responses"]
+    for status in ("200", "201"):
+        if responses.get(status, {}).get("description") == HTTPStatus(int(status)).description:
+            responses[status]["description"] = f"{operation['summary']}."
+    # It describes a body for every Response object, and 204 never has one.
+    responses.get("204", {}).pop("content", None)
+    for response in responses.values():
+        if not response.get("headers", True):
+            del response["headers"]
+    if "204" in responses:  # which is what a handler's None stands for
+        for content in _contents(responses):
+            content["schema"] = _without_null(content["schema"])
 
 
 def _contents(responses: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -323,40 +386,6 @@ def _bound_exactly(node: Any) -> None:
                 node[name] = min(int(bound), _MAX_BIGINT)
         for entry in node.values():
             _bound_exactly(entry)
-
-
-def _problem_schema() -> dict[str, Any]:
-    text = {"type": "string"}
-    fault = {
-        "type": "object",
-        "required": ["field", "code", "message"],
-        "properties": {"field": text, "code": text, "message": text},
-    }
-    return {
-        "title": "Problem",
-        "type": "object",
-        "required": ["type", "title", "status", "detail", "code", "request_id"],
-        "properties": {
-            "type": {"type": "string", "format": "uri-reference"},
-            "title": text,
-            "status": {"type": "integer", "minimum": 400, "maximum": 599},
-            "detail": text,
-            "code": {"type": "string", "description": "A stable word; /docs/errors lists them all."},
-            "request_id": text,
-            "errors": {"type": "array", "items": fault, "description": "With 422: which fields, and why."},
-        },
-        "examples": [
-            {
-                "type": "/docs/errors#validation_failed",
-                "title": "Validation failed",
-                "status": 422,
-                "detail": "Some fields cannot be accepted.",
-                "code": "validation_failed",
-                "request_id": "5f0c3d8a90b1c2d3e4f50617",
-                "errors": [{"field": "quantity", "code": "too_small", "message": "Must be at least 1."}],
-            }
-        ],
-    }
 
 
 def openapi_handler() -> Any:

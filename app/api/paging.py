@@ -13,12 +13,20 @@ from app.kit.paging import DEFAULT_PAGE_SIZE, MAX_PAGE, MAX_PAGE_SIZE, Page, Pag
 
 T = TypeVar("T")
 
-_Size = QueryParameter(ge=1, le=MAX_PAGE_SIZE, description="How many items a page has.")
+_Size = QueryParameter(ge=1, le=MAX_PAGE_SIZE, description="The same as `offset`.")
+_Offset = QueryParameter(
+    ge=1,
+    le=MAX_PAGE_SIZE,
+    description=(
+        f"The size of a page, not where it begins: how many items it has, {DEFAULT_PAGE_SIZE} where nothing "
+        "is said. `limit` and `per-page` mean the same."
+    ),
+)
 
 
 async def provide_page(
     page: Annotated[int, QueryParameter(ge=1, le=MAX_PAGE, description="Pages count from 1.")] = 1,
-    offset: Annotated[int | None, _Size] = None,
+    offset: Annotated[int | None, _Offset] = None,
     limit: Annotated[int | None, _Size] = None,
     per_page: Annotated[
         int | None,
@@ -54,7 +62,7 @@ class PageMeta(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class PageAnswer(msgspec.Struct, Generic[T], frozen=True):
-    """A page on the wire."""
+    """One page of a list: its items, the addresses of the pages around it, and how many there are."""
 
     items: list[T]
     links: Links = msgspec.field(name="_links")

@@ -8,6 +8,7 @@ import msgspec
 from litestar.datastructures import UploadFile
 from msgspec import inspect
 
+from app.api.every_fault import every_fault
 from app.api.faults import invalid_field, invalid_shape
 
 _LISTS = (inspect.ListType, inspect.SetType, inspect.FrozenSetType, inspect.VarTupleType)
@@ -32,14 +33,18 @@ class Shape:
         """Decode strictly, but that a boolean also takes 1 and 0. Raises Invalid and msgspec.DecodeError."""
         try:
             value = self._decoder.decode(body)
-        except msgspec.ValidationError as error:
-            if "bool" not in str(error):
-                raise invalid_shape(error) from None
-            fitted = _fit(self.kind, msgspec.json.decode(body), form=False)
+        except msgspec.ValidationError as refused:
+            try:
+                sent = msgspec.json.decode(body)
+            except (msgspec.DecodeError, RecursionError):  # past the fault it cannot be read at all
+                raise invalid_shape(refused) from None
+            fitted = _fit(self.kind, sent, form=False)
+            if "bool" not in str(refused):
+                raise every_fault(refused, self.target, fitted) from None
             try:
                 value = self._decoder.decode(msgspec.json.encode(fitted))
-            except msgspec.ValidationError as second:
-                raise invalid_shape(second) from None
+            except msgspec.ValidationError as error:
+                raise every_fault(error, self.target, fitted) from None
         if b"\\u0000" in body:
             refuse_nul(msgspec.json.decode(body))
         return value
@@ -47,12 +52,11 @@ class Shape:
     def from_form(self, fields: dict[str, Any]) -> Any:
         """Convert text by the wanted type: `1` and `true` are booleans, digits are numbers."""
         refuse_nul(fields)
+        fitted = _fit(self.kind, fields, form=True)
         try:
-            return msgspec.convert(
-                _fit(self.kind, fields, form=True), self.target, strict=False, dec_hook=_only_files
-            )
+            return msgspec.convert(fitted, self.target, strict=False, dec_hook=_only_files)
         except msgspec.ValidationError as error:
-            raise invalid_shape(error) from None
+            raise every_fault(error, self.target, fitted, strict=False, hook=_only_files) from None
 
 
 def refuse_nul(value: Any, path: str = "") -> None:

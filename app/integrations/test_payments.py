@@ -1,8 +1,4 @@
-"""A payment service without a company behind it, for development: each token is a known course of events.
-
-`ok` is charged, `decline` refused, `second_step` (also no token) waits for the shopper at a page of ours,
-`hang` answers after half a minute, `late` is settled by a webhook some seconds later.
-"""
+"""A payment service without a company behind it, for development: each token is a known course of events."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -37,6 +33,18 @@ HANG_SECONDS: Final = 30.0
 LATE: Final = timedelta(seconds=3)
 DELIVER: Final = "test_payments.deliver"
 SIGNATURE_HEADER: Final = "test-signature"
+
+# What each `payment_token` leads to, as the document and docs/test-payments.md tell it.
+COURSES: Final = {
+    "ok": "204, the order is placed",
+    "decline": "402 `payment_declined`, and the checkout can be paid anew",
+    "second_step": (
+        '402 `second_step_required` with `next_step_url`: after a `POST` there (`{"decision": "decline"}` '
+        "refuses), the confirm call finishes"
+    ),
+    "hang": "202 after ten seconds of waiting; the service answers after thirty",
+    "late": "202; a webhook of the service settles it three seconds later",
+}
 
 _FIRST_STATE: Final = {
     "ok": "captured",

@@ -1,13 +1,16 @@
 """The OpenAPI document of the whole shop: described, with examples that are accepted, and true of refusals."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
 
+import jsonschema_rs
 import pytest
 
 from app.api.openapi import EXAMPLE, QUERY, document
 from app.api.shapes import shape_of
+from app.integrations.test_payments import COURSES
 from app.main import create_app
 from tests.shop import settings_for
 
@@ -161,6 +164,81 @@ def found_examples(node):
     if isinstance(node, list):
         for entry in node:
             yield from found_examples(entry)
+
+
+SUM = re.compile(r"(?:^|_)(?:price|amount|total|discount|balance|reward|refunded|tax)$")
+
+
+def test_every_sum_of_money_says_that_it_is_in_minor_units(app):
+    schemas = document(app)["components"]["schemas"]
+    sums = {
+        f"{shape}.{name}": field.get("description", "")
+        for shape, schema in schemas.items()
+        for name, field in schema.get("properties", {}).items()
+        if SUM.search(name) and any(kind.get("type") == "integer" for kind in field.get("oneOf", [field]))
+    }
+    assert len(sums) > 40
+    assert [name for name, said in sums.items() if "minor unit" not in said] == []
+    assert "minor units" in schemas["StorefrontTotals"]["properties"]["shipping"]["description"]
+
+
+def test_shares_say_basis_points_and_the_page_size_says_what_it_is(app):
+    share = document(app)["components"]["schemas"]["ReferralRule"]["properties"]["share"]
+    assert "basis points" in share["description"]
+    for name, operation in operations(app):
+        for parameter in operation["parameters"]:
+            if parameter["name"] == "offset":
+                assert parameter["description"].startswith("The size of a page, not where it begins"), name
+
+
+def test_the_courses_of_the_test_service_are_told_in_development_only(app, database_url, redis_url):
+    table = (Path(__file__).parents[2] / "docs" / "test-payments.md").read_text()
+    pay = dict(operations(app))["post /storefront/v1/checkout/{checkout_token}/payment"]
+    start = dict(operations(app))["post /storefront/v1/checkout/{checkout_token}/payment/{service}"]
+    assert COURSES.keys() == {"ok", "decline", "second_step", "hang", "late"}
+    for token, course in COURSES.items():
+        assert f"- `{token}`: {course}" in pay["description"]
+        assert f"`{token}`" in start["description"]
+        assert f"| `{token}` | {course} |" in table
+    environ = {"STOREFRONT_ENV": "production", "STOREFRONT_PUBLIC_URL": "https://shop.example"}
+    production = create_app(settings_for(database_url, redis_url, **environ))
+    pay = dict(operations(production))["post /storefront/v1/checkout/{checkout_token}/payment"]
+    assert "`second_step`" not in pay["description"]
+
+
+# Nobody can show an answer of these without a device or a service that the demo shop does not have.
+WITHOUT_EXAMPLE = {"addPasskey", "askForWithdrawal", "takePaymentEvent"}
+CORE = {
+    "listProducts", "getProduct", "listVariants", "getVariant", "searchProducts", "getOptions", "addCartItem",
+    "getCart", "setCartItem", "openCheckout", "getCheckout", "setCheckoutCustomer", "setCheckoutShipping",
+    "startPayment", "payCheckout", "confirmPayment", "getOrder", "listOrders", "signUp", "logIn", "getCustomer",
+}  # fmt: skip
+
+
+def answer_examples(app):
+    for _, operation in operations(app):
+        for status, response in operation["responses"].items():
+            for content in response.get("content", {}).values() if status.startswith("2") else ():
+                yield operation["operationId"], content
+
+
+def test_answers_show_an_example(app):
+    shown = {name: "example" in content for name, content in answer_examples(app)}
+    assert {name for name, shows in shown.items() if not shows} == WITHOUT_EXAMPLE
+    assert {name for name, shows in shown.items() if shows} >= CORE
+
+
+def test_examples_of_answers_have_the_shape_that_is_described(app):
+    schemas = document(app)["components"]["schemas"]
+    faults = [
+        f"{name}: {fault.message} at {'/'.join(map(str, fault.instance_path))}"
+        for name, content in answer_examples(app)
+        if "example" in content
+        for fault in jsonschema_rs.Draft202012Validator(
+            content["schema"] | {"components": {"schemas": schemas}}
+        ).iter_errors(content["example"])
+    ]
+    assert faults == []
 
 
 async def test_head_answers_what_get_does_without_the_content(guest):

@@ -300,7 +300,11 @@ async def test_the_document_names_body_types_problems_and_no_answer_of_litestars
         "application/json", "application/x-www-form-urlencoded", "multipart/form-data",
     }  # fmt: skip
     for status in ("400", "413", "415", "422", "4XX"):
-        assert operation["responses"][status] == {"$ref": "#/components/responses/Problem"}
+        _, _, name = operation["responses"][status]["$ref"].rpartition("/")
+        (kind,) = document["components"]["responses"][name]["content"].items()
+        assert kind[0] == "application/problem+json"
+        assert kind[1]["schema"] == {"$ref": "#/components/schemas/Problem"}
+        assert kind[1]["example"]["status"] == int(status.replace("4XX", "403"))
     assert "/metrics" not in document["paths"]
     assert "/docs" not in document["paths"]
 

@@ -93,6 +93,53 @@ async def test_json_is_strict_and_the_fault_names_its_field(client, body, field,
     assert answer["errors"][0]["message"].endswith(".")
 
 
+ALL_WRONG = {
+    "name": "",
+    "address": {"zip": 1},
+    "lines": [{"id": 1}, {"id": 0, "quantity": "2"}, {}],
+    "tags": ["a", 2],
+    "gift": 2,
+    "surprise": 1,
+}
+FAULTS = {
+    ("surprise", "unknown_field"),
+    ("name", "too_short"),
+    ("address.city", "required"),
+    ("address.zip", "unknown_field"),
+    ("lines[1].id", "too_small"),
+    ("lines[1].quantity", "wrong_type"),
+    ("lines[2].id", "required"),
+    ("tags[1]", "wrong_type"),
+    ("gift", "wrong_type"),
+}
+
+
+async def test_every_fault_of_a_body_is_named_at_once(client):
+    answer = problem(await client.post(ORDERS, json=ALL_WRONG), 422, "validation_failed")
+    assert {(fault["field"], fault["code"]) for fault in answer["errors"]} == FAULTS
+    assert len(answer["errors"]) == len(FAULTS)
+
+
+async def test_every_fault_of_a_form_is_named_at_once(client):
+    fields = {"address[zip]": "1", "lines[0][id]": "0", "lines[0][quantity]": "two", "gift": "perhaps"}
+    for sent in ({"data": fields}, {"files": [(name, (None, text)) for name, text in fields.items()]}):
+        answer = problem(await client.post(ORDERS, **sent), 422, "validation_failed")
+        assert [(fault["field"], fault["code"]) for fault in answer["errors"]] == [
+            ("name", "required"),
+            ("address.city", "required"),
+            ("address.zip", "unknown_field"),
+            ("lines[0].id", "too_small"),
+            ("lines[0].quantity", "wrong_type"),
+            ("gift", "wrong_type"),
+        ]
+
+
+async def test_of_more_than_twenty_faults_twenty_are_named(client):
+    many = {"name": "a", "lines": [{"id": 0}] * 100}
+    answer = problem(await client.post(ORDERS, json=many), 422, "validation_failed")
+    assert [fault["field"] for fault in answer["errors"]] == [f"lines[{index}].id" for index in range(20)]
+
+
 async def test_booleans_of_json_also_take_one_and_zero_everywhere(client):
     body = {"name": "a", "gift": 1, "same": 0, "address": {"city": "b", "is_default": 1}}
     answer = (await client.post(ORDERS, json=body)).json()

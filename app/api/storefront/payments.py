@@ -114,6 +114,7 @@ class PaymentController(Controller):
         "/{checkout_token:str}/payment",
         status_code=202,
         operation_id="payCheckout",
+        response_description="Nobody knows yet how it went: read the checkout again after `retry_after` seconds.",
         opt={
             LIMIT: "payment",
             EXAMPLE: {"payment_type": "test", "payment_token": "ok", "amount": 1800},
