@@ -13,6 +13,7 @@ from app.api.dependencies import STATE_KEY, Shop, dependencies
 from app.api.edge import create_edge
 from app.api.gate import STATE_KEY as GATE_KEY
 from app.api.gate import Gate, GuessLimits
+from app.api.rate_limits import STATE_KEY as RATES_KEY
 from app.api.rate_limits import RateLimits
 from app.api.storefront import storefront_handlers
 from app.api.webhooks.payments import payment_event
@@ -164,7 +165,11 @@ def create_app(settings: Settings) -> Litestar:
         whole_remembered=settings.remember_end_seconds,
     )
     counter = RedisRateCounter(redis)
-    rates = RateLimits(settings.limits, trusted=settings.trusted_proxies, counter=counter)
+    counted = (
+        RateLimits(settings.limits, trusted=settings.trusted_proxies, counter=counter)
+        if settings.limits
+        else None
+    )
     hasher = create_hasher(settings)
     gate = Gate(
         sessions=RedisSessions(redis, limits),
@@ -216,9 +221,9 @@ def create_app(settings: Settings) -> Litestar:
             "redis": redis_answers,
             "migrations": migrations_are_done,
         },
-        state=State({STATE_KEY: shop, DOOR_KEY: door, GATE_KEY: gate}),
+        state=State({STATE_KEY: shop, DOOR_KEY: door, GATE_KEY: gate, RATES_KEY: counted}),
         lifespan=[lifespan],
-        guards=[rates.guard] if settings.limits else [],
+        guards=[counted.guard] if counted else [],
     )
 
 

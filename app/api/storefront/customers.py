@@ -12,7 +12,7 @@ from app.api.caching import NO_STORE
 from app.api.dependencies import GivenActor, GivenGate, GivenNow, GivenSession, GivenShop, GivenStore
 from app.api.faults import invalid_field
 from app.api.openapi import EXAMPLE
-from app.api.rate_limits import LIMIT
+from app.api.rate_limits import AFTER_FORM, LIMIT, count_call
 from app.api.request import ShopRequest
 from app.api.storefront.logins import (
     Address,
@@ -122,6 +122,7 @@ class CustomerController(Controller):
         summary="Make an account",
         opt={
             LIMIT: "signup",
+            AFTER_FORM: True,
             EXAMPLE: {
                 "username": "Ada Berg",
                 "email": "ada@example.com",
@@ -152,6 +153,7 @@ class CustomerController(Controller):
             password = None
         else:
             raise Invalid.at("password", PASSWORD_NEEDED, "Choose a password.")
+        await count_call(request)
         await gate.guesses.count_sign_up(store.id, key)
         customer = await sign_up(
             session,
