@@ -14,6 +14,7 @@ from app.api.edge import create_edge
 from app.api.gate import STATE_KEY as GATE_KEY
 from app.api.gate import Gate, GuessLimits
 from app.api.openapi import NOTES_KEY
+from app.api.rate_limits import STATE_KEY as RATES_KEY
 from app.api.rate_limits import RateLimits
 from app.api.storefront import storefront_handlers
 from app.api.webhooks.payments import payment_event
@@ -179,7 +180,11 @@ def create_app(settings: Settings) -> Litestar:
         whole_remembered=settings.remember_end_seconds,
     )
     counter = RedisRateCounter(redis)
-    rates = RateLimits(settings.limits, trusted=settings.trusted_proxies, counter=counter)
+    counted = (
+        RateLimits(settings.limits, trusted=settings.trusted_proxies, counter=counter)
+        if settings.limits
+        else None
+    )
     hasher = create_hasher(settings)
     gate = Gate(
         sessions=RedisSessions(redis, limits),
@@ -231,9 +236,11 @@ def create_app(settings: Settings) -> Litestar:
             "redis": redis_answers,
             "migrations": migrations_are_done,
         },
-        state=State({STATE_KEY: shop, DOOR_KEY: door, GATE_KEY: gate, NOTES_KEY: _notes(settings)}),
+        state=State(
+            {STATE_KEY: shop, DOOR_KEY: door, GATE_KEY: gate, NOTES_KEY: _notes(settings), RATES_KEY: counted}
+        ),
         lifespan=[lifespan],
-        guards=[rates.guard] if settings.limits else [],
+        guards=[counted.guard] if counted else [],
     )
 
 

@@ -55,8 +55,10 @@ LIMITS: tuple[Limit, ...] = (
     Limit("guess_account", 100, 3600),
     # Wrong mailed codes for an account in a day, from everywhere it is not known: six digits are few.
     Limit("guess_code", 50, 86_400),
-    Limit("signup", 5, 3600),
-    Limit("password", 5, 600),
+    # By network, with room for an office; an address is tried at five times an hour, from wherever.
+    Limit("signup", 30, 3600),
+    Limit("signup_account", 5, 3600),
+    Limit("password", 30, 600),
     Limit("lookup", 10, 60),
     Limit("coupon", 20, 60),
     Limit("forms", 10, 60),

@@ -17,7 +17,7 @@ from app.domain.customers.passwords import PasswordHasher
 from app.domain.customers.providers import LoginRecords, Providers
 from app.domain.customers.sessions import SessionStore
 from app.kit.ids import digest
-from app.kit.rates import RateCounter
+from app.kit.rates import RateCounter, in_words
 from app.settings import Limit
 
 STATE_KEY: Final = "gate"
@@ -26,6 +26,7 @@ NEAR: Final = "guess"
 FAR: Final = "guess_account"
 CODE: Final = "guess_code"
 SIGN_UP: Final = "signup"
+SIGN_UP_ACCOUNT: Final = "signup_account"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,7 @@ class GuessLimits:
         self._far = named.get(FAR)
         self._code = named.get(CODE)
         self._sign_up = named.get(SIGN_UP)
+        self._sign_up_account = named.get(SIGN_UP_ACCOUNT)
         self._counter = counter
 
     async def count(
@@ -81,10 +83,11 @@ class GuessLimits:
 
         `network` for a call whose route does not count sign-ups by itself; it is the same count.
         """
-        if self._sign_up is not None:
-            if network is not None:
-                await self._take(f"{SIGN_UP}:{network}", self._sign_up)
-            await self._take(f"signup_account:{store_id}:{digest(account).hex()}", self._sign_up)
+        if self._sign_up is not None and network is not None:
+            await self._take(f"{SIGN_UP}:{network}", self._sign_up)
+        if self._sign_up_account is not None:
+            subject = f"{SIGN_UP_ACCOUNT}:{store_id}:{digest(account).hex()}"
+            await self._take(subject, self._sign_up_account)
 
     async def forgive(self, attempt: Attempt) -> None:
         """The guess was right: what this network got wrong before counts no more."""
@@ -94,13 +97,13 @@ class GuessLimits:
     async def _take(self, subject: str, limit: Limit) -> None:
         verdict = await self._counter.take(subject, calls=limit.calls, seconds=limit.seconds)
         if not verdict.allowed:
-            wait = max(1, math.ceil(verdict.reset))
             refused = HttpError(
                 HTTPStatus.TOO_MANY_REQUESTS,
                 RATE_LIMITED,
-                f"Too many tries for this account; try again in {wait} s, or ask for a link by mail.",
+                f"Too many tries for this account; try again {in_words(verdict.reset)}, "
+                "or ask for a link by mail.",
             )
-            refused.headers = {"Retry-After": str(wait)}
+            refused.headers = {"Retry-After": str(max(1, math.ceil(verdict.reset)))}
             raise refused
 
 

@@ -1,7 +1,9 @@
 """How often one address may make which kind of call, and what an answer says about it.
 
 A route names its class by `opt={LIMIT: "lookup"}`; routes without one are not counted. The guard runs before
-anything is looked up or read from the body. Header names are those of the IETF's RateLimit draft, version 6.
+anything is looked up or read from the body. Where people type a lot and mistype, `AFTER_FORM: True` leaves the
+counting to the handler, which calls `count_call` once the form is in order and before anything is looked up.
+Header names are those of the IETF's RateLimit draft, version 6.
 """
 
 import math
@@ -10,7 +12,7 @@ from http import HTTPStatus
 from typing import Any, Final, cast
 
 import structlog
-from litestar import Litestar
+from litestar import Litestar, Request
 from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 
@@ -18,13 +20,18 @@ from app.api.client import Network, client_address, network_of, was_forwarded
 from app.api.errors import HttpError
 from app.api.middleware import ANSWER_HEADERS
 from app.kit.errors import Unavailable, declare
-from app.kit.rates import LocalRateCounter, RateCounter, Verdict
+from app.kit.rates import LocalRateCounter, RateCounter, Verdict, in_words
 from app.settings import LIMITS, Limit
 
 log = structlog.get_logger("storefront.limits")
 
 # The key of a handler's `opt` that names its class.
 LIMIT: Final = "limit"
+
+# The key of a handler's `opt` that says that it counts by itself.
+AFTER_FORM: Final = "limit_after_form"
+STATE_KEY: Final = "rates"
+_COUNTED: Final = "counted_call"
 
 # What an answer says of its limit, errors included.
 RATE_HEADERS: Final = {
@@ -62,10 +69,13 @@ class RateLimits:
         self._warned = False
 
     async def guard(self, connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
-        """Raise HttpError rate_limited, or Unavailable where a call must not pass uncounted."""
+        """Count a call by its route's class, but for routes that do so themselves. Raises as `count`."""
         name = handler.opt.get(LIMIT)
-        if name is None:
-            return
+        if name is not None and AFTER_FORM not in handler.opt:
+            await self.count(connection, name)
+
+    async def count(self, connection: ASGIConnection[Any, Any, Any, Any], name: str) -> None:
+        """Raise HttpError rate_limited, or Unavailable where a call must not pass uncounted."""
         limit, scope = self._limits[name], cast("dict[str, Any]", connection.scope)
         subject = network_of(client_address(scope, self._trusted))
         verdict = await self._take(limit, subject)
@@ -79,7 +89,9 @@ class RateLimits:
             )
         wait = _whole(verdict.reset)
         refused = HttpError(
-            HTTPStatus.TOO_MANY_REQUESTS, RATE_LIMITED, f"Too many calls of this kind; try again in {wait} s."
+            HTTPStatus.TOO_MANY_REQUESTS,
+            RATE_LIMITED,
+            f"Too many calls of this kind; try again {in_words(wait)}.",
         )
         refused.headers = {"Retry-After": str(wait)}
         raise refused
@@ -92,6 +104,15 @@ class RateLimits:
             if limit.name in NEVER_UNCOUNTED:
                 raise
             return await self._local.take(key, calls=limit.calls, seconds=limit.seconds)
+
+
+async def count_call(request: Request[Any, Any, Any]) -> None:
+    """Count a call whose route has AFTER_FORM; once, however often its handler runs. Raises as RateLimits.count."""
+    rates: RateLimits | None = request.app.state.get(STATE_KEY)
+    state = request.scope["state"]
+    if rates is not None and not state.get(_COUNTED):
+        state[_COUNTED] = True
+        await rates.count(request, request.route_handler.opt[LIMIT])
 
 
 def refuse_unknown_limits(app: Litestar) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import tomllib
+from collections.abc import Container
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,7 +15,8 @@ from app.cli.environment import production_checked_settings, with_databases
 from app.db.session import create_engine, create_sessions, transaction
 from app.domain.catalogue.arranging import CategoryDraft, CollectionDraft, apply_category, apply_collection
 from app.domain.catalogue.documents import rebuild_colors
-from app.domain.catalogue.presence import find_product_ids, has_products
+from app.domain.catalogue.models import Category, Collection
+from app.domain.catalogue.presence import find_handles, find_product_ids, has_products
 from app.domain.catalogue.refreshing import refresh_search
 from app.domain.content.models import BlogPost, Page
 from app.domain.content.searching import refresh_texts
@@ -105,14 +107,11 @@ async def apply_shop(
     if store.settings.get("colors") != colors:
         await session.flush()
         await rebuild_colors(session, store.id)
-    notes: list[str] = []
+    await _refuse_unknown_handles(session, store.id, file)
+    named = {handle for draft in file.collections for handle in draft.products}
+    known = await find_product_ids(session, store.id, named)
+    notes = _missing_products(file, known)
     for place, draft in enumerate(file.collections):
-        known = await find_product_ids(session, store.id, draft.products)
-        missing = [handle for handle in draft.products if handle not in known]
-        if missing:
-            notes.append(
-                f"collection {draft.handle}: not in the shop yet: {', '.join(missing)}; import, then apply again"
-            )
         wanted = msgspec.structs.replace(draft, products=tuple(h for h in draft.products if h in known))
         try:
             told = await apply_collection(session, store.id, wanted, now=now)
@@ -127,6 +126,42 @@ async def apply_shop(
             raise _at(f"categories.{category.handle}", error) from error
         changes += [f"category {category.handle}: {', '.join(told)}"] if told else []
     return Applied(store, changes, notes)
+
+
+def _missing_products(file: ShopFile, known: Container[str]) -> list[str]:
+    """All products that collections name and the shop does not have, in one note with a line for each collection."""
+    lines = []
+    for draft in file.collections:
+        missing = [handle for handle in draft.products if handle not in known]
+        if missing:
+            lines.append(f"  collection {draft.handle}: {', '.join(missing)}")
+    return ["\n".join(["Not in the shop yet; import, then apply again:", *lines])] if lines else []
+
+
+async def _refuse_unknown_handles(session: AsyncSession, store_id: int, file: ShopFile) -> None:
+    """Raise Invalid naming every category and collection that categories name and that is nowhere."""
+    categories = {draft.handle for draft in file.categories}
+    collections = {draft.handle for draft in file.collections}
+    categories |= await find_handles(
+        session, Category, store_id, {draft.parent for draft in file.categories} - categories
+    )
+    collections |= await find_handles(
+        session,
+        Collection,
+        store_id,
+        {h for draft in file.categories for h in draft.collections} - collections,
+    )
+    faults = []
+    for draft in file.categories:
+        if draft.parent and draft.parent not in categories:
+            message = f"there is no category {draft.parent}"
+            faults.append(FieldError(f"categories.{draft.handle}.parent", INVALID_PLAN, message))
+        missing = [handle for handle in draft.collections if handle not in collections]
+        if missing:
+            message = f"there is no collection {', '.join(missing)}"
+            faults.append(FieldError(f"categories.{draft.handle}.collections", INVALID_PLAN, message))
+    if faults:
+        raise Invalid(INVALID_PLAN, "Some handles are nowhere.", errors=faults)
 
 
 def _parents_first(categories: tuple[CategoryDraft, ...]) -> list[CategoryDraft]:

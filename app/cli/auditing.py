@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from app.cli.environment import with_databases
-from app.db.audit import Breach, run_audit
+from app.db.audit import AMOUNTS, Breach, run_audit
 from app.db.migrations import current_revision, head_revision
 from app.db.session import CONNECT_SECONDS, database_address
 from app.kit.clock import utc_now
@@ -26,15 +26,18 @@ WIDTH_OF_FILES: Final = 200
 def audit(settings: Settings) -> None:
     """Print each breach and end with status 1, or say that all is clean."""
     with with_databases(settings) as reached:
-        breaches, stores = asyncio.run(_find_breaches(reached))
+        breaches, stores, seen = asyncio.run(_find_breaches(reached))
     console = Console(highlight=False)
     if not console.is_terminal:
         console = Console(highlight=False, width=WIDTH_OF_FILES)
+    looked_at = f"Looked at: {', '.join(f'{what} {count:,}' for what, count in seen.items())}."
     if not breaches:
         console.print("clean")
+        console.print(looked_at)
         return
     console.print(_table(breaches, stores))
     console.print(f"{len(breaches)} breaches" if len(breaches) > 1 else "1 breach")
+    console.print(looked_at)
     raise SystemExit(1)
 
 
@@ -48,8 +51,11 @@ def _table(breaches: Sequence[Breach], stores: dict[int, str]) -> Table:
     return table
 
 
-async def _find_breaches(settings: Settings) -> tuple[list[Breach], dict[int, str]]:
-    """The breaches of all stores, and each store's code. Reads one snapshot, and can write nothing."""
+async def _find_breaches(settings: Settings) -> tuple[list[Breach], dict[int, str], dict[str, int]]:
+    """The breaches of all stores, each store's code, and how much there was to look at.
+
+    Reads one snapshot, and can write nothing.
+    """
     current = await current_revision(settings.database_url)
     if current != head_revision():
         raise click.ClickException(
@@ -67,6 +73,7 @@ async def _find_breaches(settings: Settings) -> tuple[list[Breach], dict[int, st
     try:
         async with connection.transaction(isolation="repeatable_read", readonly=True):
             rows = await connection.fetch("SELECT id, code FROM stores")
-            return await run_audit(connection, utc_now()), {row["id"]: row["code"] for row in rows}
+            seen = dict(await connection.fetchrow(AMOUNTS))
+            return await run_audit(connection, utc_now()), {row["id"]: row["code"] for row in rows}, seen
     finally:
         await connection.close()

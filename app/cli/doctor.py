@@ -1,7 +1,7 @@
 """`storefront doctor`: the effective configuration, and whether what the shop depends on is in order."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -26,6 +26,21 @@ PATIENCE_SECONDS: Final = 5.0
 OLDEST_POSTGRES: Final = 150_000
 OLDEST_REDIS: Final = (6, 2)
 PLAIN_HTTP_IS_FINE: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+
+# What it means that a setting is empty; "none" where that says it all.
+UNSET: Final[Mapping[str, str]] = {
+    "database_url": "the embedded PostgreSQL",
+    "redis_url": "the embedded Redis",
+    "smtp_url": "none: mails are written to files in the data folder",
+    "limits": "off",
+    "secret_keys": "none: made at the first start, in the data folder",
+    "stripe_secret_key": "none: Stripe is off",
+    "stripe_api_base": "Stripe's own",
+    "stripe_webhook_secrets": "none: no events of Stripe are taken",
+    "google_client_ids": "none: login with Google is off",
+    "facebook_app_id": "none: login with Facebook is off",
+    "oidc_providers": "none: no other providers",
+}
 
 
 class TroubleError(Exception):
@@ -67,17 +82,15 @@ def _print_settings(settings: Settings, console: Console) -> None:
     table.add_column(style="dim", no_wrap=True)
     table.add_column(overflow="fold")
     for name, value in masked(settings).items():
-        table.add_row(name, escape(_shown(value)))
+        table.add_row(name, escape(_shown(name, value)))
     console.print(table)
     console.print()
 
 
-def _shown(value: Any) -> str:
+def _shown(name: str, value: Any) -> str:
     if isinstance(value, tuple):
-        return ", ".join(str(part) for part in value) or "none"
-    if value == "":
-        return "embedded, or none"
-    return str(value)
+        value = ", ".join(str(part) for part in value)
+    return str(value) if value != "" else UNSET.get(name, "none")
 
 
 async def _check_all(settings: Settings, console: Console) -> list[str]:

@@ -40,6 +40,18 @@ _FRAME: Final = """
 """
 
 
+# How much the checks look at, by names for people.
+AMOUNTS: Final = """
+    SELECT (SELECT count(*) FROM stores) AS stores,
+        (SELECT count(*) FROM audit.stock) AS "stock items",
+        (SELECT count(*) FROM audit.orders) AS orders,
+        (SELECT count(*) FROM audit.payments) AS payments,
+        (SELECT count(DISTINCT txn_id) FROM audit.ledger) AS "ledger transactions",
+        (SELECT count(*) FROM audit.reservations) AS reservations,
+        (SELECT count(*) FROM audit.jobs) AS jobs
+"""
+
+
 async def run_audit(reads: Fetches, now: datetime, *, store_id: int | None = None) -> list[Breach]:
     """Every breach, of one store or of all, at most a thousand per check; empty where all is well.
 

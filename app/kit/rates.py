@@ -1,11 +1,14 @@
 """How often is too often: at most so many calls in any span of so many seconds, exactly, by a sliding window."""
 
+import math
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable
 from typing import Final, NamedTuple, Protocol
 
 MOST_SUBJECTS: Final = 10_000
+MINUTE: Final = 60
+HOUR: Final = 3_600
 
 
 class Verdict(NamedTuple):
@@ -16,6 +19,17 @@ class Verdict(NamedTuple):
     allowed: bool
     remaining: int
     reset: float
+
+
+def in_words(seconds: float) -> str:
+    """A wait as people say it: `in 40 seconds`, `in about 12 minutes`, `in about an hour`."""
+    whole = max(1, math.ceil(seconds))
+    if whole < 2 * MINUTE:
+        return "in a second" if whole == 1 else f"in {whole} seconds"
+    if whole <= 50 * MINUTE:
+        return f"in about {math.ceil(whole / MINUTE)} minutes"
+    hours = round(whole / HOUR) or 1
+    return "in about an hour" if hours == 1 else f"in about {hours} hours"
 
 
 class RateCounter(Protocol):

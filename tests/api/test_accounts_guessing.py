@@ -12,12 +12,12 @@ from app.api.errors import HttpError
 from app.api.gate import GuessLimits
 from app.domain.stores.models import Store
 from app.kit.errors import Unavailable
-from app.kit.rates import LocalRateCounter
+from app.kit.rates import LocalRateCounter, in_words
 from app.settings import Limit
 from tests.api.account_shop import OTHER_PASSWORD, Person, some_email
 from tests.shop import running_shop, settings_for
 
-LIMITS = "login=1000/60,signup=3/60,guess=4/60,guess_account=9/60"
+LIMITS = "login=1000/60,signup=30/60,signup_account=3/60,guess=4/60,guess_account=9/60"
 
 
 @pytest.fixture
@@ -166,3 +166,109 @@ async def test_stores_count_for_themselves():
 )
 def test_a_network_is_what_one_person_is_likely_to_have(address, network):
     assert wide_network_of(address) == network
+
+
+FORM = {"username": "Ada", "password": "correct horse battery"}
+RESET = {
+    "current_password": "not this one",
+    "password": "another staple",
+    "confirm_password": "another staple",
+}
+
+
+@pytest.fixture
+async def narrow(database_url, redis_url) -> AsyncIterator[httpx.AsyncClient]:
+    settings = settings_for(
+        database_url,
+        redis_url,
+        STOREFRONT_LIMITS="signup=2/3600,password=2/600",
+        STOREFRONT_TRUSTED_PROXIES="127.0.0.0/8",
+    )
+    async with running_shop(settings) as client:
+        yield client
+
+
+def network() -> dict[str, str]:
+    return {"X-Forwarded-For": f"2001:db8:{secrets.token_hex(2)}:{secrets.token_hex(2)}::1"}
+
+
+async def test_a_form_with_a_fault_costs_no_try_of_signing_up(narrow, store):
+    somebody, here = Person(narrow, store), network()
+
+    async def sign_up(**more) -> int:
+        body = FORM | {"email": some_email()} | more
+        return (await somebody.call("POST", "/customer/signup", body, headers=here)).status_code
+
+    for fault in ({"email": "ada"}, {"password": "short"}, {"username": " "}, {"country": "Nowhere"}):
+        assert [await sign_up(**fault) for _ in range(3)] == [422] * 3
+    assert [await sign_up() for _ in range(3)] == [200, 200, 429]
+
+
+@pytest.mark.parametrize(
+    "fault", [{"confirm_password": "yet another"}, {"password": "password1", "confirm_password": "password1"}]
+)
+async def test_a_form_with_a_fault_costs_no_try_of_a_new_password(narrow, store, fault):
+    somebody, here = Person(narrow, store), network()
+
+    async def reset(**more) -> int:
+        answer = await somebody.call("POST", "/customer/password/reset", RESET | more, headers=here)
+        return answer.status_code
+
+    assert [await reset(**fault) for _ in range(4)] == [422] * 4
+    assert [await reset() for _ in range(3)] == [401, 401, 429]
+
+
+async def test_closing_an_account_shares_no_limit_with_passwords(narrow, store):
+    ada = Person(narrow, store)
+    here = network()
+    body = FORM | {"email": ada.email}
+    ada.auth_key = (await ada.call("POST", "/customer/signup", body, headers=here)).json()["auth_key"]
+    for _ in range(3):
+        asked = await ada.call("POST", "/customer/password/forgot", {"email": ada.email}, headers=here)
+    assert asked.status_code == 429
+    assert (await ada.call("DELETE", "/customer", headers=here)).status_code == 204
+
+
+async def test_a_refusal_says_in_words_when_to_come_again_and_in_seconds_beside(narrow, store):
+    somebody, here = Person(narrow, store), network()
+    for _ in range(3):
+        body = FORM | {"email": some_email()}
+        refused = await somebody.call("POST", "/customer/signup", body, headers=here)
+    assert refused.json()["detail"] == "Too many calls of this kind; try again in about an hour."
+    assert 3500 < int(refused.headers["retry-after"]) <= 3600
+    assert refused.headers["ratelimit-limit"] == "2"
+
+
+async def test_an_office_can_sign_up_and_each_address_is_tried_at_five_times(database_url, redis_url, store):
+    settings = settings_for(
+        database_url,
+        redis_url,
+        STOREFRONT_LIMITS="login=1000/60",
+        STOREFRONT_TRUSTED_PROXIES="127.0.0.0/8",
+    )
+    async with running_shop(settings) as client:
+        somebody, here = Person(client, store), network()
+
+        async def sign_up(email: str) -> int:
+            body = FORM | {"email": email}
+            return (await somebody.call("POST", "/customer/signup", body, headers=here)).status_code
+
+        assert [await sign_up(some_email()) for _ in range(8)] == [200] * 8
+        known = some_email()
+        assert [await sign_up(known) for _ in range(6)] == [200] + [422] * 4 + [429]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0.2, "in a second"),
+        (40, "in 40 seconds"),
+        (119.5, "in about 2 minutes"),
+        (700, "in about 12 minutes"),
+        (3_001, "in about an hour"),
+        (3_600, "in about an hour"),
+        (86_400, "in about 24 hours"),
+    ],
+)
+def test_a_wait_is_said_as_people_say_it(seconds, words):
+    assert in_words(seconds) == words

@@ -47,6 +47,15 @@ async def test_an_unknown_uuid_opens_nothing(guest: Guest, uuid):
         assert (answer.status_code, answer.json()["code"]) == (404, "subscription_not_found")
 
 
+async def test_an_end_without_a_body_is_told_what_to_send(guest: Guest):
+    asked = await ask(guest)
+    answer = await guest.call("POST", f"/subscriptions/{asked['uuid']}/unsubscribe")
+    assert answer.status_code == 422
+    fault = answer.json()["errors"][0]
+    assert (fault["field"], fault["code"]) == ("unsubscribe_note", "required")
+    assert "may be empty, or List-Unsubscribe=One-Click" in fault["message"]
+
+
 async def test_an_end_says_a_note_or_one_click(guest: Guest):
     asked = await ask(guest)
     for body, field in (({}, "unsubscribe_note"), ({"List-Unsubscribe": "yes"}, "List-Unsubscribe")):

@@ -9,7 +9,7 @@ from playwright.async_api import expect
 from tests.browser.shopper import PASSWORD
 
 PAGES = ["/signup", "/login", "/password/forgot", "/account", "/account/addresses", "/account/addresses/new"]
-PAGES += ["/account/passkeys", "/account/sessions", "/checkout"]
+PAGES += ["/account/passkeys", "/account/sessions", "/account/orders", "/account/referral", "/checkout"]
 
 
 async def test_a_new_account_is_proven_by_its_mail_and_entered_by_its_password(shopper):
@@ -371,3 +371,49 @@ async def test_no_account_page_scrolls_sideways_on_a_phone(phone):
     here = urlsplit(phone.url).netloc
     assert {urlsplit(address).netloc for address in phone.asked_for} == {here}
     assert phone.angry == []
+
+
+async def test_an_invitation_is_counted_rewarded_and_paid_out_on_request(shopper, phone):
+    page = shopper.page
+    await shopper.sign_up()
+    await shopper.visit("/account/referral")
+    await expect(page.locator("[data-balance]")).to_have_text("$0.00")
+    link = await page.get_by_label("Your link").input_value()
+    # A friend opens the link, makes an account, and buys.
+    friend = f"juno-{uuid4().hex[:8]}@example.com"
+    await phone.page.goto(link)
+    await phone.page.get_by_label("Your name").fill("Juno")
+    await phone.page.get_by_label("Mail address").fill(friend)
+    await phone.page.get_by_label("Password", exact=True).fill(PASSWORD)
+    await phone.page.get_by_role("button", name="Make my account").click()
+    await phone.expect_account("Juno")
+    await phone.put_in_cart()
+    await phone.go_to_payment()
+    await phone.pay_with("Card that works")
+    number = await phone.expect_order()
+    await phone.visit("/account/orders")
+    await expect(phone.page.get_by_role("link", name=f"Order {number}")).to_be_visible()
+
+    # The reward is a job of the worker, some moments after the order.
+    async def earned():
+        await page.reload()
+        await expect(page.get_by_text("Came by it: 1")).to_be_visible()
+        return await page.get_by_label("Amount to be paid out").count()
+
+    for _ in range(50):
+        if await earned():
+            break
+    await page.get_by_label("Amount to be paid out").fill("1.2.3")
+    await page.get_by_role("button", name="Ask to be paid out").click()
+    await expect(page.locator('[data-fault="amount"]')).to_contain_text("Write it as")
+    before = await page.locator("[data-balance]").inner_text()
+    await page.get_by_label("Amount to be paid out").fill("1.50")
+    await page.get_by_role("button", name="Ask to be paid out").click()
+    await expect(page.get_by_text("Asked to be paid out")).to_be_visible()
+    await expect(page.locator("[data-balance]")).not_to_have_text(before)
+
+
+async def test_the_login_field_offers_passkeys(shopper):
+    await shopper.visit("/login")
+    field = shopper.page.get_by_label("Mail address")
+    await expect(field).to_have_attribute("autocomplete", "username webauthn")

@@ -144,3 +144,19 @@ async def test_every_picture_on_the_first_page_is_shown(shopper):
         "images => images.filter((one) => one.complete && !one.naturalWidth).map((one) => one.src)"
     )
     assert broken == []
+
+
+@pytest.mark.parametrize("width", [320, 360, 415])
+async def test_the_shops_name_is_whole_on_a_narrow_phone(phone, width):
+    await phone.page.set_viewport_size({"width": width, "height": 740})
+    await phone.visit()
+    brand = phone.page.locator(".brand span")
+    await expect(brand).not_to_have_text("Shop")
+    assert await brand.evaluate("node => node.scrollWidth <= node.clientWidth + 1")
+    for name in ("Orders", "Log in"):
+        await expect(phone.page.locator(".tools").get_by_role("link", name=name)).to_be_in_viewport(ratio=1)
+    await expect(phone.page.get_by_role("button", name=re.compile("^Cart"))).to_be_in_viewport(ratio=1)
+    wide = await phone.page.evaluate(
+        "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+    )
+    assert wide <= 0

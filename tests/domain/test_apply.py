@@ -160,13 +160,35 @@ async def test_what_a_section_does_not_name_goes_and_an_absent_section_is_left_a
 
 async def test_collections_wait_for_their_products(apply, sessions):
     applied = await apply()
-    assert applied.notes == ["collection warm: not in the shop yet: mug, blanket; import, then apply again"]
+    assert applied.notes == [
+        "Not in the shop yet; import, then apply again:\n  collection warm: mug, blanket"
+    ]
     async with transaction(sessions) as session:
         draft = ProductDraft(handle="mug", title="Mug", variants=(VariantDraft(price=900),))
         await save_product(session, applied.store.id, draft, now=utc_now())
     again = await apply()
     assert again.changes == ["collection warm: 1 products"]
     assert "mug" not in again.notes[0]
+
+
+async def test_all_handles_that_are_nowhere_are_named_together(apply):
+    more = SHOP.replace(
+        'parent = "home"\ncollections = ["cheap"]', 'parent = "attic"\ncollections = ["cheap", "rare", "new"]'
+    )
+    more += (
+        'collections = ["old"]\n[[collections]]\nhandle = "cold"\ntitle = "Cold"\nproducts = ["ice", "mug"]\n'
+    )
+    with pytest.raises(Invalid) as refused:
+        await apply(more)
+    assert {(fault.field, fault.message) for fault in refused.value.errors} == {
+        ("categories.cups.parent", "there is no category attic"),
+        ("categories.cups.collections", "there is no collection rare, new"),
+        ("categories.home.collections", "there is no collection old"),
+    }
+    more = SHOP + '[[collections]]\nhandle = "cold"\ntitle = "Cold"\nproducts = ["ice", "mug"]\n'
+    assert (await apply(more)).notes == [
+        "Not in the shop yet; import, then apply again:\n  collection warm: mug, blanket\n  collection cold: ice, mug"
+    ]
 
 
 async def test_with_another_language_products_pages_and_posts_are_found_by_its_stems(apply, sessions):
@@ -215,7 +237,7 @@ async def test_a_store_with_products_keeps_its_currency(apply, sessions):
         ("manual =", "barter =", "payment_services.barter"),
         ('currency = "USD"', 'currency = "QQQ"', "store.currency"),
         ('value = "10.00"', 'value = "ten"', "collections[1].rules[0].value"),
-        ('parent = "home"', 'parent = "attic"', "categories.cups"),
+        ('parent = "home"', 'parent = "attic"', "categories.cups.parent"),
         ("[store]", "[search]\nsynonyms = [['cup', 'Cup']]\n[store]", "search.synonyms[0]"),
         ("[store]", "[search]\nsynonyms = [['a'], ['cup']]\n[store]", "search.synonyms[1]"),
         ("[store]", "[search]\nsynonyms = [['cup', '!']]\n[store]", "search.synonyms[0]"),

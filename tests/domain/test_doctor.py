@@ -50,7 +50,8 @@ def doctor(redis_url, tmp_path):
 
 async def test_a_shop_whose_rows_add_up_is_clean(doctor, fresh_database):
     result = await doctor("--audit", DATABASE_URL=fresh_database)
-    assert (result.exit_code, result.stdout) == (0, "clean\n")
+    nothing = "stores 0, stock items 0, orders 0, payments 0, ledger transactions 0, reservations 0, jobs 0"
+    assert (result.exit_code, result.stdout) == (0, f"clean\nLooked at: {nothing}.\n")
 
 
 async def test_each_breach_is_a_line_and_the_status_is_1(doctor, fresh_database):
@@ -68,13 +69,14 @@ async def test_each_breach_is_a_line_and_the_status_is_1(doctor, fresh_database)
     await writer.close()
     result = await doctor("--audit", DATABASE_URL=fresh_database)
     assert result.exit_code == 1
-    _, *lines, count = result.stdout.splitlines()
+    _, *lines, count, seen = result.stdout.splitlines()
     assert [line.split()[:4] for line in lines] == [
         ["stock_not_accounted", "hut", "variant", "7"],
         ["job_stuck", "hut", "job", "orders.confirm"],
     ]
     assert "3 on hand, and 0 stocked less 0 sold" in lines[0]
     assert count == "2 breaches"
+    assert "stores 1, stock items 1, orders 0" in seen
 
 
 async def test_an_old_schema_is_said_and_not_audited(doctor, fresh_database):
@@ -90,6 +92,15 @@ async def test_the_audit_can_write_nothing(fresh_database, redis_url, monkeypatc
     monkeypatch.setattr("app.cli.auditing.run_audit", write)
     with pytest.raises(asyncpg.ReadOnlySQLTransactionError):
         await _find_breaches(settings_for(fresh_database, redis_url))
+
+
+async def test_what_an_empty_setting_means_is_said_of_each(doctor, database_url):
+    result = await doctor(DATABASE_URL=database_url)
+    said = {line.split()[0]: line.partition(" ")[2].strip() for line in result.stdout.splitlines() if line}
+    assert said["smtp_url"] == "none: mails are written to files in the data folder"
+    assert said["stripe_secret_key"] == "none: Stripe is off"
+    assert said["stripe_account_id"] == "none"
+    assert said["database_url"] != "the embedded PostgreSQL"
 
 
 async def test_webhooks_are_looked_at_through_the_public_address(doctor, database_url, redis_url):

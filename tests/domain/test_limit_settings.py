@@ -52,7 +52,7 @@ def test_what_cannot_be_understood_is_named_with_its_variable(value, told):
     assert told in str(refused.value)
 
 
-@pytest.mark.parametrize(("value", "shown"), [("lookup=99/30", "lookup=99/30"), ("off", "none")])
+@pytest.mark.parametrize(("value", "shown"), [("lookup=99/30", "lookup=99/30"), ("off", "off")])
 def test_doctor_shows_the_limits(value, shown):
     page = io.StringIO()
     settings = load_settings({"STOREFRONT_LIMITS": value})

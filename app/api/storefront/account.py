@@ -80,7 +80,7 @@ class AccountController(Controller):
         status_code=204,
         operation_id="closeAccount",
         summary="Close the account",
-        opt={LIMIT: "password", QUERY: CloseAccount, EXAMPLE: {"current_password": "correct horse battery"}},
+        opt={LIMIT: "forms", QUERY: CloseAccount, EXAMPLE: {"current_password": "correct horse battery"}},
     )
     @transactional
     async def close(

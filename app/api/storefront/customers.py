@@ -20,7 +20,7 @@ from app.api.dependencies import (
 )
 from app.api.faults import invalid_field
 from app.api.openapi import ACCEPT_LANGUAGE, EXAMPLE, READS, X_SESSION
-from app.api.rate_limits import LIMIT
+from app.api.rate_limits import AFTER_FORM, LIMIT, count_call
 from app.api.request import ShopRequest
 from app.api.storefront.logins import (
     Address,
@@ -131,6 +131,7 @@ class CustomerController(Controller):
         opt={
             READS: (X_SESSION, ACCEPT_LANGUAGE),
             LIMIT: "signup",
+            AFTER_FORM: True,
             EXAMPLE: {
                 "username": "Ada Berg",
                 "email": "ada@example.com",
@@ -161,6 +162,7 @@ class CustomerController(Controller):
             password = None
         else:
             raise Invalid.at("password", PASSWORD_NEEDED, "Choose a password.")
+        await count_call(request)
         await gate.guesses.count_sign_up(store.id, key)
         customer = await sign_up(
             session,

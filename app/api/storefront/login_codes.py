@@ -8,7 +8,7 @@ from litestar.params import RequestBody
 
 from app.api.dependencies import GivenGate, GivenNow, GivenSession, GivenShop, GivenStore
 from app.api.openapi import ANSWERS, EXAMPLE, READS, X_SESSION
-from app.api.rate_limits import LIMIT
+from app.api.rate_limits import AFTER_FORM, LIMIT, count_call
 from app.api.request import ShopRequest
 from app.api.storefront.logins import (
     Address,
@@ -52,17 +52,23 @@ class LoginCodeController(Controller):
         status_code=204,
         operation_id="askForLoginCode",
         summary="Mail six digits to log in with",
-        opt={LIMIT: "password", EXAMPLE: {"email": "ada@example.com"}},
+        opt={LIMIT: "password", AFTER_FORM: True, EXAMPLE: {"email": "ada@example.com"}},
     )
     @transactional
     async def ask(
-        self, data: RequestBody[AskForCode], session: GivenSession, store: GivenStore, now: GivenNow
+        self,
+        request: ShopRequest,
+        data: RequestBody[AskForCode],
+        session: GivenSession,
+        store: GivenStore,
+        now: GivenNow,
     ) -> None:
         """Always 204, whether or not anybody has the address. The digits work once, for ten minutes.
 
         A newer mail makes the digits of the one before void; an address gets one a minute at most.
         """
         _, key = read_email(data.email)
+        await count_call(request)
         await queue_mail_to(session, store.id, "login_code", email_key=key, now=now)
 
     @post(

@@ -20,7 +20,7 @@ from app.api.dependencies import (
 from app.api.faults import invalid_field
 from app.api.limits import Token
 from app.api.openapi import ANSWERS, EXAMPLE, READS, X_SESSION
-from app.api.rate_limits import LIMIT
+from app.api.rate_limits import AFTER_FORM, LIMIT, count_call
 from app.api.request import ShopRequest
 from app.api.storefront.logins import (
     Address,
@@ -95,14 +95,20 @@ class PasswordController(Controller):
         status_code=204,
         operation_id="forgotPassword",
         summary="Mail a link to choose a new password",
-        opt={LIMIT: "password", EXAMPLE: {"email": "ada@example.com"}},
+        opt={LIMIT: "password", AFTER_FORM: True, EXAMPLE: {"email": "ada@example.com"}},
     )
     @transactional
     async def forgot(
-        self, data: RequestBody[ForgotPassword], session: GivenSession, store: GivenStore, now: GivenNow
+        self,
+        request: ShopRequest,
+        data: RequestBody[ForgotPassword],
+        session: GivenSession,
+        store: GivenStore,
+        now: GivenNow,
     ) -> None:
         """Always 204, whether or not anybody has the address. The link works once, for an hour."""
         _, key = read_email(data.email)
+        await count_call(request)
         await queue_mail_to(session, store.id, "reset_password", email_key=key, now=now)
 
     @get(
@@ -134,6 +140,7 @@ class PasswordController(Controller):
             READS: (X_SESSION,),
             ANSWERS: (401,),
             LIMIT: "password",
+            AFTER_FORM: True,
             EXAMPLE: {
                 "password_reset_token": SOME_SECRET,
                 "password": "correct horse battery",
@@ -156,6 +163,12 @@ class PasswordController(Controller):
         """By `password_reset_token` or `current_password`. Ends every other session and logs in anew."""
         if data.password != data.confirm_password:
             raise invalid_field("confirm_password", "passwords_differ", "The two passwords differ.")
+        if data.password_reset_token is None and data.current_password is None:
+            raise invalid_field(
+                "current_password", "required", "Give the current password, or the token that was mailed."
+            )
+        check_password(data.password)
+        await count_call(request)
         credential = find_credential(request)
         before = await gate.sessions.find(store.id, credential.token, now=now) if credential else None
         if data.password_reset_token is not None:
@@ -173,7 +186,8 @@ class PasswordController(Controller):
                 session_id=actor.session_id,
                 now=now,
             )
-        elif data.current_password is not None:
+        else:
+            assert data.current_password is not None
             account = await check_current_password(
                 request,
                 data.current_password,
@@ -189,10 +203,6 @@ class PasswordController(Controller):
             if customer.password_digest != account.password_digest:
                 raise Invalid.at("current_password", WRONG_PASSWORD, "The password was changed meanwhile.")
             await change_password(session, customer, new_digest, now=now)
-        else:
-            raise invalid_field(
-                "current_password", "required", "Give the current password, or the token that was mailed."
-            )
         answer = await answer_login(
             request,
             session,

@@ -7,7 +7,7 @@ the answer to the secret of a mail.
 """
 
 from datetime import date, datetime
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Final, Literal
 from uuid import UUID
 
 import msgspec
@@ -71,13 +71,17 @@ class ChangeSubscription(msgspec.Struct, forbid_unknown_fields=True):
     gender: Literal["male", "female", "other"]
 
 
-class Unsubscribe(msgspec.Struct, forbid_unknown_fields=True):
+class Unsubscribe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What the reader has to say, which may be nothing; or what mail programs send (RFC 8058)."""
 
     NEEDS_ONE: ClassVar = ("unsubscribe_note", "List-Unsubscribe")
 
     unsubscribe_note: Text | UnsetType = UNSET
     one_click: Literal["One-Click"] | UnsetType = msgspec.field(default=UNSET, name="List-Unsubscribe")
+
+
+# A call without a body, which is answered by what it lacks.
+_NOTHING_SAID: Final = Unsubscribe()
 
 
 class StorefrontSubscription(msgspec.Struct):
@@ -240,10 +244,10 @@ class SubscriptionController(Controller):
     async def unsubscribe(
         self,
         uuid: PathToken,
-        data: RequestBody[Unsubscribe],
         session: GivenSession,
         store: GivenStore,
         now: GivenNow,
+        data: RequestBody[Unsubscribe] = _NOTHING_SAID,
     ) -> StorefrontSubscription:
         """Ends it; again changes nothing but the note.
 
@@ -252,7 +256,11 @@ class SubscriptionController(Controller):
         """
         note = data.unsubscribe_note
         if note is UNSET and data.one_click is UNSET:
-            raise invalid_field("unsubscribe_note", "required", "This field is needed.")
+            raise invalid_field(
+                "unsubscribe_note",
+                "required",
+                "Send a note, which may be empty, or List-Unsubscribe=One-Click as mail programs do.",
+            )
         opened = await get_subscription(session, store.id, read_uuid(uuid), now=now)
         await unsubscribe(session, opened, note=None if note is UNSET else note, now=now)
         return _show_opened(opened)

@@ -1,11 +1,11 @@
 """What a store has already, for those who set it up."""
 
-from collections.abc import Collection
+from collections.abc import Collection as Several
 
 from sqlalchemy import exists, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.domain.catalogue.models import Product
+from app.domain.catalogue.models import Category, Collection, Product
 
 
 async def has_products(session: AsyncSession, store_id: int) -> bool:
@@ -13,7 +13,7 @@ async def has_products(session: AsyncSession, store_id: int) -> bool:
     return bool(await session.scalar(select(exists().where(Product.store_id == store_id))))
 
 
-async def find_product_ids(session: AsyncSession, store_id: int, handles: Collection[str]) -> dict[str, int]:
+async def find_product_ids(session: AsyncSession, store_id: int, handles: Several[str]) -> dict[str, int]:
     """The ids of those handles that the store knows."""
     if not handles:
         return {}
@@ -21,3 +21,13 @@ async def find_product_ids(session: AsyncSession, store_id: int, handles: Collec
         select(Product.handle, Product.id).where(Product.store_id == store_id, Product.handle.in_(handles))
     )
     return dict(found.all())
+
+
+async def find_handles(
+    session: AsyncSession, table: type[Category | Collection], store_id: int, handles: Several[str]
+) -> set[str]:
+    """Which of those handles the store's categories, or collections, have."""
+    found = await session.scalars(
+        select(table.handle).where(table.store_id == store_id, table.handle.in_(handles))
+    )
+    return set(found)

@@ -15,10 +15,12 @@ import { mailExamplesView } from "./views/mail_examples.js";
 import { mailsView } from "./views/mails.js";
 import { confirmNewsletterView, newsletterView, subscriptionView } from "./views/newsletter.js";
 import { findView, orderView } from "./views/orders.js";
+import { ownOrdersView } from "./views/own_orders.js";
 import { passkeysView } from "./views/passkeys.js";
 import { forgotView, newPasswordView } from "./views/password.js";
 import { productView } from "./views/product.js";
 import { providerView, takeHandover } from "./views/provider.js";
+import { referralView } from "./views/referral.js";
 import { sessionsView } from "./views/sessions.js";
 import { signupView, verifyView } from "./views/signup.js";
 
@@ -42,6 +44,8 @@ const ROUTES = [
   [/^\/account\/addresses\/(new|\d+)$/, addressView],
   [/^\/account\/passkeys$/, passkeysView],
   [/^\/account\/sessions$/, sessionsView],
+  [/^\/account\/orders$/, ownOrdersView],
+  [/^\/account\/referral$/, referralView],
   [/^\/newsletter$/, newsletterView],
   [/^\/newsletter\/confirm$/, confirmNewsletterView],
   [/^\/newsletter\/([0-9a-f-]{36})$/, subscriptionView],

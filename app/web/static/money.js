@@ -6,9 +6,19 @@ export function learnCurrencies(currencies) {
   for (const one of currencies) exponents.set(one.code, one.exponent);
 }
 
+const digitsOf = (currency) =>
+  exponents.get(currency) ?? new Intl.NumberFormat(undefined, { style: "currency", currency }).resolvedOptions().maximumFractionDigits;
+
+// An amount as somebody types it, in minor units; null for what is no amount of this currency.
+export function typedAmount(text, currency) {
+  const found = /^(\d{1,9})(?:[.,](\d+))?$/.exec(text.trim());
+  const digits = digitsOf(currency);
+  if (!found || (found[2] ?? "").length > digits) return null;
+  return Number(found[1] + (found[2] ?? "").padEnd(digits, "0"));
+}
+
 export function money(minor, currency) {
-  const named = new Intl.NumberFormat(undefined, { style: "currency", currency });
-  const digits = exponents.get(currency) ?? named.resolvedOptions().maximumFractionDigits;
+  const digits = digitsOf(currency);
   return new Intl.NumberFormat(undefined, {
     style: "currency",
     currency,

@@ -5,7 +5,8 @@ import { options, patch, post, remove } from "../api.js";
 import { h, show, toast } from "../dom.js";
 import { asksOnceMore, field, formPanel, passwordField, whose } from "./form.js";
 
-const PAGES = [["", "Profile"], ["/addresses", "Addresses"], ["/passkeys", "Password and passkeys"], ["/sessions", "Devices"]];
+const PAGES = [["", "Profile"], ["/addresses", "Addresses"], ["/passkeys", "Password and passkeys"], ["/sessions", "Devices"],
+  ["/orders", "Orders"], ["/referral", "Invitations"]];
 
 export function accountPage(title, ...children) {
   const link = ([path, label]) =>
@@ -13,7 +14,7 @@ export function accountPage(title, ...children) {
   return {
     title,
     node: h("div", { className: "account" },
-      h("nav", { "aria-label": "Your account" }, h("ul", {}, PAGES.map(link), h("li", {}, h("a", { href: "#/orders" }, "Orders")),
+      h("nav", { "aria-label": "Your account" }, h("ul", {}, PAGES.map(link),
         h("li", {}, h("button", { type: "button", className: "link", onclick: logOut }, "Log out")))),
       h("div", { className: "stack" }, h("h1", { tabindex: "-1" }, title), children)),
   };

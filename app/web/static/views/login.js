@@ -14,7 +14,7 @@ const withNext = (path, next) => `#${path}${next ? `?next=${encodeURIComponent(n
 const remember = () =>
   h("label", { className: "check" }, h("input", { type: "checkbox", name: "remember_me", checked: true }), "Stay logged in on this device");
 
-const mailField = (extra) => field("email", "Mail address", { type: "email", autocomplete: "username", maxlength: "254", ...extra });
+const mailField = (extra) => field("email", "Mail address", { type: "email", autocomplete: "username webauthn", maxlength: "254", ...extra });
 
 export async function loginView({ query }) {
   if (query.get("uuid")) return linkPage(query.get("uuid"));

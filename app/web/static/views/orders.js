@@ -12,7 +12,7 @@ const WORDS = {
   partially_paid: "partly paid", partially_refunded: "partly refunded", refunded: "refunded", failed: "failed",
   unfulfilled: "not sent yet", partial: "partly sent", fulfilled: "sent", returned: "returned",
 };
-const say = (word) => WORDS[word] ?? word.replaceAll("_", " ");
+export const say = (word) => WORDS[word] ?? word.replaceAll("_", " ");
 const sentence = (word) => {
   const text = word.replaceAll("_", " ").replaceAll(".", ", ");
   return text.charAt(0).toUpperCase() + text.slice(1);
