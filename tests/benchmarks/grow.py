@@ -4,7 +4,6 @@ A copy differs from its original as products of a shop differ: a name, a handle,
 of its own, and one word more, which all products of that copy have and no others. What depends on a product or
 a collection is copied with it, so that a table that is added later is there too.
 """
-# ruff: noqa: S608 - names of tables and columns come from the schema, numbers are ours
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -14,18 +13,21 @@ import asyncpg
 
 from app.cli.demo import load_demo_if_empty
 from app.db.session import database_address
+from app.kit.colors import lab_of, spot_of
 from app.settings import load_settings
 
 # Ids of the originals begin here and have six digits: those of copy n are the same with n written before them,
 # by which the ids inside of documents are found as well.
 FIRST_ID: Final = 100_001
 SPAN: Final = 1_000_000
+LAST_ID: Final = 2_000_000_000
+# What documents hold where plans are looked at, by column; the others have an id alone.
+LEAN: Final = {"images": "'[]'", "options": "'[]'", "specs_list": "'[]'", "specs_object": "'{}'"}
+# One collection, below one category, that has all products.
+EVERYTHING: Final = "everything"
 MARK: Final = "\x1a"
 DOCUMENTS: Final = ("product_documents", "variant_documents")
-SYLLABLES: Final = (
-    "ba be bi bo bu da de di do du fa fe fi fo fu ga ge gi go gu ka ke ki ko ku la le li lo lu "
-    "ma me mi mo mu na ne ni no nu pa pe pi po pu ra re ri ro ru sa se si so su va ve vi vo vu"
-).split()
+SYLLABLES: Final = [first + last for first in "bdfgklmnprstv" for last in "aeiou"][:64]
 # In the order in which they refer to each other; whatever else hangs on them follows.
 ROOTS: Final = (
     "products", "collections", "product_options", "option_values", "product_images", "variants",
@@ -48,6 +50,7 @@ OWN: Final[Mapping[tuple[str, str], str]] = {
     ("variants", "full_title"): "o.full_title || ' ' || pg_temp.own_name(o.product_id, n)",
     ("variants", "sku"): "CASE WHEN o.sku <> '' THEN o.sku || '-' || n ELSE '' END",
     ("variants", "barcode"): "CASE WHEN o.barcode <> '' THEN o.barcode || '-' || n ELSE '' END",
+    ("variant_colors", "rgb"): "(o.rgb + n * 7919) % 16777216",
     ("variants", "price"): "o.price + n * 37 % 5000",
     ("variants", "sold"): "pg_temp.sales(o.id, n) / 3",
 }  # fmt: skip
@@ -62,6 +65,31 @@ CREATE FUNCTION pg_temp.sales(id bigint, n bigint) RETURNS bigint IMMUTABLE LANG
     (id * 7919 + n * 104729) % 997 * ((id * 31 + n * 17) % 89) / 89;
 CREATE FUNCTION pg_temp.marked(document text) RETURNS text IMMUTABLE LANGUAGE sql RETURN
     regexp_replace(document, '("[a-z_]*id":|variant=)(1\\d{{5}})', '\\1{MARK}\\2', 'g')
+"""
+
+_EVERYTHING: Final = f"""
+INSERT INTO collections (store_id, id, handle, title) SELECT id, {LAST_ID}, '{EVERYTHING}', 'Everything' FROM stores;
+INSERT INTO categories (store_id, id, handle, title) SELECT id, {LAST_ID}, '{EVERYTHING}', 'Everything' FROM stores;
+INSERT INTO category_collections (store_id, category_id, collection_id)
+    SELECT id, {LAST_ID}, {LAST_ID} FROM stores;
+INSERT INTO collection_products (store_id, collection_id, product_id, position, listed)
+    SELECT store_id, {LAST_ID}, id, id, listed FROM products
+"""
+
+
+# A paid order of three lines for every third variant, within the last 80 days; what sells best follows `sales`.
+_SELL: Final = f"""
+INSERT INTO orders (id, store_id, checkout_id, checkout_token, number, name, email, status, currency, tax_included,
+    items_total, discount_total, shipping_total, tax_total, total, created_at, placed_at)
+SELECT {LAST_ID} + n, s.id, {LAST_ID} + n, 'grown-' || n, {LAST_ID} / 2 + n, 'G' || n, 'shopper@example.com', 'open',
+    s.currency, s.tax_included, 3000, 0, 0, 0, 3000, now() - n % 80 * interval '1 day', now() - n % 80 * interval '1 day'
+FROM stores s, generate_series(1, (SELECT count(*) / 3 FROM variants)) n;
+INSERT INTO order_lines (store_id, order_id, position, variant_id, product_id, title, variant_title, quantity, price,
+    line_price, discount, tax, tax_rate, grams, requires_shipping)
+SELECT v.store_id, {LAST_ID} + 1 + (v.row * 7919 + line) % (v.variants / 3), line, v.id, v.product_id, v.full_title,
+    v.title, 1 + v.row % 3, 1000, 1000 * (1 + v.row % 3), 0, 0, 0, 100, true
+FROM (SELECT *, row_number() OVER (ORDER BY id) AS row, count(*) OVER () AS variants FROM variants) v,
+    generate_series(1, 1 + v.sold::int % 3) line
 """
 
 
@@ -97,6 +125,7 @@ async def grow(url: str, *, variants: int, lean: bool = False) -> int:
                 await connection.execute("SET LOCAL session_replication_role = 'replica'")
             await connection.execute(_FUNCTIONS)
             kept = await _drop_indexes(connection)
+            await _mix_colors(connection, copies)
             for table, columns in await _tables(connection):
                 await connection.execute(_copy(table, columns, copies, lean=lean))
             await connection.execute(
@@ -104,6 +133,8 @@ async def grow(url: str, *, variants: int, lean: bool = False) -> int:
                 f" generate_series(1, {copies}) n, unnest(ARRAY[pg_temp.own_name(o.id, n), pg_temp.series(n)]) word"
                 f" WHERE o.id < {SPAN} ON CONFLICT DO NOTHING"
             )
+            await connection.execute(_EVERYTHING)
+            await connection.execute(_SELL)
             for statement in kept:
                 await connection.execute(statement)
         await connection.execute("VACUUM ANALYZE")
@@ -141,15 +172,19 @@ def _copy(table: str, columns: Sequence[str], copies: int, *, lean: bool) -> str
         # Ids are looked for once in each original: 160 times as many searches would take most of the time.
         marked = ", ".join(f"pg_temp.marked({text}) AS {text}" for text in texts)
         source = f"(SELECT {', '.join(others)}, {marked} FROM {table} WHERE {owner} < {SPAN} OFFSET 0)"
-        values = [_document(column, lean=lean) if column in texts else _usual(column) for column in columns]
+        values = [
+            _document(column, owner, lean=lean) if column in texts else _usual(column) for column in columns
+        ]
     return (
         f"INSERT INTO {table} ({', '.join(columns)}) SELECT {', '.join(values)}"
         f" FROM generate_series(1, {copies}) n, {source} o ORDER BY n, o.{owner}"
     )
 
 
-def _document(column: str, *, lean: bool) -> str:
-    return "''" if lean else f"replace(o.{column}, '{MARK}', n::text)"
+def _document(column: str, owner: str, *, lean: bool) -> str:
+    if not lean:
+        return f"replace(o.{column}, '{MARK}', n::text)"
+    return LEAN.get(column, f"""'"id":' || o.{owner} + n * {SPAN}""")
 
 
 def _usual(column: str) -> str:
@@ -162,6 +197,18 @@ def _usual(column: str) -> str:
     if column == "uuid":
         return "gen_random_uuid()"
     return f"o.{column} + n * interval '7 seconds'" if column.endswith("_at") else f"o.{column}"
+
+
+async def _mix_colors(connection: Any, copies: int) -> None:
+    """Give the store the colours that copies have."""
+    rows = await connection.fetch("SELECT DISTINCT store_id, rgb FROM variant_colors")
+    mixed = {
+        (row["store_id"], (row["rgb"] + n * 7919) % 16777216) for row in rows for n in range(1, copies + 1)
+    }
+    spots = [(store_id, rgb, *spot_of(lab_of(rgb))) for store_id, rgb in sorted(mixed)]
+    await connection.executemany(
+        "INSERT INTO color_spots VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING", spots
+    )
 
 
 async def _drop_indexes(connection: Any) -> list[str]:
