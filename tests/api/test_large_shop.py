@@ -17,6 +17,8 @@ from tests.shop import running_shop, settings_for
 
 VARIANTS = 100_000
 LARGE = 10_000
+# All lines of a shop that is younger than 90 days count for what sells best; that is done once a minute.
+READ_WHOLE = ("order_lines", "orders")
 TENT = "tarnside-dome-tent-7"
 # A page of one copy's collection, and of the one that has all products.
 SHELVES = ("collections/camping-7", f"collections/{EVERYTHING}", f"category/{EVERYTHING}")
@@ -69,7 +71,9 @@ class Large:
         return [
             node["Relation Name"]
             for node in _nodes(await self.plan(sql))
-            if node["Node Type"] == "Seq Scan" and await self._is_large(node["Relation Name"])
+            if node["Node Type"] == "Seq Scan"
+            and node["Relation Name"] not in READ_WHOLE
+            and await self._is_large(node["Relation Name"])
         ]
 
     async def plan(self, sql: str) -> Any:
