@@ -82,6 +82,10 @@ second-opinion: $(VENV)/.dev-stamp $(VENV)/.redis-stamp .cache/localstripe/.stam
 bench: $(VENV)/.dev-stamp $(VENV)/.redis-stamp ## Measure the hot operations beside the machine's own ceiling
 	@$(BIN)/python -m tests.benchmarks.run $(ARGS)
 
+.PHONY: bench-scale
+bench-scale: $(VENV)/.dev-stamp $(VENV)/.redis-stamp ## Compare each read with 100,000 variants and with a thousand
+	@$(BIN)/python -m tests.benchmarks.scale $(ARGS)
+
 .PHONY: recall
 recall: $(VENV)/.dev-stamp $(VENV)/.redis-stamp ## Say how much of what shoppers mean search shows first
 	@$(BIN)/python -m tests.benchmarks.recall $(ARGS)

@@ -17,7 +17,9 @@ from app.api.transactions import REPEATABLE, is_repeatable
 from app.db.reads import Reads
 from app.db.session import Sessions
 from app.domain.checkout.till import Till
+from app.domain.discovery.broad import BroadHits
 from app.domain.discovery.popular import SearchTally
+from app.domain.orders.best_selling import BestSellers
 from app.domain.stores.directory import StoreDirectory
 from app.domain.stores.queries import StoreConfig
 from app.kit.actor import Actor
@@ -38,6 +40,8 @@ class Shop:
     stores: StoreDirectory
     till: Till
     searches: SearchTally
+    broad: BroadHits
+    best_selling: BestSellers
 
 
 # How handlers ask for them, by name. What we made ourselves needs no validation.

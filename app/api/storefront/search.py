@@ -94,11 +94,15 @@ class PopularQueries(msgspec.Struct):
 async def search(
     pages: NamedDependency[PageCounter],
     now: NamedDependency[datetime],
+    shop: GivenShop,
     q: Query,
     expand: Expand = None,
 ) -> Response[bytes]:
     wanted = _wanted(pages, q, expand)
-    return pages.send_page(await search_products(pages.reads, pages.store.id, wanted, pages.paging, now=now))
+    found = await search_products(
+        pages.reads, pages.store.id, wanted, pages.paging, now=now, broad=shop.broad
+    )
+    return pages.send_page(found)
 
 
 @get(
@@ -125,7 +129,7 @@ async def search_everything(
     wanted = msgspec.structs.replace(
         _wanted(pages, search, expand), kinds=KINDS if kind is None else (TYPES[kind],)
     )
-    found = await queries.search(pages.reads, pages.store.id, wanted, pages.paging, now=now)
+    found = await queries.search(pages.reads, pages.store.id, wanted, pages.paging, now=now, broad=shop.broad)
     if found.meant and pages.paging.number == 1:
         shop.searches.note(pages.store.id, found.meant)
     parts = [

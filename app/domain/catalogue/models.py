@@ -128,6 +128,16 @@ class OptionValue(Base):
     __table_args__ = (
         UniqueConstraint("store_id", "option_id", "name"),
         _belongs_to("product_options", "option_id"),
+        Index(
+            "option_values_choices_idx",
+            "store_id",
+            "type_id",
+            "option_key",
+            "key",
+            "position",
+            "id",
+            postgresql_where=text("type_id IS NOT NULL"),
+        ),
     )
 
     store_id: Mapped[KeyStore]
@@ -136,6 +146,9 @@ class OptionValue(Base):
     name: Mapped[str]
     key: Mapped[str]
     position: Mapped[int]
+    # Derived: the product's type where a variant on sale has the value, and the key of its option (choices.py).
+    type_id: Mapped[OptionalRef]
+    option_key: Mapped[str] = mapped_column(server_default="")
 
 
 class Image(Base):

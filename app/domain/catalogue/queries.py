@@ -206,33 +206,3 @@ async def get_variant(
     if found is None:
         raise variant_not_found()
     return found
-
-
-_TYPES: Final = """
-    WITH used AS (
-        SELECT DISTINCT p.type_id, o.key, w.key AS value_key,
-            first_value(o.name) OVER (PARTITION BY p.type_id, o.key ORDER BY o.id) AS name,
-            first_value(w.name) OVER (PARTITION BY p.type_id, o.key, w.key ORDER BY w.id) AS value,
-            min(w.position) OVER (PARTITION BY p.type_id, o.key, w.key) AS place
-        FROM products p
-        JOIN product_options o ON o.store_id = p.store_id AND o.product_id = p.id
-        JOIN option_values w ON w.store_id = o.store_id AND w.option_id = o.id
-        WHERE p.store_id = $1 AND p.listed AND (o.name, w.name) <> ('Title', 'Default Title')
-          AND EXISTS (SELECT 1 FROM variant_values x WHERE x.store_id = w.store_id AND x.value_id = w.id)
-    ),
-    options AS (
-        SELECT type_id, name, json_agg(value ORDER BY place, value) AS choices FROM used GROUP BY type_id, key, name
-    )
-    SELECT convert_to(CAST(coalesce(json_agg(json_build_object('id', t.id, 'name', t.name, 'options', coalesce((
-        SELECT json_object_agg(o.name, o.choices ORDER BY o.name) FROM options o WHERE o.type_id = t.id
-    ), '{}')) ORDER BY t.name), '[]') AS text), 'UTF8')
-    FROM product_types t
-    WHERE t.store_id = $1 AND EXISTS (
-        SELECT 1 FROM products p WHERE p.store_id = t.store_id AND p.type_id = t.id AND p.listed)
-"""
-
-
-async def list_types(reads: Reads, store_id: int) -> bytes:
-    """The types in use with the options and values of their products, as a JSON array."""
-    found: bytes = await reads.fetchval(_TYPES, store_id)
-    return found

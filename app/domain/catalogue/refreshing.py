@@ -7,6 +7,7 @@ from sqlalchemy import BigInteger, bindparam, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.domain.catalogue.choices import refresh_choices
 from app.domain.catalogue.documents import rebuild_documents
 from app.domain.catalogue.membership import refresh_collections
 from app.domain.catalogue.relating import relate_products
@@ -65,6 +66,7 @@ async def refresh_products(session: AsyncSession, store_id: int, product_ids: Se
     await _refresh_search(session, store_id, ids)
     for start in range(0, len(ids), CHUNK):
         await relate_products(session, store_id, ids[start : start + CHUNK])
+        await refresh_choices(session, store_id, ids[start : start + CHUNK])
     await rebuild_documents(session, store_id, ids)
     await refresh_collections(session, store_id, ids)
 

@@ -40,6 +40,12 @@ class Order(Base):
         CheckConstraint("(status = 'pending') = (number IS NULL) OR status = 'cancelled'", name="number"),
         Index("orders_customer_idx", "store_id", "customer_id", "id"),
         Index("orders_email_idx", "store_id", text("lower(email)")),
+        Index(
+            "orders_placed_idx",
+            "store_id",
+            "placed_at",
+            postgresql_where="status IN ('open', 'completed')",
+        ),
         Index("orders_pending_idx", "created_at", postgresql_where="status = 'pending'"),
     )
 
