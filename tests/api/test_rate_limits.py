@@ -107,14 +107,10 @@ async def test_of_many_parallel_calls_exactly_the_limit_passes(make: Make) -> No
 
 async def test_control_reading_before_writing_lets_more_calls_pass(gateway: RedisGateway) -> None:
     key = f"naive:{subject()}"
-    readers, all_have_read = 50, asyncio.Event()
+    all_have_read = asyncio.Barrier(50)
 
     async def take() -> bool:
         count = int(await gateway.client.get(key) or 0)
-        nonlocal readers
-        readers -= 1
-        if readers == 0:
-            all_have_read.set()
         await all_have_read.wait()
         if count >= 10:
             return False
