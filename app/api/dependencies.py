@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from app.api.credentials import find_actor
 from app.api.gate import STATE_KEY as GATE_KEY
 from app.api.gate import Gate
+from app.api.kept import KeptAnswers
 from app.api.request import ShopRequest
 from app.api.transactions import REPEATABLE, is_repeatable
 from app.db.reads import Reads
@@ -38,6 +39,7 @@ class Shop:
     stores: StoreDirectory
     till: Till
     searches: SearchTally
+    kept: KeptAnswers
 
 
 # How handlers ask for them, by name. What we made ourselves needs no validation.

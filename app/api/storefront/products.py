@@ -49,7 +49,8 @@ class ProductController(Controller):
     async def best_selling(
         self, counter: NamedDependency[Counter], now: NamedDependency[datetime]
     ) -> Response[bytes]:
-        return counter.send(await list_best_selling(counter.reads, counter.store.id, now=now))
+        found = await list_best_selling(counter.reads, counter.store.id, now=now)
+        return counter.send(found, lasting=False)
 
     @get(
         "/{handle:str}",
