@@ -7,11 +7,11 @@ availability and review figures are no part of its text: they are joined at read
 from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, cast
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import BigInteger, bindparam, text
+from sqlalchemy import BigInteger, CursorResult, bindparam, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -423,8 +423,12 @@ def _variant_text(product: Source, variant: SourceVariant) -> VariantText:
     )
 
 
-async def rebuild_documents(session: AsyncSession, store_id: int, product_ids: Sequence[int]) -> None:
-    """Write the documents of products anew, and what their variants derive from them. Repeatable."""
+async def rebuild_documents(session: AsyncSession, store_id: int, product_ids: Sequence[int]) -> int:
+    """Write the documents of products anew, and what their variants derive from them. Repeatable.
+
+    Answers how many documents were not so already.
+    """
+    changed = 0
     ids = sorted(set(product_ids))
     named = await _store_colors(session, store_id)
     for start in range(0, len(ids), CHUNK):
@@ -437,8 +441,10 @@ async def rebuild_documents(session: AsyncSession, store_id: int, product_ids: S
                 values = {"store_id": store_id, "rows": _json(rows)}
                 if statement is _PUT_VARIANTS:
                     values["ids"] = [variant.variant_id for variant in variants]
-                await session.execute(statement, values)
+                done = cast("CursorResult[Any]", await session.execute(statement, values))
+                changed += done.rowcount
         await _put_colors(session, store_id, sources, named)
+    return changed
 
 
 async def rebuild_colors(session: AsyncSession, store_id: int) -> None:
