@@ -7,12 +7,14 @@ from typing import Any
 from litestar import Litestar, Router
 from litestar.datastructures import State
 
+from app.api.caching import NotModified, answer_not_modified
 from app.api.credentials import STATE_KEY as DOOR_KEY
 from app.api.credentials import Door, origin_of
 from app.api.dependencies import STATE_KEY, Shop, dependencies
 from app.api.edge import create_edge
 from app.api.gate import STATE_KEY as GATE_KEY
 from app.api.gate import Gate, GuessLimits
+from app.api.kept import KeptAnswers
 from app.api.openapi import NOTES_KEY
 from app.api.rate_limits import STATE_KEY as RATES_KEY
 from app.api.rate_limits import RateLimits
@@ -21,6 +23,7 @@ from app.api.webhooks.payments import payment_event
 from app.db.migrations import check_migrations, head_revision
 from app.db.reads import Reads
 from app.db.session import create_engine, create_sessions
+from app.db.versions import CommitMark, Versions
 from app.domain.checkout.till import Till
 from app.domain.customers.providers import (
     AccessTokenProvider,
@@ -59,8 +62,10 @@ def build_shop(settings: Settings, *, application_name: str = "storefront") -> S
         application_name=application_name,
         plan_once=True,
     )
-    sessions = create_sessions(engine)
+    mark = CommitMark(settings.data_dir / "commits")
+    sessions = create_sessions(engine, committed=mark.change)
     reads = Reads(settings.database_url, size=settings.reads_pool_size)
+    versions = Versions(settings.database_url, reads, mark)
     services: dict[str, PaymentService] = {}
     if settings.stripe_secret_key:
         stripe = _stripe(settings)
@@ -89,6 +94,7 @@ def build_shop(settings: Settings, *, application_name: str = "storefront") -> S
         searches=SearchTally(sessions, clock=utc_now),
         broad=broad_hits(),
         best_selling=best_sellers(),
+        kept=KeptAnswers(versions, most_bytes=settings.cache_bytes),
     )
 
 
@@ -155,6 +161,7 @@ async def close_shop(shop: Shop) -> None:
     for service in shop.till.services.values():
         await service.close()
     await shop.searches.close()
+    await shop.kept.close()
     await shop.reads.close()
     await shop.engine.dispose()
 
@@ -214,6 +221,7 @@ def create_app(settings: Settings) -> Litestar:
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
         await shop.reads.open()
+        await shop.kept.open()
         try:
             yield
         finally:
@@ -228,6 +236,7 @@ def create_app(settings: Settings) -> Litestar:
             "/storefront/v1",
             route_handlers=[*storefront_handlers(), payment_event],
             dependencies=dependencies(),
+            exception_handlers={NotModified: answer_not_modified},
         )
     ]
     if not settings.is_production:
@@ -243,6 +252,7 @@ def create_app(settings: Settings) -> Litestar:
         state=State(
             {STATE_KEY: shop, DOOR_KEY: door, GATE_KEY: gate, NOTES_KEY: _notes(settings), RATES_KEY: counted}
         ),
+        kept=shop.kept,
         lifespan=[lifespan],
         guards=[counted.guard] if counted else [],
     )

@@ -151,6 +151,8 @@ class Settings:
 
     database_pool_size: int = 10
     reads_pool_size: int = 10
+    # What each server process keeps of answers about the catalogue.
+    cache_bytes: int = 16 * 1024 * 1024
     demo: bool = True
     log_level: str = "info"
     log_format: str = "text"
@@ -344,6 +346,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         forget_seconds=reader.whole("STOREFRONT_FORGET_SECONDS", 2_592_000, least=60),
         database_pool_size=reader.whole("STOREFRONT_DATABASE_POOL", 10, least=1, most=200),
         reads_pool_size=reader.whole("STOREFRONT_READS_POOL", 10, least=1, most=200),
+        cache_bytes=reader.whole("STOREFRONT_CACHE_BYTES", 16 * 1024 * 1024),
         demo=reader.choice("STOREFRONT_DEMO", "yes", ("yes", "no")) == "yes",
         log_level=reader.choice("LOG_LEVEL", "info", ("debug", "info", "warning", "error")),
         log_format=reader.choice("LOG_FORMAT", "json" if env == "production" else "text", ("text", "json")),

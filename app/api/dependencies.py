@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from app.api.credentials import DEMANDS_LOGIN, find_actor, get_actor
 from app.api.gate import STATE_KEY as GATE_KEY
 from app.api.gate import Gate
+from app.api.kept import KeptAnswers
 from app.api.request import ShopRequest
 from app.api.transactions import REPEATABLE, is_repeatable
 from app.db.reads import Reads
@@ -42,6 +43,7 @@ class Shop:
     searches: SearchTally
     broad: BroadHits
     best_selling: BestSellers
+    kept: KeptAnswers
 
 
 # How handlers ask for them, by name. What we made ourselves needs no validation.

@@ -52,8 +52,8 @@ class ProductController(Controller):
     async def best_selling(
         self, counter: NamedDependency[Counter], now: NamedDependency[datetime], shop: GivenShop
     ) -> Response[bytes]:
-        kept = shop.best_selling
-        return counter.send(await list_best_selling(counter.reads, counter.store.id, kept, now=now))
+        found = await list_best_selling(counter.reads, counter.store.id, shop.best_selling, now=now)
+        return counter.send(found, lasting=False)
 
     @get(
         "/{handle:str}",

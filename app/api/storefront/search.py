@@ -8,7 +8,6 @@ from litestar import Response, get
 from litestar.di import NamedDependency
 from litestar.params import QueryParameter
 
-from app.api.caching import cached_response
 from app.api.dependencies import GivenShop
 from app.api.expand import parse_expand
 from app.api.paging import PageAnswer, page_bytes
@@ -138,7 +137,7 @@ async def search_everything(
     ]
     parts.append(b'"noResults":%b' % msgspec.json.encode(found.is_empty))
     parts.append(b'"search":%b' % msgspec.json.encode(search))
-    return cached_response(pages.request, b"{%b}" % b",".join(parts))
+    return pages.send(b"{%b}" % b",".join(parts), lasting=False)
 
 
 @get(
@@ -154,7 +153,8 @@ async def popular(
     counter: NamedDependency[Counter], now: NamedDependency[datetime], shop: GivenShop
 ) -> Response[bytes]:
     await shop.searches.write()
-    return counter.send(await popular_queries(counter.reads, counter.store.id, now=now))
+    found = await popular_queries(counter.reads, counter.store.id, now=now)
+    return counter.send(found, lasting=False)
 
 
 def _wanted(pages: PageCounter, query: str, expand: str | None) -> Wanted:

@@ -412,21 +412,24 @@ class ProductDocument(Base):
 
     store_id: Mapped[KeyStore]
     product_id: Mapped[KeyRef]
-    # brief: the members of the expand "product"; images and options: JSON arrays; page: what lists of
-    # collections and categories add to an item.
+    # brief: the members of the expand "product"; images and options: JSON arrays.
     brief: Mapped[str]
     images: Mapped[str]
     options: Mapped[str]
-    page: Mapped[str]
     updated_at: Mapped[CreatedAt]
 
 
 class VariantDocument(Base):
-    """Ready-made JSON of a variant, without price and stock, which are joined at read time."""
+    """Ready-made JSON of a variant, and beside it the figures that a list shows; stock is joined at read time.
+
+    The figures are those of the variant, kept by the trigger follow_variant: an item of a list then is one
+    look-up for text and price, and one for stock.
+    """
 
     __tablename__ = "variant_documents"
     __table_args__ = (
         _belongs_to("variants", "variant_id"),
+        Index("variant_documents_product_idx", "store_id", "product_id", "position", "variant_id"),
         _INLINE,
     )
 
@@ -440,6 +443,28 @@ class VariantDocument(Base):
     options: Mapped[str]
     specs_list: Mapped[str]
     specs_object: Mapped[str]
+    # Of a product's first variant only: what pages of collections and categories add to an item, and the
+    # variants whose stock they sum up.
+    page: Mapped[str | None]
+    siblings: Mapped[list[int] | None] = mapped_column(ARRAY(BigInteger))
+    product_id: Mapped[Ref]
+    position: Mapped[int]
+    price: Mapped[Minor]
+    compare_at_price: Mapped[Minor | None]
+    sold: Mapped[int] = mapped_column(BigInteger)
+
+
+class CatalogueChange(Base):
+    """That transactions changed what a store shows: the sum of its rows is the version of its catalogue.
+
+    Written by the triggers note_* alone: each transaction adds a row of its own and waits for nobody.
+    """
+
+    __tablename__ = "catalogue_changes"
+
+    store_id: Mapped[KeyStore]
+    transaction: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    changes: Mapped[int] = mapped_column(BigInteger)
 
 
 class SearchWord(Base):
