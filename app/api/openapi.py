@@ -93,6 +93,7 @@ _MAX_BIGINT = 2**63 - 1
 # Keys of a handler's `opt` that the document looks at.
 EXAMPLE = "example"
 QUERY = "query"
+PARAMETERS = "parameters"  # of a query that no Struct describes, as the document has them
 KEYED = "keyed"  # takes an Idempotency-Key
 
 # The class variable of a Struct of whose fields, by their names outside, at least one is needed.
@@ -170,7 +171,7 @@ def document(app: Litestar) -> dict[str, Any]:
         handler.operation_id: handler.opt
         for route in app.routes
         for handler in getattr(route, "route_handlers", ())
-        if not {EXAMPLE, QUERY, KEYED, LIMIT}.isdisjoint(handler.opt)
+        if not {EXAMPLE, QUERY, PARAMETERS, KEYED, LIMIT}.isdisjoint(handler.opt)
     }
     for path in schema["paths"].values():
         for operation in path.values():
@@ -205,6 +206,8 @@ def _tell(operation: dict[str, Any], opt: Mapping[str, Any]) -> None:
             {"name": name, "in": "query", "required": name in shape["required"], "schema": schema}
             for name, schema in shape["properties"].items()
         )
+    if PARAMETERS in opt:
+        operation.setdefault("parameters", []).extend(opt[PARAMETERS])
     if KEYED in opt:
         operation.setdefault("parameters", []).append(_IDEMPOTENCY_KEY)
         operation["responses"].setdefault("409", _PROBLEM)

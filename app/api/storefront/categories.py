@@ -7,16 +7,16 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery
 
 from app.api.expand import parse_expand
+from app.api.openapi import PARAMETERS
 from app.api.storefront.counter import Counter, PageCounter, counters
+from app.api.storefront.filters import FILTER_PARAMETERS, asked_filters
 from app.api.storefront.wares import (
-    NOT_FILTERS,
     Direction,
     Expand,
     StorefrontCategory,
     StorefrontCategoryPage,
     StorefrontShelfVariant,
     answers,
-    asked_facets,
     page_of,
 )
 from app.domain.catalogue.pieces import VARIANT_EXPANDS
@@ -55,7 +55,10 @@ class CategoryController(Controller):
         "/category/{handle:str}",
         operation_id="getCategory",
         summary="One category, with the filters of the products below",
-        description="A page with the one item, whose fields stand beside `items` too.",
+        description="A page with the one item, whose fields stand beside `items` too. `filters` says how many"
+        " products each value leads to; with filters in the query, as on the list of products, what is chosen in"
+        " one of them does not narrow its own counts.",
+        opt={PARAMETERS: FILTER_PARAMETERS},
         responses=answers(StorefrontCategoryPage, "The category."),
     )
     async def category(
@@ -66,15 +69,18 @@ class CategoryController(Controller):
     ) -> Response[bytes]:
         expanded = bool(parse_expand(expand, EXPANDS))
         head = await get_category(counter.reads, counter.store.id, handle, expanded=expanded)
-        filters = await list_category_filters(counter.reads, counter.store.id, handle)
+        filters = await list_category_filters(
+            counter.reads, counter.store.id, handle, filters=asked_filters(counter.request)
+        )
         return counter.send_head(head, filters)
 
     @get(
         "/category/{handle:str}/products",
         operation_id="listCategoryProducts",
         summary="The products of a category and of those below it",
-        description="In the order of its collections, or by `order_by`. Filtered by `option[]=value`: any value of"
-        " one option, all options together.",
+        description="In the order of its collections, or by `order_by`. Filters: any value of one,"
+        " all of them together, and for the same variant, by which the product is then shown.",
+        opt={PARAMETERS: FILTER_PARAMETERS},
         responses=answers(page_of(StorefrontShelfVariant), "A page of products."),
     )
     async def products(
@@ -90,7 +96,7 @@ class CategoryController(Controller):
             pages.store.id,
             handle,
             pages.paging,
-            facets=asked_facets(pages.request, known=NOT_FILTERS),
+            filters=asked_filters(pages.request),
             order_by=order_by,
             descending=None if order_type is None else order_type == "desc",
             expands=parse_expand(expand, VARIANT_EXPANDS),

@@ -12,8 +12,8 @@ from typing import Final
 import msgspec
 
 from app.db.reads import Reads
-from app.domain.catalogue.drafts import key_of
 from app.domain.catalogue.errors import product_not_found, variant_not_found
+from app.domain.catalogue.filtering import EVERYTHING, Filters, Shape, arguments, conditions
 from app.domain.catalogue.pieces import PRODUCT_ITEM, joined, variant_item
 from app.domain.catalogue.search_text import Synonyms, match, search_text
 from app.kit.paging import PageRequest
@@ -29,27 +29,10 @@ class Items(msgspec.Struct, frozen=True):
     total: int
 
 
-class Facets(msgspec.Struct, frozen=True):
-    """Wanted option values: any within a group, all groups together. Each is option=value, folded."""
-
-    groups: tuple[tuple[str, ...], ...] = ()
-
-    @classmethod
-    def of(cls, chosen: dict[str, list[str]]) -> "Facets":
-        return cls(
-            tuple(
-                tuple(sorted({f"{key_of(option)}={key_of(value)}" for value in values}))
-                for option, values in sorted(chosen.items())
-                if values
-            )
-        )
-
-
 class VariantFilter(msgspec.Struct, frozen=True):
     """What a flat list of variants is narrowed to and ordered by; language and synonyms are the store's."""
 
-    types: tuple[int, ...] = ()
-    facets: Facets = Facets()
+    filters: Filters = EVERYTHING
     words: str = ""
     language: str = "en"
     synonyms: Synonyms = ()
@@ -71,17 +54,12 @@ VARIANT_ORDERS: Final = {
 
 @lru_cache(maxsize=512)
 def _variants_sql(
-    groups: int, order_by: str, *, typed: bool, searched: bool, descending: bool, expands: frozenset[str]
+    shape: Shape, order_by: str, *, searched: bool, descending: bool, expands: frozenset[str]
 ) -> str:
-    place = 4
-    wheres = ["v.store_id = $1", "v.listed"]
-    if typed:
-        wheres.append(f"v.type_id = ANY(${place}::bigint[])")
-        place += 1
-    for _ in range(groups):
-        wheres.append(f"v.facets && ${place}::text[]")
-        place += 1
-    where = " AND ".join(wheres)
+    asked = conditions(shape, 4)
+    place = asked.next
+    where = " AND ".join(["v.store_id = $1", "v.listed", *asked.of_variants, *asked.of_products])
+    owner = "JOIN products p ON p.store_id = $1 AND p.id = v.product_id" if asked.of_products else ""
     column, _ = VARIANT_ORDERS[order_by]
     direction = "DESC" if descending else "ASC"
     order = f"{column} {direction}, v.id {direction}"
@@ -90,9 +68,9 @@ def _variants_sql(
     if not searched:
         return f"""
         SELECT {joined(variant_item(expands))} AS items,
-            (SELECT count(*) FROM variants v WHERE {where}) AS total
+            (SELECT count(*) FROM variants v {owner} WHERE {where}) AS total
         FROM (
-            SELECT v.id FROM variants v {rated} WHERE {where} ORDER BY {order} LIMIT $2 OFFSET $3
+            SELECT v.id FROM variants v {owner} {rated} WHERE {where} ORDER BY {order} LIMIT $2 OFFSET $3
         ) page
     """
     if order_by == "search_match":
@@ -103,7 +81,7 @@ def _variants_sql(
         found AS MATERIALIZED (
             SELECT v.id, row_number() OVER (ORDER BY {order}) AS place
             FROM (
-                SELECT id, ts_rank(search, (SELECT query FROM asked)) AS rank FROM products
+                SELECT id, type_id, vendor, tags, ts_rank(search, (SELECT query FROM asked)) AS rank FROM products
                 WHERE store_id = $1 AND listed AND search @@ (SELECT query FROM asked)
             ) p
             JOIN variants v ON v.product_id = p.id {rated} WHERE {where}
@@ -126,18 +104,16 @@ async def list_variants(
         return Items(b"", 0)
     descending = VARIANT_ORDERS[wanted.order_by][1] if wanted.descending is None else wanted.descending
     sql = _variants_sql(
-        len(wanted.facets.groups),
+        Shape.of(wanted.filters),
         wanted.order_by,
-        typed=bool(wanted.types),
         searched=bool(words),
         descending=descending,
         expands=frozenset(expands),
     )
-    arguments: list[object] = [list(wanted.types)] if wanted.types else []
-    arguments += [list(group) for group in wanted.facets.groups]
+    values = arguments(wanted.filters)
     if words:
-        arguments += search_text(words, wanted.language, synonyms=wanted.synonyms).arguments
-    row = await reads.fetchrow(sql, store_id, paging.size, paging.skip, *arguments)
+        values += search_text(words, wanted.language, synonyms=wanted.synonyms).arguments
+    row = await reads.fetchrow(sql, store_id, paging.size, paging.skip, *values)
     assert row is not None
     return Items(row["items"], row["total"])
 

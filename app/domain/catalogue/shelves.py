@@ -10,8 +10,10 @@ from typing import Final
 
 from app.db.reads import Reads
 from app.domain.catalogue.errors import category_not_found, collection_not_found
+from app.domain.catalogue.filter_counts import counts_sql
+from app.domain.catalogue.filtering import EVERYTHING, Filters, Shape, arguments, conditions
 from app.domain.catalogue.pieces import joined, variant_item
-from app.domain.catalogue.queries import NOTHING, Facets, Items
+from app.domain.catalogue.queries import NOTHING, Items
 from app.kit.paging import PageRequest
 
 _COLLECTION: Final = """json_build_object(
@@ -134,35 +136,37 @@ _BELOW: Final = """below AS (
 
 @lru_cache(maxsize=512)
 def _shelf_sql(
-    kind: str, groups: int, order_by: str | None, *, descending: bool, expands: frozenset[str]
+    kind: str, shape: Shape, order_by: str | None, *, descending: bool, expands: frozenset[str]
 ) -> str:
     """In a collection's own order without filters, a page walks one index and touches only itself."""
     members = _COLLECTION_MEMBERS if kind == "collection" else _CATEGORY_MEMBERS
-    shelf = _COLLECTION_SHELF if kind == "collection" else _CATEGORY_SHELF
-    withs = f"shelf AS MATERIALIZED ({shelf})" + ("" if kind == "collection" else f", {_BELOW}")
+    filtered = shape != Shape()
     way = "DESC" if descending else "ASC"
     if order_by is None:
         order = f"m.position {way}, m.sort_text {way}, m.product_id {way}"
     else:
         order = f"{SHELF_ORDERS[order_by][0]} {way} NULLS LAST, p.id {way}"
-    item = variant_item(expands, shelf=True, by_key=True, lead=order_by is None and not groups)
-    if order_by is None and not groups:
+    item = variant_item(expands, shelf=True, by_key=True, lead=order_by is None and not filtered)
+    if order_by is None and not filtered:
         return f"""
-        WITH RECURSIVE {withs},
+        WITH RECURSIVE {_shelf(kind)},
         members AS {"NOT " if kind == "collection" else ""}MATERIALIZED ({members})
         SELECT (SELECT id FROM shelf) AS shelf, (SELECT count(*) FROM members) AS total, {joined(item)} AS items
         FROM (SELECT product_id AS id FROM members m ORDER BY {order} LIMIT $3 OFFSET $4) page
     """
-    if groups:
-        fits = " AND ".join(f"f.facets && ${5 + place}::text[]" for place in range(groups))
-        shown = f"""JOIN LATERAL (
-            SELECT f.id, f.price FROM variants f WHERE f.store_id = $1 AND f.product_id = p.id AND {fits}
-            ORDER BY f.position, f.id LIMIT 1
-        ) v ON true"""
+    if filtered:
+        asked = conditions(shape, 5)
+        of_products = asked.of_products
+        owner = "JOIN products p ON p.store_id = $1 AND p.id = v.product_id" if of_products else ""
+        fits = " AND ".join(["v.store_id = $1", "v.listed", *asked.of_variants, *of_products])
+        shown = f"""JOIN (
+            SELECT DISTINCT ON (v.product_id) v.product_id, v.id, v.price FROM variants v {owner} WHERE {fits}
+            ORDER BY v.product_id, v.position, v.id
+        ) v ON v.product_id = m.product_id"""
     else:
         shown = "JOIN variants v ON v.store_id = $1 AND v.id = p.lead_variant_id"
     return f"""
-        WITH RECURSIVE {withs},
+        WITH RECURSIVE {_shelf(kind)},
         hits AS MATERIALIZED (
             SELECT v.id, row_number() OVER (ORDER BY {order}) AS place
             FROM ({members}) m JOIN products p ON p.store_id = $1 AND p.id = m.product_id {shown}
@@ -172,6 +176,12 @@ def _shelf_sql(
     """
 
 
+def _shelf(kind: str) -> str:
+    if kind == "collection":
+        return f"shelf AS MATERIALIZED ({_COLLECTION_SHELF})"
+    return f"shelf AS MATERIALIZED ({_CATEGORY_SHELF}), {_BELOW}"
+
+
 async def _list_shelf(
     reads: Reads,
     store_id: int,
@@ -179,7 +189,7 @@ async def _list_shelf(
     paging: PageRequest,
     *,
     kind: str,
-    facets: Facets,
+    filters: Filters,
     order_by: str | None,
     descending: bool | None,
     expands: AbstractSet[str],
@@ -187,13 +197,12 @@ async def _list_shelf(
     usual = SHELF_ORDERS[order_by][1] if order_by else False
     sql = _shelf_sql(
         kind,
-        len(facets.groups),
+        Shape.of(filters),
         order_by,
         descending=usual if descending is None else descending,
         expands=frozenset(expands),
     )
-    groups = [list(group) for group in facets.groups]
-    row = await reads.fetchrow(sql, store_id, handle, paging.size, paging.skip, *groups)
+    row = await reads.fetchrow(sql, store_id, handle, paging.size, paging.skip, *arguments(filters))
     assert row is not None
     return None if row["shelf"] is None else Items(row["items"], row["total"])
 
@@ -204,14 +213,14 @@ async def list_collection_products(
     handle: str,
     paging: PageRequest,
     *,
-    facets: Facets | None = None,
+    filters: Filters = EVERYTHING,
     order_by: str | None = None,
     descending: bool | None = None,
     expands: AbstractSet[str] = NOTHING,
 ) -> Items:
     """The products of a visible collection, in its own order or the one asked for. Raises NotFound."""
     found = await _list_shelf(
-        reads, store_id, handle, paging, kind="collection", facets=facets or Facets(),
+        reads, store_id, handle, paging, kind="collection", filters=filters,
         order_by=order_by, descending=descending, expands=expands,
     )  # fmt: skip
     if found is None:
@@ -225,14 +234,14 @@ async def list_category_products(
     handle: str,
     paging: PageRequest,
     *,
-    facets: Facets | None = None,
+    filters: Filters = EVERYTHING,
     order_by: str | None = None,
     descending: bool | None = None,
     expands: AbstractSet[str] = NOTHING,
 ) -> Items:
     """The products of a visible category and of those below it, each once. Raises NotFound."""
     found = await _list_shelf(
-        reads, store_id, handle, paging, kind="category", facets=facets or Facets(),
+        reads, store_id, handle, paging, kind="category", filters=filters,
         order_by=order_by, descending=descending, expands=expands,
     )  # fmt: skip
     if found is None:
@@ -240,40 +249,25 @@ async def list_category_products(
     return found
 
 
-_FILTERS: Final = """
-    counted AS (
-        SELECT o.key, w.key AS value_key, min(o.name) AS name, min(w.name) AS value,
-            min(w.position) AS place, count(DISTINCT o.product_id) AS products
-        FROM members
-        JOIN product_options o ON o.store_id = $1 AND o.product_id = members.product_id
-        JOIN option_values w ON w.store_id = $1 AND w.option_id = o.id
-        WHERE (o.name, w.name) <> ('Title', 'Default Title')
-          AND EXISTS (SELECT 1 FROM variant_values x WHERE x.store_id = $1 AND x.value_id = w.id)
-        GROUP BY o.key, w.key
-    ),
-    filters AS (
-        SELECT key, min(name) AS name, json_agg(json_build_object(
-            'key', value_key, 'name', value, 'count', products) ORDER BY place, value) AS choices
-        FROM counted GROUP BY key
-    )
-    SELECT convert_to(CAST(coalesce(json_agg(json_build_object('key', key, 'name', name, 'values', choices)
-        ORDER BY name), '[]') AS text), 'UTF8') FROM filters
-"""
-_COLLECTION_FILTERS: Final = (
-    f"WITH shelf AS ({_COLLECTION_SHELF}), members AS ({_COLLECTION_MEMBERS}), {_FILTERS}"
-)
-_CATEGORY_FILTERS: Final = (
-    f"WITH RECURSIVE shelf AS ({_CATEGORY_SHELF}), {_BELOW}, members AS ({_CATEGORY_MEMBERS}), {_FILTERS}"
-)
+async def list_collection_filters(
+    reads: Reads, store_id: int, handle: str, filters: Filters = EVERYTHING
+) -> bytes:
+    """The filters of a collection with the number of its products for each value, as a JSON array."""
+    withs = f"{_shelf('collection')}, members AS MATERIALIZED ({_COLLECTION_MEMBERS})"
+    return await _count(reads, withs, store_id, handle, filters)
 
 
-async def list_collection_filters(reads: Reads, store_id: int, handle: str) -> bytes:
-    """The option filters of a collection with the number of its products for each value, as a JSON array."""
-    found: bytes = await reads.fetchval(_COLLECTION_FILTERS, store_id, handle)
-    return found
+async def list_category_filters(
+    reads: Reads, store_id: int, handle: str, filters: Filters = EVERYTHING
+) -> bytes:
+    """The filters of a category with the number of products below for each value, as a JSON array."""
+    withs = f"{_shelf('category')}, members AS MATERIALIZED ({_CATEGORY_MEMBERS})"
+    return await _count(reads, withs, store_id, handle, filters)
 
 
-async def list_category_filters(reads: Reads, store_id: int, handle: str) -> bytes:
-    """The option filters of a category with the number of products below for each value, as a JSON array."""
-    found: bytes = await reads.fetchval(_CATEGORY_FILTERS, store_id, handle)
+async def _count(reads: Reads, withs: str, store_id: int, handle: str, filters: Filters) -> bytes:
+    values = arguments(filters)
+    if filters.options:
+        values.append([key for key, _ in filters.options])
+    found: bytes = await reads.fetchval(counts_sql(withs, Shape.of(filters), 3), store_id, handle, *values)
     return found

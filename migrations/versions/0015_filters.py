@@ -1,0 +1,68 @@
+"""Filters: the combinations of option values that variants have, and the indexes that lists are narrowed by."""
+
+import sqlalchemy as sa
+from alembic import op
+from sqlalchemy.dialects import postgresql
+
+revision = "0015"
+down_revision = "0014"
+branch_labels = None
+depends_on = None
+
+# Whichever write changes the facets of a variant finds the row of their combination, or makes it.
+KEEP_FACET_SET = """
+    CREATE FUNCTION keep_facet_set() RETURNS trigger LANGUAGE plpgsql AS $$
+    DECLARE
+        wanted text := md5(array_to_string(NEW.facets, E'\\x01'));
+    BEGIN
+        SELECT id INTO NEW.facet_set_id FROM facet_sets WHERE store_id = NEW.store_id AND digest = wanted;
+        IF NOT FOUND THEN
+            INSERT INTO facet_sets (store_id, facets, digest) VALUES (NEW.store_id, NEW.facets, wanted)
+            ON CONFLICT (store_id, digest) DO UPDATE SET digest = excluded.digest
+            RETURNING id INTO NEW.facet_set_id;
+        END IF;
+        RETURN NEW;
+    END $$
+"""
+
+
+def upgrade() -> None:
+    op.create_table(
+        "facet_sets",
+        sa.Column("store_id", sa.BigInteger(), nullable=False),
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
+        sa.Column("facets", postgresql.ARRAY(sa.Text()), nullable=False),
+        sa.Column("digest", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(["store_id"], ["stores.id"], name=op.f("facet_sets_store_id_fkey")),
+        sa.PrimaryKeyConstraint("store_id", "id", name=op.f("facet_sets_pkey")),
+        sa.UniqueConstraint("store_id", "digest", name=op.f("facet_sets_store_id_digest_key")),
+    )
+    op.add_column("variants", sa.Column("facet_set_id", sa.BigInteger(), nullable=True))
+    op.execute(KEEP_FACET_SET)
+    op.execute(
+        "CREATE TRIGGER keep_facet_set BEFORE INSERT OR UPDATE OF facets ON variants "
+        "FOR EACH ROW EXECUTE FUNCTION keep_facet_set()"
+    )
+    op.execute("UPDATE variants SET facets = facets")
+    op.create_index(
+        "variants_filter_idx",
+        "variants",
+        ["store_id", "product_id", "position", "id"],
+        postgresql_include=["facet_set_id", "price", "type_id"],
+        postgresql_where=sa.text("listed"),
+    )
+    op.create_index(
+        "stock_items_sold_out_idx",
+        "stock_items",
+        ["store_id", "variant_id"],
+        postgresql_where=sa.text("NOT available"),
+    )
+
+
+def downgrade() -> None:
+    op.drop_index("stock_items_sold_out_idx", table_name="stock_items")
+    op.drop_index("variants_filter_idx", table_name="variants")
+    op.execute("DROP TRIGGER keep_facet_set ON variants")
+    op.execute("DROP FUNCTION keep_facet_set()")
+    op.drop_column("variants", "facet_set_id")
+    op.drop_table("facet_sets")
