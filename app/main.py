@@ -16,6 +16,7 @@ from app.api.gate import Gate, GuessLimits
 from app.api.rate_limits import RateLimits
 from app.api.storefront import storefront_handlers
 from app.api.webhooks.payments import payment_event
+from app.db.kept import Kept
 from app.db.migrations import check_migrations, head_revision
 from app.db.reads import Reads
 from app.db.session import create_engine, create_sessions
@@ -83,6 +84,7 @@ def build_shop(settings: Settings, *, application_name: str = "storefront") -> S
         stores=StoreDirectory(reads),
         till=till,
         searches=SearchTally(sessions, clock=utc_now),
+        kept=Kept(settings.counts_seconds),
     )
 
 

@@ -40,6 +40,7 @@ def settings_for(database_url: str, redis_url: str, **environ: str) -> Settings:
             "REDIS_URL": redis_url,
             "STOREFRONT_SECRET_KEY": SECRET_KEY,
             "STOREFRONT_LIMITS": "off",
+            "STOREFRONT_COUNTS_SECONDS": "0",
             "STOREFRONT_DATA_DIR": str(Path(tempfile.gettempdir()) / f"storefront-tests-{os.getpid()}"),
             **environ,
         }

@@ -14,6 +14,7 @@ from app.api.gate import STATE_KEY as GATE_KEY
 from app.api.gate import Gate
 from app.api.request import ShopRequest
 from app.api.transactions import REPEATABLE, is_repeatable
+from app.db.kept import Kept
 from app.db.reads import Reads
 from app.db.session import Sessions
 from app.domain.checkout.till import Till
@@ -38,6 +39,7 @@ class Shop:
     stores: StoreDirectory
     till: Till
     searches: SearchTally
+    kept: Kept
 
 
 # How handlers ask for them, by name. What we made ourselves needs no validation.
@@ -58,6 +60,12 @@ async def provide_shop(request: ShopRequest) -> Shop:
 async def provide_gate(request: ShopRequest) -> Gate:
     gate: Gate = request.app.state[GATE_KEY]
     return gate
+
+
+def kept_of(request: ShopRequest) -> Kept:
+    """What this process keeps of dear reads."""
+    shop: Shop = request.app.state[STATE_KEY]
+    return shop.kept
 
 
 async def provide_reads(request: ShopRequest) -> Reads:

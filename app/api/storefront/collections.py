@@ -6,6 +6,7 @@ from litestar import Controller, Response, get
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery
 
+from app.api.dependencies import kept_of
 from app.api.expand import parse_expand
 from app.api.openapi import PARAMETERS
 from app.api.storefront.counter import Counter, PageCounter, counters
@@ -71,9 +72,7 @@ class CollectionController(Controller):
         head = await get_collection(counter.reads, counter.store.id, handle, expanded=expanded)
         return counter.send_head(
             head,
-            await list_collection_filters(
-                counter.reads, counter.store.id, handle, filters=asked_filters(counter.request)
-            ),
+            await _count(counter, handle),
         )
 
     @get(
@@ -99,8 +98,17 @@ class CollectionController(Controller):
             handle,
             pages.paging,
             filters=asked_filters(pages.request),
+            kept=kept_of(pages.request),
             order_by=order_by,
             descending=None if order_type is None else order_type == "desc",
             expands=parse_expand(expand, VARIANT_EXPANDS),
         )
         return pages.send_page(found)
+
+
+async def _count(counter: Counter, handle: str) -> bytes:
+    filters, store_id = asked_filters(counter.request), counter.store.id
+    return await kept_of(counter.request).get(
+        ("collection", store_id, handle, filters),
+        lambda: list_collection_filters(counter.reads, store_id, handle, filters),
+    )

@@ -61,8 +61,7 @@ def counts_sql(withs: str, shape: Shape, place: int) -> str:
     ),
     looked AS MATERIALIZED (
         SELECT v.product_id,
-            array_agg(v.facet_set_id ORDER BY v.position, v.id)
-                FILTER (WHERE f.misses <= 1 AND {bought}) AS sets,
+            array_agg(v.facet_set_id) FILTER (WHERE f.misses <= 1 AND {bought}) AS sets,
             bool_or(f.misses = 0 AND {bought}) AS fits,
             bool_or(f.misses = 0 AND {_both(asked.price, "s.variant_id IS NULL")}) AS in_stock,
             bool_or(f.misses = 0 AND {_both(asked.price, "s.variant_id IS NOT NULL")}) AS sold_out,
@@ -111,14 +110,20 @@ def counts_sql(withs: str, shape: Shape, place: int) -> str:
         WHERE fits AND (misses = 0 OR (misses = 1 AND missed = '{TYPES}')) GROUP BY t.id, t.name
     ),
     vendors AS (
-        SELECT lower(vendor) AS key, min(vendor) AS name, count(*) AS count FROM judged
-        WHERE vendor <> '' AND fits AND (misses = 0 OR (misses = 1 AND missed = '{VENDORS}'))
-        GROUP BY lower(vendor) {words}
+        SELECT lower(name) AS key, min(name) AS name, sum(products) AS count FROM (
+            SELECT vendor AS name, count(*) AS products FROM judged
+            WHERE vendor <> '' AND fits AND (misses = 0 OR (misses = 1 AND missed = '{VENDORS}')) GROUP BY vendor
+        ) said GROUP BY lower(name) {words}
     ),
     tags AS (
-        SELECT lower(tag) AS key, min(tag) AS name, count(DISTINCT product_id) AS count
-        FROM judged CROSS JOIN LATERAL unnest(tags) AS own (tag)
-        WHERE fits AND (misses = 0 OR (misses = 1 AND missed = '{TAGS}')) GROUP BY lower(tag) {words}
+        SELECT key, min(name) AS name, sum(products) AS count FROM (
+            SELECT own.key, min(own.name) AS name, said.products FROM (
+                SELECT tags, count(*) AS products FROM judged
+                WHERE fits AND (misses = 0 OR (misses = 1 AND missed = '{TAGS}')) GROUP BY tags
+            ) said CROSS JOIN LATERAL (
+                SELECT lower(tag) AS key, min(tag) AS name FROM unnest(said.tags) AS tag GROUP BY lower(tag)
+            ) own GROUP BY own.key, said.tags, said.products
+        ) found GROUP BY key {words}
     ),
     stock AS (
         SELECT count(*) FILTER (WHERE in_stock) AS in_stock, count(*) FILTER (WHERE sold_out) AS sold_out,

@@ -8,6 +8,7 @@ from collections.abc import Set as AbstractSet
 from functools import lru_cache
 from typing import Final
 
+from app.db.kept import Kept
 from app.db.reads import Reads
 from app.domain.catalogue.errors import category_not_found, collection_not_found
 from app.domain.catalogue.filter_counts import counts_sql
@@ -126,6 +127,7 @@ _CATEGORY_MEMBERS: Final = """
     JOIN collection_products m ON m.store_id = $1 AND m.collection_id = l.collection_id AND m.listed
     GROUP BY m.product_id
 """
+_MEMBERS: Final = {"collection": _COLLECTION_MEMBERS, "category": _CATEGORY_MEMBERS}
 _CATEGORY_SHELF: Final = "SELECT id FROM categories WHERE store_id = $1 AND handle = $2 AND visible"
 _BELOW: Final = """below AS (
     SELECT id FROM shelf
@@ -134,28 +136,34 @@ _BELOW: Final = """below AS (
 )"""
 
 
-@lru_cache(maxsize=512)
-def _shelf_sql(
-    kind: str, shape: Shape, order_by: str | None, *, descending: bool, expands: frozenset[str]
-) -> str:
-    """In a collection's own order without filters, a page walks one index and touches only itself."""
-    members = _COLLECTION_MEMBERS if kind == "collection" else _CATEGORY_MEMBERS
-    filtered = shape != Shape()
+@lru_cache(maxsize=64)
+def _page_sql(kind: str, *, descending: bool, expands: frozenset[str]) -> str:
+    """A page in a shelf's own order: of a collection it walks one index and touches only itself."""
+    way = "DESC" if descending else "ASC"
+    item = variant_item(expands, shelf=True, by_key=True, lead=True)
+    return f"""
+    WITH RECURSIVE {_shelf(kind)},
+    members AS {"NOT " if kind == "collection" else ""}MATERIALIZED ({_MEMBERS[kind]})
+    SELECT (SELECT id FROM shelf) AS shelf, (SELECT count(*) FROM members) AS total, {joined(item)} AS items
+    FROM (
+        SELECT product_id AS id FROM members m
+        ORDER BY m.position {way}, m.sort_text {way}, m.product_id {way} LIMIT $3 OFFSET $4
+    ) page
+    """
+
+
+@lru_cache(maxsize=256)
+def _hits_sql(kind: str, shape: Shape, order_by: str | None, *, descending: bool) -> str:
+    """The variants that stand for all products of a page's list, in order."""
     way = "DESC" if descending else "ASC"
     if order_by is None:
         order = f"m.position {way}, m.sort_text {way}, m.product_id {way}"
     else:
         order = f"{SHELF_ORDERS[order_by][0]} {way} NULLS LAST, p.id {way}"
-    item = variant_item(expands, shelf=True, by_key=True, lead=order_by is None and not filtered)
-    if order_by is None and not filtered:
-        return f"""
-        WITH RECURSIVE {_shelf(kind)},
-        members AS {"NOT " if kind == "collection" else ""}MATERIALIZED ({members})
-        SELECT (SELECT id FROM shelf) AS shelf, (SELECT count(*) FROM members) AS total, {joined(item)} AS items
-        FROM (SELECT product_id AS id FROM members m ORDER BY {order} LIMIT $3 OFFSET $4) page
-    """
-    if filtered:
-        asked = conditions(shape, 5)
+    if shape == Shape():
+        shown = "JOIN variants v ON v.store_id = $1 AND v.id = p.lead_variant_id"
+    else:
+        asked = conditions(shape, 3)
         of_products = asked.of_products
         owner = "JOIN products p ON p.store_id = $1 AND p.id = v.product_id" if of_products else ""
         fits = " AND ".join(["v.store_id = $1", "v.listed", *asked.of_variants, *of_products])
@@ -163,16 +171,19 @@ def _shelf_sql(
             SELECT DISTINCT ON (v.product_id) v.product_id, v.id, v.price FROM variants v {owner} WHERE {fits}
             ORDER BY v.product_id, v.position, v.id
         ) v ON v.product_id = m.product_id"""
-    else:
-        shown = "JOIN variants v ON v.store_id = $1 AND v.id = p.lead_variant_id"
     return f"""
-        WITH RECURSIVE {_shelf(kind)},
-        hits AS MATERIALIZED (
-            SELECT v.id, row_number() OVER (ORDER BY {order}) AS place
-            FROM ({members}) m JOIN products p ON p.store_id = $1 AND p.id = m.product_id {shown}
-        )
-        SELECT (SELECT id FROM shelf) AS shelf, (SELECT count(*) FROM hits) AS total, {joined(item)} AS items
-        FROM (SELECT id FROM hits ORDER BY place LIMIT $3 OFFSET $4) page
+    WITH RECURSIVE {_shelf(kind)}
+    SELECT (SELECT id FROM shelf) AS shelf, coalesce(array_agg(v.id ORDER BY {order}), '{{}}') AS ids
+    FROM ({_MEMBERS[kind]}) m JOIN products p ON p.store_id = $1 AND p.id = m.product_id {shown}
+    """
+
+
+@lru_cache(maxsize=64)
+def _items_sql(expands: frozenset[str]) -> str:
+    item = variant_item(expands, shelf=True, by_key=True)
+    return f"""
+    SELECT {joined(item, "ORDER BY page.place")} AS items
+    FROM unnest(CAST($2 AS bigint[])) WITH ORDINALITY AS page (id, place)
     """
 
 
@@ -193,18 +204,33 @@ async def _list_shelf(
     order_by: str | None,
     descending: bool | None,
     expands: AbstractSet[str],
+    kept: Kept | None,
 ) -> Items | None:
+    """In the shelf's own order one statement; else one for what fits, kept while it is dear, and one for the page."""
     usual = SHELF_ORDERS[order_by][1] if order_by else False
-    sql = _shelf_sql(
-        kind,
-        Shape.of(filters),
-        order_by,
-        descending=usual if descending is None else descending,
-        expands=frozenset(expands),
-    )
-    row = await reads.fetchrow(sql, store_id, handle, paging.size, paging.skip, *arguments(filters))
-    assert row is not None
-    return None if row["shelf"] is None else Items(row["items"], row["total"])
+    down = usual if descending is None else descending
+    if order_by is None and not filters:
+        row = await reads.fetchrow(
+            _page_sql(kind, descending=down, expands=frozenset(expands)),
+            store_id,
+            handle,
+            paging.size,
+            paging.skip,
+        )
+        assert row is not None
+        return None if row["shelf"] is None else Items(row["items"], row["total"])
+
+    async def find() -> list[int] | None:
+        sql = _hits_sql(kind, Shape.of(filters), order_by, descending=down)
+        found = await reads.fetchrow(sql, store_id, handle, *arguments(filters))
+        assert found is not None
+        return None if found["shelf"] is None else found["ids"]
+
+    ids = await (kept.get((kind, store_id, handle, filters, order_by, down), find) if kept else find())
+    if ids is None:
+        return None
+    wanted = ids[paging.skip : paging.skip + paging.size]
+    return Items(await reads.fetchval(_items_sql(frozenset(expands)), store_id, wanted), len(ids))
 
 
 async def list_collection_products(
@@ -217,11 +243,12 @@ async def list_collection_products(
     order_by: str | None = None,
     descending: bool | None = None,
     expands: AbstractSet[str] = NOTHING,
+    kept: Kept | None = None,
 ) -> Items:
     """The products of a visible collection, in its own order or the one asked for. Raises NotFound."""
     found = await _list_shelf(
         reads, store_id, handle, paging, kind="collection", filters=filters,
-        order_by=order_by, descending=descending, expands=expands,
+        order_by=order_by, descending=descending, expands=expands, kept=kept,
     )  # fmt: skip
     if found is None:
         raise collection_not_found()
@@ -238,11 +265,12 @@ async def list_category_products(
     order_by: str | None = None,
     descending: bool | None = None,
     expands: AbstractSet[str] = NOTHING,
+    kept: Kept | None = None,
 ) -> Items:
     """The products of a visible category and of those below it, each once. Raises NotFound."""
     found = await _list_shelf(
         reads, store_id, handle, paging, kind="category", filters=filters,
-        order_by=order_by, descending=descending, expands=expands,
+        order_by=order_by, descending=descending, expands=expands, kept=kept,
     )  # fmt: skip
     if found is None:
         raise category_not_found()
