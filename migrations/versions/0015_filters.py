@@ -25,6 +25,35 @@ KEEP_FACET_SET = """
     END $$
 """
 
+# Whichever write moves stock has collections with a rule about stock looked through by the worker, where the
+# store has such a collection: a sale itself touches nothing but its own stock rows and the queue.
+FOLLOW_STOCK = """
+    CREATE FUNCTION follow_stock() RETURNS trigger LANGUAGE plpgsql AS $$
+    DECLARE
+        moved CONSTANT text := 'catalogue.stock_moved';
+    BEGIN
+        IF TG_OP = 'INSERT' THEN
+            INSERT INTO jobs (store_id, kind, dedupe_key, payload, run_at)
+            SELECT n.store_id, moved, gen_random_uuid(), jsonb_build_object('variant_ids', jsonb_agg(n.variant_id)), now()
+            FROM new_rows n
+            WHERE EXISTS (SELECT FROM collections c
+                WHERE c.store_id = n.store_id AND c.kind = 'rule' AND c.rules @> '[{"field": "stock"}]')
+            GROUP BY n.store_id;
+        ELSE
+            INSERT INTO jobs (store_id, kind, dedupe_key, payload, run_at)
+            SELECT n.store_id, moved, gen_random_uuid(), jsonb_build_object('variant_ids', jsonb_agg(n.variant_id)), now()
+            FROM new_rows n JOIN old_rows o ON o.store_id = n.store_id AND o.variant_id = n.variant_id
+            WHERE o.on_hand - o.reserved <> n.on_hand - n.reserved AND EXISTS (SELECT FROM collections c
+                WHERE c.store_id = n.store_id AND c.kind = 'rule' AND c.rules @> '[{"field": "stock"}]')
+            GROUP BY n.store_id;
+        END IF;
+        IF FOUND THEN
+            PERFORM pg_notify('storefront_jobs', '');
+        END IF;
+        RETURN NULL;
+    END $$
+"""
+
 
 def upgrade() -> None:
     op.create_table(
@@ -57,9 +86,21 @@ def upgrade() -> None:
         ["store_id", "variant_id"],
         postgresql_where=sa.text("NOT available"),
     )
+    op.execute(FOLLOW_STOCK)
+    op.execute(
+        "CREATE TRIGGER follow_new_stock AFTER INSERT ON stock_items REFERENCING NEW TABLE AS new_rows "
+        "FOR EACH STATEMENT EXECUTE FUNCTION follow_stock()"
+    )
+    op.execute(
+        "CREATE TRIGGER follow_stock AFTER UPDATE ON stock_items REFERENCING OLD TABLE AS old_rows "
+        "NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION follow_stock()"
+    )
 
 
 def downgrade() -> None:
+    op.execute("DROP TRIGGER follow_stock ON stock_items")
+    op.execute("DROP TRIGGER follow_new_stock ON stock_items")
+    op.execute("DROP FUNCTION follow_stock()")
     op.drop_index("stock_items_sold_out_idx", table_name="stock_items")
     op.drop_index("variants_filter_idx", table_name="variants")
     op.execute("DROP TRIGGER keep_facet_set ON variants")
