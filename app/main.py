@@ -84,7 +84,7 @@ def build_shop(settings: Settings, *, application_name: str = "storefront") -> S
         stores=StoreDirectory(reads),
         till=till,
         searches=SearchTally(sessions, clock=utc_now),
-        kept=Kept(settings.counts_seconds),
+        counts=Kept(settings.counts_seconds),
     )
 
 

@@ -39,7 +39,7 @@ class Shop:
     stores: StoreDirectory
     till: Till
     searches: SearchTally
-    kept: Kept
+    counts: Kept
 
 
 # How handlers ask for them, by name. What we made ourselves needs no validation.
@@ -62,10 +62,10 @@ async def provide_gate(request: ShopRequest) -> Gate:
     return gate
 
 
-def kept_of(request: ShopRequest) -> Kept:
-    """What this process keeps of dear reads."""
+def counts_of(request: ShopRequest) -> Kept:
+    """What this process keeps of counts and totals that are dear to read."""
     shop: Shop = request.app.state[STATE_KEY]
-    return shop.kept
+    return shop.counts
 
 
 async def provide_reads(request: ShopRequest) -> Reads:

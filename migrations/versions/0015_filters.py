@@ -54,6 +54,26 @@ FOLLOW_STOCK = """
     END $$
 """
 
+# A rating is the product's and an order of its variants: whichever write changes one changes the other.
+KEEP_RATING = """
+    CREATE FUNCTION keep_rating() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        IF TG_TABLE_NAME = 'variants' THEN
+            NEW.rating := coalesce((SELECT r.rating FROM review_stats r
+                WHERE r.store_id = NEW.store_id AND r.product_id = NEW.product_id), 0);
+            RETURN NEW;
+        END IF;
+        IF TG_OP = 'DELETE' THEN
+            UPDATE variants SET rating = 0
+            WHERE store_id = OLD.store_id AND product_id = OLD.product_id AND rating <> 0;
+        ELSE
+            UPDATE variants SET rating = NEW.rating
+            WHERE store_id = NEW.store_id AND product_id = NEW.product_id AND rating <> NEW.rating;
+        END IF;
+        RETURN NULL;
+    END $$
+"""
+
 
 def upgrade() -> None:
     op.create_table(
@@ -72,7 +92,24 @@ def upgrade() -> None:
         "CREATE TRIGGER keep_facet_set BEFORE INSERT OR UPDATE OF facets ON variants "
         "FOR EACH ROW EXECUTE FUNCTION keep_facet_set()"
     )
-    op.execute("UPDATE variants SET facets = facets")
+    op.add_column(
+        "variants", sa.Column("rating", sa.Numeric(precision=3, scale=2), server_default="0", nullable=False)
+    )
+    op.execute(KEEP_RATING)
+    op.execute(
+        "CREATE TRIGGER keep_rating BEFORE INSERT ON variants FOR EACH ROW EXECUTE FUNCTION keep_rating()"
+    )
+    op.execute(
+        "CREATE TRIGGER keep_rating AFTER INSERT OR UPDATE OR DELETE ON review_stats "
+        "FOR EACH ROW EXECUTE FUNCTION keep_rating()"
+    )
+    op.execute(
+        "UPDATE variants v SET facets = v.facets, rating = coalesce((SELECT r.rating FROM review_stats r "
+        "WHERE r.store_id = v.store_id AND r.product_id = v.product_id), 0)"
+    )
+    op.create_index(
+        "variants_by_rating_idx", "variants", ["store_id", "rating", "id"], postgresql_where=sa.text("listed")
+    )
     op.create_index(
         "variants_filter_idx",
         "variants",
@@ -105,5 +142,10 @@ def downgrade() -> None:
     op.drop_index("variants_filter_idx", table_name="variants")
     op.execute("DROP TRIGGER keep_facet_set ON variants")
     op.execute("DROP FUNCTION keep_facet_set()")
+    op.execute("DROP TRIGGER keep_rating ON review_stats")
+    op.execute("DROP TRIGGER keep_rating ON variants")
+    op.execute("DROP FUNCTION keep_rating()")
+    op.drop_index("variants_by_rating_idx", table_name="variants")
+    op.drop_column("variants", "rating")
     op.drop_column("variants", "facet_set_id")
     op.drop_table("facet_sets")

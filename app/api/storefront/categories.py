@@ -6,11 +6,11 @@ from litestar import Controller, Response, get
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery
 
-from app.api.dependencies import kept_of
+from app.api.dependencies import counts_of
 from app.api.expand import parse_expand
 from app.api.openapi import PARAMETERS
 from app.api.storefront.counter import Counter, PageCounter, counters
-from app.api.storefront.filters import FILTER_PARAMETERS, asked_filters
+from app.api.storefront.filters import FILTER_PARAMETERS, asked_filters, send_counted, send_head
 from app.api.storefront.wares import (
     Direction,
     Expand,
@@ -71,7 +71,7 @@ class CategoryController(Controller):
         expanded = bool(parse_expand(expand, EXPANDS))
         head = await get_category(counter.reads, counter.store.id, handle, expanded=expanded)
         filters = await _count(counter, handle)
-        return counter.send_head(head, filters)
+        return send_head(counter, head, filters)
 
     @get(
         "/category/{handle:str}/products",
@@ -90,23 +90,24 @@ class CategoryController(Controller):
         order_type: FromQuery[Direction | None] = None,
         expand: Expand = None,
     ) -> Response[bytes]:
+        filters = asked_filters(pages.request)
         found = await list_category_products(
             pages.reads,
             pages.store.id,
             handle,
             pages.paging,
-            filters=asked_filters(pages.request),
-            kept=kept_of(pages.request),
+            filters=filters,
+            kept=counts_of(pages.request),
             order_by=order_by,
             descending=None if order_type is None else order_type == "desc",
             expands=parse_expand(expand, VARIANT_EXPANDS),
         )
-        return pages.send_page(found)
+        return send_counted(pages, found) if filters or order_by else pages.send_page(found)
 
 
 async def _count(counter: Counter, handle: str) -> bytes:
     filters, store_id = asked_filters(counter.request), counter.store.id
-    return await kept_of(counter.request).get(
+    return await counts_of(counter.request).get(
         ("category", store_id, handle, filters),
         lambda: list_category_filters(counter.reads, store_id, handle, filters),
     )

@@ -6,11 +6,11 @@ from litestar import Controller, Response, get
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery
 
-from app.api.dependencies import kept_of
+from app.api.dependencies import counts_of
 from app.api.expand import parse_expand
 from app.api.openapi import PARAMETERS
 from app.api.storefront.counter import Counter, PageCounter, counters
-from app.api.storefront.filters import FILTER_PARAMETERS, asked_filters
+from app.api.storefront.filters import FILTER_PARAMETERS, asked_filters, send_counted, send_head
 from app.api.storefront.wares import (
     Direction,
     Expand,
@@ -70,7 +70,8 @@ class CollectionController(Controller):
     ) -> Response[bytes]:
         expanded = bool(parse_expand(expand, EXPANDS))
         head = await get_collection(counter.reads, counter.store.id, handle, expanded=expanded)
-        return counter.send_head(
+        return send_head(
+            counter,
             head,
             await _count(counter, handle),
         )
@@ -92,23 +93,24 @@ class CollectionController(Controller):
         order_type: FromQuery[Direction | None] = None,
         expand: Expand = None,
     ) -> Response[bytes]:
+        filters = asked_filters(pages.request)
         found = await list_collection_products(
             pages.reads,
             pages.store.id,
             handle,
             pages.paging,
-            filters=asked_filters(pages.request),
-            kept=kept_of(pages.request),
+            filters=filters,
+            kept=counts_of(pages.request),
             order_by=order_by,
             descending=None if order_type is None else order_type == "desc",
             expands=parse_expand(expand, VARIANT_EXPANDS),
         )
-        return pages.send_page(found)
+        return send_counted(pages, found) if filters or order_by else pages.send_page(found)
 
 
 async def _count(counter: Counter, handle: str) -> bytes:
     filters, store_id = asked_filters(counter.request), counter.store.id
-    return await kept_of(counter.request).get(
+    return await counts_of(counter.request).get(
         ("collection", store_id, handle, filters),
         lambda: list_collection_filters(counter.reads, store_id, handle, filters),
     )

@@ -5,6 +5,7 @@ than the reads themselves.
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 from litestar import Response
 from litestar.di import NamedDependency, Provide
 
@@ -30,11 +31,6 @@ class Counter:
         """JSON that the database has joined, with its tag."""
         return cached_response(self.request, body)
 
-    def send_head(self, head: bytes, filters: bytes) -> Response[bytes]:
-        """One collection or category as the contract has it: a page of one, its fields and filters beside."""
-        page = page_bytes(self.request, PageRequest(1, 1), [head], 1)
-        return cached_response(self.request, b'%b,"filters":%b,%b' % (head[:-1], filters, page[1:]))
-
 
 @dataclass(frozen=True, slots=True)
 class PageCounter(Counter):
@@ -44,7 +40,12 @@ class PageCounter(Counter):
 
     def send_page(self, found: Items) -> Response[bytes]:
         """A page of items that the database has joined, with its tag."""
-        return cached_response(self.request, page_bytes(self.request, self.paging, [found.text], found.total))
+        page = page_bytes(self.request, self.paging, [found.text], found.total, after=found.after)
+        return cached_response(self.request, page)
+
+    def beginning(self, after: str) -> PageRequest:
+        """The page that is asked for, at the cursor where there is one."""
+        return msgspec.structs.replace(self.paging, after=after) if after else self.paging
 
 
 async def provide_counter(request: ShopRequest) -> Counter:

@@ -1,17 +1,24 @@
-"""How filters are asked for in a query, on every list of variants or products that has them.
+"""How filters are asked for in a query, on every list of variants or products that has them, and answered.
 
 Options by name, `filter_by[Colour][]=Red`, or shorter `colour[]=red` where no other parameter has the name.
 """
 
 from typing import Any, Final
 
+from litestar import Response
+
+from app.api.caching import cached_response
 from app.api.faults import invalid_field
 from app.api.forms import fold
 from app.api.limits import MAX_ID
+from app.api.paging import page_bytes
 from app.api.request import ShopRequest, query_pairs
+from app.api.storefront.counter import Counter, PageCounter
 from app.domain.catalogue.filter_counts import RESERVED
 from app.domain.catalogue.filtering import EVERYTHING, Filters
+from app.domain.catalogue.queries import Items
 from app.kit.money import MAX_MINOR
+from app.kit.paging import PageRequest
 
 # What a query may ask at most.
 MOST_OPTIONS: Final = 10
@@ -176,3 +183,17 @@ def _available(values: list[str] | None) -> bool | None:
     if text not in AVAILABILITY:
         raise invalid_field("availability", "unknown_choice", "One of in_stock and out_of_stock.")
     return AVAILABILITY[text]
+
+
+def send_counted(pages: PageCounter, found: Items) -> Response[bytes]:
+    """A page under filters or in an order asked for: its total may be a moment old, so the answer is tagged by
+    what it says and never by the catalogue's version.
+    """
+    page = page_bytes(pages.request, pages.paging, [found.text], found.total)
+    return cached_response(pages.request, page)
+
+
+def send_head(counter: Counter, head: bytes, filters: bytes) -> Response[bytes]:
+    """One collection or category as the contract has it: a page of one, its fields and filters beside."""
+    page = page_bytes(counter.request, PageRequest(1, 1), [head], 1)
+    return cached_response(counter.request, b'%b,"filters":%b,%b' % (head[:-1], filters, page[1:]))

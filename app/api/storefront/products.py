@@ -6,6 +6,7 @@ from litestar import Controller, Response, get
 from litestar.di import NamedDependency
 from litestar.params import FromPath
 
+from app.api.paging import After
 from app.api.storefront.counter import Counter, PageCounter, counters
 from app.api.storefront.wares import StorefrontBestSeller, StorefrontProduct, StorefrontType, answers, page_of
 from app.domain.catalogue.queries import get_product, list_products, list_types
@@ -27,8 +28,9 @@ class ProductController(Controller):
     async def products(
         self,
         pages: NamedDependency[PageCounter],
+        after: After = "",
     ) -> Response[bytes]:
-        return pages.send_page(await list_products(pages.reads, pages.store.id, pages.paging))
+        return pages.send_page(await list_products(pages.reads, pages.store.id, pages.beginning(after)))
 
     @get(
         "/types",

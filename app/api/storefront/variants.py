@@ -11,6 +11,7 @@ from app.api.expand import parse_expand
 from app.api.faults import invalid_field
 from app.api.limits import MAX_ID
 from app.api.openapi import PARAMETERS
+from app.api.paging import After
 from app.api.storefront.counter import Counter, PageCounter, counters
 from app.api.storefront.filters import FILTER_PARAMETERS, asked_filters
 from app.api.storefront.wares import (
@@ -72,6 +73,7 @@ class VariantController(Controller):
         self,
         pages: NamedDependency[PageCounter],
         search: Annotated[str, QueryParameter(max_length=200)] = "",
+        after: After = "",
         order_by: FromQuery[Order | None] = None,
         order_type: FromQuery[Direction | None] = None,
         expand: Expand = None,
@@ -85,7 +87,7 @@ class VariantController(Controller):
             descending=None if order_type is None else order_type == "desc",
         )
         found = await list_variants(
-            pages.reads, pages.store.id, pages.paging, wanted, parse_expand(expand, VARIANT_EXPANDS)
+            pages.reads, pages.store.id, pages.beginning(after), wanted, parse_expand(expand, VARIANT_EXPANDS)
         )
         return pages.send_page(found)
 

@@ -178,6 +178,7 @@ class Variant(Base):
         Index("variants_by_title_idx", "store_id", "full_title", "id", postgresql_where=text("listed")),
         Index("variants_by_price_idx", "store_id", "price", "id", postgresql_where=text("listed")),
         Index("variants_by_sold_idx", "store_id", "sold", "id", postgresql_where=text("listed")),
+        Index("variants_by_rating_idx", "store_id", "rating", "id", postgresql_where=text("listed")),
         Index("variants_type_idx", "store_id", "type_id", postgresql_where=text("listed")),
         Index("variants_facets_idx", "facets", postgresql_using="gin"),
         # What filters and their counts look at, in the order of products: 100,000 variants are read from it.
@@ -226,6 +227,8 @@ class Variant(Base):
     facets: Mapped[Words]
     # The row of facet_sets with these facets, by the trigger keep_facet_set.
     facet_set_id: Mapped[OptionalRef]
+    # The product's, by the trigger keep_rating.
+    rating: Mapped[Decimal] = mapped_column(Numeric(3, 2), server_default="0")
     sold: Mapped[int] = mapped_column(BigInteger, server_default="0")
 
 
