@@ -20,6 +20,7 @@ from app.api.rate_limits import STATE_KEY as RATES_KEY
 from app.api.rate_limits import RateLimits
 from app.api.storefront import storefront_handlers
 from app.api.webhooks.payments import payment_event
+from app.db.kept import Kept
 from app.db.migrations import check_migrations, head_revision
 from app.db.reads import Reads
 from app.db.session import create_engine, create_sessions
@@ -95,6 +96,7 @@ def build_shop(settings: Settings, *, application_name: str = "storefront") -> S
         broad=broad_hits(),
         best_selling=best_sellers(),
         kept=KeptAnswers(versions, most_bytes=settings.cache_bytes),
+        counts=Kept(settings.counts_seconds),
     )
 
 

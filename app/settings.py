@@ -141,6 +141,8 @@ class Settings:
     queue_poll_seconds: float = 2.0
     signature_window_seconds: int = 300
     payment_wait_seconds: float = 10.0
+    # How old counts of filters and totals under filters may be, where they are dear to count; 0 counts each time.
+    counts_seconds: float = 4.0
     idempotency_seconds: int = 86_400
     forget_seconds: int = 2_592_000
 
@@ -342,6 +344,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         queue_poll_seconds=reader.number("STOREFRONT_QUEUE_POLL_SECONDS", 2, least=0.05),
         signature_window_seconds=reader.whole("STOREFRONT_SIGNATURE_WINDOW_SECONDS", 300, least=1),
         payment_wait_seconds=reader.number("STOREFRONT_PAYMENT_WAIT_SECONDS", 10, least=0.1, most=60),
+        counts_seconds=reader.number("STOREFRONT_COUNTS_SECONDS", 4, least=0, most=60),
         idempotency_seconds=reader.whole("STOREFRONT_IDEMPOTENCY_SECONDS", 86_400, least=60),
         forget_seconds=reader.whole("STOREFRONT_FORGET_SECONDS", 2_592_000, least=60),
         database_pool_size=reader.whole("STOREFRONT_DATABASE_POOL", 10, least=1, most=200),

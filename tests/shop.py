@@ -42,6 +42,7 @@ def settings_for(database_url: str, redis_url: str, **environ: str) -> Settings:
             "STOREFRONT_LIMITS": "off",
             # Tests write past the shop and read at once; what is kept has tests of its own.
             "STOREFRONT_CACHE_BYTES": "0",
+            "STOREFRONT_COUNTS_SECONDS": "0",
             "STOREFRONT_DATA_DIR": str(Path(tempfile.gettempdir()) / f"storefront-tests-{os.getpid()}"),
             **environ,
         }

@@ -15,6 +15,7 @@ from app.api.gate import Gate
 from app.api.kept import KeptAnswers
 from app.api.request import ShopRequest
 from app.api.transactions import REPEATABLE, is_repeatable
+from app.db.kept import Kept
 from app.db.reads import Reads
 from app.db.session import Sessions
 from app.domain.checkout.till import Till
@@ -44,6 +45,7 @@ class Shop:
     broad: BroadHits
     best_selling: BestSellers
     kept: KeptAnswers
+    counts: Kept
 
 
 # How handlers ask for them, by name. What we made ourselves needs no validation.
@@ -64,6 +66,12 @@ async def provide_shop(request: ShopRequest) -> Shop:
 async def provide_gate(request: ShopRequest) -> Gate:
     gate: Gate = request.app.state[GATE_KEY]
     return gate
+
+
+def counts_of(request: ShopRequest) -> Kept:
+    """What this process keeps of counts and totals that are dear to read."""
+    shop: Shop = request.app.state[STATE_KEY]
+    return shop.counts
 
 
 async def provide_reads(request: ShopRequest) -> Reads:

@@ -5,6 +5,7 @@ than the reads themselves.
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 from litestar import Response
 from litestar.di import NamedDependency, Provide
 
@@ -40,11 +41,6 @@ class Counter:
         self.kept.keep(self.request.scope, body, store_id=self.store.id, version=self.version, tag=tag)
         return cached_response(self.request, body, tag=tag)
 
-    def send_head(self, head: bytes, filters: bytes) -> Response[bytes]:
-        """One collection or category as the contract has it: a page of one, its fields and filters beside."""
-        page = page_bytes(self.request, PageRequest(1, 1), [head], 1)
-        return self.send(b'%b,"filters":%b,%b' % (head[:-1], filters, page[1:]))
-
 
 @dataclass(frozen=True, slots=True)
 class PageCounter(Counter):
@@ -52,9 +48,14 @@ class PageCounter(Counter):
 
     paging: PageRequest
 
-    def send_page(self, found: Items) -> Response[bytes]:
-        """A page of items that the database has joined, with its tag."""
-        return self.send(page_bytes(self.request, self.paging, [found.text], found.total))
+    def send_page(self, found: Items, *, lasting: bool = True) -> Response[bytes]:
+        """A page of items that the database has joined, with its tag; see `send`."""
+        page = page_bytes(self.request, self.paging, [found.text], found.total, after=found.after)
+        return self.send(page, lasting=lasting)
+
+    def beginning(self, after: str) -> PageRequest:
+        """The page that is asked for, at the cursor where there is one."""
+        return msgspec.structs.replace(self.paging, after=after) if after else self.paging
 
 
 async def _version(request: ShopRequest, store: StoreConfig) -> int | None:

@@ -7,6 +7,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath
 
 from app.api.dependencies import GivenShop
+from app.api.paging import After
 from app.api.storefront.counter import Counter, PageCounter, counters
 from app.api.storefront.wares import StorefrontBestSeller, StorefrontProduct, StorefrontType, answers, page_of
 from app.domain.catalogue.choices import list_types
@@ -29,8 +30,9 @@ class ProductController(Controller):
     async def products(
         self,
         pages: NamedDependency[PageCounter],
+        after: After = "",
     ) -> Response[bytes]:
-        return pages.send_page(await list_products(pages.reads, pages.store.id, pages.paging))
+        return pages.send_page(await list_products(pages.reads, pages.store.id, pages.beginning(after)))
 
     @get(
         "/types",

@@ -15,6 +15,7 @@ from app.api.storefront.counter import Counter, PageCounter, counters
 from app.api.storefront.wares import Expand, StorefrontFoundVariant, answers, page_of
 from app.domain.catalogue.pieces import VARIANT_EXPANDS
 from app.domain.discovery import queries
+from app.domain.discovery.broad import MOST_RANKED
 from app.domain.discovery.popular import popular_queries
 from app.domain.discovery.queries import Wanted, search_products
 from app.domain.discovery.sql import HIGHLIGHTS, KINDS, PAGES, POSTS, PRODUCTS
@@ -101,7 +102,8 @@ async def search(
     found = await search_products(
         pages.reads, pages.store.id, wanted, pages.paging, now=now, broad=shop.broad
     )
-    return pages.send_page(found)
+    # The hits of a broad search are some seconds old, and no version of the catalogue says how many.
+    return pages.send_page(found, lasting=found.total <= MOST_RANKED)
 
 
 @get(

@@ -191,8 +191,19 @@ class Variant(Base):
         Index("variants_by_title_idx", "store_id", "full_title", "id", postgresql_where=text("listed")),
         Index("variants_by_price_idx", "store_id", "price", "id", postgresql_where=text("listed")),
         Index("variants_by_sold_idx", "store_id", "sold", "id", postgresql_where=text("listed")),
+        Index("variants_by_rating_idx", "store_id", "rating", "id", postgresql_where=text("listed")),
         Index("variants_type_idx", "store_id", "type_id", postgresql_where=text("listed")),
         Index("variants_facets_idx", "facets", postgresql_using="gin"),
+        # What filters and their counts look at, in the order of products: 100,000 variants are read from it.
+        Index(
+            "variants_filter_idx",
+            "store_id",
+            "product_id",
+            "position",
+            "id",
+            postgresql_include=["facet_set_id", "price", "type_id"],
+            postgresql_where=text("listed"),
+        ),
     )
 
     store_id: Mapped[KeyStore]
@@ -227,7 +238,23 @@ class Variant(Base):
     full_title: Mapped[str] = mapped_column(server_default="")
     # "colour=red": option and value folded, for filters and their counts.
     facets: Mapped[Words]
+    # The row of facet_sets with these facets, by the trigger keep_facet_set.
+    facet_set_id: Mapped[OptionalRef]
+    # The product's, by the trigger keep_rating.
+    rating: Mapped[Decimal] = mapped_column(Numeric(3, 2), server_default="0")
     sold: Mapped[int] = mapped_column(BigInteger, server_default="0")
+
+
+class FacetSet(Base):
+    """The facets that variants have together, each combination once; one that none has any more does no harm."""
+
+    __tablename__ = "facet_sets"
+    __table_args__ = (UniqueConstraint("store_id", "digest"),)
+
+    store_id: Mapped[OwnStore]
+    id: Mapped[KeyId]
+    facets: Mapped[list[str]] = mapped_column(ARRAY(Text))
+    digest: Mapped[str]
 
 
 class ColorSpot(Base):
