@@ -27,7 +27,6 @@ PATHS = (
     "/products/types",
     "/products/variants?order_by=price",
     "/products/search?q=tent",
-    "/collections/by-hand",
     "/collections/by-hand/products?limit=5",
     "/categories",
 )

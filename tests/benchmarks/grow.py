@@ -32,13 +32,17 @@ SYLLABLES: Final = [first + last for first in "bdfgklmnprstv" for last in "aeiou
 ROOTS: Final = (
     "products", "collections", "product_options", "option_values", "product_images", "variants",
 )  # fmt: skip
-OWNERS: Final = ("product_id", "variant_id", "option_id", "value_id", "collection_id")
+OWNERS: Final = ("variant_id", "product_id", "option_id", "value_id", "collection_id")
 REFERENCES: Final = (*OWNERS, "image_id", "lead_variant_id")
-LISTS_OF_IDS: Final = ("related", "bought_with", "similar_to")
+LISTS_OF_IDS: Final = ("siblings", "related", "bought_with", "similar_to")
 # What happened to the original did not happen to its copies.
 LEFT_OUT: Final = (
     "cart_lines", "order_lines", "reservations", "stock_movements", "stock_wishes", "product_questions",
     "product_reviews", "category_collections",
+)  # fmt: skip
+# Columns of documents that are no text.
+FIGURES: Final = (
+    "store_id", "product_id", "variant_id", "siblings", "position", "price", "compare_at_price", "sold",
 )  # fmt: skip
 # Columns of products and variants that differ, by what o (the original) and n (the copy's number) make of them.
 OWN: Final[Mapping[tuple[str, str], str]] = {
@@ -53,6 +57,8 @@ OWN: Final[Mapping[tuple[str, str], str]] = {
     ("variant_colors", "rgb"): "(o.rgb + n * 7919) % 16777216",
     ("variants", "price"): "o.price + n * 37 % 5000",
     ("variants", "sold"): "pg_temp.sales(o.id, n) / 3",
+    ("variant_documents", "price"): "o.price + n * 37 % 5000",
+    ("variant_documents", "sold"): "pg_temp.sales(o.variant_id, n) / 3",
 }  # fmt: skip
 _FUNCTIONS: Final = f"""
 CREATE FUNCTION pg_temp.syllable(n bigint) RETURNS text IMMUTABLE LANGUAGE sql RETURN
@@ -167,13 +173,16 @@ def _copy(table: str, columns: Sequence[str], copies: int, *, lean: bool) -> str
     owner = "id" if table in ROOTS else next(name for name in OWNERS if name in columns)
     source = f"(SELECT * FROM {table} WHERE {owner} < {SPAN})"
     if table in DOCUMENTS:
-        others = [column for column in columns if column in ("store_id", owner) or column.endswith("_at")]
+        others = [column for column in columns if column in FIGURES or column.endswith("_at")]
         texts = [column for column in columns if column not in others]
         # Ids are looked for once in each original: 160 times as many searches would take most of the time.
         marked = ", ".join(f"pg_temp.marked({text}) AS {text}" for text in texts)
         source = f"(SELECT {', '.join(others)}, {marked} FROM {table} WHERE {owner} < {SPAN} OFFSET 0)"
         values = [
-            _document(column, owner, lean=lean) if column in texts else _usual(column) for column in columns
+            _document(column, owner, lean=lean)
+            if column in texts
+            else OWN.get((table, column), _usual(column))
+            for column in columns
         ]
     return (
         f"INSERT INTO {table} ({', '.join(columns)}) SELECT {', '.join(values)}"
