@@ -22,6 +22,7 @@ SECRET_FIELDS = frozenset(
         "stripe_secret_key",
         "stripe_webhook_secrets",
         "facebook_app_secret",
+        "s3_secret_access_key",
     }
 )
 MIN_SECRET_LENGTH = 32
@@ -107,6 +108,15 @@ class Settings:
     redis_url: str = ""
     smtp_url: str = ""
     mail_from: str = "shop@localhost"
+
+    # Where files are kept: `file:` below the data folder, file:///a/folder, or s3://bucket/prefix.
+    files_url: str = "file:"
+    s3_endpoint_url: str = ""
+    s3_region: str = "us-east-1"
+    s3_access_key_id: str = ""
+    s3_secret_access_key: str = ""
+    # Sizes of pictures that were made are kept on this machine's disk up to so many megabytes.
+    picture_cache_mb: int = 512
 
     stripe_secret_key: str = ""
     stripe_publishable_key: str = ""
@@ -263,6 +273,14 @@ class _Reader:
             return default
         return value
 
+    def files_url(self, name: str) -> str:
+        value = self.text(name, "file:")
+        address = urlsplit(value)
+        if value == "file:" or value.startswith("file:///") or (address.scheme == "s3" and address.netloc):
+            return value
+        self.problems.append(f"{name} must be file:, file:///a/folder or s3://bucket/prefix")
+        return "file:"
+
     def domain_above(self, name: str, url: str) -> str:
         """The host of `url`, or a domain above it: what a browser takes for the name of a relying party."""
         host = urlsplit(url).hostname or ""
@@ -303,6 +321,12 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         redis_url=reader.url("REDIS_URL", "", ("redis", "rediss", "unix")),
         smtp_url=reader.url("SMTP_URL", "", ("smtp", "smtps")),
         mail_from=reader.text("MAIL_FROM", "shop@localhost"),
+        files_url=reader.files_url("STOREFRONT_FILES_URL"),
+        s3_endpoint_url=reader.url("S3_ENDPOINT_URL", "", ("http", "https")).rstrip("/"),
+        s3_region=reader.text("AWS_REGION", "us-east-1"),
+        s3_access_key_id=reader.text("AWS_ACCESS_KEY_ID", ""),
+        s3_secret_access_key=reader.text("AWS_SECRET_ACCESS_KEY", ""),
+        picture_cache_mb=reader.whole("STOREFRONT_PICTURE_CACHE_MB", 512, least=1, most=1_000_000),
         stripe_secret_key=reader.text("STRIPE_SECRET_KEY", ""),
         stripe_publishable_key=reader.text("STRIPE_PUBLISHABLE_KEY", ""),
         stripe_api_base=reader.url("STRIPE_API_BASE", "", ("http", "https")).rstrip("/"),
@@ -348,6 +372,8 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     )
     if bool(settings.facebook_app_id) != bool(settings.facebook_app_secret):
         reader.problems.append("FACEBOOK_APP_ID and FACEBOOK_APP_SECRET must both be set, or neither")
+    if bool(settings.s3_access_key_id) != bool(settings.s3_secret_access_key):
+        reader.problems.append("AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY must both be set, or neither")
     if reader.problems:
         raise SettingsError("\n".join(reader.problems))
     return settings
