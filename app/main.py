@@ -11,6 +11,7 @@ from app.api.credentials import STATE_KEY as DOOR_KEY
 from app.api.credentials import Door, origin_of
 from app.api.dependencies import STATE_KEY, Shop, dependencies
 from app.api.edge import create_edge
+from app.api.files import picture_handlers
 from app.api.gate import STATE_KEY as GATE_KEY
 from app.api.gate import Gate, GuessLimits
 from app.api.rate_limits import RateLimits
@@ -31,7 +32,9 @@ from app.domain.discovery.popular import SearchTally
 from app.domain.payments.services import PaymentService
 from app.domain.stores.directory import StoreDirectory
 from app.integrations.argon2 import create_hasher
+from app.integrations.files import create_files
 from app.integrations.passkeys import ANDROID, Passkeys, passkey_origins
+from app.integrations.picture_sizes import PictureSizes
 from app.integrations.redis import RedisGateway
 from app.integrations.redis_limits import RedisRateCounter
 from app.integrations.redis_logins import RedisLogins
@@ -175,6 +178,10 @@ def create_app(settings: Settings) -> Litestar:
         passkeys=_passkeys(settings),
     )
     door = Door(settings, gate.sessions)
+    files = create_files(settings)
+    sizes = PictureSizes(
+        files, settings.data_dir / "pictures", most_bytes=settings.picture_cache_mb * 1024 * 1024
+    )
 
     async def database_answers() -> None:
         await shop.reads.fetchval("SELECT 1")
@@ -198,13 +205,15 @@ def create_app(settings: Settings) -> Litestar:
             await redis.close()
             hasher.close()
             await gate.providers.close()
+            await sizes.close()
 
     handlers: list[Any] = [
         Router(
             "/storefront/v1",
             route_handlers=[*storefront_handlers(), payment_event],
             dependencies=dependencies(),
-        )
+        ),
+        *picture_handlers(settings, files, sizes),
     ]
     if not settings.is_production:
         handlers.extend(web_handlers(settings, shop, gate))

@@ -16,6 +16,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
         "app.cli.apply",
         "Set a store up as a file says: currency, shipping, taxes, payment, collections.",
     ),
+    "files": ("app.cli.files", "Keep pictures in the shop's own store."),
     "doctor": ("app.cli.doctor", "Show the effective configuration and what is wrong with it."),
 }
 
