@@ -20,6 +20,7 @@ from app.api.webhooks.payments import payment_event
 from app.db.migrations import check_migrations, head_revision
 from app.db.reads import Reads
 from app.db.session import create_engine, create_sessions
+from app.domain.checkout.carriers import Carrier
 from app.domain.checkout.till import Till
 from app.domain.customers.providers import (
     AccessTokenProvider,
@@ -86,7 +87,17 @@ def build_shop(settings: Settings, *, application_name: str = "storefront") -> S
         stores=StoreDirectory(reads),
         till=till,
         searches=SearchTally(sessions, clock=utc_now),
+        carriers=_carriers(settings),
     )
+
+
+def _carriers(settings: Settings) -> dict[str, Carrier]:
+    """The carriers that are set. Their HTTP client takes 25 MB, so it is loaded where it is needed."""
+    if not settings.carriers:
+        return {}
+    from app.integrations.carriers import HttpCarrier  # noqa: PLC0415 - for the reason above
+
+    return {one.name: HttpCarrier(one, seconds=settings.carrier_seconds) for one in settings.carriers}
 
 
 def _stripe(settings: Settings) -> PaymentService:
@@ -151,6 +162,8 @@ async def close_shop(shop: Shop) -> None:
     """Let go of every connection that the parts of build_shop hold."""
     for service in shop.till.services.values():
         await service.close()
+    for carrier in shop.carriers.values():
+        await carrier.close()
     await shop.searches.close()
     await shop.reads.close()
     await shop.engine.dispose()

@@ -80,6 +80,18 @@ class OidcClient:
         return f"{self.name} ({self.issuer})"
 
 
+@dataclass(frozen=True, slots=True)
+class CarrierService:
+    """Where a carrier's live rates are asked for."""
+
+    name: str
+    url: str
+    token: str = field(repr=False)
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.url})"
+
+
 class SettingsError(ValueError):
     """A variable has a value that cannot be used; the message names the variable, never a secret."""
 
@@ -131,6 +143,9 @@ class Settings:
     facebook_app_secret: str = ""
     facebook_graph_url: str = FACEBOOK_GRAPH_URL
     oidc_providers: tuple[OidcClient, ...] = ()
+
+    carriers: tuple[CarrierService, ...] = ()
+    carrier_seconds: float = 2.0
 
     reservation_seconds: int = 900
     checkout_seconds: int = 86_400
@@ -266,6 +281,20 @@ class _Reader:
                 self.problems.append(f"{prefix}_SCOPES must have openid among them")
         return tuple(found.values())
 
+    def carriers(self, name: str) -> tuple[CarrierService, ...]:
+        """A carrier for each word of the list, from the variables that have its name in them."""
+        found: dict[str, CarrierService] = {}
+        for word in self.words(name):
+            if not re.fullmatch(r"[a-z][a-z0-9_-]{0,31}", word) or word in found:
+                self.problems.append(f"{name} must name carriers as parcelhub,my-van; not {word!r}")
+                continue
+            prefix = f"CARRIER_{word.upper().replace('-', '_')}"
+            url = self.url(f"{prefix}_URL", "", ("http", "https"))
+            found[word] = CarrierService(word, url, self.text(f"{prefix}_TOKEN", ""))
+            if not url:
+                self.problems.append(f"{name} names {word}, which needs {prefix}_URL")
+        return tuple(found.values())
+
     def url(self, name: str, default: str, schemes: tuple[str, ...]) -> str:
         value = self.text(name, default)
         if value and not value.startswith(tuple(f"{scheme}://" for scheme in schemes)):
@@ -343,6 +372,8 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
             "/"
         ),
         oidc_providers=reader.oidc_clients("OIDC_PROVIDERS"),
+        carriers=reader.carriers("SHIPPING_CARRIERS"),
+        carrier_seconds=reader.number("STOREFRONT_CARRIER_SECONDS", 2, least=0.1, most=10),
         reservation_seconds=reader.whole("STOREFRONT_RESERVATION_SECONDS", 900, least=1),
         checkout_seconds=reader.whole("STOREFRONT_CHECKOUT_SECONDS", 86_400, least=1),
         cart_seconds=reader.whole("STOREFRONT_CART_SECONDS", 7_776_000, least=1),

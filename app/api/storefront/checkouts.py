@@ -1,5 +1,6 @@
 """The checkout: from a cart to a placed order (contract rows B30 to B36)."""
 
+from datetime import datetime
 from typing import Annotated, Any
 
 import msgspec
@@ -24,10 +25,11 @@ from app.api.storefront.orders import (
     StorefrontTotals,
     show_order,
 )
-from app.api.transactions import transactional
+from app.api.transactions import once, transactional
 from app.db import idempotency
 from app.domain.accounts.signing import NewAccount
 from app.domain.carts.errors import cart_not_found
+from app.domain.checkout.asking import ask_carriers
 from app.domain.checkout.errors import COUPON_NOT_FOUND
 from app.domain.checkout.placing import AT_ONCE, totals_of
 from app.domain.checkout.queries import (
@@ -36,13 +38,19 @@ from app.domain.checkout.queries import (
     get_checkout_by_id,
     view_checkout,
 )
-from app.domain.checkout.quote import Shipping
-from app.domain.checkout.service import choose_shipping, lock_editable, open_checkout, set_customer
+from app.domain.checkout.service import (
+    NO_ADDRESS,
+    choose_shipping,
+    lock_editable,
+    open_checkout,
+    set_customer,
+)
 from app.domain.checkout.states import CheckoutState
 from app.domain.customers.addresses import Address, AddressInput, check_address
 from app.domain.customers.passwords import check_password
 from app.domain.orders.queries import get_order
 from app.domain.stores.queries import StoreConfig
+from app.domain.stores.shipping import Shipping
 from app.kit.clock import isoformat
 from app.kit.errors import VALIDATION_FAILED, FieldError, Invalid
 from app.kit.ids import digest
@@ -74,10 +82,13 @@ class OpenCheckout(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class CheckoutCustomer(msgspec.Struct, forbid_unknown_fields=True):
-    """Who buys and where it goes. `billing_address` is needed where `billing_same_as_shipping` is 0."""
+    """Who buys and where it goes. `billing_address` is needed where `billing_same_as_shipping` is 0.
+
+    What is fetched, or needs no shipping, can do without `shipping_address`; then the billing address is needed.
+    """
 
     email: Annotated[str, msgspec.Meta(max_length=254)]
-    shipping_address: AddressInput
+    shipping_address: AddressInput | None = None
     billing_address: AddressInput | None = None
     billing_same_as_shipping: bool = True
     subscribe: bool = True
@@ -189,14 +200,18 @@ def show_checkout(
     )
 
 
-def check_customer(data: CheckoutCustomer) -> tuple[str, Address, Address | None]:
-    """Mail address and addresses, or every fault in them at once."""
+def check_customer(data: CheckoutCustomer) -> tuple[str, Address | None, Address | None]:
+    """Mail address, shipping and billing address, one of them at least, or every fault in them at once."""
     faults: list[FieldError] = []
     email = email_form(data.email)
     if email is None:
         faults.append(FieldError("email", "invalid_email", "This is no mail address."))
-    shipping = check_address(data.shipping_address, at="shipping_address")
+    shipping: Address | list[FieldError] | None = None
     billing: Address | list[FieldError] | None = None
+    if data.shipping_address is not None:
+        shipping = check_address(data.shipping_address, at="shipping_address")
+    elif data.billing_same_as_shipping:
+        faults.append(NO_ADDRESS)
     if not data.billing_same_as_shipping:
         billing = check_address(data.billing_address or AddressInput(), at="billing_address")
     for checked in (shipping, billing):
@@ -205,6 +220,23 @@ def check_customer(data: CheckoutCustomer) -> tuple[str, Address, Address | None
     if faults or email is None or isinstance(shipping, list) or isinstance(billing, list):
         raise Invalid(VALIDATION_FAILED, "Some fields cannot be accepted.", errors=faults)
     return email, shipping, billing
+
+
+async def _ask(
+    request: ShopRequest,
+    shop: Shop,
+    store: StoreConfig,
+    token: str,
+    *,
+    address: dict[str, Any] | None,
+    now: datetime,
+) -> None:
+    """Let carriers say what they ask, before the call's own transaction has begun: a carrier may take its time."""
+
+    async def ask() -> None:
+        await ask_carriers(shop.sessions, shop.carriers, store, token=token, address=address, now=now)
+
+    await once(request, "carriers", ask)
 
 
 class CheckoutController(Controller):
@@ -261,6 +293,7 @@ class CheckoutController(Controller):
     @transactional
     async def read(
         self,
+        request: ShopRequest,
         checkout_token: FromPath[str],
         session: GivenSession,
         shop: GivenShop,
@@ -271,6 +304,7 @@ class CheckoutController(Controller):
         funnel: FromQuery[bool] = False,  # noqa: ARG002 - upsell offers come with promotions; none are set up yet
     ) -> Response[StorefrontCheckout]:
         """The checkout, prices fresh until paying; `expand=order` answers the whole order."""
+        await _ask(request, shop, store, checkout_token, address=None, now=now)
         checkout = await get_checkout(session, store.id, checkout_token)
         view = await view_checkout(session, store, checkout, now=now)
         order = None
@@ -314,12 +348,16 @@ class CheckoutController(Controller):
         already the call goes on as a guest's, as it does while accounts cannot be made.
         """
         email, shipping, billing = check_customer(data)
+        person = shipping or billing
+        assert person is not None  # check_customer saw to it
         digested = None
         if data.password and actor.kind == "guest":
-            password = check_password(data.password, names=(email, shipping.first_name, shipping.last_name))
+            password = check_password(data.password, names=(email, person.first_name, person.last_name))
             digested = await hash_for_account(
                 request, shop=shop, store=store, gate=gate, email=email, password=password
             )
+        goes_to = shipping.as_json() if shipping else None
+        await _ask(request, shop, store, checkout_token, address=goes_to, now=now)
         checkout = await lock_editable(
             session, store.id, checkout_token, now=now, keep_seconds=shop.settings.checkout_seconds
         )
@@ -328,7 +366,7 @@ class CheckoutController(Controller):
             store,
             checkout,
             email=email,
-            shipping_address=shipping.as_json(),
+            shipping_address=goes_to,
             billing_address=billing.as_json() if billing else None,
             subscribe=data.subscribe,
             facts={
@@ -348,10 +386,10 @@ class CheckoutController(Controller):
                 gate=gate,
                 new=NewAccount(
                     email=email,
-                    username=f"{shipping.first_name} {shipping.last_name}",
+                    username=f"{person.first_name} {person.last_name}",
                     password_digest=digested,
-                    firstname=shipping.first_name,
-                    lastname=shipping.last_name,
+                    firstname=person.first_name,
+                    lastname=person.last_name,
                     subscribe=data.subscribe,
                     country=find_country(data.detected_country or ""),
                     time_zone=find_time_zone(data.time_zone or ""),
@@ -384,6 +422,7 @@ class CheckoutController(Controller):
     @transactional
     async def shipping(
         self,
+        request: ShopRequest,
         checkout_token: FromPath[str],
         data: RequestBody[ChooseShipping],
         session: GivenSession,
@@ -392,6 +431,7 @@ class CheckoutController(Controller):
         now: GivenNow,
     ) -> StorefrontCheckout:
         """Picks a shipping option; the totals follow."""
+        await _ask(request, shop, store, checkout_token, address=None, now=now)
         checkout = await lock_editable(
             session, store.id, checkout_token, now=now, keep_seconds=shop.settings.checkout_seconds
         )
