@@ -1,6 +1,7 @@
 """Pictures of the shop's own over HTTP: kinds, sizes, signatures, bounds, and that work is done once."""
 
 import asyncio
+import contextlib
 import os
 import threading
 from io import BytesIO
@@ -180,8 +181,15 @@ async def test_twenty_who_ask_at_once_have_it_made_once(shop, monkeypatch):
 
 
 async def test_two_processes_that_want_the_same_make_it_once(tmp_path, monkeypatch):
-    made, both = [], threading.Barrier(2)
-    monkeypatch.setattr(picture_sizes, "resize_picture", lambda *_: made.append(1) or b"small")
+    made, both, company = [], threading.Barrier(2), threading.Barrier(2)
+
+    def resize(*_) -> bytes:
+        made.append(1)
+        with contextlib.suppress(threading.BrokenBarrierError):
+            company.wait(0.5)  # leaves the other one time to come here as well, which it must not
+        return b"small"
+
+    monkeypatch.setattr(picture_sizes, "resize_picture", resize)
     settings = Settings(data_dir=tmp_path, secret_keys=(SECRET_KEY,))
     files = create_files(settings)
     name = name_picture(b"large", width=900, height=900, kind="jpg", secret=SECRET_KEY)
