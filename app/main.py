@@ -12,6 +12,7 @@ from app.api.credentials import STATE_KEY as DOOR_KEY
 from app.api.credentials import Door, origin_of
 from app.api.dependencies import STATE_KEY, Shop, dependencies
 from app.api.edge import create_edge
+from app.api.files import picture_handlers
 from app.api.gate import STATE_KEY as GATE_KEY
 from app.api.gate import Gate, GuessLimits
 from app.api.kept import KeptAnswers
@@ -25,6 +26,7 @@ from app.db.migrations import check_migrations, head_revision
 from app.db.reads import Reads
 from app.db.session import create_engine, create_sessions
 from app.db.versions import CommitMark, Versions
+from app.domain.checkout.carriers import Carrier
 from app.domain.checkout.till import Till
 from app.domain.customers.providers import (
     AccessTokenProvider,
@@ -39,7 +41,9 @@ from app.domain.orders.best_selling import best_sellers
 from app.domain.payments.services import PaymentService
 from app.domain.stores.directory import StoreDirectory
 from app.integrations.argon2 import create_hasher
+from app.integrations.files import create_files
 from app.integrations.passkeys import ANDROID, Passkeys, passkey_origins
+from app.integrations.picture_sizes import PictureSizes
 from app.integrations.redis import RedisGateway
 from app.integrations.redis_limits import RedisRateCounter
 from app.integrations.redis_logins import RedisLogins
@@ -97,7 +101,17 @@ def build_shop(settings: Settings, *, application_name: str = "storefront") -> S
         best_selling=best_sellers(),
         kept=KeptAnswers(versions, most_bytes=settings.cache_bytes),
         counts=Kept(settings.counts_seconds),
+        carriers=_carriers(settings),
     )
+
+
+def _carriers(settings: Settings) -> dict[str, Carrier]:
+    """The carriers that are set. Their HTTP client takes 25 MB, so it is loaded where it is needed."""
+    if not settings.carriers:
+        return {}
+    from app.integrations.carriers import HttpCarrier  # noqa: PLC0415 - for the reason above
+
+    return {one.name: HttpCarrier(one, seconds=settings.carrier_seconds) for one in settings.carriers}
 
 
 def _stripe(settings: Settings) -> PaymentService:
@@ -162,6 +176,8 @@ async def close_shop(shop: Shop) -> None:
     """Let go of every connection that the parts of build_shop hold."""
     for service in shop.till.services.values():
         await service.close()
+    for carrier in shop.carriers.values():
+        await carrier.close()
     await shop.searches.close()
     await shop.kept.close()
     await shop.reads.close()
@@ -208,6 +224,10 @@ def create_app(settings: Settings) -> Litestar:
         passkeys=_passkeys(settings),
     )
     door = Door(settings, gate.sessions)
+    files = create_files(settings)
+    sizes = PictureSizes(
+        files, settings.data_dir / "pictures", most_bytes=settings.picture_cache_mb * 1024 * 1024
+    )
 
     async def database_answers() -> None:
         await shop.reads.fetchval("SELECT 1")
@@ -232,6 +252,7 @@ def create_app(settings: Settings) -> Litestar:
             await redis.close()
             hasher.close()
             await gate.providers.close()
+            await sizes.close()
 
     handlers: list[Any] = [
         Router(
@@ -239,7 +260,8 @@ def create_app(settings: Settings) -> Litestar:
             route_handlers=[*storefront_handlers(), payment_event],
             dependencies=dependencies(),
             exception_handlers={NotModified: answer_not_modified},
-        )
+        ),
+        *picture_handlers(settings, files, sizes),
     ]
     if not settings.is_production:
         handlers.extend(web_handlers(settings, shop, gate))

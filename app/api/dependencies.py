@@ -1,6 +1,6 @@
 """What handlers are given: the shop's parts, the store that is meant, one session, who asks, and the time."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -18,6 +18,7 @@ from app.api.transactions import REPEATABLE, is_repeatable
 from app.db.kept import Kept
 from app.db.reads import Reads
 from app.db.session import Sessions
+from app.domain.checkout.carriers import Carrier
 from app.domain.checkout.till import Till
 from app.domain.discovery.broad import BroadHits
 from app.domain.discovery.popular import SearchTally
@@ -46,6 +47,7 @@ class Shop:
     best_selling: BestSellers
     kept: KeptAnswers
     counts: Kept
+    carriers: Mapping[str, Carrier]
 
 
 # How handlers ask for them, by name. What we made ourselves needs no validation.

@@ -1,13 +1,17 @@
 """Thousands of random carts in eight currencies: no cent differs from what a model in decimals says."""
 
 import random
+from datetime import UTC, datetime
 from decimal import Decimal
 
-from app.domain.checkout.quote import Line, Quote, Shipping, make_quote, shipping_choices
+from app.domain.checkout.quote import Line, Quote, make_quote, shipping_choices
 from app.domain.stores.queries import ShippingChoice, StoreConfig, Zone
+from app.domain.stores.shipping import Shipping
 from app.integrations.stripe_amounts import from_stripe, to_stripe
 from app.kit.money import percent_to_basis_points, to_decimal_text, to_minor
 from tests.decimal_model import PLACES, Basket, Cost, cost_of, random_basket
+
+NOW = datetime(2026, 11, 18, 9, tzinfo=UTC)
 
 
 def quote_of(basket: Basket) -> Quote:
@@ -60,7 +64,7 @@ def quote_of(basket: Basket) -> Quote:
         )
         for number, item in enumerate(basket.items, 1)
     ]
-    chosen: tuple[Shipping, ...] = shipping_choices(store, lines, country="US", region=None)
+    chosen: tuple[Shipping, ...] = shipping_choices(store, lines, country="US", region=None, now=NOW)
     return make_quote(
         store,
         lines,

@@ -1,5 +1,6 @@
 """The checkout: from a cart to a placed order (contract rows B30 to B36)."""
 
+from datetime import datetime
 from typing import Annotated, Any
 
 import msgspec
@@ -25,10 +26,11 @@ from app.api.storefront.orders import (
     StorefrontTotals,
     show_order,
 )
-from app.api.transactions import transactional
+from app.api.transactions import once, transactional
 from app.db import idempotency
 from app.domain.accounts.signing import NewAccount
 from app.domain.carts.errors import cart_not_found
+from app.domain.checkout.asking import ask_carriers
 from app.domain.checkout.errors import COUPON_NOT_FOUND
 from app.domain.checkout.placing import AT_ONCE, totals_of
 from app.domain.checkout.queries import (
@@ -37,12 +39,17 @@ from app.domain.checkout.queries import (
     get_checkout_by_id,
     view_checkout,
 )
-from app.domain.checkout.quote import Shipping
-from app.domain.checkout.service import choose_shipping, lock_editable, open_checkout, set_customer
+from app.domain.checkout.service import (
+    choose_shipping,
+    lock_editable,
+    open_checkout,
+    set_customer,
+)
 from app.domain.checkout.states import CheckoutState
 from app.domain.customers.passwords import check_password
 from app.domain.orders.queries import get_order
 from app.domain.stores.queries import StoreConfig
+from app.domain.stores.shipping import Shipping
 from app.kit.clock import isoformat
 from app.kit.errors import Invalid
 from app.kit.ids import digest
@@ -167,6 +174,23 @@ def show_checkout(
     )
 
 
+async def _ask(
+    request: ShopRequest,
+    shop: Shop,
+    store: StoreConfig,
+    token: str,
+    *,
+    address: dict[str, Any] | None,
+    now: datetime,
+) -> None:
+    """Let carriers say what they ask, before the call's own transaction has begun: a carrier may take its time."""
+
+    async def ask() -> None:
+        await ask_carriers(shop.sessions, shop.carriers, store, token=token, address=address, now=now)
+
+    await once(request, "carriers", ask)
+
+
 class CheckoutController(Controller):
     """The token is the only handle that a guest needs."""
 
@@ -221,6 +245,7 @@ class CheckoutController(Controller):
     @transactional
     async def read(
         self,
+        request: ShopRequest,
         checkout_token: FromPath[str],
         session: GivenSession,
         shop: GivenShop,
@@ -231,6 +256,7 @@ class CheckoutController(Controller):
         funnel: FromQuery[bool] = False,  # noqa: ARG002 - upsell offers come with promotions; none are set up yet
     ) -> Response[StorefrontCheckout]:
         """The checkout, prices fresh until paying; `expand=order` answers the whole order."""
+        await _ask(request, shop, store, checkout_token, address=None, now=now)
         checkout = await get_checkout(session, store.id, checkout_token)
         view = await view_checkout(session, store, checkout, now=now)
         order = None
@@ -276,14 +302,19 @@ class CheckoutController(Controller):
         already the call goes on as a guest's, as it does while accounts cannot be made.
         """
         actor.visitor()
-        data = await fill_customer(session, store, actor, data)
+        async with shop.sessions() as reading:  # over before a carrier is asked
+            data = await fill_customer(reading, store, actor, data)
         email, shipping, billing = check_customer(data)
+        person = shipping or billing
+        assert person is not None  # check_customer saw to it
         digested = None
         if data.password and actor.kind == "guest":
-            password = check_password(data.password, names=(email, shipping.first_name, shipping.last_name))
+            password = check_password(data.password, names=(email, person.first_name, person.last_name))
             digested = await hash_for_account(
                 request, shop=shop, store=store, gate=gate, email=email, password=password
             )
+        goes_to = shipping.as_json() if shipping else None
+        await _ask(request, shop, store, checkout_token, address=goes_to, now=now)
         checkout = await lock_editable(
             session, store.id, checkout_token, now=now, keep_seconds=shop.settings.checkout_seconds
         )
@@ -292,7 +323,7 @@ class CheckoutController(Controller):
             store,
             checkout,
             email=email,
-            shipping_address=shipping.as_json(),
+            shipping_address=goes_to,
             billing_address=billing.as_json() if billing else None,
             subscribe=data.subscribe,
             facts={
@@ -312,10 +343,10 @@ class CheckoutController(Controller):
                 gate=gate,
                 new=NewAccount(
                     email=email,
-                    username=f"{shipping.first_name} {shipping.last_name}",
+                    username=f"{person.first_name} {person.last_name}",
                     password_digest=digested,
-                    firstname=shipping.first_name,
-                    lastname=shipping.last_name,
+                    firstname=person.first_name,
+                    lastname=person.last_name,
                     subscribe=data.subscribe,
                     country=find_country(data.detected_country or ""),
                     time_zone=find_time_zone(data.time_zone or ""),
@@ -348,6 +379,7 @@ class CheckoutController(Controller):
     @transactional
     async def shipping(
         self,
+        request: ShopRequest,
         checkout_token: FromPath[str],
         data: RequestBody[ChooseShipping],
         session: GivenSession,
@@ -356,6 +388,7 @@ class CheckoutController(Controller):
         now: GivenNow,
     ) -> StorefrontCheckout:
         """Picks a shipping option; the totals follow."""
+        await _ask(request, shop, store, checkout_token, address=None, now=now)
         checkout = await lock_editable(
             session, store.id, checkout_token, now=now, keep_seconds=shop.settings.checkout_seconds
         )

@@ -17,7 +17,15 @@ Expand = Annotated[
 ]
 
 
+class StorefrontImageSize(msgspec.Struct):
+    width: int
+    height: int
+    src: str
+
+
 class StorefrontImage(msgspec.Struct):
+    """A picture. One that this shop keeps itself comes with smaller sizes, and with `srcset` for HTML."""
+
     id: int
     product_id: int
     uuid: str
@@ -30,6 +38,8 @@ class StorefrontImage(msgspec.Struct):
     src: str
     alt: str
     tags: list[str]
+    sizes: list[StorefrontImageSize] | msgspec.UnsetType = msgspec.UNSET
+    srcset: str | msgspec.UnsetType = msgspec.UNSET
 
 
 class StorefrontVariantOption(msgspec.Struct):

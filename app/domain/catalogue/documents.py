@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.domain.catalogue.color_names import store_colors, variant_colors
 from app.domain.catalogue.drafts import DEFAULT_TITLE, key_of
+from app.domain.files.names import own_picture, sizes_of, srcset_of
 from app.kit.clock import isoformat
 from app.kit.colors import lab_of, spot_of
 
@@ -252,7 +253,9 @@ def _time(moment: datetime | None) -> str | None:
 
 
 def _image(product: Source, image: SourceImage, variant_id: int | None) -> dict[str, Any]:
-    return {
+    # The name of a picture of our own says how large it is, and which sizes there are; others stay as they came.
+    own = own_picture(image.src)
+    shown = {
         "id": image.id,
         "product_id": product.id,
         "uuid": str(image.uuid),
@@ -260,12 +263,15 @@ def _image(product: Source, image: SourceImage, variant_id: int | None) -> dict[
         "position": image.position,
         "created_at": _time(image.created_at),
         "updated_at": _time(image.updated_at),
-        "width": image.width,
-        "height": image.height,
+        "width": own[1].width if own else image.width,
+        "height": own[1].height if own else image.height,
         "src": image.src,
         "alt": image.alt,
         "tags": image.tags,
     }
+    if own:
+        shown |= {"sizes": sizes_of(image.src), "srcset": srcset_of(image.src)}
+    return shown
 
 
 def _product_text(product: Source) -> ProductText:

@@ -123,7 +123,7 @@ async def reserve(
     check_editable(checkout, now=now)
     cart = await load_cart(session, store.id, checkout.cart_id)
     check_basket(cart)
-    priced = price(store, checkout, cart)
+    priced = price(store, checkout, cart, now=now)
     faults = what_is_missing(checkout, priced)
     if faults:
         raise Invalid(CHECKOUT_INCOMPLETE, "Something is still missing.", errors=faults)

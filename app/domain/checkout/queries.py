@@ -8,12 +8,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.domain.carts.models import Cart
 from app.domain.carts.queries import CartView, load_cart
+from app.domain.checkout.carriers import rates_for
 from app.domain.checkout.errors import checkout_not_found
 from app.domain.checkout.models import Checkout
-from app.domain.checkout.quote import Line, Quote, Shipping, make_quote, shipping_choices
+from app.domain.checkout.quote import Line, Quote, make_quote, shipping_choices
 from app.domain.checkout.states import EDITABLE, LIVE, CheckoutState
 from app.domain.orders.models import Order
 from app.domain.stores.queries import StoreConfig
+from app.domain.stores.shipping import Shipping
 
 
 class CheckoutView(msgspec.Struct, frozen=True):
@@ -118,13 +120,21 @@ def lines_of(cart: CartView) -> tuple[tuple[Line, ...], tuple[int, ...]]:
     return tuple(lines), tuple(missing)
 
 
-def price(store: StoreConfig, checkout: Checkout, cart: CartView) -> Priced:
+def price(store: StoreConfig, checkout: Checkout, cart: CartView, *, now: datetime) -> Priced:
     """Price a cart for a checkout: its address decides on tax and on the options that reach it."""
     lines, missing = lines_of(cart)
     address = checkout.shipping_address or checkout.billing_address
     country = address["country_code"] if address else None
     region = address.get("province") if address else None
-    choices = shipping_choices(store, lines, country=country, region=region) if country else ()
+    goes_to = checkout.shipping_address
+    choices = shipping_choices(
+        store,
+        lines,
+        country=goes_to["country_code"] if goes_to else None,
+        region=goes_to.get("province") if goes_to else None,
+        now=now,
+        rates=rates_for(checkout.rates, store, lines, goes_to),
+    )
     chosen = next((choice for choice in choices if choice.id == checkout.shipping_option_id), None)
     rate = store.tax_rate(country, region) if country else 0
     quote = make_quote(store, lines, tax_rate=rate, shipping_option=chosen)
@@ -144,7 +154,7 @@ async def view_checkout(
         )
     else:
         cart = await load_cart(session, store.id, checkout.cart_id)
-        priced, cart_uuid = price(store, checkout, cart), str(cart.uuid)
+        priced, cart_uuid = price(store, checkout, cart, now=now), str(cart.uuid)
     order_name = None
     if checkout.state == CheckoutState.COMPLETED:
         order_name = await session.scalar(

@@ -5,10 +5,12 @@ else it is added. total = items - discount + shipping (+ tax where it is not inc
 """
 
 from collections.abc import Sequence
+from datetime import datetime
 
 import msgspec
 
-from app.domain.stores.queries import ShippingChoice, StoreConfig
+from app.domain.stores.queries import StoreConfig
+from app.domain.stores.shipping import LiveRate, Parcel, Shipping, shipping_options
 from app.kit import money
 
 
@@ -38,16 +40,6 @@ class QuotedLine(msgspec.Struct, frozen=True):
     tax_rate: int
 
 
-class Shipping(msgspec.Struct, frozen=True):
-    """A shipping option with its price for this basket."""
-
-    id: int
-    title: str
-    price: int
-    min_days: int | None
-    max_days: int | None
-
-
 class Quote(msgspec.Struct, frozen=True):
     """The price of a basket. Everything that is charged follows from it."""
 
@@ -63,35 +55,24 @@ class Quote(msgspec.Struct, frozen=True):
 
 
 def shipping_choices(
-    store: StoreConfig, lines: Sequence[Line], *, country: str, region: str | None
+    store: StoreConfig,
+    lines: Sequence[Line],
+    *,
+    country: str | None,
+    region: str | None,
+    now: datetime,
+    rates: Sequence[LiveRate] = (),
 ) -> tuple[Shipping, ...]:
     """The options that reach a place with this basket, free ones at price 0; empty where nothing ships."""
-    zone = store.zone_of(country, region)
     shipped = [line for line in lines if line.requires_shipping]
-    if zone is None or not shipped:
+    if not shipped:
         return ()
-    weight = sum(line.grams * line.quantity for line in shipped)
-    worth = sum(line.price * line.quantity for line in lines)
-    return tuple(
-        Shipping(
-            id=option.id,
-            title=option.title,
-            price=0 if option.free_from is not None and worth >= option.free_from else option.price,
-            min_days=option.min_days,
-            max_days=option.max_days,
-        )
-        for option in zone.options
-        if _fits(option, weight, worth)
+    parcel = Parcel(
+        grams=sum(line.grams * line.quantity for line in shipped),
+        items=sum(line.quantity for line in shipped),
+        worth=sum(line.price * line.quantity for line in lines),
     )
-
-
-def _fits(option: ShippingChoice, weight: int, worth: int) -> bool:
-    return (
-        (option.min_weight_grams is None or weight >= option.min_weight_grams)
-        and (option.max_weight_grams is None or weight < option.max_weight_grams)
-        and (option.min_price is None or worth >= option.min_price)
-        and (option.max_price is None or worth < option.max_price)
-    )
+    return shipping_options(store, parcel, country=country, region=region, now=now, rates=rates)
 
 
 def make_quote(
