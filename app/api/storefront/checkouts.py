@@ -28,7 +28,6 @@ from app.api.transactions import transactional
 from app.db import idempotency
 from app.domain.accounts.signing import NewAccount
 from app.domain.carts.errors import cart_not_found
-from app.domain.checkout.errors import COUPON_NOT_FOUND
 from app.domain.checkout.placing import AT_ONCE, totals_of
 from app.domain.checkout.queries import (
     CheckoutView,
@@ -36,12 +35,13 @@ from app.domain.checkout.queries import (
     get_checkout_by_id,
     view_checkout,
 )
-from app.domain.checkout.quote import Shipping
 from app.domain.checkout.service import choose_shipping, lock_editable, open_checkout, set_customer
 from app.domain.checkout.states import CheckoutState
 from app.domain.customers.addresses import Address, AddressInput, check_address
 from app.domain.customers.passwords import check_password
 from app.domain.orders.queries import get_order
+from app.domain.promotions.errors import COUPON_NOT_FOUND
+from app.domain.promotions.quotes import Shipping
 from app.domain.stores.queries import StoreConfig
 from app.kit.clock import isoformat
 from app.kit.errors import VALIDATION_FAILED, FieldError, Invalid

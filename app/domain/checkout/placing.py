@@ -18,8 +18,7 @@ from app.domain.carts.queries import load_cart
 from app.domain.carts.service import take_out_bought
 from app.domain.checkout.errors import CHECKOUT_INCOMPLETE, TOTAL_CHANGED
 from app.domain.checkout.models import Checkout
-from app.domain.checkout.queries import Priced, lock_checkout, lock_checkout_by_id, price
-from app.domain.checkout.quote import Quote
+from app.domain.checkout.queries import Priced, lock_checkout, lock_checkout_by_id, price_checkout
 from app.domain.checkout.service import (
     check_basket,
     check_editable,
@@ -52,6 +51,7 @@ from app.domain.payments.service import (
 )
 from app.domain.payments.services import ActionNeeded, Captured, Finding, Refused, Unheard, Unknown
 from app.domain.payments.states import UNFINISHED, PaymentState
+from app.domain.promotions.quotes import Quote
 from app.domain.stores.queries import StoreConfig
 from app.kit.errors import Conflict, Invalid
 from app.kit.ids import digest
@@ -123,7 +123,7 @@ async def reserve(
     check_editable(checkout, now=now)
     cart = await load_cart(session, store.id, checkout.cart_id)
     check_basket(cart)
-    priced = price(store, checkout, cart)
+    priced = await price_checkout(session, store, checkout, cart, now=now)
     faults = what_is_missing(checkout, priced)
     if faults:
         raise Invalid(CHECKOUT_INCOMPLETE, "Something is still missing.", errors=faults)
@@ -217,7 +217,8 @@ def _new_order(checkout: Checkout, quote: Quote, additional_fields: Any) -> NewO
         shipping_address=checkout.shipping_address,
         billing_address=checkout.billing_address or checkout.shipping_address,
         shipping_option=msgspec.to_builtins(quote.shipping_option),
-        coupon_code=None,
+        coupon_code=next((entry.code for entry in quote.applied if entry.code is not None), None),
+        discounts=msgspec.to_builtins(quote.applied),
         additional_fields=additional_fields,
         lines=tuple(
             NewLine(
@@ -236,6 +237,8 @@ def _new_order(checkout: Checkout, quote: Quote, additional_fields: Any) -> NewO
                 tax_rate=quoted.tax_rate,
                 grams=quoted.line.grams,
                 requires_shipping=quoted.line.requires_shipping,
+                discounts=msgspec.to_builtins(quoted.discounts),
+                gift=quoted.line.gift,
             )
             for position, quoted in enumerate(quote.lines, 1)
         ),

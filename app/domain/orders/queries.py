@@ -26,6 +26,8 @@ class OrderLineView(msgspec.Struct, frozen=True):
     discount: int
     tax: int
     requires_shipping: bool
+    discounts: list[dict[str, Any]]
+    gift: bool
 
 
 class PaymentView(msgspec.Struct, frozen=True):
@@ -66,6 +68,7 @@ class OrderView(msgspec.Struct, frozen=True):
     billing_address: dict[str, Any] | None
     shipping_option: dict[str, Any] | None
     coupon_code: str | None
+    discounts: list[dict[str, Any]]
     created_at: datetime
     placed_at: datetime | None
     paid_at: datetime | None
