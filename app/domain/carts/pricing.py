@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db.reads import Reads
 from app.domain.carts.queries import CartView
-from app.domain.promotions.offers import Offers
+from app.domain.promotions.offers import NO_OFFERS, Offers
 from app.domain.promotions.pricing import make_quote
 from app.domain.promotions.queries import Ask, line_of, list_offers, read_offers
 from app.domain.promotions.quotes import Line, Place, Quote
@@ -47,6 +47,11 @@ def ask_for(cart: CartView, *, customer_id: int | None, email: str | None, now: 
     )
 
 
+def _has_offers(store: StoreConfig, cart: CartView) -> bool:
+    """Whether asking can change the price. A code is asked about however fresh the store's settings are."""
+    return (store.has_offers and bool(cart.items)) or cart.coupon_code is not None
+
+
 def quote_cart(store: StoreConfig, cart: CartView, offers: Offers, *, place: Place | None = None) -> Quote:
     """The cart's quote before anything is known of shipping; without a place there is no tax in it."""
     return make_quote(store, basket_of(cart, offers).lines, place=place, shipping_option=None, offers=offers)
@@ -56,8 +61,11 @@ async def read_cart_quote(
     reads: Reads, store: StoreConfig, cart: CartView, *, customer_id: int | None, now: datetime
 ) -> Quote:
     """The cart's quote, outside any transaction."""
-    ask = ask_for(cart, customer_id=customer_id, email=None, now=now)
-    return quote_cart(store, cart, await read_offers(reads, store.id, ask))
+    offers = NO_OFFERS
+    if _has_offers(store, cart):
+        ask = ask_for(cart, customer_id=customer_id, email=None, now=now)
+        offers = await read_offers(reads, store.id, ask)
+    return quote_cart(store, cart, offers)
 
 
 async def list_cart_offers(
@@ -70,4 +78,6 @@ async def list_cart_offers(
     now: datetime,
 ) -> Offers:
     """What is offered on a cart, inside a transaction."""
+    if not _has_offers(store, cart):
+        return NO_OFFERS
     return await list_offers(session, store.id, ask_for(cart, customer_id=customer_id, email=email, now=now))

@@ -113,6 +113,8 @@ class StoreConfig(msgspec.Struct, frozen=True):
     newsletter: NewsletterRules = NewsletterRules()
     referral: ReferralRule = ReferralRule()
     search: SearchRules = SearchRules()
+    # Whether anything can change what a basket costs; where nothing can, nobody has to ask.
+    has_offers: bool = True
 
     def zone_of(self, country: str, region: str | None) -> Zone | None:
         """The zone that ships there; one that names the region comes before one that names the country."""
@@ -175,7 +177,9 @@ SELECT json_build_object(
     'look', coalesce(s.settings->'look', '{}'),
     'newsletter', coalesce(s.settings->'newsletter', '{}'),
     'referral', coalesce(s.settings->'referral', '{}'),
-    'search', coalesce(s.settings->'search', '{}')
+    'search', coalesce(s.settings->'search', '{}'),
+    'has_offers', EXISTS (SELECT 1 FROM promotions p WHERE p.store_id = s.id AND p.enabled)
+        OR EXISTS (SELECT 1 FROM unit_prices u WHERE u.store_id = s.id)
 ) FROM stores s WHERE s.id = $1
 """
 
