@@ -19,6 +19,14 @@ class UnitPrice(msgspec.Struct, frozen=True):
     group: str
 
 
+def best_price(price: int, others: Sequence[UnitPrice], quantity: int, groups: Collection[str]) -> int:
+    """The lowest of a price and those others that hold for so many units and a member of these groups."""
+    for entry in others:
+        if entry.minimum <= quantity and (not entry.group or entry.group in groups):
+            price = min(price, entry.price)
+    return price
+
+
 class SaleItem(msgspec.Struct, frozen=True):
     """A variant as it can be bought now. Price in minor units of the store's currency."""
 
@@ -48,12 +56,8 @@ class SaleItem(msgspec.Struct, frozen=True):
     unit_prices: tuple[UnitPrice, ...] = ()
 
     def price_for(self, quantity: int, groups: Collection[str] = ()) -> int:
-        """What a unit costs when so many are bought by a member of these groups: the best price there is."""
-        best = self.price
-        for entry in self.unit_prices:
-            if entry.minimum <= quantity and (not entry.group or entry.group in groups):
-                best = min(best, entry.price)
-        return best
+        """What a unit costs when so many are bought by a member of these groups."""
+        return best_price(self.price, self.unit_prices, quantity, groups)
 
     @property
     def title(self) -> str:

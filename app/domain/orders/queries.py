@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db.reads import Reads
 from app.domain.orders.errors import order_not_found
+from app.domain.promotions.quotes import Applied, LineDiscount
 from app.kit.paging import Page, PageRequest
 
 
@@ -26,7 +27,7 @@ class OrderLineView(msgspec.Struct, frozen=True):
     discount: int
     tax: int
     requires_shipping: bool
-    discounts: list[dict[str, Any]]
+    discounts: tuple[LineDiscount, ...]
     gift: bool
 
 
@@ -68,7 +69,7 @@ class OrderView(msgspec.Struct, frozen=True):
     billing_address: dict[str, Any] | None
     shipping_option: dict[str, Any] | None
     coupon_code: str | None
-    discounts: list[dict[str, Any]]
+    discounts: tuple[Applied, ...]
     created_at: datetime
     placed_at: datetime | None
     paid_at: datetime | None
