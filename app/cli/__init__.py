@@ -14,8 +14,9 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "import": ("app.cli.import_", "Load products from a file."),
     "apply": (
         "app.cli.apply",
-        "Set a store up as a file says: currency, shipping, taxes, payment, collections.",
+        "Set a store up as a file says: currency, shipping, taxes, payment, collections, promotions.",
     ),
+    "coupon": ("app.cli.coupon", "Make codes for a promotion."),
     "doctor": ("app.cli.doctor", "Show the effective configuration and what is wrong with it."),
 }
 
