@@ -38,7 +38,9 @@ async def uses(sessions, promotion: int) -> tuple[int, int, int]:
 
 
 def outcomes(answers) -> Counter[tuple[int, str]]:
-    return Counter((answer.status_code, answer.json()["code"] if answer.content else "") for answer in answers)
+    return Counter(
+        (answer.status_code, answer.json()["code"] if answer.content else "") for answer in answers
+    )
 
 
 async def test_of_200_parallel_uses_of_a_coupon_for_10_exactly_10_count(
@@ -70,9 +72,7 @@ async def test_of_20_parallel_uses_by_one_customer_of_a_coupon_for_one_exactly_1
     for number, guest in enumerate(guests):
         guest.email = f"ada+{number}@example.com"
     totals = await in_batches(with_coupon(guest, variant, "MINE") for guest in guests)
-    answers = await asyncio.gather(
-        *(guest.pay(total) for guest, total in zip(guests, totals, strict=True))
-    )
+    answers = await asyncio.gather(*(guest.pay(total) for guest, total in zip(guests, totals, strict=True)))
     assert outcomes(answers) == {(204, ""): 1, (422, "coupon_already_used"): 19}
     assert await uses(sessions, promotion) == (1, 1, 1)
     assert await run_audit(reads, utc_now(), store_id=store.id) == []
@@ -87,16 +87,11 @@ async def test_declined_payments_give_every_use_back_however_they_meet(crowd, se
         guest.email = f"buyer{number}@example.com"
     totals = await in_batches(with_coupon(guest, variant, "FIVE") for guest in guests)
     answers = await asyncio.gather(
-        *(
-            guest.pay(total, payment_token="decline")
-            for guest, total in zip(guests, totals, strict=True)
-        )
+        *(guest.pay(total, payment_token="decline") for guest, total in zip(guests, totals, strict=True))
     )
     assert {answer.status_code for answer in answers} <= {402, 422}
     assert (await uses(sessions, promotion))[0] == 0
-    answers = await asyncio.gather(
-        *(guest.pay(total) for guest, total in zip(guests, totals, strict=True))
-    )
+    answers = await asyncio.gather(*(guest.pay(total) for guest, total in zip(guests, totals, strict=True)))
     assert outcomes(answers) == {(204, ""): 5, (422, "coupon_used_up"): 25}
     assert await run_audit(reads, utc_now(), store_id=store.id) == []
 

@@ -80,13 +80,18 @@ BREACHES: list[tuple[str, list[str]]] = [
             "UPDATE coupon_uses SET customer_id = NULL, email_digest = 'a' WHERE store_id = {store}",
         ],
     ),
-    ("uses_not_counted", [PROMOTION.format("NULL, NULL"), "UPDATE promotions SET uses = 1 WHERE handle = 'planted'"]),
+    (
+        "uses_not_counted",
+        [PROMOTION.format("NULL, NULL"), "UPDATE promotions SET uses = 1 WHERE handle = 'planted'"],
+    ),
     (
         "uses_not_counted",
         [
             PROMOTION.format("NULL, NULL"),
-            "INSERT INTO coupons (store_id, promotion_id, code, code_key, uses) "
-            "SELECT store_id, id, 'A', 'a', 1 FROM promotions WHERE handle = 'planted'",
+            (
+                "INSERT INTO coupons (store_id, promotion_id, code, code_key, uses) "
+                "SELECT store_id, id, 'A', 'a', 1 FROM promotions WHERE handle = 'planted'"
+            ),
         ],
     ),
     ("use_of_dead_checkout", [PROMOTION.format("NULL, NULL"), TWO_USES]),

@@ -4,22 +4,26 @@ Where only some units of a line are meant, they stand for that part of what is l
 The cheapest units come first, and of equal ones the earlier line's.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-from app.domain.promotions.offers import Promotion, Shelf, is_in
+from app.domain.promotions.offers import Promotion
 from app.domain.promotions.quotes import Line
 from app.kit import money
 
 
 def parts_of(
-    promotion: Promotion, lines: Sequence[Line], left: Sequence[int], shelves: Mapping[int, Shelf]
+    promotion: Promotion,
+    lines: Sequence[Line],
+    left: Sequence[int],
+    *,
+    meant: Sequence[bool],
+    given: Sequence[bool],
 ) -> list[int]:
     """What a promotion takes off each line, in minor units; never more than what is left of it.
 
-    A percentage and a fixed amount are taken off the sum and shared by largest remainder; a fixed price is
-    each unit's own.
+    meant says which lines it is for, given which of them buy_x_get_y reduces. A percentage and a fixed amount
+    are taken off the sum and shared by largest remainder; a fixed price is each unit's own.
     """
-    meant = [is_in(promotion.scope, line, shelves) for line in lines]
     match promotion.kind:
         case "percent":
             base = _worth(_some(lines, meant, promotion.limit_items), lines, left)
@@ -32,8 +36,6 @@ def parts_of(
             base = _worth(units, lines, left)
             return [max(0, worth - promotion.value * count) for worth, count in zip(base, units, strict=True)]
         case "buy_x_get_y":
-            reward = promotion.reward or promotion.scope
-            given = [is_in(reward, line, shelves) for line in lines]
             base = _worth(_got(promotion, lines, meant, given), lines, left)
             return money.allocate(money.share(sum(base), promotion.value), base)
         case "free_shipping" | "gift":

@@ -6,6 +6,7 @@ Nothing here asks a clock or a database, so that a quote can be made again and a
 """
 
 from collections.abc import Sequence
+from itertools import compress
 
 import msgspec
 
@@ -13,7 +14,7 @@ from app.domain.promotions import errors
 from app.domain.promotions.conditions import why_not
 from app.domain.promotions.discounts import parts_of
 from app.domain.promotions.errors import refusal
-from app.domain.promotions.offers import NO_OFFERS, Offers, Promotion, is_in
+from app.domain.promotions.offers import NO_OFFERS, Offers, Promotion, Scope, is_in
 from app.domain.promotions.quotes import (
     Applied,
     CouponState,
@@ -32,15 +33,26 @@ from app.kit import money
 class _Earned:
     """What the promotions come to, while they are taken one after another."""
 
-    def __init__(self, lines: Sequence[Line], shipping: Shipping | None) -> None:
-        self.lines = list(lines)
+    def __init__(self, lines: Sequence[Line], shipping: Shipping | None, offers: Offers) -> None:
+        self.lines = lines
         self.left = [line.price * line.quantity for line in lines]
         self.discounts: list[list[LineDiscount]] = [[] for _ in lines]
+        self.ships = any(line.requires_shipping for line in lines)
         self.chosen = shipping is not None
         self.shipping = shipping.price if shipping else 0
+        self.gifts: list[Line] = []
         self.applied: list[Applied] = []
         self.alone = False
         self.refusal: Refusal | None = None
+        self._shelves = offers.shelves
+        self._meant: dict[Scope, list[bool]] = {}
+
+    def meant(self, scope: Scope) -> list[bool]:
+        """Which lines a scope is about; many promotions share one."""
+        found = self._meant.get(scope)
+        if found is None:
+            found = self._meant[scope] = [is_in(scope, line, self._shelves) for line in self.lines]
+        return found
 
 
 def make_quote(
@@ -55,19 +67,17 @@ def make_quote(
 
     The sum of the lines' discounts is the quote's, and total = items - discount + shipping (+ tax).
     """
-    earned = _Earned(lines, shipping_option)
+    earned = _Earned(lines, shipping_option, offers)
     for promotion in sorted(offers.promotions, key=_order):
         why = _take(promotion, earned, offers, place)
         if why is not None and promotion.code is not None:
             earned.refusal = why
     taxed = money.tax_in if store.tax_included else money.share
     quoted = tuple(
-        _quoted(line, price, discounts, store=store, place=place)
-        for line, price, discounts in zip(
-            earned.lines,
-            (line.price * line.quantity for line in earned.lines),
-            earned.discounts,
-            strict=True,
+        _quoted(line, discounts, store=store, place=place)
+        for line, discounts in (
+            *zip(lines, earned.discounts, strict=True),
+            *((gift, ()) for gift in earned.gifts),
         )
     )
     rate = store.tax_rate(*place) if place and store.tax_shipping else 0
@@ -91,9 +101,10 @@ def make_quote(
 
 
 def _quoted(
-    line: Line, price: int, discounts: Sequence[LineDiscount], *, store: StoreConfig, place: Place | None
+    line: Line, discounts: Sequence[LineDiscount], *, store: StoreConfig, place: Place | None
 ) -> QuotedLine:
     taxed = money.tax_in if store.tax_included else money.share
+    price = line.price * line.quantity
     rate = store.tax_rate(*place, line.tax_class) if place and line.taxable else 0
     discount = sum(entry.amount for entry in discounts)
     return QuotedLine(
@@ -113,8 +124,8 @@ def _order(promotion: Promotion) -> tuple[int, bool, int]:
 
 def _take(promotion: Promotion, earned: _Earned, offers: Offers, place: Place | None) -> Refusal | None:
     """Let a promotion take what it gives, or say why it gives nothing."""
-    meant = [line for line in earned.lines if is_in(promotion.scope, line, offers.shelves)]
-    why = why_not(promotion, offers, meant, place=place)
+    meant = earned.meant(promotion.scope)
+    why = why_not(promotion, offers, list(compress(earned.lines, meant)), place=place)
     if why is not None:
         return why
     if earned.alone or (earned.applied and not promotion.combines):
@@ -123,20 +134,17 @@ def _take(promotion: Promotion, earned: _Earned, offers: Offers, place: Place | 
     match promotion.kind:
         case "gift":
             gift = offers.gifts.get(promotion.gift_variant_id or 0)
-            ships = any(line.requires_shipping for line in earned.lines)
-            if gift is None or (gift.requires_shipping and not ships):
+            if gift is None or (gift.requires_shipping and not earned.ships):
                 return refusal(errors.COUPON_NO_GIFT)
-            earned.lines.append(gift)
-            earned.left.append(0)
-            earned.discounts.append([])
+            earned.gifts.append(gift)
         case "free_shipping":
-            ships = any(line.requires_shipping for line in earned.lines)
-            if not ships or (earned.chosen and earned.shipping == 0):
+            if not earned.ships or (earned.chosen and earned.shipping == 0):
                 return refusal(errors.COUPON_NO_EFFECT)
             # It counts before an option is chosen, too: what it takes off is known then.
             amount, earned.shipping = earned.shipping, 0
         case _:
-            parts = parts_of(promotion, earned.lines, earned.left, offers.shelves)
+            given = earned.meant(promotion.reward or promotion.scope)
+            parts = parts_of(promotion, earned.lines, earned.left, meant=meant, given=given)
             amount = sum(parts)
             if amount == 0:
                 return refusal(errors.COUPON_NO_EFFECT)
