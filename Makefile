@@ -90,11 +90,11 @@ recall: $(VENV)/.dev-stamp $(VENV)/.redis-stamp ## Say how much of what shoppers
 # leaves out those that break one step at a time, which drill_every_step.py breaks all at once.
 .PHONY: faults
 faults: $(VENV)/.dev-stamp $(VENV)/.redis-stamp ## Break servers, worker, databases and neighbours under load, in full (10 minutes)
-	@FAULTS=full $(BIN)/python -m pytest tests/faults -o python_files="test_*.py drill_*.py" $(ARGS)
+	@$(BIN)/python -m pytest --full tests/faults -o python_files="test_*.py drill_*.py" $(ARGS)
 
 .PHONY: faults-short
 faults-short: $(VENV)/.dev-stamp $(VENV)/.redis-stamp ## The same in short: fewer falls, every step at once
-	@FAULTS=short $(BIN)/python -m pytest tests/faults -o python_files="drill_*.py" \
+	@$(BIN)/python -m pytest tests/faults -o python_files="drill_*.py" \
 		--ignore=tests/faults/drill_steps.py $(ARGS)
 
 .PHONY: bench-accounts

@@ -1,19 +1,27 @@
-"""Figures of the storms: how big they are, and one line for each at the end of a run.
+"""Figures of storms and drills: how big they are, and one line for each at the end of a run.
 
-A plugin of pytest. `--full` makes storms as big as the figures that are printed say; without it they are small
+A plugin of pytest. `--full` makes them as big as the figures that are printed say; without it they are small
 enough for every run. A test that held says so in its line; one that did not fails, and its line says that.
 """
 
 from collections.abc import Callable
+from typing import Protocol
 
 import pytest
 
 PROPERTY = "figure"
-Say = Callable[[str], None]
+
+
+class Say(Protocol):
+    def __call__(self, what: str, found: object = None, /) -> None: ...
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--full", action="store_true", help="storms in full size, as `make figures` prints them")
+    parser.addoption(
+        "--full",
+        action="store_true",
+        help="storms and drills in full size, as `make figures` and `make faults` print them",
+    )
 
 
 @pytest.fixture(scope="session")
@@ -26,7 +34,12 @@ def sized(request: pytest.FixtureRequest) -> Callable[[int, int], int]:
 @pytest.fixture
 def figure(request: pytest.FixtureRequest) -> Say:
     """Takes the line of this test. Reports carry it, so that it also comes home from other processes."""
-    return lambda line: request.node.user_properties.append((PROPERTY, line))
+
+    def say(what: str, found: object = None, /) -> None:
+        line = what if found is None else f"{what}: {found}"
+        request.node.user_properties.append((PROPERTY, line))
+
+    return say
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

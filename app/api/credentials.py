@@ -27,6 +27,8 @@ DEVICE_SECONDS: Final = 31_536_000
 # Marks the browser in which a login by redirect began; it opens nothing.
 OAUTH_COOKIE: Final = "__Host-oauth"
 STATE_KEY: Final = "door"
+# On the dependency that lets nobody in without a login.
+DEMANDS_LOGIN: Final = "demands_login"
 _ACTOR_KEY: Final = "actor"
 
 CSRF_REFUSED: Final = declare(
@@ -84,7 +86,7 @@ def origin_of(url: str) -> str:
 
 
 async def find_actor(connection: Connection, store_id: int, *, now: datetime) -> Actor:
-    """Whoever is asking; a guest where nothing, or nothing valid, was presented.
+    """Whoever is asking; a guest where nothing, or no valid cookie, was presented.
 
     Never fails for Redis: then whoever presented something is `unknown`, and may be treated as a guest only
     where it does not matter whose the thing is (`Actor.known()` says 503). Raises Forbidden csrf_refused.
@@ -196,7 +198,7 @@ async def _check(connection: Connection, store_id: int, now: datetime) -> Actor:
     except Unavailable as problem:
         return Actor("unknown", via=credential.via, retry_after=problem.retry_after)
     if session is None:
-        return GUEST
+        return Actor("ended", via="bearer") if credential.via == "bearer" else GUEST
     return Actor("customer", session.customer_id, session.id, credential.via)
 
 

@@ -9,7 +9,7 @@ from litestar.di import NamedDependency, Provide
 from litestar.params import SkipValidation
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
-from app.api.credentials import find_actor
+from app.api.credentials import DEMANDS_LOGIN, find_actor, get_actor
 from app.api.gate import STATE_KEY as GATE_KEY
 from app.api.gate import Gate
 from app.api.request import ShopRequest
@@ -85,8 +85,20 @@ async def provide_actor(request: ShopRequest, store: GivenStore, now: GivenNow) 
     return await find_actor(request, store.id, now=now)
 
 
+async def provide_customer(request: ShopRequest, store: GivenStore, now: GivenNow) -> Actor:
+    """Who asks, for calls that are a customer's only. Raises Unauthenticated, Unavailable and csrf_refused."""
+    return await get_actor(request, store.id, now=now)
+
+
+setattr(provide_customer, DEMANDS_LOGIN, True)
+
+
 async def provide_now() -> datetime:
     return utc_now()
+
+
+# The `dependencies` of a handler or controller that nobody enters without a login; the document says so too.
+LOGIN_NEEDED: Final = {"actor": Provide(provide_customer)}
 
 
 def dependencies() -> dict[str, Any]:

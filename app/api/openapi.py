@@ -1,70 +1,25 @@
-"""What is said about the API: the OpenAPI 3.1 document, the page that shows it, the page of error codes."""
+"""What is said about the API: the OpenAPI 3.1 document."""
 
-import html
 import json
 from collections.abc import Iterable, Mapping
-from functools import cache
 from http import HTTPStatus
-from pathlib import Path
 from typing import Any
 
 import msgspec
-import openapi_ui_bundles.swagger_ui
-from litestar import Litestar, Request, Response, Router, get
+from litestar import Litestar, Request, Response, get
 from litestar._openapi.schema_generation.plugins.struct import StructSchemaPlugin
-from litestar.exceptions import NotFoundException
 from litestar.openapi import OpenAPIConfig
-from litestar.openapi.plugins import OpenAPIRenderPlugin
-from litestar.openapi.spec import Components, Schema, SecurityScheme
-from litestar.params import FromPath
+from litestar.openapi.spec import Components, Schema
 from litestar.typing import FieldDefinition
 
-from app.api.errors import PROBLEM_JSON, STATUSES
+from app.api.docs_page import TITLE, DocsPage, docs_router
+from app.api.errors import PROBLEM_JSON
+from app.api.openapi_security import SCHEMES, demands_login, requirements
 from app.api.rate_limits import LIMIT, RATE_HEADERS
-from app.api.request import JSON, MULTIPART, URLENCODED
-from app.kit.errors import Code, declared_codes
-
-TITLE = "Storefront"
-DOCS_POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
-    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-)
-_ASSETS = {
-    "swagger-ui.css": "text/css",
-    "swagger-ui-bundle.js": "text/javascript",
-    "swagger-ui-standalone-preset.js": "text/javascript",
-}
-_FAVICON = (
-    b'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><rect width="32" height="32" rx="7" '
-    b'fill="#1f5f4a"/><path d="M7 13h18l-2 12H9z" fill="#f4efe6"/><path d="M12 13a4 4 0 0 1 8 0" '
-    b'fill="none" stroke="#f4efe6" stroke-width="2.4"/></svg>'
-)
-_START = b"""window.addEventListener("load", () => {
-  SwaggerUIBundle({
-    url: "/openapi.json",
-    dom_id: "#docs",
-    deepLinking: true,
-    presets: [SwaggerUIBundle.presets.apis],
-  });
-});
-"""
-_PAGE = f"""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{TITLE}: the API</title>
-<link rel="icon" type="image/svg+xml" href="/docs/assets/favicon.svg">
-<link rel="stylesheet" href="/docs/assets/swagger-ui.css">
-<script src="/docs/assets/swagger-ui-bundle.js"></script>
-<script src="/docs/assets/start.js"></script>
-</head>
-<body><div id="docs"></div></body>
-</html>
-"""
-
+from app.api.request import BODY_ONLY, JSON, MULTIPART, URLENCODED
 
 _PROBLEM = {"$ref": "#/components/responses/Problem"}
+_UNAUTHENTICATED = {"$ref": "#/components/responses/Unauthenticated"}
 _STORE = {
     "name": "X-Store",
     "in": "header",
@@ -94,11 +49,34 @@ _MAX_BIGINT = 2**63 - 1
 EXAMPLE = "example"
 QUERY = "query"
 KEYED = "keyed"  # takes an Idempotency-Key
+READS = "reads"  # the request headers, of _READABLE, that the handler reads by itself
+ANSWERS = "answers"  # statuses that the call can answer beside those that every call of its kind has
+LOCATED = "located"  # its 204 names an address
+
+X_SESSION = "X-Session"
+ACCEPT_LANGUAGE = "Accept-Language"
+_READABLE = {
+    X_SESSION: (
+        "`cookie`: a login, or a guest's new cart, comes in a cookie that pages cannot read; no `auth_key`.",
+        "cookie",
+    ),
+    ACCEPT_LANGUAGE: ("The language of the mails that follow, where the shop has it.", "de-CH, fr;q=0.8"),
+}
 
 # The class variable of a Struct of whose fields, by their names outside, at least one is needed.
 NEEDS_ONE = "NEEDS_ONE"
 
 RETRY_AFTER = "Retry-After"
+LOCATION = "Location"
+ETAG = "ETag"
+IDEMPOTENCY_REPLAYED = "Idempotency-Replayed"
+_TEXT_HEADERS = {
+    LOCATION: "The address to go on at.",
+    ETAG: "The version of the answer, to ask with If-None-Match whether there is another.",
+    IDEMPOTENCY_REPLAYED: "`true` where the Idempotency-Key was used before: this call made nothing new.",
+    "WWW-Authenticate": "How a login is shown (RFC 6750).",
+}
+_MOVED = ("302", "303")
 
 
 class StrictStructSchema(StructSchemaPlugin):
@@ -118,23 +96,6 @@ class StrictStructSchema(StructSchemaPlugin):
         return schema
 
 
-class DocsPage(OpenAPIRenderPlugin):
-    """The page at /docs: Swagger UI from our own assets, so that it works without internet."""
-
-    def __init__(self) -> None:
-        super().__init__(path="/")
-
-    def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:  # noqa: ARG002 - the page fetches the document itself
-        return _PAGE.encode()
-
-
-async def _refuse_unknown_page(response: Response[Any]) -> Response[Any]:
-    """Litestar answers for pages that there are not with one of its own; ours are problems as everywhere."""
-    if response.status_code == HTTPStatus.NOT_FOUND:
-        raise NotFoundException
-    return response
-
-
 def openapi_config(version: str) -> OpenAPIConfig:
     """What Litestar needs to describe the routes; the rest is added by `finish`."""
     return OpenAPIConfig(
@@ -145,37 +106,25 @@ def openapi_config(version: str) -> OpenAPIConfig:
             "their codes are listed at /docs/errors."
         ),
         use_handler_docstrings=True,
-        components=Components(
-            security_schemes={
-                "bearer": SecurityScheme(
-                    type="http", scheme="bearer", description="The `auth_key` of a login."
-                ),
-            }
-        ),
+        components=Components(security_schemes={**SCHEMES}),
+        create_examples=False,
         render_plugins=[DocsPage()],
-        openapi_router=Router(
-            "/docs",
-            route_handlers=[error_page, asset],
-            include_in_schema=False,
-            after_request=_refuse_unknown_page,
-            response_headers={"Content-Security-Policy": DOCS_POLICY, "Cache-Control": "no-cache"},
-        ),
+        openapi_router=docs_router(),
     )
 
 
 def document(app: Litestar) -> dict[str, Any]:
     """The whole document, as it is served."""
     schema = finish(msgspec.to_builtins(app.openapi_schema.to_schema(), str_keys=True))
-    told = {
-        handler.operation_id: handler.opt
+    handlers = {
+        handler.operation_id: handler
         for route in app.routes
         for handler in getattr(route, "route_handlers", ())
-        if not {EXAMPLE, QUERY, KEYED, LIMIT}.isdisjoint(handler.opt)
     }
     for path in schema["paths"].values():
         for operation in path.values():
             if isinstance(operation, dict):
-                _tell(operation, told.get(operation.get("operationId"), {}))
+                _tell(operation, handlers[operation["operationId"]])
     return _rename(schema)
 
 
@@ -193,32 +142,79 @@ def _rename(schema: dict[str, Any]) -> dict[str, Any]:
     return renamed
 
 
-def _tell(operation: dict[str, Any], opt: Mapping[str, Any]) -> None:
-    """Add what a handler's `opt` says: an example of its body, a query that it reads by itself, its limit."""
-    if EXAMPLE in opt:
-        for content in operation["requestBody"]["content"].values():
-            content["example"] = opt[EXAMPLE]
+def _tell(operation: dict[str, Any], handler: Any) -> None:
+    """Add what the handler asks for (who calls) and what its `opt` says."""
+    opt: Mapping[str, Any] = handler.opt
+    responses: dict[str, Any] = operation["responses"]
+    parameters: list[dict[str, Any]] = operation.setdefault("parameters", [])
+    operation["security"] = requirements(handler)
+    if demands_login(handler):
+        responses["401"] = _UNAUTHENTICATED
+    for status in opt.get(ANSWERS, ()):
+        responses.setdefault(str(status), _UNAUTHENTICATED if status == HTTPStatus.UNAUTHORIZED else _PROBLEM)
     if QUERY in opt:
         _, described = msgspec.json.schema_components([opt[QUERY]], ref_template="{name}")
         shape = described[opt[QUERY].__name__]
-        operation.setdefault("parameters", []).extend(
+        secret = getattr(opt[QUERY], BODY_ONLY, ())
+        parameters.extend(
             {"name": name, "in": "query", "required": name in shape["required"], "schema": schema}
             for name, schema in shape["properties"].items()
+            if name not in secret
         )
+        if secret:
+            kinds = (JSON, URLENCODED, MULTIPART)
+            operation["requestBody"] = {"content": {kind: {"schema": shape} for kind in kinds}}
+            for status in ("400", "413", "415", "422"):
+                responses.setdefault(status, _PROBLEM)
+    if EXAMPLE in opt:
+        for content in operation["requestBody"]["content"].values():
+            content["example"] = opt[EXAMPLE]
+    parameters.extend(_readable(name) for name in opt.get(READS, ()))
     if KEYED in opt:
-        operation.setdefault("parameters", []).append(_IDEMPOTENCY_KEY)
-        operation["responses"].setdefault("409", _PROBLEM)
+        parameters.append(_IDEMPOTENCY_KEY)
+        responses.setdefault("409", _PROBLEM)
     if LIMIT in opt:
-        _tell_limit(operation["responses"])
+        _tell_limit(responses)
+    _tell_headers(responses, opt)
+
+
+def _readable(name: str) -> dict[str, Any]:
+    description, example = _READABLE[name]
+    return {
+        "name": name,
+        "in": "header",
+        "required": False,
+        "description": description,
+        "schema": {"type": "string"},
+        "example": example,
+    }
+
+
+def _tell_headers(responses: dict[str, Any], opt: Mapping[str, Any]) -> None:
+    """The headers that answers have beside those of the limits."""
+    for status, response in responses.items():
+        names = []
+        if status in _MOVED or (status == "204" and LOCATED in opt):
+            names.append(LOCATION)
+        if status == "202":
+            names.append(RETRY_AFTER)
+        if status.startswith("2") and "304" in responses:
+            names.append(ETAG)
+        if status.startswith("2") and KEYED in opt:
+            names.append(IDEMPOTENCY_REPLAYED)
+        if names:
+            response.setdefault("headers", {}).update({name: _header(name) for name in names})
+
+
+def _header(name: str) -> dict[str, str]:
+    return {"$ref": f"#/components/headers/{name}"}
 
 
 def _tell_limit(responses: dict[str, Any]) -> None:
     """The headers on what succeeds, and the refusal. Installations may switch limits off: no header is promised."""
     for status, response in responses.items():
         if status.startswith(("2", "3")):
-            response.setdefault("headers", {}).update(
-                {name: {"$ref": f"#/components/headers/{name}"} for name in RATE_HEADERS}
-            )
+            response.setdefault("headers", {}).update({name: _header(name) for name in RATE_HEADERS})
     responses["429"] = {"$ref": "#/components/responses/RateLimited"}
 
 
@@ -238,10 +234,21 @@ def finish(schema: dict[str, Any]) -> dict[str, Any]:
             ).items()
         }
     )
+    components["headers"].update(
+        {
+            name: {"description": meaning, "schema": {"type": "string"}}
+            for name, meaning in _TEXT_HEADERS.items()
+        }
+    )
+    components["responses"]["Unauthenticated"] = {
+        **components["responses"]["Problem"],
+        "description": "Nobody is logged in (`login_required`), or the login was refused (`login_failed`).",
+        "headers": {"WWW-Authenticate": _header("WWW-Authenticate")},
+    }
     components["responses"]["RateLimited"] = {
         **components["responses"]["Problem"],
         "description": "Too many calls of this kind from one address.",
-        "headers": {name: {"$ref": f"#/components/headers/{name}"} for name in (*RATE_HEADERS, RETRY_AFTER)},
+        "headers": {name: _header(name) for name in (*RATE_HEADERS, RETRY_AFTER)},
     }
     for address, path in schema.get("paths", {}).items():
         for operation in path.values():
@@ -262,6 +269,12 @@ def _finish_operation(operation: dict[str, Any]) -> None:
     responses.pop("400", None)
     # It describes a body for every Response object, and 204 never has one.
     responses.get("204", {}).pop("content", None)
+    for response in responses.values():
+        if not response.get("headers", True):
+            del response["headers"]
+    if "204" in responses:  # which is what a handler's None stands for
+        for content in _contents(responses):
+            content["schema"] = _without_null(content["schema"])
     parameters = operation.get("parameters", ())
     told = [status for status, place in (("404", "path"), ("422", "query")) if _has(parameters, place)]
     content = operation.get("requestBody", {}).get("content", {})
@@ -274,6 +287,16 @@ def _finish_operation(operation: dict[str, Any]) -> None:
         operation.setdefault("parameters", []).append(_KNOWN_TAG)
     for status in (*told, "4XX", "503"):
         responses.setdefault(status, _PROBLEM)
+
+
+def _contents(responses: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [content for response in responses.values() for content in response.get("content", {}).values()]
+
+
+def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
+    kinds = [kind for kind in schema.get("oneOf", ()) if kind != {"type": "null"}]
+    only: dict[str, Any] = kinds[0] if len(kinds) == 1 else schema
+    return only
 
 
 def _has(parameters: Iterable[dict[str, Any]], place: str) -> bool:
@@ -349,59 +372,3 @@ def openapi_handler() -> Any:
         )
 
     return openapi_json
-
-
-@get("/assets/{name:str}", sync_to_thread=False)
-def asset(name: FromPath[str]) -> Response[bytes]:
-    """What the page at /docs is made of."""
-    if name == "start.js":
-        return Response(_START, media_type="text/javascript")
-    if name == "favicon.svg":
-        return Response(_FAVICON, media_type="image/svg+xml")
-    if name not in _ASSETS:
-        raise NotFoundException
-    return Response(_asset_bytes(name), media_type=_ASSETS[name])
-
-
-@cache
-def _asset_bytes(name: str) -> bytes:
-    return (Path(openapi_ui_bundles.swagger_ui.static_path) / name).read_bytes()
-
-
-@get("/errors", media_type="text/html", sync_to_thread=False)
-def error_page() -> Response[bytes]:
-    """Every code that an answer can carry, at the address that `type` points to."""
-    rows = "\n".join(
-        f'<dt id="{html.escape(entry.code)}"><code>{html.escape(entry.code)}</code> {_status_of(entry)}</dt>'
-        f"<dd>{html.escape(entry.meaning)}</dd>"
-        for entry in declared_codes()
-    )
-    page = (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{TITLE}: error codes</title>'
-        '<link rel="icon" type="image/svg+xml" href="/docs/assets/favicon.svg"></head>'
-        f"<body><h1>Error codes</h1><dl>{rows}</dl></body></html>"
-    )
-    return Response(page.encode(), media_type="text/html")
-
-
-def error_codes_markdown() -> str:
-    """The text of docs/errors.md, made from the declared codes."""
-    lines = [
-        "# Error codes",
-        "",
-        "Every error is an RFC 9457 problem with a stable `code`. This page is made from the code.",
-        "",
-        "| code | status | meaning |",
-        "|---|---|---|",
-        *(f"| `{entry.code}` | {_status_of(entry)} | {entry.meaning} |" for entry in declared_codes()),
-    ]
-    return "\n".join(lines) + "\n"
-
-
-def _status_of(entry: Code) -> str:
-    for kind, status in STATUSES.items():
-        if issubclass(entry.kind, kind):
-            return str(status)
-    # A fault of the HTTP message names its status in its own meaning.
-    found = entry.meaning.partition(":")[0]
-    return found if found.isdigit() else "4xx"

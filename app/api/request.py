@@ -49,6 +49,9 @@ JSON = "application/json"
 URLENCODED = "application/x-www-form-urlencoded"
 MULTIPART = "multipart/form-data"
 
+# The class variable of a Struct with the names of its secrets.
+BODY_ONLY = "BODY_ONLY"
+
 T = TypeVar("T")
 S = TypeVar("S", bound=msgspec.Struct)
 
@@ -334,5 +337,17 @@ async def read_query(request: ShopRequest, target: type[S]) -> S:
 
 
 async def read_query_or_body(request: ShopRequest, target: type[S]) -> S:
-    """The parameters of a DELETE: its body where there is one, else its query."""
+    """The parameters of a DELETE: its body where there is one, else its query.
+
+    What a Struct names in `BODY_ONLY` is refused in the query, whatever the body says: addresses stand in the
+    logs of servers and proxies and in histories, and a secret must not.
+    """
+    secret: tuple[str, ...] = getattr(target, BODY_ONLY, ())
+    for name, _ in query_pairs(request) if secret else ():
+        if name.partition("[")[0] in secret:
+            raise invalid_field(
+                name[:100],
+                "body_only",
+                "Send this in the body: addresses are kept in logs, and a secret must not be.",
+            )
     return await request.read(target) if await request.body() else await read_query(request, target)

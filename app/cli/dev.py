@@ -63,7 +63,7 @@ def start_databases(settings: Settings, parts: Supervisor) -> Settings:
     if not settings.redis_url:
         from app.integrations.embedded.redis import start_redis  # noqa: PLC0415 - as above
 
-        redis = parts.add("Redis", lambda: start_redis(settings.data_dir / "redis"))
+        redis = parts.add("Redis", lambda: start_redis(settings.data_dir / "redis", keeps=True))
         settings = replace(settings, redis_url=redis.url)
     return settings
 

@@ -57,7 +57,7 @@ def with_databases(settings: Settings, *, redis: bool = False) -> Iterator[Setti
             settings = replace(settings, database_url=url)
         if redis and not settings.redis_url:
             folder = settings.data_dir / "redis"
-            url = find_running_redis(folder) or stack.enter_context(start_redis(folder)).url
+            url = find_running_redis(folder) or stack.enter_context(start_redis(folder, keeps=True)).url
             settings = replace(settings, redis_url=url)
         yield settings
 

@@ -1,7 +1,8 @@
 """`storefront import products`: a product file into a store, with what could not be loaded named line by line."""
 
 import asyncio
-from collections import Counter
+from collections import Counter, defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, Self
 
@@ -19,8 +20,9 @@ from app.domain.stores.applying import find_store
 from app.domain.stores.service import DEFAULT_STORE
 from app.settings import Settings
 
-# The same warning once per row says little after the first few; errors are shown all the same.
+# The same fault once per row says little after the first few; the lines of the others are named together.
 SHOWN_OF_A_KIND: Final = 5
+SHOWN_SPANS: Final = 12
 SOME_LEFT_OUT: Final = 1
 
 
@@ -45,7 +47,9 @@ def products(file: Path, store: str, skip_existing: bool) -> None:
     """Load a product file, as Shopify exports it.
 
     Products with a known handle are updated: a column that the file does not have keeps its value, a blank
-    cell empties it. Prices are in the store's currency. Image addresses are kept, never fetched.
+    cell empties it. Prices are in the store's currency. Image addresses are kept, never fetched; the
+    pictures become those of the file, but for products with an address that cannot be used: those keep
+    the pictures they have.
 
     The exit status is 0 where everything was loaded, 1 where rows or parts of rows were left out, and
     2 where the file cannot be read at all.
@@ -90,21 +94,35 @@ class Report:
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._seen: Counter[tuple[str, str, str]] = Counter()
+        self._lines: defaultdict[tuple[str, str, str], list[int]] = defaultdict(list)
         self.counts: Counter[str] = Counter()
 
     def tell(self, issue: Issue) -> None:
         self.counts[issue.level] += 1
         kind = (issue.level, issue.column, issue.message)
-        self._seen[kind] += 1
-        if issue.level == "error" or self._seen[kind] <= SHOWN_OF_A_KIND:
+        self._lines[kind].append(issue.line)
+        if len(self._lines[kind]) <= SHOWN_OF_A_KIND:
             self._console.print(str(issue), markup=False)
 
     def close(self) -> None:
-        for (level, column, message), count in self._seen.items():
-            if level != "error" and count > SHOWN_OF_A_KIND:
-                more = count - SHOWN_OF_A_KIND
-                self._console.print(f"{level}: {more} more of {column}: {message}", markup=False)
+        for (level, column, message), lines in self._lines.items():
+            if more := lines[SHOWN_OF_A_KIND:]:
+                where = f"{len(more)} more of {column}" if column else f"{len(more)} more"
+                self._console.print(f"{level}: {where}, {line_spans(more)}: {message}", markup=False)
+
+
+def line_spans(lines: Sequence[int]) -> str:
+    """Lines in a few words: `lines 3-7, 9 and 40 others`."""
+    spans: list[list[int]] = []
+    for line in sorted(set(lines)):
+        if spans and line == spans[-1][-1] + 1:
+            spans[-1] = [spans[-1][0], line]
+        else:
+            spans.append([line])
+    shown = ", ".join("-".join(map(str, span)) for span in spans[:SHOWN_SPANS])
+    others = sum(span[-1] - span[0] + 1 for span in spans[SHOWN_SPANS:])
+    told = f"{shown} and {others} other{'s' if others > 1 else ''}" if others else shown
+    return f"line{'' if len(set(lines)) == 1 else 's'} {told}"
 
 
 class Bar:
@@ -153,13 +171,19 @@ def summary_lines(summary: Summary, counts: Counter[str]) -> list[str]:
     if summary.changed:
         lines.append(
             f"Variants: {outcome.variants_created} made, {outcome.variants_updated} changed; "
-            f"stock set for {outcome.stock_changed}; images: {outcome.images_created} new."
+            f"stock set for {outcome.stock_changed}; "
+            f"images: {outcome.images_created} new, {outcome.images_removed} removed."
         )
     else:
         told = (
             "what could be read stands in the shop already" if counts else "the shop stands as the file says"
         )
         lines.append(f"Nothing was changed: {told}.")
+    if outcome.images_kept:
+        lines.append(
+            f"{outcome.images_kept} {'product keeps' if outcome.images_kept == 1 else 'products keep'} "
+            "the pictures that stood in the shop, since some image address of the file cannot be used."
+        )
     if counts:
         told = ", ".join(
             f"{counts[level]} {level if counts[level] == 1 else f'{level}s'}"

@@ -1,17 +1,22 @@
-"""Who is asking: a guest, a customer, or somebody whose proof cannot be checked at the moment."""
+"""Who is asking: a guest, a customer, somebody whose login has ended, or whose proof cannot be checked now."""
 
 from typing import Literal
 
 import msgspec
 
-from app.kit.errors import LOGIN_REQUIRED, UNAVAILABLE, Unauthenticated, Unavailable
+from app.kit.errors import LOGIN_REQUIRED, SESSION_ENDED, UNAVAILABLE, Unauthenticated, Unavailable
 
-Kind = Literal["guest", "customer", "unknown"]
+Kind = Literal["guest", "customer", "ended", "unknown"]
 Via = Literal["cookie", "bearer"]
 
 
 class Actor(msgspec.Struct, frozen=True):
-    """`unknown` brought a proof while the store of sessions was away.
+    """`ended` brought a bearer that is not, or no longer, in force; a worthless cookie makes a guest.
+
+    A browser sends a cookie by itself, whether the shopper knows or not; a bearer is sent on purpose, by a
+    program that takes what it is answered for its customer's.
+
+    `unknown` brought a proof while the store of sessions was away.
 
     Such a caller may go on where a guest may, but must never be taken for one where that decides whose
     things they are: a customer's next line would land in a new guest cart.
@@ -30,6 +35,18 @@ class Actor(msgspec.Struct, frozen=True):
                 UNAVAILABLE, "Logins cannot be checked at the moment.", retry_after=self.retry_after
             )
         return self
+
+    def visitor(self) -> int | None:
+        """The customer's id, None for a guest or `unknown`: for calls that can do without a login.
+
+        Raises Unauthenticated session_ended: an ended login must not look like an empty cart.
+        """
+        if self.kind == "ended":
+            raise Unauthenticated(
+                SESSION_ENDED,
+                "The login that this call came with has ended. Log in again, or leave out the Authorization header.",
+            )
+        return self.customer_id
 
     def customer(self) -> int:
         """The customer's id. Raises Unauthenticated for a guest, Unavailable for `unknown`."""

@@ -121,4 +121,9 @@ UNAVAILABLE = declare(
     Unavailable, "unavailable", "Something the shop depends on is away; repeat after `Retry-After` seconds."
 )
 LOGIN_REQUIRED = declare(Unauthenticated, "login_required", "This call needs a login.")
+SESSION_ENDED = declare(
+    Unauthenticated,
+    "session_ended",
+    "The bearer of a call that can do without is none that is in force; log in anew, or leave it out.",
+)
 LOGIN_FAILED = declare(Unauthenticated, "login_failed", "The login was refused.")

@@ -47,6 +47,8 @@ NOBODIES: Final = (
     "a revoked session",
     "another store's customer",
 )
+# Of these, who brings a login that is none here. By bearer they are told so where a guest could go on.
+ENDED: Final = ("an expired session", "a revoked session", "another store's customer")
 OTHERS: Final = (*NOBODIES, "customer B", "another store's customer, at home")
 
 
@@ -174,6 +176,8 @@ class Call:
     is_key: bool = False
     # A's call uses something up, so that a second one needs a new world.
     once: bool = False
+    # A call of guests that goes by the login where there is one.
+    looks: bool = False
     # Why its answers may tell a known thing from an unknown one.
     tells: str = ""
 

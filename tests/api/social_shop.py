@@ -70,9 +70,9 @@ async def with_facebook(person: Person, token: str, **body: Any) -> httpx.Respon
     return keep(person, await person.call("POST", "/customer/login/facebook", {"token": token, **body}))
 
 
-async def go(person: Person) -> str:
+async def go(person: Person, **params: str) -> str:
     """Begin a login by redirect; the address at the provider."""
-    answer = await person.call("GET", f"/customer/oauth/{NAME}")
+    answer = await person.call("GET", f"/customer/oauth/{NAME}", params=params)
     assert answer.status_code == 302, answer.text
     return answer.headers["location"]
 

@@ -246,6 +246,22 @@ async def test_a_login_of_long_ago_needs_the_password(person, guest, redis_url):
     assert (await close(late, current_password=person.password)).status_code == 204
 
 
+@pytest.mark.parametrize("body", [None, {"give_up_balance": True}], ids=["no body", "a body"])
+async def test_a_password_in_the_address_is_refused_and_closes_nothing(person, body):
+    address = f"/customer?current_password={person.password}"
+    answer = await person.call("DELETE", address, body)
+    assert answer.status_code == 422
+    fault = answer.json()["errors"][0]
+    assert (fault["field"], fault["code"]) == ("current_password", "body_only")
+    assert "logs" in fault["message"]
+    assert person.password not in answer.text
+    assert await person.is_logged_in()
+
+
+async def test_what_is_no_secret_may_stand_in_the_address(person):
+    assert (await person.call("DELETE", "/customer?give_up_balance=1")).status_code == 204
+
+
 async def test_a_wrong_password_counts_also_right_after_a_login(person):
     assert (await close(person, current_password="not this one")).status_code == 422
     assert await person.is_logged_in()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from app.api.openapi import EXAMPLE, document
+from app.api.openapi import EXAMPLE, QUERY, document
 from app.api.shapes import shape_of
 from app.main import create_app
 from tests.shop import settings_for
@@ -46,7 +46,8 @@ def test_every_json_body_has_an_example_that_its_call_accepts(app):
     for name, contents in bodies.items():
         for content in contents.values():
             assert EXAMPLE in content, name
-            body = handlers[name].parsed_fn_signature.parameters["data"].annotation
+            data = handlers[name].parsed_fn_signature.parameters.get("data")
+            body = handlers[name].opt[QUERY] if data is None else data.annotation
             import msgspec
 
             shape_of(body).from_json(msgspec.json.encode(content[EXAMPLE]))
@@ -128,13 +129,38 @@ def test_bounds_and_booleans_of_bodies_are_described_as_they_are_taken(app):
 def test_the_page_of_error_codes_is_what_the_code_says():
     written = (Path(__file__).parents[2] / "docs" / "errors.md").read_text()
     # In a process of its own: other tests declare codes too.
-    script = "import app.main, app.worker, app.api.openapi as o; print(o.error_codes_markdown())"
+    script = "import app.main, app.worker, app.api.docs_page as o; print(o.error_codes_markdown())"
     made = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert written.strip() == made.stdout.strip()
 
 
 def test_names_of_shapes_are_words_that_a_client_can_use(app):
     assert [name for name in document(app)["components"]["schemas"] if not name.isidentifier()] == []
+
+
+def test_every_answer_with_content_has_a_shape_and_no_null_where_204_says_so(app):
+    for name, operation in operations(app):
+        for status, response in operation["responses"].items():
+            for content in response.get("content", {}).values() if status.startswith("2") else ():
+                assert content["schema"], (name, status)
+                if "204" in operation["responses"]:
+                    assert {"type": "null"} not in content["schema"].get("oneOf", ()), (name, status)
+    made = dict(operations(app))["post /storefront/v1/customer/passkeys"]["responses"]["201"]
+    assert made["content"]["application/json"]["schema"] == {"$ref": "#/components/schemas/StorefrontPasskey"}
+
+
+def test_no_shape_has_made_up_examples(app):
+    schemas = document(app)["components"]["schemas"]
+    assert list(found_examples({name: schemas[name] for name in schemas if name != "Problem"})) == []
+
+
+def found_examples(node):
+    if isinstance(node, dict):
+        yield from node.get("examples", ())
+        node = list(node.values())
+    if isinstance(node, list):
+        for entry in node:
+            yield from found_examples(entry)
 
 
 async def test_head_answers_what_get_does_without_the_content(guest):

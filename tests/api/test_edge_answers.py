@@ -13,10 +13,10 @@ from redis import exceptions as redis_errors
 from sqlalchemy import exc as sqlalchemy_errors
 
 from app.api.client import client_address
+from app.api.docs_page import error_codes_markdown
 from app.api.faults import translate
 from app.api.limits import Id, refuse_lost_bounds
 from app.api.metrics import may_read
-from app.api.openapi import error_codes_markdown
 from app.kit.errors import Conflict, Invalid, Unavailable, declare, declared_codes
 from app.settings import Settings
 from tests.api.edge_app import Dependency, edge_app

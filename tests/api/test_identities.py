@@ -2,14 +2,15 @@
 
 identity_table.py has each route of the storefront. A call that names a thing of customer A ("$cart") is sent by
 everybody else twice, once naming A's and once naming nobody's: status, headers and body must be the same. Whoever
-is not logged in here is answered like nobody at all. Afterwards nothing of A's has changed, and A gets in.
+is not logged in here is answered like nobody at all, but that calls which guests can make say of a bearer that is
+none here that it is none. Afterwards nothing of A's has changed, and A gets in.
 """
 
 import pytest
 
 from app.main import create_app
 from tests.api.hostile import SURFACE, UNSAFE, routes
-from tests.api.identities import FIRST, MODES, NOBODIES, OTHERS, Call, Mode, World, leaks, shape
+from tests.api.identities import ENDED, FIRST, MODES, NOBODIES, OTHERS, Call, Mode, World, leaks, shape
 from tests.api.identity_table import TABLE
 from tests.shop import settings_for
 
@@ -53,7 +54,11 @@ async def trespasses(world: World, asked: Call, mode: Mode) -> list[str]:
         if shape(theirs) != shape(missing) and not asked.tells:
             faults.append(f"{who} can tell: {shape(theirs)} for A's, {shape(missing)} for nobody's")
     for who in NOBODIES:
-        if shape(answers[who]) != shape(answers["nobody"]):
+        if asked.looks and who in ENDED and mode.startswith("bearer"):
+            told = answers[who].status_code, answers[who].json().get("code")
+            if told != (401, "session_ended") or shape(answers[who]) != shape(answers[ENDED[0]]):
+                faults.append(f"{who} is not told that their login is none: {shape(answers[who])}")
+        elif shape(answers[who]) != shape(answers["nobody"]):
             faults.append(f"{who} is not nobody: {shape(answers[who])}, {shape(answers['nobody'])}")
     return [f"by {mode}: {fault}" for fault in faults]
 

@@ -52,6 +52,72 @@ def wrong(code: str) -> str:
     return f"{(int(code) + 1) % 1_000_000:06}"
 
 
+async def ask_for_both(person: Person, mails, sessions) -> tuple[str, str]:
+    """The digits and the link of one mail."""
+    async with transaction(sessions) as session:
+        await session.execute(text("DELETE FROM jobs"))
+    await person.elsewhere().call("POST", "/customer/login/code", {"email": person.email})
+    ((_, _, body),) = await mails()
+    (code,), (link,) = (
+        CODE.findall(body),
+        re.findall(r"https://shop\.example/#/login\?uuid=([\w-]{43})", body),
+    )
+    return code, link
+
+
+async def test_the_link_beside_the_digits_logs_in_once_and_ends_them(ada, mails, sessions):
+    code, link = await ask_for_both(ada, mails, sessions)
+    answer = await ada.elsewhere().call("POST", "/customer/login/uuid", {"uuid": link})
+    assert (answer.status_code, answer.json()["id"]) == (200, ada.id), answer.text
+    assert (await ada.elsewhere().call("POST", "/customer/login/uuid", {"uuid": link})).status_code == 401
+    assert (await confirm(ada.elsewhere(), code)).status_code == 401
+
+
+async def test_the_digits_end_the_link_beside_them(ada, mails, sessions):
+    code, link = await ask_for_both(ada, mails, sessions)
+    assert (await confirm(ada.elsewhere(), code)).status_code == 200
+    assert (await ada.elsewhere().call("POST", "/customer/login/uuid", {"uuid": link})).status_code == 401
+
+
+async def test_the_link_beside_the_digits_lives_as_long_as_they_do(ada, mails, sessions):
+    await ask_for_both(ada, mails, sessions)
+    async with sessions() as session:
+        code_ends, link_ends = (
+            await session.execute(
+                text(
+                    "SELECT c.expires_at, s.expires_at FROM login_codes c JOIN login_secrets s USING (customer_id) "
+                    "WHERE customer_id = :id AND purpose = 'link'"
+                ),
+                {"id": ada.id},
+            )
+        ).one()
+    assert code_ends == link_ends
+
+
+async def test_of_digits_and_link_used_at_once_one_logs_in(ada, mails, sessions):
+    code, link = await ask_for_both(ada, mails, sessions)
+    tries = [
+        confirm(ada.elsewhere(), code),
+        ada.elsewhere().call("POST", "/customer/login/uuid", {"uuid": link}),
+    ]
+    answers = await asyncio.gather(*tries)
+    assert sorted(answer.status_code for answer in answers) == [200, 401]
+
+
+@pytest.mark.parametrize("is_proven", [False, True], ids=["never proven", "proven"])
+async def test_the_mail_says_that_using_it_ends_the_password_of_an_unproven_account(
+    client, store, mails, sessions, is_proven
+):
+    person = await signed_up(client, store)
+    ((_, _, body),) = await mails()
+    if is_proven:
+        (token,) = re.findall(r"token=([\w-]{43})", body)
+        assert (await person.call("POST", "/customer/email/verify", {"token": token})).status_code == 204
+    await person.elsewhere().call("POST", "/customer/login/code", {"email": person.email})
+    ((_, _, body),) = await mails()
+    assert ("ends the password" in " ".join(body.split())) is not is_proven
+
+
 async def test_the_mailed_digits_log_in_once(ada, mails, sessions):
     code = await ask(ada, mails, sessions)
     caller = ada.elsewhere()

@@ -14,7 +14,7 @@ from app.db.session import Sessions
 from app.domain.customers.providers import ATTEMPT_SECONDS, HANDOVER_SECONDS
 from app.domain.stores.models import Store
 from app.integrations.oauth import http
-from app.kit.ids import digest
+from app.kit.ids import base64url, digest
 from tests.api.account_shop import PASSWORD, Person, signed_up, some_email
 from tests.api.social_shop import NAME, SocialShop, by_redirect, come_back, finish, go, social_shop
 from tests.conftest import make_store
@@ -22,7 +22,14 @@ from tests.standins.others import changing_provider, missing_for_changing_provid
 from tests.standins.wire import Reply
 
 SHOP_URL = "https://shop.example"
-BROWSER = {"X-Session": "cookie", "Sec-Fetch-Site": "same-origin"}
+# As an old browser calls, an app, and one of today.
+CALLERS = {
+    "an auth_key": {},
+    "a cookie": {"X-Session": "cookie"},
+    "a cookie of today": {"X-Session": "cookie", "Sec-Fetch-Site": "same-origin"},
+}
+VERIFIER = "a-secret-of-an-app-that-nobody-else-has-seen-yet"
+CHALLENGE = base64url(digest(VERIFIER))
 
 
 @pytest.fixture(scope="module")
@@ -209,16 +216,53 @@ async def test_a_code_of_one_store_is_none_of_another(shop, store, sessions):
     assert (await finish(other, told["code"])).status_code == 401
 
 
-async def test_a_browser_finishes_only_what_it_began(shop, store):
+@pytest.mark.parametrize("caller", CALLERS)
+async def test_a_browser_finishes_only_what_it_began(shop, store, caller):
+    """Whatever it wants to be answered with, and whether or not it says where its calls come from."""
+    headers = CALLERS[caller]
     thief, shopper = somebody(shop, store), somebody(shop, store)
+    await go(shopper)
     told = await come_back(thief, **shop.issuer.approve(await go(thief), sub=uuid4().hex, email=thief.email))
-    led = await finish(shopper, told["code"], headers=BROWSER)
+    led = await finish(shopper, told["code"], headers=headers)
     assert (led.status_code, led.json()["code"]) == (401, "login_failed")
     assert "__Host-storefront" not in shopper.cookies
     told = await come_back(thief, **shop.issuer.approve(await go(thief), sub=uuid4().hex, email=some_email()))
-    own = await finish(thief, told["code"], headers=BROWSER)
+    own = await finish(thief, told["code"], headers=headers)
     assert own.status_code == 200
-    assert "__Host-storefront" in thief.cookies
+    assert ("__Host-storefront" in thief.cookies) == bool(headers)
+
+
+async def test_an_app_finishes_by_its_own_secret_what_a_browser_began_for_it(shop, store):
+    browser, app = somebody(shop, store), somebody(shop, store)
+
+    async def handed_over() -> str:
+        address = await go(browser, code_challenge=CHALLENGE)
+        told = await come_back(browser, **shop.issuer.approve(address, sub=uuid4().hex, email=app.email))
+        return told["code"]
+
+    for others in ({}, {"code_verifier": f"{VERIFIER}x"}, {"code_verifier": "é" * 60}):
+        refused = await finish(browser, await handed_over(), **others)
+        assert (refused.status_code, refused.json()["code"]) == (401, "login_failed")
+    code = await handed_over()
+    answer = await finish(app, code, code_verifier=VERIFIER)
+    assert (answer.status_code, answer.json()["email"]) == (200, app.email), answer.text
+    assert (await finish(app, code, code_verifier=VERIFIER)).status_code == 401
+
+
+async def test_a_secret_for_a_login_that_had_none_opens_nothing(shop, store):
+    """A thief's own login, to which an app is led: its secret does not fit."""
+    thief, app = somebody(shop, store), somebody(shop, store)
+    told = await come_back(thief, **shop.issuer.approve(await go(thief), sub=uuid4().hex, email=thief.email))
+    assert (await finish(app, told["code"], code_verifier=VERIFIER)).status_code == 401
+
+
+@pytest.mark.parametrize("challenge", ["", "x", "x" * 42, "x" * 44, "x" * 42 + "=", "é" * 43], ids=ascii)
+async def test_a_challenge_that_is_none_names_its_field(shop, store, challenge):
+    answer = await somebody(shop, store).call(
+        "GET", f"/customer/oauth/{NAME}", params={"code_challenge": challenge}
+    )
+    assert answer.status_code == 422, answer.text
+    assert [error["field"] for error in answer.json()["errors"]] == ["code_challenge"]
 
 
 async def test_a_code_that_needs_a_password_can_be_sent_again_with_it(shop, store):

@@ -4,9 +4,13 @@ import re
 from typing import Any
 from uuid import uuid4
 
-from playwright.async_api import FrameLocator, Page, expect
+from playwright.async_api import FrameLocator, Locator, Page, expect
 
 PRODUCT = "tarnside-dome-tent"
+SHOWN = """() => {
+    const main = document.querySelector("main:not([aria-busy])");
+    return main && main.dataset.shown === (location.hash.slice(1).split("?")[0] || "/");
+}"""
 PASSWORD = "three quiet green lamps"
 
 
@@ -27,7 +31,17 @@ class Shopper:
 
     async def visit(self, path: str = "/") -> None:
         await self.page.goto(f"{self.url}/#{path}")
-        await expect(self.page.locator("main:not([aria-busy]) h1")).to_be_visible()
+        await self.arrive()
+
+    async def follow(self, link: Locator) -> None:
+        """Click a link of the page, and wait until what it leads to is there."""
+        await link.click()
+        await self.arrive()
+
+    async def arrive(self) -> None:
+        """Wait until the page shows what its address says: views have fields of the same names."""
+        await self.page.wait_for_function(SHOWN)
+        await expect(self.page.locator("main h1")).to_be_visible()
 
     async def put_in_cart(self, handle: str = PRODUCT) -> None:
         await self.visit(f"/products/{handle}")
@@ -36,7 +50,7 @@ class Shopper:
 
     async def go_to_payment(self) -> None:
         """From a filled cart to the last step, with the example address."""
-        await self.page.get_by_role("link", name="Go to checkout").click()
+        await self.follow(self.page.get_by_role("link", name="Go to checkout"))
         await self.page.get_by_role("button", name="Fill in an example").click()
         await self.page.get_by_role("button", name="Save and see shipping").click()
         await expect(self.page.get_by_role("button", name=re.compile(r"^Pay \$"))).to_be_visible()

@@ -152,7 +152,7 @@ async def test_a_login_that_is_left_at_the_provider_leads_back(shopper):
     await shopper.page.get_by_role("link", name="Continue with Test provider").click()
     await shopper.page.get_by_role("button", name="Cancel").click()
     await expect(shopper.page.get_by_text("without finishing it")).to_be_visible()
-    await shopper.page.get_by_role("link", name="Log in another way").click()
+    await shopper.follow(shopper.page.get_by_role("link", name="Log in another way"))
     await expect(shopper.page.get_by_role("heading", name="Log in")).to_be_visible()
     assert shopper.angry == []
 
@@ -161,7 +161,7 @@ async def test_a_forgotten_password_is_replaced_by_a_mailed_link(shopper):
     email = await shopper.sign_up()
     await shopper.log_out()
     await shopper.visit("/login")
-    await shopper.page.get_by_role("link", name="Forgot your password?").click()
+    await shopper.follow(shopper.page.get_by_role("link", name="Forgot your password?"))
     await shopper.page.get_by_label("Mail address").fill(email)
     await shopper.page.get_by_role("button", name="Send me the link").click()
     await expect(shopper.page.get_by_text("the link is on its way")).to_be_visible()
@@ -184,7 +184,7 @@ async def test_a_forgotten_password_is_replaced_by_a_mailed_link(shopper):
 async def test_whoever_is_led_to_the_login_goes_on_where_they_wanted_to(shopper):
     email = await shopper.sign_up()
     await shopper.log_out()
-    await shopper.page.goto(f"{shopper.url}/#/account/sessions")
+    await shopper.visit("/account/sessions")
     await shopper.log_in(email)
     await expect(shopper.page.get_by_role("heading", name="Devices")).to_be_visible()
     assert shopper.angry == []
@@ -195,7 +195,7 @@ async def test_addresses_are_added_changed_made_the_default_and_removed(shopper)
     page = shopper.page
     for street, city in (("12 Tarn Lane", "Portland"), ("7 Quay Street", "Salem")):
         await shopper.visit("/account/addresses")
-        await page.get_by_role("link", name="Add an address").click()
+        await shopper.follow(page.get_by_role("link", name="Add an address"))
         await page.get_by_label("Country").select_option("US")
         for label, typed in (
             ("First name", "Robin"),
@@ -214,7 +214,7 @@ async def test_addresses_are_added_changed_made_the_default_and_removed(shopper)
     await quay.get_by_role("button", name="Make default").click()
     await expect(quay.locator(".state")).to_have_text("Default")
     await expect(tarn.get_by_role("button", name="Make default")).to_be_visible()
-    await quay.get_by_role("link", name="Change").click()
+    await shopper.follow(quay.get_by_role("link", name="Change"))
     await expect(page.get_by_label("State")).to_have_value("US-OR")
     await page.get_by_label("City").fill("Eugene")
     await page.get_by_label("Postal code").fill("1")
@@ -228,7 +228,7 @@ async def test_addresses_are_added_changed_made_the_default_and_removed(shopper)
     await expect(tarn).to_have_count(0)
     # What is kept is what the checkout begins with.
     await shopper.put_in_cart()
-    await page.get_by_role("link", name="Go to checkout").click()
+    await shopper.follow(page.get_by_role("link", name="Go to checkout"))
     await expect(page.get_by_label("Street and number")).to_have_value("7 Quay Street")
     await expect(page.get_by_label("City")).to_have_value("Eugene")
     await page.get_by_role("button", name="Save and see shipping").click()
@@ -243,8 +243,8 @@ async def test_the_guests_cart_is_the_customers_after_a_login(shopper):
     count = shopper.page.locator("[data-cart-count]")
     await expect(count).to_have_text("0")
     await shopper.put_in_cart("fellside-wool-blanket")
-    await shopper.page.get_by_role("link", name="Go to checkout").click()
-    await shopper.page.get_by_role("main").get_by_role("link", name="Log in").click()
+    await shopper.follow(shopper.page.get_by_role("link", name="Go to checkout"))
+    await shopper.follow(shopper.page.get_by_role("main").get_by_role("link", name="Log in"))
     await shopper.log_in(email)
     await expect(shopper.page.get_by_role("heading", name="Checkout", exact=True)).to_be_visible()
     await expect(count).to_have_text("2")
@@ -256,7 +256,7 @@ async def test_a_guest_makes_an_account_on_the_way_through_the_checkout(shopper)
     email = f"robin-{uuid4().hex[:8]}@example.com"
     await shopper.put_in_cart()
     page = shopper.page
-    await page.get_by_role("link", name="Go to checkout").click()
+    await shopper.follow(page.get_by_role("link", name="Go to checkout"))
     await page.get_by_role("button", name="Fill in an example").click()
     await page.get_by_role("main").get_by_label("Mail address").fill(email)
     await page.get_by_text("Make an account with it").click()

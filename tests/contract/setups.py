@@ -148,6 +148,7 @@ def oauth_code(scene: Scene) -> dict[str, Any]:
     told = dict(parse_qsl(urlsplit(answer.headers["location"]).query))
     if "code" not in told:
         raise SetupError(f"the callback leads back with {told}")
+    told["cookie"] = back["cookie"]
     return told
 
 

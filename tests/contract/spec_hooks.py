@@ -124,7 +124,8 @@ def _redirect(scene: Scene) -> Real:
 
 
 def _handed_over(scene: Scene) -> Real:
-    return {"body": {"code": scene.use("oauth_code")["code"]}}
+    made = scene.use("oauth_code")
+    return {"headers": {"Cookie": made["cookie"]}, "body": {"code": made["code"]}}
 
 
 def _subscribe(scene: Scene) -> Real:
@@ -193,7 +194,8 @@ def _passkey_login(scene: Scene) -> Real:
 
 
 def _verify(scene: Scene) -> Real:
-    return {"body": {"token": scene.use("verify_token")["token"]}}
+    made = scene.use("verify_token")
+    return {"headers": _customer_call(scene)["headers"], "body": {"token": made["token"]}}
 
 
 def _session(scene: Scene) -> Real:
@@ -215,10 +217,6 @@ def _address(scene: Scene) -> Real:
 def _withdrawal(scene: Scene) -> Real:
     known = scene.use("rewarded")
     return {"headers": {"Authorization": f"Bearer {known['auth_key']}"}, "body": {"amount": 1}}
-
-
-def _closing(scene: Scene) -> Real:
-    return _customer_call(scene) | {"query": {"current_password": PASSWORD}}
 
 
 REAL: dict[str, tuple[Callable[[Scene], Real], int]] = {
@@ -296,7 +294,7 @@ REAL: dict[str, tuple[Callable[[Scene], Real], int]] = {
     "getReferral": (_customer_call, 1),
     "askForWithdrawal": (_withdrawal, 1),
     "exportAccount": (_customer_call, 1),
-    "closeAccount": (_closing, 2),
+    "closeAccount": (_customer_call, 2),
     "takePaymentEvent": (lambda _: {"path": {"service": "test"}}, 1),
 }
 

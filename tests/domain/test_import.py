@@ -227,6 +227,53 @@ async def test_images_become_those_of_the_file(load, ask):
     assert [tuple(row) for row in rows] == [("http://a.example/3", 1), ("http://a.example/2", 2)]
 
 
+PICTURED = """
+Handle | Title | Option1 Name | Option1 Value | Variant Price | Image Src          | Image Position | Variant Image
+mug    | Mug   | Size         | S             | 5             | http://a.example/1 | 1              | http://a.example/2
+mug    |       |              | L             | 7             | http://a.example/2 | 2              | http://a.example/1
+"""
+PICTURES = "SELECT src, position FROM product_images WHERE store_id = :s ORDER BY position"
+OF_VARIANTS = """
+SELECT i.src FROM variants v JOIN product_images i ON i.id = v.image_id WHERE v.store_id = :s ORDER BY v.id
+"""
+
+
+@pytest.mark.parametrize("address", ["demo:1.svg", "ftp://a.example/1", "C:\\pictures\\1.jpg"])
+async def test_a_product_whose_picture_addresses_cannot_be_used_keeps_the_pictures_it_has(load, ask, address):
+    await load(PICTURED)
+    before = [await ask(PICTURES), await ask(OF_VARIANTS)]
+    broken = PICTURED.replace("http://a.example/1", address).replace("http://a.example/2", address)
+    summary, _ = await load(broken.replace("| 5  ", "| 6  "))
+    assert [await ask(PICTURES), await ask(OF_VARIANTS)] == before
+    assert (summary.outcome.images_kept, summary.outcome.images_removed) == (1, 0)
+    assert (summary.outcome.variants_updated, summary.left_out) == (1, True)
+
+
+async def test_one_address_that_cannot_be_used_costs_no_picture_and_new_ones_come_last(load, ask):
+    await load(PICTURED)
+    mixed = PICTURED.replace("http://a.example/2 | 2", "nowhere:2          | 2")
+    mixed += "mug | | | | | http://a.example/3 | 3 |"
+    summary, _ = await load(mixed)
+    wanted = [(f"http://a.example/{n}", n) for n in (1, 2)] + [("http://a.example/3", 4)]
+    assert [tuple(row) for row in await ask(PICTURES)] == wanted
+    assert (summary.outcome.images_created, summary.outcome.images_kept) == (1, 1)
+    again, _ = await load(mixed)
+    assert not again.changed
+
+
+async def test_a_picture_with_a_wrong_place_is_not_taken_for_one_that_is_gone(load, ask):
+    await load(PICTURED)
+    await load(PICTURED.replace("| 2  ", "| no "))
+    assert len(await ask(PICTURES)) == 2
+
+
+async def test_pictures_that_the_file_no_longer_names_are_removed_and_counted(load, ask):
+    await load(PICTURED)
+    summary, _ = await load(PICTURED.replace("http://a.example/2", "http://a.example/1"))
+    assert [row.src for row in await ask(PICTURES)] == ["http://a.example/1"]
+    assert (summary.outcome.images_removed, summary.outcome.images_kept) == (1, 0)
+
+
 async def test_stock_becomes_the_files_count_by_a_movement(load, ask):
     await load(MUGS)
     await load(MUGS.replace("| 10 ", "| 25 "))

@@ -7,6 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from app.cli import main
+from app.cli.import_ import line_spans
 from tests.domain.product_files import csv_bytes
 
 HEADER = ("Handle", "Title", "Variant SKU", "Variant Price")
@@ -67,6 +68,26 @@ async def test_the_same_warning_is_shown_a_few_times_and_then_counted(importing)
     result = await importing(csv_bytes((*HEADER, "Variant Inventory Tracker"), *rows))
     assert result.stderr.count("this tracker is not known") == 6
     assert "25 more" in result.stderr
+
+
+async def test_the_same_error_on_many_rows_is_said_once_with_its_lines(importing):
+    header = (*HEADER, "Image Src")
+    good = [(f"mug-{n}", "Mug", "M", "5", f"https://a.example/{n}.jpg") for n in range(300)]
+    assert (await importing(csv_bytes(header, *good))).exit_code == 0
+    bad = [(*row[:4], f"demo:{n}.svg") for n, row in enumerate(good)]
+    result = await importing(csv_bytes(header, *bad))
+    assert result.exit_code == 1
+    assert len(result.stderr.splitlines()) == 6
+    assert "line 2, mug-0, Image Src = 'demo:0.svg': only the demo shop" in result.stderr
+    assert "error: 295 more of Image Src, lines 7-301: only the demo shop" in result.stderr
+    assert "300 products keep the pictures that stood in the shop" in result.stdout
+    assert "300 errors" in result.stdout
+
+
+def test_lines_that_stand_apart_are_named_up_to_a_few():
+    assert line_spans([9]) == "line 9"
+    assert line_spans([3, 4, 5, 9]) == "lines 3-5, 9"
+    assert line_spans(range(1, 41, 2)) == "lines 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23 and 8 others"
 
 
 async def test_apply_tells_each_change_and_then_that_there_is_none(run):

@@ -124,8 +124,7 @@ def test_a_fault_of_the_product_leaves_the_product_out_and_says_where(name, valu
 @pytest.mark.parametrize(
     ("name", "value"),
     [("Variant Inventory Qty", "1.5"), ("Variant Inventory Qty", "99999999999"), ("Variant Grams", "heavy"),
-     ("Variant Inventory Policy", "maybe"), ("Variant Taxable", "no"), ("Variant SKU", "x" * 1001),
-     ("Variant Image", "javascript:alert(1)")],
+     ("Variant Inventory Policy", "maybe"), ("Variant Taxable", "no"), ("Variant SKU", "x" * 1001)],
 )  # fmt: skip
 def test_a_fault_of_the_variant_leaves_only_the_variant_out(name, value):
     row, told = one_cell(name, value)
@@ -138,7 +137,20 @@ def test_an_image_is_an_http_address(src):
     row, told = one_cell("Image Src", src)
     assert row.image is None
     assert row.variant is not None
+    assert row.picture_lost
     assert [(i.level, i.column) for i in told] == [("error", "Image Src")]
+
+
+def test_a_variant_whose_picture_cannot_be_used_loads_without_it():
+    row, told = one_cell("Variant Image", "javascript:alert(1)")
+    assert row.variant.image is UNSET
+    assert row.picture_lost
+    assert [(i.level, i.column) for i in told] == [("error", "Variant Image")]
+
+
+def test_the_demo_catalogues_own_scheme_is_named_as_that():
+    _, told = one_cell("Image Src", "demo:mug.svg")
+    assert "only the demo shop has pictures under demo:" in told[0].message
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,8 @@ import stat
 import subprocess
 import tempfile
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import asyncpg
@@ -22,7 +24,7 @@ from app.integrations.embedded.postgres import (
     find_running_postgres,
     start_postgres,
 )
-from app.integrations.embedded.process import EmbeddedServerError, is_running
+from app.integrations.embedded.process import EmbeddedServer, EmbeddedServerError, is_running
 from app.integrations.embedded.redis import find_running_redis, start_redis
 from app.integrations.embedded.wire import run_statement
 from tests.embedded.processes import owner, wait_until_gone
@@ -30,6 +32,15 @@ from tests.embedded.processes import owner, wait_until_gone
 
 def query(folder: Path, statement: str) -> list[str]:
     return run_statement(folder / "postgres" / "run" / SOCKET, USER, DATABASE, statement)
+
+
+@contextmanager
+def client_of(server: EmbeddedServer) -> Iterator[redis.Redis]:
+    client = redis.Redis.from_url(server.url)
+    try:
+        yield client
+    finally:
+        client.close()
 
 
 @pytest.fixture
@@ -60,7 +71,7 @@ async def test_postgres_answers_durably_and_only_on_a_private_socket(folder):
     assert find_running_postgres(folder / "postgres") is None
 
 
-def test_redis_answers_without_a_port_and_keeps_nothing(folder):
+def test_redis_answers_without_a_port_and_keeps_nothing_unless_asked_to(folder):
     with start_redis(folder / "redis") as server:
         client = redis.Redis.from_url(server.url)
         client.set("key", "value")
@@ -71,6 +82,56 @@ def test_redis_answers_without_a_port_and_keeps_nothing(folder):
         client = redis.Redis.from_url(server.url)
         assert client.get("key") is None
         client.close()
+
+
+def test_a_redis_that_keeps_loses_nothing_when_it_is_killed(folder):
+    with start_redis(folder / "redis", keeps=True) as server, client_of(server) as client:
+        client.set("key", "value")
+        os.killpg(server.pid, signal.SIGKILL)
+        server.process.wait()
+    with start_redis(folder / "redis", keeps=True) as server, client_of(server) as client:
+        assert client.get("key") == b"value"
+
+
+def journal(folder: Path) -> Path:
+    return next((folder / "redis").glob("appendonly*/*.incr.aof"))
+
+
+def fill_journal(folder: Path) -> None:
+    with start_redis(folder / "redis", keeps=True) as server, client_of(server) as client:
+        client.set("first", "value")
+        client.set("last", "value")
+
+
+def test_a_journal_that_was_cut_off_is_read_up_to_there(folder):
+    fill_journal(folder)
+    os.truncate(journal(folder), journal(folder).stat().st_size - 5)
+    with start_redis(folder / "redis", keeps=True) as server, client_of(server) as client:
+        assert client.keys() == [b"first"]
+
+
+@pytest.mark.parametrize("place", ["*.incr.aof", "*.base.rdb", "*.manifest"])
+def test_a_journal_that_cannot_be_read_is_put_aside_and_the_server_starts_empty(folder, place):
+    fill_journal(folder)
+    broken = next((folder / "redis").glob(f"appendonly*/{place}"))
+    broken.write_bytes(b"this is none\r\n" + broken.read_bytes()[14:])
+    for _ in range(2):
+        with start_redis(folder / "redis", keeps=True) as server, client_of(server) as client:
+            assert client.keys() in ([], [b"new"])
+            client.set("new", "value")
+    aside = folder / "redis" / "appendonlydir.unreadable"
+    assert (aside / broken.name).read_bytes().startswith(b"this is none")
+
+
+def test_a_redis_that_cannot_start_for_another_reason_keeps_its_journal(folder):
+    fill_journal(folder)
+    before = journal(folder).read_bytes()
+    server = folder / "not-a-server"
+    server.write_text("#!/bin/sh\necho no memory left\nexit 1\n")
+    server.chmod(0o755)
+    with pytest.raises(EmbeddedServerError, match="no memory left"):
+        start_redis(folder / "redis", keeps=True, server=server)
+    assert journal(folder).read_bytes() == before
 
 
 @pytest.mark.parametrize("orders", [{}, {"use_pipe": True}], ids=["parent-death signal", "pipe"])

@@ -1,6 +1,7 @@
 """The server processes and `storefront dev`: one port, one owner, fallen parts replaced, nothing left behind."""
 
 import http.client
+import json
 import os
 import shutil
 import signal
@@ -182,9 +183,26 @@ def test_dev_runs_everything_and_ends_everything(developing, folder, port):
     assert "Traceback" not in (folder / "out").read_text()
 
 
-def test_a_killed_dev_leaves_nothing_and_the_next_one_starts(developing, folder, port):
+def call(port, method, path, body=None, *, auth_key=""):
+    """What a storefront call answers, as status and object."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
+    try:
+        headers = {"Content-Type": "application/json", "Authorization": f"Bearer {auth_key}"}
+        connection.request(method, f"/storefront/v1{path}", json.dumps(body) if body else None, headers)
+        answer = connection.getresponse()
+        return answer.status, json.loads(answer.read())
+    finally:
+        connection.close()
+
+
+def test_a_killed_dev_leaves_nothing_and_the_next_one_starts_with_everybody_logged_in(
+    developing, folder, port
+):
+    ada = {"username": "Ada", "email": "ada@example.com", "password": "correct horse battery"}
     with storefront("dev", environ=developing, output=folder / "out") as process:
         wait_until_ready(process, port, folder / "out")
+        joined, account = call(port, "POST", "/customer/signup", ada)
+        assert joined == 200, account
         pids = family(process.pid)
         process.kill()
         process.wait()
@@ -193,6 +211,8 @@ def test_a_killed_dev_leaves_nothing_and_the_next_one_starts(developing, folder,
         wait_until(lambda: port_is_free(port), "the port is free")
     with storefront("dev", environ=developing, output=folder / "again") as process:
         wait_until_ready(process, port, folder / "again")
+        found, profile = call(port, "GET", "/customer", auth_key=account["auth_key"])
+        assert (found, profile["email"]) == (200, ada["email"])
 
 
 def test_a_second_dev_on_the_same_data_says_in_one_line_what_is_wrong(developing, folder, port):

@@ -1,11 +1,10 @@
-"""The stage that the drills share, how long they go on, and the table of what they found."""
+"""The stage that the drills share, and how long they go on."""
 
-import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 
-from tests.faults.figures import FIGURES, FORMS, Form
+from tests.faults.form import Form
 from tests.faults.place import Place, open_place
 from tests.faults.stage import Stage, open_stage
 
@@ -13,8 +12,8 @@ pytest.register_assert_rewrite("tests.faults.truth", "tests.faults.shoppers")
 
 
 @pytest.fixture(scope="session")
-def form() -> Form:
-    return FORMS[os.environ.get("FAULTS", "short")]
+def form(sized: Callable[[int, int], int]) -> Form:
+    return Form(kills=sized(50, 8), restarts=sized(10, 2), commits=sized(100, 10))
 
 
 @pytest.fixture(scope="session")
@@ -34,11 +33,3 @@ async def stage(shared_stage: Stage) -> AsyncIterator[Stage]:
 async def place() -> AsyncIterator[Place]:
     async with open_place() as made:
         yield made
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    if FIGURES:
-        width = max(len(what) for what, _ in FIGURES)
-        terminalreporter.section("what was broken, and what was found")
-        for what, found in FIGURES:
-            terminalreporter.write_line(f"{what:<{width}}  {found}")

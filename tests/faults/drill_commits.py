@@ -6,9 +6,10 @@ from collections import Counter
 from collections.abc import Sequence
 
 from tests.faults import truth
-from tests.faults.figures import Form, note
+from tests.faults.form import Form
 from tests.faults.shoppers import WAYS, buy, webhooks
 from tests.faults.stage import PRICES, SHIPPING, Stage
+from tests.figures import Say
 from tests.standins.postgres_line import Cut, postgres_line
 
 SEED = 20260713
@@ -28,7 +29,7 @@ def choose(ran: Sequence[str]) -> Cut | None:
     return Cut("after", found[-1]) if found else None
 
 
-async def test_a_lost_answer_to_commit_makes_nothing_twice(stage: Stage, form: Form) -> None:
+async def test_a_lost_answer_to_commit_makes_nothing_twice(stage: Stage, form: Form, figure: Say) -> None:
     began = len(stage.acknowledged)
     dice = random.Random(SEED)
     in_vain: Counter[str] = Counter()
@@ -55,4 +56,4 @@ async def test_a_lost_answer_to_commit_makes_nothing_twice(stage: Stage, form: F
     assert lost["a checkout"] >= form.commits
     # One transaction places an order that is not paid for at a service.
     assert lost["a pending order"] + lost["a settlement"] >= form.commits
-    note(f"COMMIT's answer lost {lost.total()} times for {form.commits} checkouts", found)
+    figure(f"COMMIT's answer lost {lost.total()} times for {form.commits} checkouts", found)

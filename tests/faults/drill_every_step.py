@@ -3,17 +3,17 @@
 import asyncio
 
 from tests.faults import truth
-from tests.faults.figures import note
 from tests.faults.launcher import STEPS
 from tests.faults.shoppers import capture_late, crowd, webhooks
 from tests.faults.stage import Stage
+from tests.figures import Say
 
 SEED = 20260714
 PEOPLE = 4
 FALL_SECONDS = 180.0
 
 
-async def test_server_and_worker_fall_at_every_step_while_people_buy(stage: Stage) -> None:
+async def test_server_and_worker_fall_at_every_step_while_people_buy(stage: Stage, figure: Say) -> None:
     # Money to send back, so that somebody comes by the steps of a refund.
     for _ in range(2):
         await capture_late(stage)
@@ -22,4 +22,4 @@ async def test_server_and_worker_fall_at_every_step_while_people_buy(stage: Stag
     async with webhooks(stage, seed=SEED), crowd(stage, people=PEOPLE, seed=SEED) as load:
         await asyncio.gather(*(stage.until_sprung(role, step, FALL_SECONDS) for role, step, *_ in STEPS))
     found = await truth.check(stage)
-    note(f"kill -9 at each of {len(STEPS)} steps of an order", f"{load.bought} bought meanwhile; {found}")
+    figure(f"kill -9 at each of {len(STEPS)} steps of an order", f"{load.bought} bought meanwhile; {found}")

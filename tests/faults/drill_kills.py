@@ -3,10 +3,11 @@
 import random
 
 from tests.faults import truth
-from tests.faults.figures import Form, note
+from tests.faults.form import Form
 from tests.faults.parts import wait_until
 from tests.faults.shoppers import Load, crowd, webhooks
 from tests.faults.stage import Stage, kill
+from tests.figures import Say
 
 SEED = 20260711
 PEOPLE = 4
@@ -14,7 +15,9 @@ PEOPLE = 4
 VICTIMS = ("server process",) * 5 + ("worker",) * 2 + ("server",)
 
 
-async def test_nothing_paid_is_lost_and_nothing_charged_twice_whoever_falls(stage: Stage, form: Form) -> None:
+async def test_nothing_paid_is_lost_and_nothing_charged_twice_whoever_falls(
+    stage: Stage, form: Form, figure: Say
+) -> None:
     dice = random.Random(SEED)
     began = len(stage.acknowledged)
     fallen = 0
@@ -24,7 +27,7 @@ async def test_nothing_paid_is_lost_and_nothing_charged_twice_whoever_falls(stag
             fallen += kill(victim(stage, dice))
     found = await truth.check(stage)
     assert len(stage.acknowledged) - began == load.bought
-    note(f"kill -9 {fallen} times under load", f"{load.bought} bought meanwhile; {found}")
+    figure(f"kill -9 {fallen} times under load", f"{load.bought} bought meanwhile; {found}")
 
 
 def victim(stage: Stage, dice: random.Random) -> int:

@@ -6,17 +6,18 @@ import pytest
 
 from tests.faults import truth
 from tests.faults.drill_kills import until_more_is_bought
-from tests.faults.figures import Form, note
+from tests.faults.form import Form
 from tests.faults.parts import wait_until
 from tests.faults.place import Place
 from tests.faults.shoppers import FINE, crowd, webhooks
+from tests.figures import Say
 
 PEOPLE = 3
 
 
 @pytest.mark.parametrize("mood", ["gone", "busy", "silent"])
 async def test_no_order_waits_for_the_mail_server_and_each_mail_goes_out_once(
-    place: Place, form: Form, mood: str
+    place: Place, form: Form, mood: str, figure: Say
 ) -> None:
     stage, mail = place.stage, place.mail
     await stage.until_ready()
@@ -38,7 +39,7 @@ async def test_no_order_waits_for_the_mail_server_and_each_mail_goes_out_once(
     bought = stage.acknowledged[began:]
     assert len(bought) == load.bought
     await check_mails(place)
-    note(f"mail server {mood}", f"{load.bought} bought meanwhile, each mail once afterwards; {found}")
+    figure(f"mail server {mood}", f"{load.bought} bought meanwhile, each mail once afterwards; {found}")
 
 
 async def turned_away(place: Place) -> bool:

@@ -2,16 +2,17 @@
 
 from tests.faults import truth
 from tests.faults.drill_kills import until_more_is_bought
-from tests.faults.figures import Form, note
+from tests.faults.form import Form
 from tests.faults.shoppers import crowd, webhooks
 from tests.faults.stage import Stage
+from tests.figures import Say
 
 SEED = 20260712
 PEOPLE = 4
 
 
 async def test_every_acknowledged_order_is_there_after_postgres_was_restarted(
-    stage: Stage, form: Form
+    stage: Stage, form: Form, figure: Say
 ) -> None:
     await stage.until_ready()
     before = running(stage)
@@ -25,7 +26,9 @@ async def test_every_acknowledged_order_is_there_after_postgres_was_restarted(
     found = await truth.check(stage)
     assert len(stage.acknowledged) - began == load.bought
     assert running(stage) == before, "no process of the shop was started anew"
-    note(f"PostgreSQL restarted {form.restarts} times under load", f"{load.bought} bought meanwhile; {found}")
+    figure(
+        f"PostgreSQL restarted {form.restarts} times under load", f"{load.bought} bought meanwhile; {found}"
+    )
 
 
 def running(stage: Stage) -> set[int]:

@@ -9,10 +9,11 @@ import pytest
 
 from tests.concurrency.tally import in_batches
 from tests.faults import truth
-from tests.faults.figures import Form, note
+from tests.faults.form import Form
 from tests.faults.parts import wait_until
 from tests.faults.place import Place
 from tests.faults.shoppers import TRY_ANEW, Acknowledged, Shopper, buy, make_shopper
+from tests.figures import Say
 
 MANY = 10_000
 PEOPLE = 5  # at a time
@@ -56,7 +57,9 @@ FAULTS: dict[str, Fault] = {
 
 
 @pytest.mark.parametrize("what", FAULTS)
-async def test_whatever_stripe_does_each_order_is_paid_once(place: Place, form: Form, what: str) -> None:
+async def test_whatever_stripe_does_each_order_is_paid_once(
+    place: Place, form: Form, what: str, figure: Say
+) -> None:
     """People who pay by card meanwhile keep their patience; those who pay otherwise need none."""
     stage = place.stage
     await stage.until_ready()
@@ -77,7 +80,7 @@ async def test_whatever_stripe_does_each_order_is_paid_once(place: Place, form: 
     found = await truth.check(stage)
     assert set(heard) <= {"200", "202", "204", "402", "a payment that came to nothing"}, heard
     assert len({one.order_id for one in bought}) == people
-    note(f"Stripe {what}", f"{people} by card afterwards, {len(others)} otherwise meanwhile; {found}")
+    figure(f"Stripe {what}", f"{people} by card afterwards, {len(others)} otherwise meanwhile; {found}")
 
 
 async def over(state: bool) -> bool:
@@ -93,7 +96,7 @@ async def buy_at_once(place: Place, service: str) -> Acknowledged:
 
 
 async def test_with_every_event_and_every_return_lost_each_payment_becomes_an_order(
-    place: Place, form: Form
+    place: Place, form: Form, figure: Say
 ) -> None:
     """People close the page after their bank has let them pay; only the worker can find that out."""
     stage = place.stage
@@ -119,4 +122,4 @@ async def test_with_every_event_and_every_return_lost_each_payment_becomes_an_or
     found = await truth.check(stage)
     states = [(await guest.read_checkout())["state"] for guest in guests]
     assert states == ["completed"] * people
-    note(f"every webhook and every return of {people} shoppers lost", str(found))
+    figure(f"every webhook and every return of {people} shoppers lost", str(found))

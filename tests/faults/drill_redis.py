@@ -21,10 +21,11 @@ from app.integrations.redis_sessions import RedisSessions
 from app.kit.clock import utc_now
 from tests.faults import truth
 from tests.faults.drill_kills import until_more_is_bought
-from tests.faults.figures import Form, note
+from tests.faults.form import Form
 from tests.faults.parts import wait_until
 from tests.faults.place import Place, times
 from tests.faults.shoppers import FINE, crowd, webhooks
+from tests.figures import Say
 
 PEOPLE = 3
 ASKED = 10
@@ -100,7 +101,7 @@ FAULTS: list[tuple[Fault, str, bool]] = [
     ("fault", "customer", "stays"), FAULTS, ids=[fault.__name__ for fault, _, _ in FAULTS]
 )
 async def test_guests_keep_buying_whatever_becomes_of_redis(
-    place: Place, form: Form, fault: Fault, customer: str, stays: bool
+    place: Place, form: Form, fault: Fault, customer: str, stays: bool, figure: Say
 ) -> None:
     stage = place.stage
     await stage.until_ready()
@@ -130,7 +131,7 @@ async def test_guests_keep_buying_whatever_becomes_of_redis(
     assert place.running() == before, "no process of the shop was started anew"
     found = await truth.check(stage)
     assert len(stage.acknowledged) - began == load.bought
-    note(
+    figure(
         f"Redis {fault.__name__} {times(rounds)} under load",
         f"{load.bought} bought meanwhile, no guest refused, a customer is {customer} within {slowest:.1f} s; {found}",
     )

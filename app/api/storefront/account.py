@@ -1,14 +1,22 @@
 """Taking one's data along, and closing the account."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import msgspec
 from litestar import Controller, Response, delete, get
 
 from app.api.caching import NO_STORE
 from app.api.credentials import CART_COOKIE, SESSION_COOKIE, expired_cookie, forget_actor
-from app.api.dependencies import GivenActor, GivenGate, GivenNow, GivenSession, GivenShop, GivenStore
-from app.api.openapi import QUERY
+from app.api.dependencies import (
+    LOGIN_NEEDED,
+    GivenActor,
+    GivenGate,
+    GivenNow,
+    GivenSession,
+    GivenShop,
+    GivenStore,
+)
+from app.api.openapi import EXAMPLE, QUERY
 from app.api.rate_limits import LIMIT
 from app.api.request import ShopRequest, read_query_or_body
 from app.api.storefront.logins import prove_fresh
@@ -20,7 +28,9 @@ from app.kit.clock import isoformat
 
 
 class CloseAccount(msgspec.Struct, forbid_unknown_fields=True):
-    """Best sent in the body. `give_up_balance`: a referral balance that is left goes back to the shop."""
+    """`give_up_balance`: a referral balance that is left goes back to the shop."""
+
+    BODY_ONLY: ClassVar = ("current_password",)
 
     current_password: Annotated[str, msgspec.Meta(min_length=1, max_length=MOST)] | None = None
     give_up_balance: bool = False
@@ -30,6 +40,7 @@ class AccountController(Controller):
     """Every call is about whoever is logged in."""
 
     path = "/customer"
+    dependencies = LOGIN_NEEDED
     tags = ("Account",)
 
     @get(
@@ -69,7 +80,7 @@ class AccountController(Controller):
         status_code=204,
         operation_id="closeAccount",
         summary="Close the account",
-        opt={LIMIT: "password", QUERY: CloseAccount},
+        opt={LIMIT: "password", QUERY: CloseAccount, EXAMPLE: {"current_password": "correct horse battery"}},
     )
     @transactional
     async def close(
@@ -84,7 +95,8 @@ class AccountController(Controller):
     ) -> Response[None]:
         """Deletes everything personal and ends every session; orders are kept without names and addresses.
 
-        Needs the current password, or a login of the last 15 minutes. A referral balance is refused with
+        Needs the current password, or a login of the last 15 minutes. The password is taken from the body only:
+        in the address it is a 422, since addresses are kept in logs. A referral balance is refused with
         `balance_left` unless it is given up; a payment on its way with `payment_underway`.
         """
         sent = await read_query_or_body(request, CloseAccount)

@@ -5,7 +5,7 @@ from litestar import Controller, Response, delete, get, post, put
 from litestar.params import RequestBody
 
 from app.api.caching import NO_STORE
-from app.api.dependencies import GivenActor, GivenNow, GivenSession, GivenShop, GivenStore
+from app.api.dependencies import LOGIN_NEEDED, GivenActor, GivenNow, GivenSession, GivenShop, GivenStore
 from app.api.faults import invalid_field
 from app.api.idempotency import answered, caller_of, read_key
 from app.api.limits import PathId
@@ -75,6 +75,7 @@ class AddressController(Controller):
     """Every call is about the addresses of whoever is logged in; anybody else's are a 404."""
 
     path = "/customer/addresses"
+    dependencies = LOGIN_NEEDED
     tags = ("Customer",)
 
     @get("/", operation_id="listAddresses", summary="The address book")

@@ -10,7 +10,7 @@ from msgspec import Meta
 from app.api.dependencies import GivenNow, GivenSession, GivenShop, GivenStore
 from app.api.idempotency import answered, read_key
 from app.api.limits import Email, Id
-from app.api.openapi import EXAMPLE, KEYED
+from app.api.openapi import ACCEPT_LANGUAGE, EXAMPLE, KEYED, READS
 from app.api.rate_limits import LIMIT
 from app.api.request import ShopRequest
 from app.api.storefront.logins import read_email
@@ -40,7 +40,12 @@ class StorefrontReturnAsked(msgspec.Struct):
     tags=["Catalogue"],
     operation_id="askForReturn",
     summary="Be told when variants are back",
-    opt={LIMIT: "forms", KEYED: True, EXAMPLE: {"email": "ada@example.com", "product_ids": [1]}},
+    opt={
+        READS: (ACCEPT_LANGUAGE,),
+        LIMIT: "forms",
+        KEYED: True,
+        EXAMPLE: {"email": "ada@example.com", "product_ids": [1]},
+    },
 )
 @transactional
 async def ask_for_return(

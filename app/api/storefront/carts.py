@@ -13,10 +13,19 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.api.caching import NO_STORE
 from app.api.credentials import cart_cookie, find_cart_cookie, wants_cookie
-from app.api.dependencies import GivenActor, GivenNow, GivenReads, GivenSession, GivenShop, GivenStore
+from app.api.dependencies import (
+    LOGIN_NEEDED,
+    GivenActor,
+    GivenNow,
+    GivenReads,
+    GivenSession,
+    GivenShop,
+    GivenStore,
+)
 from app.api.idempotency import answered, caller_of, read_key
 from app.api.limits import Id, Quantity, QuantityOrNone, Token
-from app.api.openapi import EXAMPLE, KEYED, QUERY
+from app.api.openapi import EXAMPLE, KEYED, QUERY, READS, X_SESSION
+from app.api.openapi_security import CART
 from app.api.request import ShopRequest, read_query_or_body
 from app.api.storefront.discounts import (
     StorefrontApplied,
@@ -246,7 +255,7 @@ class CartController(Controller):
     path = "/cart"
     tags = ("Cart",)
 
-    @get("/", operation_id="getCart", summary="Read a cart")
+    @get("/", operation_id="getCart", summary="Read a cart", opt={CART: True})
     async def read(
         self,
         request: ShopRequest,
@@ -261,7 +270,7 @@ class CartController(Controller):
             uuid = read_uuid(cart_uuid)
             if uuid is None:
                 raise cart_not_found()
-            cart = await get_cart(reads, store.id, uuid=uuid, customer_id=actor.customer_id, now=now)
+            cart = await get_cart(reads, store.id, uuid=uuid, customer_id=actor.visitor(), now=now)
         else:
             found = await _find_unnamed(request, reads, store, actor, now=now)
             if found is None:
@@ -275,7 +284,7 @@ class CartController(Controller):
         status_code=200,
         operation_id="addCartItem",
         summary="Add to the cart",
-        opt={EXAMPLE: {"product_id": 1, "quantity": 2}, KEYED: True},
+        opt={READS: (X_SESSION,), CART: True, EXAMPLE: {"product_id": 1, "quantity": 2}, KEYED: True},
     )
     @transactional
     async def add(
@@ -293,7 +302,7 @@ class CartController(Controller):
         Over stock, over 999 in a line or below 1 is a 422. Takes Idempotency-Key.
         """
         settings = shop.settings
-        uuid = read_uuid(data.cart_uuid)
+        uuid, customer_id = read_uuid(data.cart_uuid), actor.visitor()
         # A customer's next line must not land in a guest's cart.
         if uuid is None and actor.known().customer_id is None:
             uuid = read_uuid(find_cart_cookie(request))
@@ -309,7 +318,7 @@ class CartController(Controller):
                 session,
                 store.id,
                 uuid=uuid,
-                customer_id=actor.customer_id,
+                customer_id=customer_id,
                 variant_id=data.product_id,
                 quantity=data.quantity,
                 currency=store.currency,
@@ -320,7 +329,7 @@ class CartController(Controller):
             quote = await quote_lean(session, store, uuid=uuid, customer_id=actor.customer_id, now=now)
             line = show_line(entry, str(uuid), line_in(quote, entry.variant_id))
         answer = answered(line, replayed=made is not None)
-        if wants_cookie(request) and actor.customer_id is None:
+        if wants_cookie(request) and customer_id is None:
             answer.set_cookie(cart_cookie(str(uuid), seconds=settings.cart_seconds))
         return answer
 
@@ -349,7 +358,7 @@ class CartController(Controller):
             session,
             store.id,
             uuid=uuid,
-            customer_id=actor.customer_id,
+            customer_id=actor.visitor(),
             variant_id=data.product_id,
             quantity=data.quantity,
             currency=store.currency,
@@ -365,6 +374,7 @@ class CartController(Controller):
         "/merge",
         status_code=200,
         operation_id="mergeCart",
+        dependencies=LOGIN_NEEDED,
         summary="Join a guest's cart with the customer's",
         opt={EXAMPLE: {"cart_uuid": SOME_CART, "merge": True}},
     )
@@ -429,7 +439,7 @@ class CartController(Controller):
             session,
             store.id,
             uuid=uuid,
-            customer_id=actor.customer_id,
+            customer_id=actor.visitor(),
             variant_id=sent.product_id,
             currency=store.currency,
             now=now,
@@ -441,8 +451,9 @@ async def _find_unnamed(
     request: ShopRequest, reads: Reads, store: StoreConfig, actor: Actor, *, now: datetime
 ) -> CartView | None:
     """The cart of a call that names none: the customer's, or the one of a guest's cookie."""
-    if actor.known().customer_id is not None:
-        return await find_cart(reads, store.id, customer_id=actor.customer_id, now=now)
+    customer_id = actor.known().visitor()
+    if customer_id is not None:
+        return await find_cart(reads, store.id, customer_id=customer_id, now=now)
     uuid = read_uuid(find_cart_cookie(request))
     return None if uuid is None else await find_cart(reads, store.id, uuid=uuid, now=now)
 
@@ -469,7 +480,7 @@ async def _find_line(
     reads: Reads, store: StoreConfig, actor: Actor, uuid: UUID, variant_id: int, *, now: datetime
 ) -> StorefrontCartLine:
     """The line that an earlier call made, as it stands now. Raises NotFound where it was taken out since."""
-    cart = await get_cart(reads, store.id, uuid=uuid, customer_id=actor.customer_id, now=now)
+    cart = await get_cart(reads, store.id, uuid=uuid, customer_id=actor.visitor(), now=now)
     for entry in cart.items:
         if entry.variant_id == variant_id:
             quote = await read_cart_quote(reads, store, cart, customer_id=actor.customer_id, now=now)

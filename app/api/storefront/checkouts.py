@@ -11,11 +11,12 @@ from app.api.dependencies import GivenActor, GivenGate, GivenNow, GivenSession, 
 from app.api.expand import parse_expand
 from app.api.idempotency import answered, read_key
 from app.api.limits import Id, Line, Token
-from app.api.openapi import EXAMPLE, KEYED
+from app.api.openapi import ACCEPT_LANGUAGE, EXAMPLE, KEYED, READS, X_SESSION
 from app.api.rate_limits import LIMIT
 from app.api.request import ShopRequest
 from app.api.storefront.carts import SOME_CART, read_uuid
 from app.api.storefront.checkout_accounts import hash_for_account, make_account
+from app.api.storefront.checkout_customers import CheckoutCustomer, Uuid, check_customer, fill_customer
 from app.api.storefront.discounts import (
     StorefrontApplied,
     StorefrontCoupon,
@@ -51,19 +52,14 @@ from app.domain.checkout.service import (
     set_customer,
 )
 from app.domain.checkout.states import CheckoutState
-from app.domain.customers.addresses import Address, AddressInput, check_address
 from app.domain.customers.passwords import check_password
 from app.domain.orders.queries import get_order
 from app.domain.promotions.quotes import Shipping
 from app.domain.stores.queries import StoreConfig
 from app.kit.clock import isoformat
-from app.kit.errors import VALIDATION_FAILED, FieldError, Invalid
 from app.kit.ids import digest
 from app.kit.languages import wanted_languages
-from app.kit.places import email_form, find_country, find_time_zone
-
-Uuid = Annotated[str, msgspec.Meta(max_length=64)]
-
+from app.kit.places import find_country, find_time_zone
 
 SOMEBODY = {
     "email": "ada@example.com",
@@ -84,25 +80,6 @@ class OpenCheckout(msgspec.Struct, forbid_unknown_fields=True):
     cart_uuid: Uuid
     identity: Line | None = None
     coupon: Line | None = None
-
-
-class CheckoutCustomer(msgspec.Struct, forbid_unknown_fields=True):
-    """Who buys and where it goes. `billing_address` is needed where `billing_same_as_shipping` is 0."""
-
-    email: Annotated[str, msgspec.Meta(max_length=254)]
-    shipping_address: AddressInput
-    billing_address: AddressInput | None = None
-    billing_same_as_shipping: bool = True
-    subscribe: bool = True
-    time_zone: Line | None = None
-    detected_country: Line | None = None
-    identity: Line | None = None
-    checkout_token: Token | None = None
-    # Of a guest: makes an account in the same step.
-    password: Annotated[str, msgspec.Meta(max_length=1000)] | None = None
-    skip_cart_merge: bool = False
-    cart_uuid: Uuid | None = None
-    invited_by_token: Line | None = None
 
 
 class ChooseShipping(msgspec.Struct, forbid_unknown_fields=True):
@@ -207,24 +184,6 @@ def show_checkout(
     )
 
 
-def check_customer(data: CheckoutCustomer) -> tuple[str, Address, Address | None]:
-    """Mail address and addresses, or every fault in them at once."""
-    faults: list[FieldError] = []
-    email = email_form(data.email)
-    if email is None:
-        faults.append(FieldError("email", "invalid_email", "This is no mail address."))
-    shipping = check_address(data.shipping_address, at="shipping_address")
-    billing: Address | list[FieldError] | None = None
-    if not data.billing_same_as_shipping:
-        billing = check_address(data.billing_address or AddressInput(), at="billing_address")
-    for checked in (shipping, billing):
-        if isinstance(checked, list):
-            faults.extend(checked)
-    if faults or email is None or isinstance(shipping, list) or isinstance(billing, list):
-        raise Invalid(VALIDATION_FAILED, "Some fields cannot be accepted.", errors=faults)
-    return email, shipping, billing
-
-
 class CheckoutController(Controller):
     """The token is the only handle that a guest needs."""
 
@@ -268,7 +227,7 @@ class CheckoutController(Controller):
                 session,
                 store,
                 cart_uuid=uuid,
-                customer_id=actor.customer_id,
+                customer_id=actor.visitor(),
                 identity=data.identity,
                 now=now,
                 keep_seconds=shop.settings.checkout_seconds,
@@ -315,7 +274,7 @@ class CheckoutController(Controller):
         "/{checkout_token:str}/customer",
         operation_id="setCheckoutCustomer",
         summary="Who and where to",
-        opt={LIMIT: "checkout", EXAMPLE: SOMEBODY},
+        opt={READS: (X_SESSION, ACCEPT_LANGUAGE), LIMIT: "checkout", EXAMPLE: SOMEBODY},
     )
     @transactional
     async def customer(
@@ -332,9 +291,13 @@ class CheckoutController(Controller):
     ) -> Response[StorefrontCheckout]:
         """Mail address and addresses; the answer has the shipping options that reach the address.
 
+        Of a customer, an address's `id` fills what the call leaves out from the address book, another's id is a
+        404, and the mail address may be left out: the order then goes to the account's.
         A guest's `password` makes an account in the same step, and logs in. Where the mail address has one
         already the call goes on as a guest's, as it does while accounts cannot be made.
         """
+        actor.visitor()
+        data = await fill_customer(session, store, actor, data)
         email, shipping, billing = check_customer(data)
         digested = None
         if data.password and actor.kind == "guest":

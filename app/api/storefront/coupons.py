@@ -12,6 +12,7 @@ from app.api.credentials import find_cart_cookie
 from app.api.dependencies import GivenActor, GivenNow, GivenSession, GivenShop, GivenStore
 from app.api.limits import Token
 from app.api.openapi import EXAMPLE, QUERY
+from app.api.openapi_security import CART
 from app.api.rate_limits import LIMIT
 from app.api.request import ShopRequest, read_query_or_body
 from app.api.storefront.carts import SOME_CART, StorefrontCart, read_uuid, show_cart
@@ -59,7 +60,7 @@ def _which_cart(request: ShopRequest, actor: Actor, sent: str | None) -> UUID | 
     operation_id="putCartCoupon",
     summary="Put a code on the cart",
     tags=["Cart"],
-    opt={LIMIT: "coupon", EXAMPLE: {"cart_uuid": SOME_CART, "code": "WELCOME10"}},
+    opt={LIMIT: "coupon", EXAMPLE: {"cart_uuid": SOME_CART, "code": "WELCOME10"}, CART: True},
 )
 @transactional
 async def put_cart_coupon(
@@ -94,7 +95,7 @@ async def put_cart_coupon(
     operation_id="removeCartCoupon",
     summary="Take the code off the cart",
     tags=["Cart"],
-    opt={LIMIT: "coupon", QUERY: NoCartCode},
+    opt={LIMIT: "coupon", QUERY: NoCartCode, CART: True},
 )
 @transactional
 async def remove_cart_coupon(

@@ -9,9 +9,17 @@ from litestar.params import RequestBody
 from msgspec import UNSET, UnsetType
 
 from app.api.caching import NO_STORE
-from app.api.dependencies import GivenActor, GivenGate, GivenNow, GivenSession, GivenShop, GivenStore
+from app.api.dependencies import (
+    LOGIN_NEEDED,
+    GivenActor,
+    GivenGate,
+    GivenNow,
+    GivenSession,
+    GivenShop,
+    GivenStore,
+)
 from app.api.faults import invalid_field
-from app.api.openapi import EXAMPLE
+from app.api.openapi import ACCEPT_LANGUAGE, EXAMPLE, READS, X_SESSION
 from app.api.rate_limits import LIMIT
 from app.api.request import ShopRequest
 from app.api.storefront.logins import (
@@ -121,6 +129,7 @@ class CustomerController(Controller):
         operation_id="signUp",
         summary="Make an account",
         opt={
+            READS: (X_SESSION, ACCEPT_LANGUAGE),
             LIMIT: "signup",
             EXAMPLE: {
                 "username": "Ada Berg",
@@ -182,7 +191,7 @@ class CustomerController(Controller):
         )
         return answer.response
 
-    @get("/", operation_id="getCustomer", summary="The profile")
+    @get("/", operation_id="getCustomer", summary="The profile", dependencies=LOGIN_NEEDED)
     @transactional
     async def read(
         self, session: GivenSession, store: GivenStore, actor: GivenActor
@@ -194,6 +203,7 @@ class CustomerController(Controller):
     @patch(
         "/",
         operation_id="changeCustomer",
+        dependencies=LOGIN_NEEDED,
         summary="Change the profile",
         opt={LIMIT: "forms", EXAMPLE: {"firstname": "Ada", "country": "United Kingdom"}},
     )

@@ -7,7 +7,7 @@ from litestar import Controller, Response, post
 from litestar.params import RequestBody
 
 from app.api.dependencies import GivenGate, GivenNow, GivenSession, GivenShop, GivenStore
-from app.api.openapi import EXAMPLE
+from app.api.openapi import ANSWERS, EXAMPLE, READS, X_SESSION
 from app.api.rate_limits import LIMIT
 from app.api.request import ShopRequest
 from app.api.storefront.logins import (
@@ -70,7 +70,12 @@ class LoginCodeController(Controller):
         status_code=200,
         operation_id="logInByCode",
         summary="Log in with the mailed digits",
-        opt={LIMIT: "login", EXAMPLE: {"email": "ada@example.com", "code": "314159"}},
+        opt={
+            READS: (X_SESSION,),
+            ANSWERS: (401,),
+            LIMIT: "login",
+            EXAMPLE: {"email": "ada@example.com", "code": "314159"},
+        },
     )
     @transactional
     async def confirm(

@@ -28,7 +28,7 @@ from app.api.credentials import (
 from app.api.dependencies import GivenActor, GivenGate, GivenNow, GivenSession, GivenShop, GivenStore, Shop
 from app.api.faults import invalid_field
 from app.api.gate import Gate
-from app.api.openapi import EXAMPLE
+from app.api.openapi import ANSWERS, EXAMPLE, READS, X_SESSION
 from app.api.rate_limits import LIMIT
 from app.api.request import ShopRequest
 from app.api.storefront.carts import read_uuid
@@ -258,7 +258,12 @@ class LoginController(Controller):
         status_code=200,
         operation_id="logIn",
         summary="Log in with a password",
-        opt={LIMIT: "login", EXAMPLE: {"email": "ada@example.com", "password": "correct horse battery"}},
+        opt={
+            READS: (X_SESSION,),
+            ANSWERS: (401,),
+            LIMIT: "login",
+            EXAMPLE: {"email": "ada@example.com", "password": "correct horse battery"},
+        },
     )
     @transactional
     async def log_in(

@@ -79,8 +79,10 @@ def list_providers(settings: Settings, providers: Providers) -> list[LoginProvid
     operation_id="getOptions",
     summary="Public settings",
     responses={
-        200: ResponseSpec(StorefrontOptions, description="The settings."),
-        304: ResponseSpec(None, description="Unchanged since the `If-None-Match` that was sent."),
+        200: ResponseSpec(StorefrontOptions, description="The settings.", generate_examples=False),
+        304: ResponseSpec(
+            None, description="Unchanged since the `If-None-Match` that was sent.", generate_examples=False
+        ),
     },
 )
 async def options(

@@ -9,6 +9,7 @@ from litestar.params import FromQuery, HeaderParameter, QueryParameter, RequestB
 
 from app.api.caching import NO_STORE
 from app.api.dependencies import (
+    LOGIN_NEEDED,
     GivenActor,
     GivenGate,
     GivenNow,
@@ -19,7 +20,7 @@ from app.api.dependencies import (
 )
 from app.api.expand import parse_expand
 from app.api.limits import MAX_ID, Id, PathId, Token, Word
-from app.api.openapi import EXAMPLE
+from app.api.openapi import EXAMPLE, READS, X_SESSION
 from app.api.paging import PageAnswer, page_answer
 from app.api.rate_limits import LIMIT
 from app.api.request import ShopRequest
@@ -224,7 +225,7 @@ class OrderController(Controller):
     path = "/orders"
     tags = ("Orders",)
 
-    @get("/", operation_id="listOrders", summary="The customer's orders")
+    @get("/", operation_id="listOrders", summary="The customer's orders", dependencies=LOGIN_NEEDED)
     async def list(
         self,
         request: ShopRequest,
@@ -263,10 +264,10 @@ class OrderController(Controller):
     ) -> Response[StorefrontOrder]:
         """The order, for its customer or whoever sends its checkout's token as X-Checkout-Token."""
         wanted = parse_expand(expand, EXPANDS)
-        if checkout_token is None:
-            actor.known()
+        # Whoever has the checkout's token needs no login, nor one that is still in force.
+        customer_id = actor.known().visitor() if checkout_token is None else actor.customer_id
         order = await get_order(
-            reads, store.id, order_id, customer_id=actor.customer_id, checkout_token=checkout_token
+            reads, store.id, order_id, customer_id=customer_id, checkout_token=checkout_token
         )
         return Response(show_order(order, to_buyer=True, expand=wanted), headers=NO_STORE)
 
@@ -295,7 +296,11 @@ class OrderController(Controller):
         status_code=200,
         operation_id="openOrder",
         summary="Open a mailed link",
-        opt={LIMIT: "lookup", EXAMPLE: {"uuid": "dJ0s3Vf8cXw1qk2uTz7mPb5nRy9aLh4eGo6iCx3vBt8"}},
+        opt={
+            READS: (X_SESSION,),
+            LIMIT: "lookup",
+            EXAMPLE: {"uuid": "dJ0s3Vf8cXw1qk2uTz7mPb5nRy9aLh4eGo6iCx3vBt8"},
+        },
     )
     @transactional
     async def access(

@@ -4,7 +4,7 @@ What browsers speak stands here in their own words (WebAuthn Level 3, sections 5
 the options to `parseCreationOptionsFromJSON` or `parseRequestOptionsFromJSON`, and sends back what `toJSON` gives.
 """
 
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 from litestar import Controller, Response, delete, get, post
@@ -12,11 +12,19 @@ from litestar.params import RequestBody
 
 from app.api.caching import NO_STORE
 from app.api.client import client_address
-from app.api.dependencies import GivenActor, GivenGate, GivenNow, GivenSession, GivenShop, GivenStore
+from app.api.dependencies import (
+    LOGIN_NEEDED,
+    GivenActor,
+    GivenGate,
+    GivenNow,
+    GivenSession,
+    GivenShop,
+    GivenStore,
+)
 from app.api.faults import invalid_field
 from app.api.idempotency import answered, caller_of, read_key
 from app.api.limits import PathId, Token
-from app.api.openapi import EXAMPLE, KEYED
+from app.api.openapi import ANSWERS, EXAMPLE, KEYED, READS, X_SESSION
 from app.api.rate_limits import LIMIT
 from app.api.request import ShopRequest
 from app.api.storefront.customers import read_name
@@ -235,6 +243,7 @@ class PasskeyController(Controller):
     """Every call is about the passkeys of whoever is logged in; anybody else's are a 404."""
 
     path = "/customer/passkeys"
+    dependencies = LOGIN_NEEDED
     tags = ("Account",)
 
     @post(
@@ -316,7 +325,7 @@ class PasskeyController(Controller):
         gate: GivenGate,
         now: GivenNow,
         actor: GivenActor,
-    ) -> Response[Any]:
+    ) -> Response[StorefrontPasskey]:
         """Keeps what the browser made of the options, and tells the customer by mail. Takes Idempotency-Key."""
         customer_id = actor.customer()
         credential = _new_credential(data.credential)
@@ -408,6 +417,8 @@ class PasskeyLoginController(Controller):
         operation_id="logInByPasskey",
         summary="Log in with a passkey",
         opt={
+            READS: (X_SESSION,),
+            ANSWERS: (401,),
             LIMIT: "login",
             EXAMPLE: {
                 "login_id": "dJ0s3Vf8cXw1qk2uTz7mPb5nRy9aLh4eGo6iCx3vBt8",

@@ -19,7 +19,7 @@ from app.api.dependencies import (
 )
 from app.api.faults import invalid_field
 from app.api.limits import Token
-from app.api.openapi import EXAMPLE
+from app.api.openapi import ANSWERS, EXAMPLE, READS, X_SESSION
 from app.api.rate_limits import LIMIT
 from app.api.request import ShopRequest
 from app.api.storefront.logins import (
@@ -131,6 +131,8 @@ class PasswordController(Controller):
         operation_id="resetPassword",
         summary="Choose a new password",
         opt={
+            READS: (X_SESSION,),
+            ANSWERS: (401,),
             LIMIT: "password",
             EXAMPLE: {
                 "password_reset_token": SOME_SECRET,
@@ -211,7 +213,12 @@ class PasswordController(Controller):
         status_code=200,
         operation_id="logInByResetToken",
         summary="Log in with a reset token",
-        opt={LIMIT: "login", EXAMPLE: {"password_reset_token": SOME_SECRET}},
+        opt={
+            READS: (X_SESSION,),
+            ANSWERS: (401,),
+            LIMIT: "login",
+            EXAMPLE: {"password_reset_token": SOME_SECRET},
+        },
     )
     @transactional
     async def log_in_by_reset_token(
@@ -249,7 +256,7 @@ class PasswordController(Controller):
         status_code=200,
         operation_id="logInByLink",
         summary="Log in with a mailed link",
-        opt={LIMIT: "login", EXAMPLE: {"uuid": SOME_SECRET}},
+        opt={READS: (X_SESSION,), ANSWERS: (401,), LIMIT: "login", EXAMPLE: {"uuid": SOME_SECRET}},
     )
     @transactional
     async def log_in_by_link(
@@ -297,7 +304,14 @@ class PasswordController(Controller):
         reads: GivenReads,
         store: GivenStore,
         now: GivenNow,
+        actor: GivenActor,
     ) -> None:
-        """From the mailed link: the address is the customer's, and a new one takes effect."""
+        """From the mailed link: the address is the customer's, and a new one takes effect.
+
+        Needs a login of the account that the link was mailed for: without one (401) the page lets the customer
+        log in and calls again. Whoever did not make the account gets it by `/customer/password/forgot` or a
+        mailed code, which end what others chose for it.
+        """
+        customer_id = actor.customer()
         known = await find_secret(reads, store.id, "verify", data.token, now=now)
-        await verify_address(session, store.id, known, data.token, now=now)
+        await verify_address(session, store.id, known, data.token, customer_id=customer_id, now=now)

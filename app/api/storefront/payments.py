@@ -14,7 +14,7 @@ from app.api.dependencies import GivenNow, GivenShop, GivenStore, Shop
 from app.api.faults import invalid_field
 from app.api.idempotency import REPLAYED, read_key
 from app.api.limits import Amount, Line, Token, Word, bounded
-from app.api.openapi import EXAMPLE, KEYED
+from app.api.openapi import ANSWERS, EXAMPLE, KEYED, LOCATED
 from app.api.rate_limits import LIMIT
 from app.api.request import ShopRequest, refuse_repeated_names
 from app.api.storefront.checkouts import StorefrontCheckout, show_checkout, show_services
@@ -118,6 +118,8 @@ class PaymentController(Controller):
             LIMIT: "payment",
             EXAMPLE: {"payment_type": "test", "payment_token": "ok", "amount": 1800},
             KEYED: True,
+            ANSWERS: (402, 409),
+            LOCATED: True,
         },
         responses={204: ResponseSpec(None, description="The order is made; Location names it.")},
         summary="Pay and place the order",
@@ -181,7 +183,7 @@ class PaymentController(Controller):
         "/{checkout_token:str}/payment/{service:str}",
         status_code=200,
         operation_id="startPayment",
-        opt={LIMIT: "payment", EXAMPLE: {}, KEYED: True},
+        opt={LIMIT: "payment", EXAMPLE: {}, KEYED: True, ANSWERS: (402, 409), LOCATED: True},
         responses={204: ResponseSpec(None, description="The order is made already; Location names it.")},
         summary="Start a payment at a service",
         before_request=refuse_repeated_names,
@@ -248,7 +250,7 @@ class PaymentController(Controller):
         "/{checkout_token:str}/payment/{service:str}/confirm",
         status_code=200,
         operation_id="confirmPayment",
-        opt={LIMIT: "payment", EXAMPLE: {}},
+        opt={LIMIT: "payment", EXAMPLE: {}, ANSWERS: (402, 409)},
         summary="Finish a payment after the shopper's return",
         before_request=refuse_repeated_names,
     )

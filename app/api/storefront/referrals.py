@@ -7,7 +7,7 @@ from litestar import Controller, Response, get, post
 from litestar.params import RequestBody
 
 from app.api.caching import NO_STORE
-from app.api.dependencies import GivenActor, GivenNow, GivenSession, GivenShop, GivenStore
+from app.api.dependencies import LOGIN_NEEDED, GivenActor, GivenNow, GivenSession, GivenShop, GivenStore
 from app.api.idempotency import answered, caller_of, read_key
 from app.api.limits import MAX_MINOR
 from app.api.openapi import EXAMPLE, KEYED
@@ -79,6 +79,7 @@ class ReferralController(Controller):
     """Every call is about whoever is logged in."""
 
     path = "/customer"
+    dependencies = LOGIN_NEEDED
     tags = ("Customer",)
 
     @get("/referral", operation_id="getReferral", summary="Invitations and what they earned")

@@ -6,7 +6,7 @@ from litestar.openapi.datastructures import ResponseSpec
 
 from app.api.caching import NO_STORE
 from app.api.credentials import CART_COOKIE, SESSION_COOKIE, expired_cookie, forget_actor
-from app.api.dependencies import GivenActor, GivenGate, GivenNow, GivenStore
+from app.api.dependencies import LOGIN_NEEDED, GivenActor, GivenGate, GivenNow, GivenStore
 from app.api.limits import PathToken
 from app.api.request import ShopRequest
 from app.kit.clock import isoformat
@@ -29,6 +29,7 @@ class StorefrontSessions(msgspec.Struct, frozen=True):
 
 class SessionController(Controller):
     path = "/customer/sessions"
+    dependencies = LOGIN_NEEDED
     tags = ("Account",)
 
     @get("/", operation_id="listSessions", summary="Where one is logged in")

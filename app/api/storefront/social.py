@@ -11,10 +11,10 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import PathParameter, QueryParameter, RequestBody
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.api.credentials import find_oauth_cookie, oauth_cookie, wants_cookie
+from app.api.credentials import find_oauth_cookie, oauth_cookie
 from app.api.dependencies import GivenGate, GivenNow, GivenSession, GivenShop, GivenStore, Shop
 from app.api.gate import Gate
-from app.api.openapi import EXAMPLE
+from app.api.openapi import ACCEPT_LANGUAGE, ANSWERS, EXAMPLE, READS, X_SESSION
 from app.api.rate_limits import LIMIT
 from app.api.request import ShopRequest
 from app.api.storefront.customers import Country, read_country, read_name
@@ -45,7 +45,7 @@ from app.domain.customers.providers import (
 from app.domain.customers.queries import find_login
 from app.domain.stores.queries import StoreConfig
 from app.kit.errors import NOT_FOUND, AppError, Invalid, NotFound
-from app.kit.ids import digest, new_token
+from app.kit.ids import base64url, digest, new_token
 from app.kit.languages import wanted_languages
 from app.kit.places import email_key, find_time_zone
 from app.settings import Settings
@@ -57,6 +57,12 @@ CANCELLED: Final = "login_cancelled"
 ProviderToken = Annotated[str, msgspec.Meta(min_length=1, max_length=16 * 1024)]
 Code = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 ProviderName = Annotated[str, PathParameter(min_length=1, max_length=32)]
+Challenge = Annotated[
+    str | None,
+    QueryParameter(
+        min_length=43, max_length=43, pattern="^[A-Za-z0-9_-]*$", description="PKCE, by the method S256."
+    ),
+]
 FromProvider = Annotated[str | None, QueryParameter(max_length=4096)]
 
 
@@ -88,7 +94,10 @@ class GoogleLogin(Vouched, kw_only=True):
 
 
 class FinishLogin(Vouched, kw_only=True):
+    """`code_verifier` belongs to the `code_challenge` that the login began with, where it had one."""
+
     code: Code
+    code_verifier: Annotated[str, msgspec.Meta(min_length=43, max_length=128)] | None = None
 
 
 def _missing(provider: str) -> NotFound:
@@ -253,7 +262,7 @@ async def _confirm(
         now=now,
     )
     code = new_token()
-    handover = Handover(attempt.store_id, name, identity, attempt.binding, now)
+    handover = Handover(attempt.store_id, name, identity, attempt.binding, now, attempt.challenge)
     await gate.records.keep(code, handover, seconds=HANDOVER_SECONDS)
     return code
 
@@ -267,7 +276,12 @@ class SocialController(Controller):
         status_code=200,
         operation_id="logInWithFacebook",
         summary="Log in with Facebook",
-        opt={LIMIT: "login", EXAMPLE: {"token": "EAABsbCS1iHgBA…", "subscribe": True}},
+        opt={
+            READS: (X_SESSION, ACCEPT_LANGUAGE),
+            ANSWERS: (401,),
+            LIMIT: "login",
+            EXAMPLE: {"token": "EAABsbCS1iHgBA…", "subscribe": True},
+        },
     )
     @transactional
     async def facebook(
@@ -297,7 +311,12 @@ class SocialController(Controller):
         status_code=200,
         operation_id="logInWithGoogle",
         summary="Log in with Google",
-        opt={LIMIT: "login", EXAMPLE: {"token": "eyJhbGciOiJSUzI1NiIs…", "subscribe": True}},
+        opt={
+            READS: (X_SESSION, ACCEPT_LANGUAGE),
+            ANSWERS: (401,),
+            LIMIT: "login",
+            EXAMPLE: {"token": "eyJhbGciOiJSUzI1NiIs…", "subscribe": True},
+        },
     )
     @transactional
     async def google(
@@ -340,8 +359,13 @@ class SocialController(Controller):
         shop: GivenShop,
         store: GivenStore,
         gate: GivenGate,
+        code_challenge: Challenge = None,
     ) -> Response[bytes]:
-        """Leads the browser to the provider's page. The login must end in this browser, within ten minutes."""
+        """Leads the browser to the provider's page. The login must end in this browser, within ten minutes.
+
+        An app, or a page whose calls bring no cookie, sends the `code_challenge` of a secret of its own (PKCE,
+        S256), and the secret as `code_verifier` with the call that finishes.
+        """
         asked = _find_provider(gate, provider)
         # Two logins in two windows of one browser share its mark, so that both can end well.
         mark = find_oauth_cookie(request) or new_token()
@@ -349,7 +373,7 @@ class SocialController(Controller):
         address = await asked.begin(
             state=state, nonce=nonce, verifier=verifier, redirect_uri=_way_back(shop.settings, provider)
         )
-        attempt = Attempt(store.id, provider, nonce, verifier, digest(mark).hex())
+        attempt = Attempt(store.id, provider, nonce, verifier, digest(mark).hex(), code_challenge)
         await gate.records.keep(state, attempt, seconds=ATTEMPT_SECONDS)
         return _redirect(address, mark)
 
@@ -394,7 +418,12 @@ class SocialController(Controller):
         status_code=200,
         operation_id="finishProviderLogin",
         summary="Finish a login at a provider",
-        opt={LIMIT: "login", EXAMPLE: {"code": "pX3vR0mS6tq2", "subscribe": True}},
+        opt={
+            READS: (X_SESSION, ACCEPT_LANGUAGE),
+            ANSWERS: (401,),
+            LIMIT: "login",
+            EXAMPLE: {"code": "pX3vR0mS6tq2", "subscribe": True},
+        },
     )
     @transactional
     async def finish(
@@ -410,10 +439,15 @@ class SocialController(Controller):
         """Turns the code from the shop's address into a login, and makes an account at first.
 
         A code that did not log in, because `email` or `password` were missing or wrong, can be sent again for
-        ten minutes. A browser that wants a cookie must be the one in which the login began.
+        ten minutes. It is good in the browser in which the login began, or with the `code_verifier` of its
+        `code_challenge`.
         """
         handover = await once(request, "handover", lambda: gate.records.take(data.code, Handover))
-        if handover is None or handover.store_id != store.id or not _is_same_browser(request, handover):
+        if (
+            handover is None
+            or handover.store_id != store.id
+            or not _is_whoever_began(request, data, handover)
+        ):
             raise login_failed()
         try:
             return await _log_in(
@@ -426,12 +460,11 @@ class SocialController(Controller):
             raise
 
 
-def _is_same_browser(request: ShopRequest, handover: Handover) -> bool:
-    """Whether a browser comes for the login that it began itself.
+def _is_whoever_began(request: ShopRequest, data: FinishLogin, handover: Handover) -> bool:
+    """Whether this is the browser or the app that the login began in.
 
-    Else a link with somebody's own code would log others in as that somebody. Only browsers can be led so, and
-    they say where a call comes from; one with a cookie of another site never has our mark.
+    Else a link with somebody's own code would log others in as that somebody.
     """
-    if not wants_cookie(request) or "sec-fetch-site" not in request.headers:
-        return True
-    return handover.binding == _mark(request)
+    if handover.challenge is None:
+        return handover.binding == _mark(request)
+    return data.code_verifier is not None and handover.challenge == base64url(digest(data.code_verifier))

@@ -21,7 +21,7 @@ from app.api.dependencies import GivenNow, GivenSession, GivenShop, GivenStore
 from app.api.faults import invalid_field
 from app.api.idempotency import answered, read_key
 from app.api.limits import Email, Line, PathToken, RequiredLine, Text, Token, bounded
-from app.api.openapi import EXAMPLE, KEYED
+from app.api.openapi import ACCEPT_LANGUAGE, EXAMPLE, KEYED, READS
 from app.api.rate_limits import LIMIT
 from app.api.request import ShopRequest
 from app.api.storefront.carts import read_uuid
@@ -137,6 +137,7 @@ class SubscriptionController(Controller):
         operation_id="subscribe",
         summary="Ask for the newsletter",
         opt={
+            READS: (ACCEPT_LANGUAGE,),
             LIMIT: "forms",
             KEYED: True,
             EXAMPLE: {"email": "ada@example.com", "behaviour": "roulette", "utms": {"country": "USA"}},

@@ -9,7 +9,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.domain.accounts.mailing import queue_mail
-from app.domain.customers.codes import Tried, use_code
+from app.domain.customers.codes import Tried, use_code, void_code
 from app.domain.customers.errors import EMAIL_TAKEN, code_refused, login_failed, token_not_usable
 from app.domain.customers.models import Customer, LoginSecret
 from app.domain.customers.queries import lock_customer
@@ -40,7 +40,7 @@ async def enter_by_secret(
 ) -> Entered:
     """The account of a mailed secret, locked with it. `link` is used up; `reset` is not, but logs in once only.
 
-    The caller writes the session that a reset secret is bound to. Raises Unauthenticated login_failed.
+    A link may have come in one mail with digits, which end with it. The caller writes the session that a reset secret is bound to. Raises Unauthenticated login_failed.
     """
     if known is None:
         raise login_failed()
@@ -50,18 +50,23 @@ async def enter_by_secret(
     planted = await prove_address(session, customer, now=now, by=found)
     if purpose == "link":
         found.used_at = now
+        await void_code(session, store_id, customer.id)
     await session.flush()
     return Entered(customer, planted, found)
 
 
 async def enter_by_code(session: AsyncSession, store_id: int, tried: Tried, *, now: datetime) -> Entered:
-    """The account of a right code, locked; the code is used up. Raises Unauthenticated login_failed."""
+    """The account of a right code, locked; the code is used up, and with it the link that came beside it.
+
+    Raises Unauthenticated login_failed.
+    """
     try:
         customer = await lock_customer(session, store_id, tried.customer_id)
     except Unauthenticated:
         raise code_refused() from None
     if not await use_code(session, store_id, tried):
         raise code_refused()
+    await void_secrets(session, store_id, customer.id, now=now, purposes=("link",))
     return Entered(customer, await prove_address(session, customer, now=now))
 
 
@@ -148,14 +153,23 @@ async def change_password(
 
 
 async def verify_address(
-    session: AsyncSession, store_id: int, known: KnownSecret | None, secret: str, *, now: datetime
+    session: AsyncSession,
+    store_id: int,
+    known: KnownSecret | None,
+    secret: str,
+    *,
+    customer_id: int,
+    now: datetime,
 ) -> None:
-    """Note that an address is read by the customer; a new one takes the old one's place.
+    """Note that an address is read by the customer who is logged in; a new one takes the old one's place.
 
-    The old address is told, and what was mailed there opens nothing any more. Raises Invalid
-    token_not_usable, or email_taken where another account has got the address meanwhile.
+    Only by the account's own login: whoever opens a link that they did not cause would else vouch for the
+    password of a stranger who typed their address. They take the account over by another mail, which drives
+    the stranger out (prove_address). The old address is told, and what was mailed there opens nothing any
+    more. Raises Invalid token_not_usable, also for another account's, or email_taken where another account
+    has got the address meanwhile.
     """
-    if known is None:
+    if known is None or known.customer_id != customer_id:
         raise token_not_usable("token")
     customer, found = await _lock_both(session, store_id, known, "verify", secret, now=now)
     if customer is None or found is None:

@@ -97,7 +97,8 @@ async def _password(desk: _Desk) -> Letter | None:
 
 async def _login_link(desk: _Desk) -> Letter | None:
     to, seconds = desk.customer.email, desk.settings.login_link_seconds
-    return Letter(to, await desk.link("link", "login", seconds=seconds, to=to, word="uuid"))
+    values = await desk.link("link", "login", seconds=seconds, to=to, word="uuid")
+    return Letter(to, {**values, **_taken_back(desk.customer)})
 
 
 async def _login_code(desk: _Desk) -> Letter | None:
@@ -105,8 +106,8 @@ async def _login_code(desk: _Desk) -> Letter | None:
     code = await make_code(
         desk.session, customer, key=desk.settings.secret_key, now=desk.now, seconds=seconds
     )
-    name = customer.firstname or customer.username
-    return Letter(customer.email, {"name": name, "code": code, "seconds": seconds})
+    beside = await desk.link("link", "login", seconds=seconds, to=customer.email, word="uuid")
+    return Letter(customer.email, {**beside, **_taken_back(customer), "code": code})
 
 
 async def _password_changed(desk: _Desk) -> Letter | None:
@@ -141,6 +142,11 @@ _WRITERS: Final[dict[MailName, Callable[[_Desk], Awaitable[Letter | None]]]] = {
     "passkey_added": _passkey_added,
     "email_changed": _email_changed,
 }
+
+
+def _taken_back(customer: Customer) -> dict[str, bool]:
+    """Whether this mail, once used, is the first proof of the address: then the password ends (prove_address)."""
+    return {"ends_password": customer.email_verified_at is None and customer.password_digest is not None}
 
 
 def hide_address(email: str) -> str:

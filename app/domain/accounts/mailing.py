@@ -6,6 +6,8 @@ from typing import Any, Final, Literal
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db import queue
+from app.domain.customers.queries import find_customer_by_email
+from app.kit.errors import NOT_FOUND, NotFound
 from app.kit.ids import digest, new_uuid
 
 MailName = Literal[
@@ -56,6 +58,17 @@ async def queue_mail_to(
         payload={"email_key": email_key, **values},
         run_at=now,
     )
+
+
+async def mail_login_link(session: AsyncSession, store_id: int, *, email_key: str, now: datetime) -> None:
+    """Have a link mailed that logs a customer in once: for staff, who help somebody in and never see the link.
+
+    A newer one makes it void. Raises NotFound where nobody has the address, so it is not for shoppers to call.
+    """
+    customer = await find_customer_by_email(session, store_id, email_key)
+    if customer is None:
+        raise NotFound(NOT_FOUND, "No customer of this store has this mail address.")
+    await queue_mail(session, store_id, "login_link", customer_id=customer.id, now=now)
 
 
 def _minute_of(email_key: str, now: datetime) -> str:

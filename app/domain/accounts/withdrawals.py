@@ -4,6 +4,7 @@ What is asked for leaves the balance at once, so that nothing can be spent twice
 is refused. In the ledger it waits in the account `withdrawals` until it is paid out.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
@@ -33,6 +34,8 @@ MOVES: Final[dict[str, frozenset[str]]] = {
     "paid": frozenset(),
     "refused": frozenset(),
 }
+# Which of them wait for somebody of the shop.
+OPEN: Final = tuple(status for status, moves in MOVES.items() if moves)
 
 
 class WithdrawalView(msgspec.Struct, frozen=True):
@@ -96,6 +99,16 @@ async def get_withdrawal(
     if found is None:
         raise NotFound(NOT_FOUND, "There is no such withdrawal.")
     return _view(found, await _read_balance(session, store_id, customer_id))
+
+
+async def list_withdrawals(
+    session: AsyncSession, store_id: int, *, statuses: Sequence[str] | None
+) -> Sequence[Withdrawal]:
+    """The withdrawals of a store with these statuses, the oldest first; None is all of them."""
+    query = select(Withdrawal).where(Withdrawal.store_id == store_id).order_by(Withdrawal.id)
+    if statuses is not None:
+        query = query.where(Withdrawal.status.in_(statuses))
+    return (await session.scalars(query)).all()
 
 
 async def approve_withdrawal(

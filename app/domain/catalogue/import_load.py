@@ -34,6 +34,8 @@ class Outcome(msgspec.Struct):
     variants_updated: int = 0
     stock_changed: int = 0
     images_created: int = 0
+    images_removed: int = 0
+    images_kept: int = 0  # products whose pictures stay, since the file has addresses that cannot be used
 
     def add(self, other: "Outcome") -> None:
         for name in self.__struct_fields__:
@@ -214,16 +216,28 @@ class Loader:
         for change in changes:
             if change.product.images is UNSET or change.known is None:
                 continue
-            images = change.known.images
-            for image in change.product.images:
-                alt = None if image.alt is UNSET else image.alt
-                row = {"position": image.position, "src": image.src, "alt": alt}
-                if image.src in images:
-                    standing.append({**row, "id": images[image.src]})
-                else:
-                    new.append({**row, "product_id": change.id})
-            wanted = {image.src for image in change.product.images}
-            gone += [image_id for src, image_id in images.items() if src not in wanted]
+            images, wanted = change.known.images, change.product.images
+            pictures: list[dict[str, Any]] = [
+                {
+                    "position": image.position,
+                    "src": image.src,
+                    "alt": None if image.alt is UNSET else image.alt,
+                }
+                for image in wanted
+            ]
+            if change.product.keeps_images and images:
+                # Nobody knows where the unreadable ones stood: what is new comes after what there is.
+                outcome.images_kept += 1
+                new += [
+                    {**row, "product_id": change.id, "position": len(images) + row["position"]}
+                    for row in pictures
+                    if row["src"] not in images
+                ]
+                continue
+            standing += [{**row, "id": images[row["src"]]} for row in pictures if row["src"] in images]
+            new += [{**row, "product_id": change.id} for row in pictures if row["src"] not in images]
+            named = {image.src for image in wanted}
+            gone += [image_id for src, image_id in images.items() if src not in named]
         changed: set[int] = set()
         if gone:
             changed |= {row.product_id for row in await self._run(sql.DROP_IMAGES, ids=gone)}
@@ -236,7 +250,7 @@ class Loader:
             known = by_product[row.product_id].known
             assert known is not None
             known.images[row.src] = row.id
-        outcome.images_created = len(made)
+        outcome.images_created, outcome.images_removed = len(made), len(gone)
         return changed | {row.product_id for row in made}
 
     async def _write_variants(
@@ -250,7 +264,7 @@ class Loader:
         places: dict[tuple[int, int], tuple[Change, tuple[str, ...]]] = {}
         for change in changes:
             assert change.known is not None
-            by_values = {variant.values: variant.id for variant in change.known.variants}
+            by_values = {variant.values: variant for variant in change.known.variants}
             for position, (values, variant) in enumerate(change.variants.items(), 1):
                 row = {
                     **msgspec.to_builtins(variant.cells),
@@ -261,8 +275,11 @@ class Loader:
                     "image_id": change.known.images.get(variant.cells.image or ""),
                 }
                 if values in by_values:
-                    ids[by_values[values]] = Written(change.id, variant.cells)
-                    standing.append({**row, "id": by_values[values]})
+                    known = by_values[values]
+                    if variant.cells.image is UNSET:
+                        row["image_id"] = known.image_id
+                    ids[known.id] = Written(change.id, variant.cells)
+                    standing.append({**row, "id": known.id})
                 else:
                     places[change.id, position] = change, values
                     new.append(row)

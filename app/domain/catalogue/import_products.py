@@ -30,7 +30,10 @@ class ImportVariant(msgspec.Struct, frozen=True):
 
 
 class ImportProduct(msgspec.Struct, frozen=True):
-    """Everything that a file says of one product. images is UNSET where the file has no column for them."""
+    """Everything that a file says of one product. images is UNSET where the file has no column for them.
+
+    `keeps_images`: some address cannot be used, so that the file does not say which pictures there are to be.
+    """
 
     handle: str
     line: int
@@ -38,6 +41,7 @@ class ImportProduct(msgspec.Struct, frozen=True):
     variants: tuple[ImportVariant, ...]
     images: tuple[ImportImage, ...] | UnsetType
     has_faults: bool
+    keeps_images: bool
 
 
 class Assembler:
@@ -73,6 +77,7 @@ class Assembler:
             variants=tuple(variants),
             images=images,
             has_faults=errors or any(row.left_out for row in rows),
+            keeps_images=any(row.picture_lost for row in rows),
         )
 
     def _variants(self, rows: Sequence[ImportRow], product: ProductCells) -> list[ImportVariant]:

@@ -25,6 +25,7 @@ class KnownOption(msgspec.Struct):
 class KnownVariant(msgspec.Struct, frozen=True):
     id: int
     values: tuple[str, ...]
+    image_id: int | None = None
 
 
 class Known(msgspec.Struct):

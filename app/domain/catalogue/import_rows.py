@@ -40,6 +40,7 @@ _DECIMAL: Final = re.compile(r"\d{1,15}(?:\.(\d+))?|\.(\d+)", re.ASCII)
 _WHOLE: Final = re.compile(r"[+-]?\d{1,18}", re.ASCII)
 _MANGLED: Final = re.compile(r"\d(?:[.,]\d+)?[eE]\+?\d+", re.ASCII)
 _HTTP: Final = re.compile(r"https?://[^\s/?#]+[^\s]*", re.IGNORECASE)
+_DEMO: Final = "demo:"  # how fixtures/products.csv names pictures, which only the demo shop has
 
 
 class ProductCells(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -103,7 +104,10 @@ class ImageCells(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class ImportRow(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One row as it waits for the other rows of its handle. `left_out` says that a part of it had a fault."""
+    """One row as it waits for the other rows of its handle.
+
+    `left_out` says that a part of it had a fault, `picture_lost` that it names a picture which cannot be used.
+    """
 
     line: int
     handle: str
@@ -111,6 +115,7 @@ class ImportRow(msgspec.Struct, frozen=True, omit_defaults=True):
     variant: VariantCells | None = None
     image: ImageCells | None = None
     left_out: bool = False
+    picture_lost: bool = False
 
 
 class _Fault(Exception):  # noqa: N818 - never leaves this module
@@ -144,6 +149,7 @@ class RowReader:
         self._cells: dict[str, str] = {}
         self._line = 0
         self._handle = ""
+        self._picture_lost = False
         self.issues: list[Issue] = []
 
     def read(self, row: Row) -> ImportRow | None:
@@ -154,15 +160,18 @@ class RowReader:
         except _Fault as fault:
             self._tell("error", fault.key, fault.message)
             return None
+        self._picture_lost = False
         before = sum(issue.level == "error" for issue in self.issues)
         product = self._part(self._read_product) if self._text("title") else None
         variant = self._part(self._read_variant) if self._is_variant() else None
         image = self._part(self._read_image)
         left_out = sum(issue.level == "error" for issue in self.issues) > before
+        if left_out and self._names_lost_picture(variant, image):
+            self._picture_lost = True
         if product is None and variant is None and image is None and not left_out:
             self._tell("warning", "handle", "the row holds no title, no variant and no image")
             return None
-        return ImportRow(self._line, self._handle, product, variant, image, left_out)
+        return ImportRow(self._line, self._handle, product, variant, image, left_out, self._picture_lost)
 
     # The parts of a row.
 
@@ -172,6 +181,12 @@ class RowReader:
         except _Fault as fault:
             self._tell("error", fault.key, fault.message)
             return None
+
+    def _names_lost_picture(self, variant: VariantCells | None, image: ImageCells | None) -> bool:
+        """Whether a picture that the row names went out with the part that it stands in."""
+        return (bool(self._text("image_src")) and image is None) or (
+            bool(self._text("variant_image")) and variant is None
+        )
 
     def _read_handle(self) -> str:
         handle = self._text("handle").lower()
@@ -262,7 +277,7 @@ class RowReader:
             inventory_management=tracker,
             policy=cast("Policy | UnsetType", policy),
             quantity=self._optional("quantity", self._quantity),
-            image=self._optional("variant_image", self._address),
+            image=self._read_variant_image(),
             colors=self._optional("colors", self._colors),
             metafields=({"google.mpn": self._barcode("google.mpn")} if "google.mpn" in self._columns else {}),
             markets=self._read_markets(),
@@ -297,7 +312,14 @@ class RowReader:
         position = None
         if self._text("image_position"):
             position = self._whole("image_position", least=1, most=MAX_POSITION)
-        return ImageCells(self._address("image_src"), position, self._optional("image_alt", self._short))
+        address = self._address("image_src")
+        if address is UNSET:
+            return None
+        return ImageCells(address, position, self._optional("image_alt", self._short))
+
+    def _read_variant_image(self) -> Text:
+        # An address that cannot be used costs the variant its picture, and never the variant.
+        return self._address("variant_image") if "variant_image" in self._columns else UNSET
 
     # The kinds of cells. Each reads the cell of a column or raises _Fault with the reason.
 
@@ -395,13 +417,20 @@ class RowReader:
             return ""
         return value
 
-    def _address(self, key: str) -> str:
+    def _address(self, key: str) -> Text:
+        """A picture's address; UNSET for one that cannot be used, which is told here and then."""
         value = self._text(key)
         if value and self._rewrite_image is not None:
             value = self._rewrite_image(value)
-        if value and (not _HTTP.fullmatch(value) or len(value) > MAX_ADDRESS):
-            raise _Fault(key, "an image is an address that begins with http:// or https://")
-        return value
+        if not value or (_HTTP.fullmatch(value) and len(value) <= MAX_ADDRESS):
+            return value
+        self._picture_lost = True
+        if value.startswith(_DEMO):
+            message = "only the demo shop has pictures under demo:; write where they are, from http:// on"
+        else:
+            message = "an image is an address that begins with http:// or https://"
+        self._tell("error", key, message)
+        return UNSET
 
     def _tell(self, level: Literal["error", "warning", "note"], key: str, message: str) -> None:
         self.issues.append(

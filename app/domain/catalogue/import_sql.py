@@ -39,7 +39,7 @@ STATE: Final = _statement(
             ORDER BY o.position
         ),
         'variants', ARRAY(
-            SELECT jsonb_build_object('id', v.id, 'values', ARRAY(
+            SELECT jsonb_build_object('id', v.id, 'image_id', v.image_id, 'values', ARRAY(
                 SELECT w.name FROM variant_values vv
                 JOIN product_options o ON o.store_id = vv.store_id AND o.id = vv.option_id
                 JOIN option_values w ON w.store_id = vv.store_id AND w.id = vv.value_id

@@ -34,6 +34,9 @@ _MAX_LENGTHS: Final = {
 }
 _REQUIRED: Final = ("first_name", "last_name", "address_one", "city", "zip", "country", "phone")
 _REGION_FIELDS: Final = ("region", "province", "state")
+_TAKEN_OVER: Final = (
+    "first_name", "last_name", "company", "address_one", "address_two", "apartment_suite", "city",
+)  # fmt: skip
 
 # Countries whose post has no codes (Universal Postal Union, addressing country sheets).
 _WITHOUT_ZIP: Final = frozenset(
@@ -49,7 +52,7 @@ class AddressInput(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """An address as it was sent: nothing is checked but the types, and that no text is a book.
 
     An answered address can be sent again as it is: what the answer has beside the fields is accepted, and
-    country_code counts where country is not given.
+    country_code counts where country is not given. `id` means one of the address book.
     """
 
     first_name: _Text | None = None
@@ -105,6 +108,26 @@ class Address(msgspec.Struct, frozen=True, kw_only=True):
             "phone": self.phone,
             "is_default": False,
         }
+
+
+def filled_from(sent: AddressInput, known: Address) -> AddressInput:
+    """What was sent, and for each field that was not, what a known address has.
+
+    A place that was sent takes its parts along: with a country of its own the known region and postal code
+    say nothing, nor does the known region beside one that was sent under any of its names.
+    """
+    country = sent.country or sent.country_code
+    moved = bool(country) and find_country(country or "") != known.country_code
+    named = any(getattr(sent, name) is not None for name in _REGION_FIELDS)
+    found = {
+        **{name: getattr(known, name) for name in _TAKEN_OVER},
+        "country": country or known.country_code,
+        "phone": known.phone_typed,
+        "zip": None if moved else known.zip,
+        "region": None if moved or named else known.region_code,
+    }
+    empty = {name: value for name, value in found.items() if getattr(sent, name) is None}
+    return msgspec.structs.replace(sent, **empty)
 
 
 def _cleaned(sent: AddressInput) -> dict[str, str]:

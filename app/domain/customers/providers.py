@@ -40,13 +40,18 @@ def is_subject(text: str) -> bool:
 
 
 class Attempt(msgspec.Struct, frozen=True):
-    """A login by redirect that has begun: what its end must match. `binding` is a digest of the browser's mark."""
+    """A login by redirect that has begun: what its end must match.
+
+    `binding` is a digest of the browser's mark; `challenge` that of a secret of whoever will finish, where
+    that is not this browser (RFC 7636, S256).
+    """
 
     store_id: int
     provider: str
     nonce: str
     verifier: str
     binding: str
+    challenge: str | None = None
 
 
 class Handover(msgspec.Struct, frozen=True):
@@ -57,6 +62,7 @@ class Handover(msgspec.Struct, frozen=True):
     identity: VerifiedIdentity
     binding: str
     made_at: datetime
+    challenge: str | None = None
 
 
 class IdTokenProvider(Protocol):

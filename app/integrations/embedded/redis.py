@@ -1,4 +1,4 @@
-"""The embedded Redis: which binary, and how it is started, without persistence and without a port."""
+"""The embedded Redis: which binary, how it is started, without a port, and what of it outlives a restart."""
 
 import asyncio
 import contextlib
@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import socket
+import subprocess
 import sys
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
@@ -28,6 +29,8 @@ SOCKET = "redis.sock"
 READY_SECONDS = 20.0
 STOP = ((signal.SIGTERM, 5.0),)
 FETCHED = Path("lib", "storefront", "redis-server")  # where `make run` puts it, inside the environment
+JOURNALS = ("appendonlydir", "appendonly.aof")  # of Redis 7 and later, and before
+UNREADABLE = ".unreadable"
 
 
 def find_server(environ: Mapping[str, str]) -> Path:
@@ -74,9 +77,13 @@ def find_running_redis(data_dir: Path) -> str | None:
 
 
 def start_redis(
-    data_dir: Path, *, server: Path | None = None, use_pipe: bool | None = None
+    data_dir: Path, *, server: Path | None = None, use_pipe: bool | None = None, keeps: bool = False
 ) -> EmbeddedServer:
-    """Start an empty Redis and return when it answers.
+    """Start a Redis and return when it answers: an empty one, or with `keeps` one that goes on where it was.
+
+    What it keeps is written to a journal in the data folder before it answers, and is on the disk within a
+    second: a killed Redis loses nothing, a machine without power a second. A journal that was cut off is
+    read up to there; one that cannot be read at all is put aside, and the server starts empty.
 
     It ends with `stop`, or with this process, however that ends. Raises EmbeddedServerError with one line
     for people.
@@ -87,25 +94,37 @@ def start_redis(
     try:
         socket_folder = private_socket_folder(data_dir, SOCKET)
         path = socket_folder / SOCKET
-        log, since = open_log(data_dir)
-        process, farewell = spawn(
-            [
-                *(str(program), "--port", "0", "--unixsocket", str(path), "--unixsocketperm", "700"),
-                *("--save", "", "--appendonly", "no", "--dir", str(data_dir), "--daemonize", "no"),
-                *("--loglevel", "warning"),
-            ],
-            death_signal=signal.SIGTERM,
-            log=log,
-            lock=lock,
-            use_pipe=use_pipe,
-        )
-        try:
-            wait_until_ready(
-                process, lambda: _answers(path), name=NAME, log=log, since=since, seconds=READY_SECONDS
+        command = [
+            *(str(program), "--port", "0", "--unixsocket", str(path), "--unixsocketperm", "700"),
+            *("--save", "", "--dir", str(data_dir), "--daemonize", "no", "--loglevel", "warning"),
+            *("--appendonly", "yes" if keeps else "no", "--appendfsync", "everysec"),
+            *("--aof-load-truncated", "yes"),
+        ]
+
+        def launch() -> tuple[subprocess.Popen[bytes], int | None]:
+            log, since = open_log(data_dir)
+            process, farewell = spawn(
+                command, death_signal=signal.SIGTERM, log=log, lock=lock, use_pipe=use_pipe
             )
-        except BaseException:
-            end_process(process, STOP)
-            raise
+            try:
+                wait_until_ready(
+                    process, lambda: _answers(path), name=NAME, log=log, since=since, seconds=READY_SECONDS
+                )
+            except BaseException as failed:
+                ended_by_itself = process.poll() is not None
+                end_process(process, STOP)
+                words = log.read_bytes()[since:]
+                if isinstance(failed, EmbeddedServerError) and ended_by_itself and _blames_journal(words):
+                    raise _JournalError from failed
+                raise
+            return process, farewell
+
+        try:
+            process, farewell = launch()
+        except _JournalError as failed:
+            if not _put_aside(data_dir):
+                raise EmbeddedServerError(str(failed.__cause__)) from failed
+            process, farewell = launch()
     except BaseException:
         os.close(lock)
         raise
@@ -118,6 +137,26 @@ def start_redis(
         farewell=farewell,
         stop_signals=STOP,
     )
+
+
+class _JournalError(Exception):
+    """The server ended because it could not read its journal."""
+
+
+def _blames_journal(words: bytes) -> bool:
+    told = words.lower()
+    return b"append only file" in told or b"aof" in told or b"rdb file" in told
+
+
+def _put_aside(data_dir: Path) -> bool:
+    """Rename the journal, so that the next start begins a new one; whether there was any."""
+    found = [data_dir / name for name in JOURNALS if (data_dir / name).exists()]
+    for journal in found:
+        aside = journal.with_name(journal.name + UNREADABLE)
+        if aside.is_dir():
+            shutil.rmtree(aside)
+        journal.replace(aside)
+    return bool(found)
 
 
 @contextlib.asynccontextmanager

@@ -83,8 +83,19 @@ EXAMPLES: Final[MappingProxyType[str, dict[str, Any]]] = MappingProxyType(
         "set_password": {"name": "Ada", "link": f"{_SHOP}/password?token={_SECRET}", "seconds": _HOUR},
         "reset_password": {"name": "Ada", "link": f"{_SHOP}/password?token={_SECRET}", "seconds": _HOUR},
         "password_changed": {"name": "Ada", "link": f"{_SHOP}/password/forgot", **_WHEN},
-        "login_link": {"name": "Ada", "link": f"{_SHOP}/login?uuid={_SECRET}", "seconds": _HOUR},
-        "login_code": {"name": "Ada", "code": "314159", "seconds": _TEN_MINUTES},
+        "login_link": {
+            "name": "Ada",
+            "link": f"{_SHOP}/login?uuid={_SECRET}",
+            "seconds": _HOUR,
+            "ends_password": False,
+        },
+        "login_code": {
+            "name": "Ada",
+            "code": "314159",
+            "link": f"{_SHOP}/login?uuid={_SECRET}",
+            "seconds": _TEN_MINUTES,
+            "ends_password": True,
+        },
         "new_device": {
             "name": "Ada",
             "device": "Firefox, Linux",

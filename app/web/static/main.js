@@ -96,6 +96,7 @@ async function route({ typed = false } = {}) {
   if (signal.aborted) return;
   show(main, view.node);
   main.removeAttribute("aria-busy");
+  main.dataset.shown = path;
   document.title = view.title ? `${view.title} · ${shopName}` : shopName;
   markShelf(path);
   if (!typed) {

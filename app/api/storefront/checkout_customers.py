@@ -1,0 +1,90 @@
+"""Who buys and where it goes: what the call says, what the customer's account knows, and what is wrong with it."""
+
+from typing import Annotated
+
+import msgspec
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.api.limits import Line, Token
+from app.domain.accounts.queries import AccountView, get_account
+from app.domain.customers.addresses import Address, AddressInput, check_address, filled_from
+from app.domain.stores.queries import StoreConfig
+from app.kit.actor import Actor
+from app.kit.errors import NOT_FOUND, VALIDATION_FAILED, FieldError, Invalid, NotFound
+from app.kit.places import email_form
+
+Uuid = Annotated[str, msgspec.Meta(max_length=64)]
+
+
+class CheckoutCustomer(msgspec.Struct, forbid_unknown_fields=True):
+    """Who buys and where it goes. `billing_address` is needed where `billing_same_as_shipping` is 0.
+
+    `email` is needed of guests. An address with an `id` is one of the customer's book; of what it has beside,
+    each field counts in place of the book's.
+    """
+
+    shipping_address: AddressInput
+    email: Annotated[str, msgspec.Meta(max_length=254)] | None = None
+    billing_address: AddressInput | None = None
+    billing_same_as_shipping: bool = True
+    subscribe: bool = True
+    time_zone: Line | None = None
+    detected_country: Line | None = None
+    identity: Line | None = None
+    checkout_token: Token | None = None
+    # Of a guest: makes an account in the same step.
+    password: Annotated[str, msgspec.Meta(max_length=1000)] | None = None
+    skip_cart_merge: bool = False
+    cart_uuid: Uuid | None = None
+    invited_by_token: Line | None = None
+
+
+async def fill_customer(
+    session: AsyncSession, store: StoreConfig, actor: Actor, data: CheckoutCustomer
+) -> CheckoutCustomer:
+    """The call with what it leaves to the account: the mail address, and addresses named by their id.
+
+    Raises Unauthenticated for an id without a login, NotFound for one that is not in the customer's book.
+    """
+    names_address = any(
+        address is not None and address.id is not None
+        for address in (data.shipping_address, data.billing_address)
+    )
+    if not names_address and (data.email or actor.kind == "guest"):
+        return data
+    account = await get_account(session, store.id, actor.customer())
+    return msgspec.structs.replace(
+        data,
+        email=data.email or account.email,
+        shipping_address=_filled(data.shipping_address, account),
+        billing_address=data.billing_address and _filled(data.billing_address, account),
+    )
+
+
+def _filled(sent: AddressInput, account: AccountView) -> AddressInput:
+    if sent.id is None:
+        return sent
+    for booked in account.addresses:
+        if booked.id == sent.id:
+            return filled_from(sent, booked.address)
+    raise NotFound(NOT_FOUND, "There is no such address.")
+
+
+def check_customer(data: CheckoutCustomer) -> tuple[str, Address, Address | None]:
+    """Mail address and addresses, or every fault in them at once."""
+    faults: list[FieldError] = []
+    email = email_form(data.email or "")
+    if not data.email:
+        faults.append(FieldError("email", "required", "A guest's order needs a mail address."))
+    elif email is None:
+        faults.append(FieldError("email", "invalid_email", "This is no mail address."))
+    shipping = check_address(data.shipping_address, at="shipping_address")
+    billing: Address | list[FieldError] | None = None
+    if not data.billing_same_as_shipping:
+        billing = check_address(data.billing_address or AddressInput(), at="billing_address")
+    for checked in (shipping, billing):
+        if isinstance(checked, list):
+            faults.extend(checked)
+    if faults or email is None or isinstance(shipping, list) or isinstance(billing, list):
+        raise Invalid(VALIDATION_FAILED, "Some fields cannot be accepted.", errors=faults)
+    return email, shipping, billing

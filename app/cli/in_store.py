@@ -1,0 +1,43 @@
+"""How a command does something in one store: with its databases, in one transaction, faults told in a line."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeVar
+
+import click
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.cli.environment import production_checked_settings, with_databases
+from app.db.session import create_engine, create_sessions, transaction
+from app.domain.stores.applying import find_store
+from app.domain.stores.models import Store
+from app.domain.stores.service import DEFAULT_STORE
+from app.kit.errors import AppError
+from app.settings import Settings
+
+T = TypeVar("T")
+Work = Callable[[AsyncSession, Store], Awaitable[T]]
+
+store_option: Final = click.option(
+    "--store", "code", default=DEFAULT_STORE, show_default=True, metavar="CODE", help="The store it is about."
+)
+
+
+def work_in_store(code: str, work: Work[T]) -> T:
+    """What `work` comes to in the store of that code; all of it is done, or nothing."""
+    with with_databases(production_checked_settings()) as settings:
+        return asyncio.run(_work(settings, code, work))
+
+
+async def _work(settings: Settings, code: str, work: Work[T]) -> T:
+    engine = create_engine(settings.database_url, pool_size=1, application_name="storefront command")
+    try:
+        async with transaction(create_sessions(engine)) as session:
+            store = await find_store(session, code)
+            if store is None:
+                raise click.ClickException(f"there is no store {code!r}; `storefront apply` makes one")
+            return await work(session, store)
+    except AppError as error:
+        raise click.ClickException(error.message) from error
+    finally:
+        await engine.dispose()
