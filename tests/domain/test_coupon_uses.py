@@ -106,7 +106,7 @@ async def test_a_use_comes_back_once_held_or_used(sessions, store, used):
         async with transaction(sessions) as session:
             return await give_back_uses(session, store.id, checkout_id=1, now=utc_now())
 
-    assert sorted(await asyncio.gather(*(give_back() for _ in range(4)))) == [0, 0, 0, 1]
+    assert sorted(await asyncio.gather(give_back(), give_back())) == [0, 1]
     assert await counters(sessions, promotion) == (1, 1)
 
 

@@ -44,7 +44,7 @@ def parts_of(
 
 def _worth(units: Sequence[int], lines: Sequence[Line], left: Sequence[int]) -> list[int]:
     return [
-        money.round_half_up(rest * count, line.quantity) if count else 0
+        rest if count == line.quantity else money.round_half_up(rest * count, line.quantity)
         for count, line, rest in zip(units, lines, left, strict=True)
     ]
 
