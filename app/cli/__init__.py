@@ -17,7 +17,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
         "Set a store up as a file says: currency, shipping, taxes, payment, collections, promotions.",
     ),
     "coupon": ("app.cli.coupon", "Make codes for a promotion."),
-    "customer": ("app.cli.customer", "Help a customer: mail them a link that logs in."),
+    "customer": ("app.cli.customer", "Help a customer: mail them a link that logs in, put them into groups."),
     "withdrawal": ("app.cli.withdrawal", "Decide on what customers ask to be paid out of their balance."),
     "doctor": ("app.cli.doctor", "Show the effective configuration and what is wrong with it."),
 }

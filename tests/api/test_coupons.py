@@ -1,6 +1,7 @@
 """Coupons and discounts as shoppers meet them: on the cart, in the checkout, on the order."""
 
 import asyncio
+import time
 
 from sqlalchemy import text
 
@@ -8,6 +9,7 @@ from app.db.audit import run_audit
 from app.db.session import transaction
 from app.domain.promotions.uses import give_back_uses
 from app.kit.clock import utc_now
+from tests.people import join
 from tests.shop import Guest, add_promotion, add_variant
 
 
@@ -225,3 +227,76 @@ async def test_prices_by_quantity_are_the_carts_and_the_checkouts(guest: Guest, 
     assert (await guest.add(variant, 2)).json()["line_price"] == 2000
     assert (await guest.add(variant, 1)).json()["line_price"] == 2700
     assert (await guest.open_checkout())["totals"]["items"] == 2700
+
+
+async def test_a_member_of_a_group_pays_its_price_and_nobody_else_does(guest: Guest, sessions, redis_url):
+    variant = await add_variant(sessions, guest.store, price=1000)
+    async with transaction(sessions) as session:
+        await session.execute(
+            text(
+                "INSERT INTO unit_prices (store_id, variant_id, customer_group, minimum, price) "
+                "VALUES (:store, :variant, 'trade', 1, 500)"
+            ),
+            {"store": guest.store.id, "variant": variant},
+        )
+    assert (await guest.add(variant)).json()["line_price"] == 1000
+    member = await join(guest, sessions, redis_url, groups=["trade"])
+    assert (await member.add(variant)).json()["line_price"] == 500
+    checkout = await member.prepare(variant)
+    assert checkout["totals"]["items"] == 1000
+    assert (await member.pay(checkout["totals"]["total"])).status_code == 204
+
+
+async def test_a_coupon_for_some_customers_wants_their_login(guest: Guest, sessions, redis_url):
+    member = await join(guest, sessions, redis_url)
+    await add_promotion(sessions, guest.store, "FRIENDS", customer_ids=[member.customer_id])
+    variant = await add_variant(sessions, guest.store, price=1000)
+    await guest.add(variant)
+    assert (await put(guest, "FRIENDS")).json()["code"] == "coupon_login_required"
+    await member.add(variant)
+    assert (await member.call("POST", "/cart/coupon", {"code": "FRIENDS"})).json()["total_discount"] == 100
+
+
+async def test_a_coupon_for_a_first_order_is_refused_to_who_has_one(guest: Guest, sessions):
+    await add_promotion(sessions, guest.store, "FIRST", first_order=True)
+    variant = await add_variant(sessions, guest.store, price=1000)
+    await guest.prepare(variant)
+    path = f"/checkout/{guest.token}/coupon"
+    assert (await guest.call("PUT", path, {"coupon": "FIRST"})).status_code == 200
+    assert (await guest.pay(1400)).status_code == 204
+    again = Guest(guest.client, guest.store, guest.option_id, email=guest.email.upper())
+    await again.prepare(variant)
+    answer = await again.call("PUT", f"/checkout/{again.token}/coupon", {"coupon": "FIRST"})
+    assert (answer.status_code, answer.json()["code"]) == (422, "coupon_first_order_only")
+
+
+async def test_a_country_is_looked_at_once_there_is_an_address(guest: Guest, sessions):
+    await add_promotion(sessions, guest.store, "NORTH", countries=["CA"])
+    await guest.add(await add_variant(sessions, guest.store, price=1000))
+    assert (await put(guest, "NORTH")).json()["total_discount"] == 100
+    checkout = await guest.prepare(await add_variant(sessions, guest.store, price=1000))
+    assert checkout["totals"]["discount"] == 0
+    assert checkout["coupon"]["refused"]["code"] == "coupon_not_in_country"
+
+
+async def test_two_hundred_lines_and_fifty_promotions_cost_at_most_four_times_an_empty_cart(
+    guest: Guest, sessions
+):
+    """In time of the processor, which a busy machine does not stretch: server and client are this process."""
+    for _ in range(50):
+        await add_promotion(sessions, guest.store, value=100)
+    variants = [await add_variant(sessions, guest.store, on_hand=10**6) for _ in range(200)]
+    empty = Guest(guest.client, guest.store, guest.option_id)
+
+    async def least(buyer: Guest, *, anew: bool) -> float:
+        times = []
+        for _ in range(10):
+            buyer.cart_uuid = "" if anew else buyer.cart_uuid
+            began = time.process_time()
+            assert (await buyer.add(variants[-1])).status_code == 200
+            times.append(time.process_time() - began)
+        return min(times)
+
+    for variant in variants[:-1]:
+        await guest.add(variant)
+    assert await least(guest, anew=False) <= 4 * await least(empty, anew=True)
