@@ -63,6 +63,7 @@ async def test_a_code_takes_its_part_off_cart_checkout_and_order_alike(guest: Gu
     assert [entry["type"] for entry in shown["discount"]["applied"]] == ["percent"]
     assert shown["gift"] == {"items": []}
     assert await uses(sessions, promotion) == (1, {"used": 1})
+    assert (await read_cart(guest))["coupon"] is None
     assert await run_audit(reads, utc_now(), store_id=guest.store.id) == []
 
 

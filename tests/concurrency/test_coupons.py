@@ -79,6 +79,22 @@ async def test_of_20_parallel_uses_by_one_customer_of_a_coupon_for_one_exactly_1
     figure("coupon once per customer under 20 parallel uses: 1 order, 19 coupon_already_used")
 
 
+async def test_what_comes_by_itself_and_runs_out_is_a_new_total_for_everybody_else(
+    crowd, sessions, store, reads
+):
+    promotion = await add_promotion(sessions, store, max_uses=5)
+    variant = await add_variant(sessions, store, price=2000, on_hand=100)
+    guests: list[Guest] = crowd(20)
+    checkouts = await in_batches(guest.prepare(variant) for guest in guests)
+    total = checkouts[0]["totals"]["total"]
+    answers = await asyncio.gather(*(guest.pay(total) for guest in guests))
+    assert outcomes(answers) == {(204, ""): 5, (409, "total_changed"): 15}
+    late = next(answer for answer in answers if answer.status_code == 409)
+    assert late.json()["totals"]["total"] == total + 200
+    assert (await uses(sessions, promotion))[0] == 5
+    assert await run_audit(reads, utc_now(), store_id=store.id) == []
+
+
 async def test_declined_payments_give_every_use_back_however_they_meet(crowd, sessions, store, reads):
     promotion = await add_promotion(sessions, store, "FIVE", max_uses=5)
     variant = await add_variant(sessions, store, price=2000, on_hand=100)

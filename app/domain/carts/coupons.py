@@ -29,6 +29,12 @@ _TOUCH: Final = text(
     RETURNING id
     """
 ).bindparams(bindparam("uuid", type_=Uuid), bindparam("customer_id", type_=BigInteger))
+_SPEND: Final = text(
+    """
+    UPDATE carts SET coupon_code = NULL
+    WHERE store_id = :store_id AND id = :cart_id AND coupon_code = :code
+    """
+)
 _WRITE: Final = text("UPDATE carts SET coupon_code = :code WHERE store_id = :store_id AND id = :cart_id")
 
 
@@ -82,3 +88,8 @@ def check_coupon(quote: Quote, field: str) -> None:
 async def write_code(session: AsyncSession, store_id: int, cart_id: int, code: str | None) -> None:
     """Keep a code that was found to count, as the merchant wrote it; None takes it off."""
     await session.execute(_WRITE, {"store_id": store_id, "cart_id": cart_id, "code": code})
+
+
+async def take_off_spent(session: AsyncSession, store_id: int, cart_id: int, code: str) -> None:
+    """Take a code off a cart that was bought with it; another one that came meanwhile stays."""
+    await session.execute(_SPEND, {"store_id": store_id, "cart_id": cart_id, "code": code})

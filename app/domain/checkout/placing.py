@@ -14,6 +14,7 @@ import msgspec
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db import queue
+from app.domain.carts.coupons import take_off_spent
 from app.domain.carts.queries import CartView, load_cart
 from app.domain.carts.service import take_out_bought
 from app.domain.checkout.errors import CHECKOUT_INCOMPLETE, TOTAL_CHANGED
@@ -337,6 +338,8 @@ async def _complete(
     checkout.held_until = None
     if order.discounts:
         await keep_uses(session, store.id, checkout_id=checkout.id, now=now)
+    if order.coupon_code is not None:
+        await take_off_spent(session, store.id, checkout.cart_id, order.coupon_code)
 
 
 async def settle(
