@@ -24,7 +24,7 @@ from app.domain.carts.service import add_item
 from app.domain.checkout import placing, refunds
 from app.domain.checkout.models import Checkout
 from app.domain.checkout.placing import reserve, settle
-from app.domain.checkout.queries import price
+from app.domain.checkout.queries import price_checkout
 from app.domain.checkout.refunds import note_refund
 from app.domain.ledger.service import post_entries
 from app.domain.orders import service as orders
@@ -258,9 +258,9 @@ async def test_a_total_that_is_not_frozen_is_another_one_after_the_charge(bare: 
     async with bare.shop.sessions() as session:
         row = (await session.scalars(select(Checkout).where(Checkout.store_id == bare.store.id))).one()
         cart = await load_cart(session, bare.store.id, row.cart_id)
-        charged = price(bare.config, row, cart, now=utc_now()).quote.total
+        charged = (await price_checkout(session, bare.config, row, cart, now=utc_now())).quote.total
         assert charged == checkout["totals"]["total"]
         await bare.guest.add(bare.variant)
         cart = await load_cart(session, bare.store.id, row.cart_id)
-        now_due = price(bare.config, row, cart, now=utc_now()).quote.total
+        now_due = (await price_checkout(session, bare.config, row, cart, now=utc_now())).quote.total
     assert now_due == charged + 2500

@@ -18,6 +18,13 @@ from app.api.request import ShopRequest
 from app.api.storefront.carts import SOME_CART, read_uuid
 from app.api.storefront.checkout_accounts import hash_for_account, make_account
 from app.api.storefront.checkout_customers import CheckoutCustomer, Uuid, check_customer, fill_customer
+from app.api.storefront.discounts import (
+    StorefrontApplied,
+    StorefrontCoupon,
+    show_applied,
+    show_coupon,
+    show_line_discounts,
+)
 from app.api.storefront.logins import Arriving
 from app.api.storefront.orders import (
     OrderName,
@@ -31,7 +38,7 @@ from app.db import idempotency
 from app.domain.accounts.signing import NewAccount
 from app.domain.carts.errors import cart_not_found
 from app.domain.checkout.asking import ask_carriers
-from app.domain.checkout.errors import COUPON_NOT_FOUND
+from app.domain.checkout.coupons import put_checkout_code
 from app.domain.checkout.placing import AT_ONCE, totals_of
 from app.domain.checkout.queries import (
     CheckoutView,
@@ -40,6 +47,7 @@ from app.domain.checkout.queries import (
     view_checkout,
 )
 from app.domain.checkout.service import (
+    check_editable,
     choose_shipping,
     lock_editable,
     open_checkout,
@@ -51,7 +59,6 @@ from app.domain.orders.queries import get_order
 from app.domain.stores.queries import StoreConfig
 from app.domain.stores.shipping import Shipping
 from app.kit.clock import isoformat
-from app.kit.errors import Invalid
 from app.kit.ids import digest
 from app.kit.languages import wanted_languages
 from app.kit.places import find_country, find_time_zone
@@ -106,7 +113,8 @@ class StorefrontCheckout(msgspec.Struct, kw_only=True):
     billing_same_as_shipping: bool
     shipping_options: list[Shipping]
     shipping_option_id: int | None
-    coupon: dict[str, Any] | None = None
+    coupon: StorefrontCoupon | None
+    discounts: list[StorefrontApplied]
     totals: StorefrontTotals
     tax_included: bool
     payment_services: list[StorefrontService]
@@ -154,9 +162,11 @@ def show_checkout(
                 price=quoted.line.price,
                 line_price=quoted.line_price,
                 total_discount=quoted.discount,
+                discounts=show_line_discounts(quoted.discounts),
                 tax=quoted.tax,
                 requires_shipping=quoted.line.requires_shipping,
                 image=quoted.line.image,
+                gift=quoted.line.gift,
             )
             for quoted in quote.lines
         ],
@@ -165,6 +175,8 @@ def show_checkout(
         billing_same_as_shipping=checkout.billing_same_as_shipping,
         shipping_options=list(view.choices),
         shipping_option_id=quote.shipping_option.id if quote.shipping_option else None,
+        coupon=show_coupon(quote.coupon),
+        discounts=show_applied(quote.applied),
         totals=StorefrontTotals(**totals_of(quote)),
         tax_included=quote.tax_included,
         payment_services=show_services(store, shop),
@@ -215,12 +227,13 @@ class CheckoutController(Controller):
         now: GivenNow,
         actor: GivenActor,
     ) -> Response[StorefrontCheckout]:
-        """A checkout of a cart; a cart that has an open one answers that one. Takes Idempotency-Key."""
+        """A checkout of a cart; a cart that has an open one answers that one. Takes Idempotency-Key.
+
+        `coupon` puts a code on the cart, as PUT /checkout/{checkout_token}/coupon does.
+        """
         uuid = read_uuid(data.cart_uuid)
         if uuid is None:
             raise cart_not_found()
-        if data.coupon:
-            raise Invalid.at("coupon", COUPON_NOT_FOUND, "There is no such coupon.")
         key = await read_key(request, caller=digest(data.cart_uuid).hex())
         made = await idempotency.claim(
             session, store.id, key, now=now, keep_seconds=shop.settings.idempotency_seconds
@@ -238,6 +251,9 @@ class CheckoutController(Controller):
                 now=now,
                 keep_seconds=shop.settings.checkout_seconds,
             )
+            if data.coupon:
+                check_editable(view.checkout, now=now)
+                view = await put_checkout_code(session, store, view.checkout, code=data.coupon, now=now)
             await idempotency.keep(session, store.id, key, {"checkout_id": view.checkout.id})
         return answered(show_checkout(view, store, shop), replayed=made is not None)
 

@@ -257,6 +257,26 @@ class FacetSet(Base):
     digest: Mapped[str]
 
 
+class UnitPriceRow(Base):
+    """What a unit costs from so many units on (minimum), to everybody ('') or to one customer group.
+
+    Beside the variant's own price the lowest that fits counts. Minor units.
+    """
+
+    __tablename__ = "unit_prices"
+    __table_args__ = (
+        _belongs_to("variants", "variant_id"),
+        CheckConstraint("price >= 0", name="price"),
+        CheckConstraint("minimum >= 1", name="minimum"),
+    )
+
+    store_id: Mapped[KeyStore]
+    variant_id: Mapped[KeyRef]
+    customer_group: Mapped[str] = mapped_column(primary_key=True)
+    minimum: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    price: Mapped[Minor]
+
+
 class ColorSpot(Base):
     """A colour that variants of the store have, and where it stands in the space of kit/colors.spot_of.
 

@@ -9,10 +9,11 @@ import msgspec
 from sqlalchemy import select, update
 
 from app.db.session import Sessions, transaction
+from app.domain.carts.pricing import basket_of
 from app.domain.carts.queries import load_cart
 from app.domain.checkout.carriers import Carrier, CarrierSilentError, KeptRates, ParcelOffer, offer_of
 from app.domain.checkout.models import Checkout
-from app.domain.checkout.queries import lines_of
+from app.domain.checkout.queries import list_checkout_offers
 from app.domain.checkout.states import EDITABLE
 from app.domain.stores.queries import StoreConfig
 from app.domain.stores.shipping import LiveRate
@@ -44,8 +45,9 @@ async def ask_carriers(
         )
         if checkout is None or checkout.state not in EDITABLE:
             return
-        lines, _ = lines_of(await load_cart(session, store.id, checkout.cart_id))
-        asked = offer_of(store, lines, address or checkout.shipping_address)
+        cart = await load_cart(session, store.id, checkout.cart_id)
+        offers = await list_checkout_offers(session, store, checkout, cart, now=now)
+        asked = offer_of(store, basket_of(cart, offers).lines, address or checkout.shipping_address)
         kept = msgspec.convert(checkout.rates, KeptRates) if checkout.rates else None
     if asked is None:
         return

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from app.domain.checkout.quote import Line
+from app.domain.promotions.quotes import Line
 from app.domain.stores.queries import StoreConfig
 from app.domain.stores.shipping import LiveRate
 

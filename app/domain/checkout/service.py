@@ -26,12 +26,12 @@ from app.domain.checkout.queries import (
     lock_checkout,
     lock_live_checkout,
     make_view,
-    price,
+    price_checkout,
     view_checkout,
 )
-from app.domain.checkout.quote import Quote
 from app.domain.checkout.states import EDITABLE, CheckoutState, may_move
 from app.domain.inventory.errors import out_of_stock
+from app.domain.promotions.quotes import Quote
 from app.domain.stores.queries import StoreConfig
 from app.kit.errors import CONFLICT, Conflict, FieldError, Invalid
 from app.kit.ids import new_token
@@ -102,7 +102,7 @@ async def open_checkout(
         made = await lock_live_checkout(session, store.id, cart.id)
         if made is None:
             raise Conflict(CONFLICT, "Another call changed this cart's checkout. Try again.")
-    return make_view(made, basket, price(store, made, basket, now=now))
+    return make_view(made, basket, await price_checkout(session, store, made, basket, now=now))
 
 
 def check_basket(cart: CartView) -> None:
@@ -185,7 +185,7 @@ async def set_customer(
         if value is not None:
             setattr(checkout, name, value)
     cart = await load_cart(session, store.id, checkout.cart_id)
-    priced = price(store, checkout, cart, now=now)
+    priced = await price_checkout(session, store, checkout, cart, now=now)
     if needs_shipping(priced.quote) and not priced.choices:
         if shipping_address is None:
             raise Invalid(CHECKOUT_INCOMPLETE, "Something is still missing.", errors=[NO_ADDRESS])
@@ -207,7 +207,7 @@ async def choose_shipping(
     """Pick a shipping option. Raises Invalid shipping_option_not_available."""
     checkout.shipping_option_id = option_id
     cart = await load_cart(session, store.id, checkout.cart_id)
-    priced = price(store, checkout, cart, now=now)
+    priced = await price_checkout(session, store, checkout, cart, now=now)
     if priced.quote.shipping_option is None:
         raise Invalid.at(
             "shipping_option_id",

@@ -242,11 +242,11 @@ async def _apply_options(
 async def _apply_taxes(session: AsyncSession, store_id: int, plans: list[TaxPlan]) -> list[str]:
     changes: list[str] = []
     found = await session.scalars(select(TaxRate).where(TaxRate.store_id == store_id))
-    rates = {(rate.country, rate.region, rate.name): rate for rate in found}
+    rates = {(rate.country, rate.region, rate.name, rate.tax_class): rate for rate in found}
     for plan in plans:
-        name = f"tax {plan.region or plan.country} {plan.name}"
+        name = f"tax {plan.region or plan.country} {plan.name} {plan.tax_class}".rstrip()
         basis_points = percent_to_basis_points(plan.rate)
-        rate = rates.pop((plan.country, plan.region, plan.name), None)
+        rate = rates.pop((plan.country, plan.region, plan.name, plan.tax_class), None)
         if rate is None:
             session.add(
                 TaxRate(
@@ -255,14 +255,15 @@ async def _apply_taxes(session: AsyncSession, store_id: int, plans: list[TaxPlan
                     region=plan.region,
                     name=plan.name,
                     rate=basis_points,
+                    tax_class=plan.tax_class,
                 )
             )
             changes.append(f"{name}: created at {plan.rate} %")
         else:
             changes += _update(rate, {"rate": basis_points}, f"{name}, in basis points")
-    for (country, region, name), rate in rates.items():
+    for (country, region, name, tax_class), rate in rates.items():
         await session.delete(rate)
-        changes.append(f"tax {region or country} {name}: removed")
+        changes.append(f"tax {region or country} {name} {tax_class}".rstrip() + ": removed")
     return changes
 
 

@@ -89,11 +89,14 @@ class ShippingOption(Base):
 
 
 class TaxRate(Base):
-    """The tax of a country, or of a region (ISO 3166-2) of it; rate in basis points. Region '' is the country."""
+    """The tax of a country, or of a region (ISO 3166-2) of it; rate in basis points. Region '' is the country.
+
+    tax_class names the variants that it is for; '' is for everything that has no rate of its own there.
+    """
 
     __tablename__ = "tax_rates"
     __table_args__ = (
-        UniqueConstraint("store_id", "country", "region", "name"),
+        UniqueConstraint("store_id", "country", "region", "name", "tax_class"),
         CheckConstraint("rate >= 0", name="rate"),
     )
 
@@ -103,6 +106,7 @@ class TaxRate(Base):
     region: Mapped[str] = mapped_column(server_default="")
     name: Mapped[str]
     rate: Mapped[int]
+    tax_class: Mapped[str] = mapped_column(server_default="")
 
 
 class StorePaymentService(Base):

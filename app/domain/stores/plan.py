@@ -105,12 +105,16 @@ class ZonePlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class TaxPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The tax of a country, or of an ISO 3166-2 region of it; rate is a percentage."""
+    """The tax of a country, or of an ISO 3166-2 region of it; rate is a percentage.
+
+    tax_class is the tax code of the variants that it is for; without one it is for all others.
+    """
 
     country: str
     name: Line
     rate: str
     region: str = ""
+    tax_class: Annotated[str, Meta(max_length=100)] = ""
 
 
 class ServicePlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -266,8 +270,8 @@ def _check_option(path: str, option: OptionPlan | PickupPlan, currency: str) -> 
 
 
 def _check_taxes(taxes: list[TaxPlan]) -> Iterator[Fault]:
-    keys = [f"{tax.country} {tax.region} {tax.name}" for tax in taxes]
-    yield from _check_unique("tax_rates", "country, region and name", keys)
+    keys = [f"{tax.country} {tax.region} {tax.name} {tax.tax_class}".strip() for tax in taxes]
+    yield from _check_unique("tax_rates", "country, region, name and class", keys)
     for index, tax in enumerate(taxes):
         path = f"tax_rates[{index}]"
         yield from _check_country(f"{path}.country", tax.country)

@@ -52,12 +52,13 @@ class Zone(msgspec.Struct, frozen=True):
 
 
 class Tax(msgspec.Struct, frozen=True):
-    """A rate in basis points; region '' is the whole country."""
+    """A rate in basis points; region '' is the whole country, tax_class '' is everything without a class."""
 
     country: str
     region: str
     name: str
     rate: int
+    tax_class: str = ""
 
 
 class PaymentChoice(msgspec.Struct, frozen=True):
@@ -126,6 +127,8 @@ class StoreConfig(msgspec.Struct, frozen=True):
     search: SearchRules = SearchRules()
     pickups: tuple[ShippingChoice, ...] = ()
     delivery: DeliveryRules = DeliveryRules()
+    # Whether anything can change what a basket costs; where nothing can, nobody has to ask.
+    has_offers: bool = True
 
     def zone_of(self, country: str, region: str | None) -> Zone | None:
         """The zone that ships there; one that names the region comes before one that names the country."""
@@ -134,11 +137,16 @@ class StoreConfig(msgspec.Struct, frozen=True):
                 return zone
         return next((zone for zone in self.zones if zone.is_whole(country)), None)
 
-    def tax_rate(self, country: str, region: str | None) -> int:
-        """Basis points at a place: the region's own rates where there are any, else the country's, added up."""
+    def tax_rate(self, country: str, region: str | None, tax_class: str = "") -> int:
+        """Basis points at a place: the region's own rates where there are any, else the country's, added up.
+
+        A class that has rates of its own in the country is taxed by these, any other like everything else.
+        """
         here = [tax for tax in self.taxes if tax.country == country]
-        local = [tax.rate for tax in here if region and tax.region == region]
-        return sum(local) if local else sum(tax.rate for tax in here if not tax.region)
+        own = [tax for tax in here if tax.tax_class == tax_class and (not tax.region or tax.region == region)]
+        found = own or [tax for tax in here if not tax.tax_class]
+        local = [tax.rate for tax in found if region and tax.region == region]
+        return sum(local) if local else sum(tax.rate for tax in found if not tax.region)
 
     def shipping_countries(self) -> list[str]:
         found = {country for zone in self.zones for country in zone.countries}
@@ -175,7 +183,8 @@ SELECT json_build_object(
     ),
     'taxes', (
         SELECT coalesce(json_agg(json_build_object(
-            'country', t.country, 'region', t.region, 'name', t.name, 'rate', t.rate
+            'country', t.country, 'region', t.region, 'name', t.name, 'rate', t.rate,
+            'tax_class', t.tax_class
         ) ORDER BY t.id), '[]')
         FROM tax_rates t WHERE t.store_id = s.id
     ),
@@ -189,7 +198,9 @@ SELECT json_build_object(
     'newsletter', coalesce(s.settings->'newsletter', '{}'),
     'referral', coalesce(s.settings->'referral', '{}'),
     'search', coalesce(s.settings->'search', '{}'),
-    'delivery', coalesce(s.settings->'delivery', '{}')
+    'delivery', coalesce(s.settings->'delivery', '{}'),
+    'has_offers', EXISTS (SELECT 1 FROM promotions p WHERE p.store_id = s.id AND p.enabled)
+        OR EXISTS (SELECT 1 FROM unit_prices u WHERE u.store_id = s.id)
 ) FROM stores s WHERE s.id = $1
 """.replace("an_option", _OPTION)
 
