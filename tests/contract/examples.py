@@ -95,6 +95,9 @@ def buy(shopper: Shopper, variant: int, token: str) -> str:
     line = {"product_id": variant, "quantity": 2, "cart_uuid": cart}
     ask("setCartItem", "PUT", "/cart/items", json=line)
     ask("getCart", "GET", f"/cart?cart_uuid={cart}")
+    ask("getEarnedGift", "GET", "/discounts/gift?price=50000")
+    ask("putCartCoupon", "POST", "/cart/coupon", json={"cart_uuid": cart, "code": "WELCOME10"})
+    ask("removeCartCoupon", "DELETE", f"/cart/coupon?cart_uuid={cart}")
     checkout = ask("openCheckout", "POST", "/checkout", json={"cart_uuid": cart})["checkout_token"]
     at = f"/checkout/{checkout}"
     sent = {"email": LOGIN["email"], "shipping_address": ADDRESS}
