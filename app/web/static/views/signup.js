@@ -48,7 +48,7 @@ export async function verifyView({ query, signal }) {
   return {
     title: "Thank you",
     node: h("section", { className: "empty" }, h("h1", { tabindex: "-1" }, "Thank you"),
-      h("p", {}, "The mail address is confirmed."),
+      h("p", {}, "Your mail address is confirmed."),
       h("a", { className: "button", href: known ? "#/account" : "#/login" }, known ? "Your account" : "Log in")),
   };
 }
