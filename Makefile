@@ -33,7 +33,7 @@ test: $(VENV)/.dev-stamp $(VENV)/.redis-stamp .cache/npm/.stamp ## Run the tests
 
 .PHONY: figures
 figures: $(VENV)/.dev-stamp $(VENV)/.redis-stamp ## Run the storms in full size and print what they came to, a line each
-	@$(BIN)/python -m pytest --full tests/concurrency tests/domain/test_random_carts.py tests/api/test_random_carts.py $(ARGS)
+	@$(BIN)/python -m pytest --full tests/concurrency tests/domain/test_random_carts.py tests/domain/test_filters.py tests/api/test_random_carts.py $(ARGS)
 
 .PHONY: check
 check: lint types imports test mutants faults-short second-opinion browser-test contract spec pg15 ## Everything that must pass before a change lands
@@ -81,6 +81,10 @@ second-opinion: $(VENV)/.dev-stamp $(VENV)/.redis-stamp .cache/localstripe/.stam
 .PHONY: bench
 bench: $(VENV)/.dev-stamp $(VENV)/.redis-stamp ## Measure the hot operations beside the machine's own ceiling
 	@$(BIN)/python -m tests.benchmarks.run $(ARGS)
+
+.PHONY: bench-scale
+bench-scale: $(VENV)/.dev-stamp $(VENV)/.redis-stamp ## Compare each read with 100,000 variants and with a thousand
+	@$(BIN)/python -m tests.benchmarks.scale $(ARGS)
 
 .PHONY: recall
 recall: $(VENV)/.dev-stamp $(VENV)/.redis-stamp ## Say how much of what shoppers mean search shows first

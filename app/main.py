@@ -7,20 +7,26 @@ from typing import Any
 from litestar import Litestar, Router
 from litestar.datastructures import State
 
+from app.api.caching import NotModified, answer_not_modified
 from app.api.credentials import STATE_KEY as DOOR_KEY
 from app.api.credentials import Door, origin_of
 from app.api.dependencies import STATE_KEY, Shop, dependencies
 from app.api.edge import create_edge
+from app.api.files import picture_handlers
 from app.api.gate import STATE_KEY as GATE_KEY
 from app.api.gate import Gate, GuessLimits
+from app.api.kept import KeptAnswers
 from app.api.openapi import NOTES_KEY
 from app.api.rate_limits import STATE_KEY as RATES_KEY
 from app.api.rate_limits import RateLimits
 from app.api.storefront import storefront_handlers
 from app.api.webhooks.payments import payment_event
+from app.db.kept import Kept
 from app.db.migrations import check_migrations, head_revision
 from app.db.reads import Reads
 from app.db.session import create_engine, create_sessions
+from app.db.versions import CommitMark, Versions
+from app.domain.checkout.carriers import Carrier
 from app.domain.checkout.till import Till
 from app.domain.customers.providers import (
     AccessTokenProvider,
@@ -29,11 +35,15 @@ from app.domain.customers.providers import (
     RedirectProvider,
 )
 from app.domain.customers.sessions import SessionLimits
+from app.domain.discovery.broad import broad_hits
 from app.domain.discovery.popular import SearchTally
+from app.domain.orders.best_selling import best_sellers
 from app.domain.payments.services import PaymentService
 from app.domain.stores.directory import StoreDirectory
 from app.integrations.argon2 import create_hasher
+from app.integrations.files import create_files
 from app.integrations.passkeys import ANDROID, Passkeys, passkey_origins
+from app.integrations.picture_sizes import PictureSizes
 from app.integrations.redis import RedisGateway
 from app.integrations.redis_limits import RedisRateCounter
 from app.integrations.redis_logins import RedisLogins
@@ -57,8 +67,10 @@ def build_shop(settings: Settings, *, application_name: str = "storefront") -> S
         application_name=application_name,
         plan_once=True,
     )
-    sessions = create_sessions(engine)
+    mark = CommitMark(settings.data_dir / "commits")
+    sessions = create_sessions(engine, committed=mark.change)
     reads = Reads(settings.database_url, size=settings.reads_pool_size)
+    versions = Versions(settings.database_url, reads, mark)
     services: dict[str, PaymentService] = {}
     if settings.stripe_secret_key:
         stripe = _stripe(settings)
@@ -85,7 +97,21 @@ def build_shop(settings: Settings, *, application_name: str = "storefront") -> S
         stores=StoreDirectory(reads),
         till=till,
         searches=SearchTally(sessions, clock=utc_now),
+        broad=broad_hits(),
+        best_selling=best_sellers(),
+        kept=KeptAnswers(versions, most_bytes=settings.cache_bytes),
+        counts=Kept(settings.counts_seconds),
+        carriers=_carriers(settings),
     )
+
+
+def _carriers(settings: Settings) -> dict[str, Carrier]:
+    """The carriers that are set. Their HTTP client takes 25 MB, so it is loaded where it is needed."""
+    if not settings.carriers:
+        return {}
+    from app.integrations.carriers import HttpCarrier  # noqa: PLC0415 - for the reason above
+
+    return {one.name: HttpCarrier(one, seconds=settings.carrier_seconds) for one in settings.carriers}
 
 
 def _stripe(settings: Settings) -> PaymentService:
@@ -150,7 +176,10 @@ async def close_shop(shop: Shop) -> None:
     """Let go of every connection that the parts of build_shop hold."""
     for service in shop.till.services.values():
         await service.close()
+    for carrier in shop.carriers.values():
+        await carrier.close()
     await shop.searches.close()
+    await shop.kept.close()
     await shop.reads.close()
     await shop.engine.dispose()
 
@@ -195,6 +224,10 @@ def create_app(settings: Settings) -> Litestar:
         passkeys=_passkeys(settings),
     )
     door = Door(settings, gate.sessions)
+    files = create_files(settings)
+    sizes = PictureSizes(
+        files, settings.data_dir / "pictures", most_bytes=settings.picture_cache_mb * 1024 * 1024
+    )
 
     async def database_answers() -> None:
         await shop.reads.fetchval("SELECT 1")
@@ -210,6 +243,7 @@ def create_app(settings: Settings) -> Litestar:
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
         await shop.reads.open()
+        await shop.kept.open()
         try:
             yield
         finally:
@@ -218,13 +252,16 @@ def create_app(settings: Settings) -> Litestar:
             await redis.close()
             hasher.close()
             await gate.providers.close()
+            await sizes.close()
 
     handlers: list[Any] = [
         Router(
             "/storefront/v1",
             route_handlers=[*storefront_handlers(), payment_event],
             dependencies=dependencies(),
-        )
+            exception_handlers={NotModified: answer_not_modified},
+        ),
+        *picture_handlers(settings, files, sizes),
     ]
     if not settings.is_production:
         handlers.extend(web_handlers(settings, shop, gate))
@@ -239,6 +276,7 @@ def create_app(settings: Settings) -> Litestar:
         state=State(
             {STATE_KEY: shop, DOOR_KEY: door, GATE_KEY: gate, NOTES_KEY: _notes(settings), RATES_KEY: counted}
         ),
+        kept=shop.kept,
         lifespan=[lifespan],
         guards=[counted.guard] if counted else [],
     )

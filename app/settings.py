@@ -22,6 +22,7 @@ SECRET_FIELDS = frozenset(
         "stripe_secret_key",
         "stripe_webhook_secrets",
         "facebook_app_secret",
+        "s3_secret_access_key",
     }
 )
 MIN_SECRET_LENGTH = 32
@@ -81,6 +82,18 @@ class OidcClient:
         return f"{self.name} ({self.issuer})"
 
 
+@dataclass(frozen=True, slots=True)
+class CarrierService:
+    """Where a carrier's live rates are asked for."""
+
+    name: str
+    url: str
+    token: str = field(repr=False)
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.url})"
+
+
 class SettingsError(ValueError):
     """A variable has a value that cannot be used; the message names the variable, never a secret."""
 
@@ -110,6 +123,15 @@ class Settings:
     smtp_url: str = ""
     mail_from: str = "shop@localhost"
 
+    # Where files are kept: `file:` below the data folder, file:///a/folder, or s3://bucket/prefix.
+    files_url: str = "file:"
+    s3_endpoint_url: str = ""
+    s3_region: str = "us-east-1"
+    s3_access_key_id: str = ""
+    s3_secret_access_key: str = ""
+    # Sizes of pictures that were made are kept on this machine's disk up to so many megabytes.
+    picture_cache_mb: int = 512
+
     stripe_secret_key: str = ""
     stripe_publishable_key: str = ""
     stripe_api_base: str = ""
@@ -123,6 +145,9 @@ class Settings:
     facebook_app_secret: str = ""
     facebook_graph_url: str = FACEBOOK_GRAPH_URL
     oidc_providers: tuple[OidcClient, ...] = ()
+
+    carriers: tuple[CarrierService, ...] = ()
+    carrier_seconds: float = 2.0
 
     reservation_seconds: int = 900
     checkout_seconds: int = 86_400
@@ -141,6 +166,8 @@ class Settings:
     queue_poll_seconds: float = 2.0
     signature_window_seconds: int = 300
     payment_wait_seconds: float = 10.0
+    # How old counts of filters and totals under filters may be, where they are dear to count; 0 counts each time.
+    counts_seconds: float = 4.0
     idempotency_seconds: int = 86_400
     forget_seconds: int = 2_592_000
 
@@ -151,6 +178,8 @@ class Settings:
 
     database_pool_size: int = 10
     reads_pool_size: int = 10
+    # What each server process keeps of answers about the catalogue.
+    cache_bytes: int = 16 * 1024 * 1024
     demo: bool = True
     log_level: str = "info"
     log_format: str = "text"
@@ -258,12 +287,34 @@ class _Reader:
                 self.problems.append(f"{prefix}_SCOPES must have openid among them")
         return tuple(found.values())
 
+    def carriers(self, name: str) -> tuple[CarrierService, ...]:
+        """A carrier for each word of the list, from the variables that have its name in them."""
+        found: dict[str, CarrierService] = {}
+        for word in self.words(name):
+            if not re.fullmatch(r"[a-z][a-z0-9_-]{0,31}", word) or word in found:
+                self.problems.append(f"{name} must name carriers as parcelhub,my-van; not {word!r}")
+                continue
+            prefix = f"CARRIER_{word.upper().replace('-', '_')}"
+            url = self.url(f"{prefix}_URL", "", ("http", "https"))
+            found[word] = CarrierService(word, url, self.text(f"{prefix}_TOKEN", ""))
+            if not url:
+                self.problems.append(f"{name} names {word}, which needs {prefix}_URL")
+        return tuple(found.values())
+
     def url(self, name: str, default: str, schemes: tuple[str, ...]) -> str:
         value = self.text(name, default)
         if value and not value.startswith(tuple(f"{scheme}://" for scheme in schemes)):
             self.problems.append(f"{name} must begin with {' or '.join(f'{s}://' for s in schemes)}")
             return default
         return value
+
+    def files_url(self, name: str) -> str:
+        value = self.text(name, "file:")
+        address = urlsplit(value)
+        if value == "file:" or value.startswith("file:///") or (address.scheme == "s3" and address.netloc):
+            return value
+        self.problems.append(f"{name} must be file:, file:///a/folder or s3://bucket/prefix")
+        return "file:"
 
     def domain_above(self, name: str, url: str) -> str:
         """The host of `url`, or a domain above it: what a browser takes for the name of a relying party."""
@@ -305,6 +356,12 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         redis_url=reader.url("REDIS_URL", "", ("redis", "rediss", "unix")),
         smtp_url=reader.url("SMTP_URL", "", ("smtp", "smtps")),
         mail_from=reader.text("MAIL_FROM", "shop@localhost"),
+        files_url=reader.files_url("STOREFRONT_FILES_URL"),
+        s3_endpoint_url=reader.url("S3_ENDPOINT_URL", "", ("http", "https")).rstrip("/"),
+        s3_region=reader.text("AWS_REGION", "us-east-1"),
+        s3_access_key_id=reader.text("AWS_ACCESS_KEY_ID", ""),
+        s3_secret_access_key=reader.text("AWS_SECRET_ACCESS_KEY", ""),
+        picture_cache_mb=reader.whole("STOREFRONT_PICTURE_CACHE_MB", 512, least=1, most=1_000_000),
         stripe_secret_key=reader.text("STRIPE_SECRET_KEY", ""),
         stripe_publishable_key=reader.text("STRIPE_PUBLISHABLE_KEY", ""),
         stripe_api_base=reader.url("STRIPE_API_BASE", "", ("http", "https")).rstrip("/"),
@@ -321,6 +378,8 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
             "/"
         ),
         oidc_providers=reader.oidc_clients("OIDC_PROVIDERS"),
+        carriers=reader.carriers("SHIPPING_CARRIERS"),
+        carrier_seconds=reader.number("STOREFRONT_CARRIER_SECONDS", 2, least=0.1, most=10),
         reservation_seconds=reader.whole("STOREFRONT_RESERVATION_SECONDS", 900, least=1),
         checkout_seconds=reader.whole("STOREFRONT_CHECKOUT_SECONDS", 86_400, least=1),
         cart_seconds=reader.whole("STOREFRONT_CART_SECONDS", 7_776_000, least=1),
@@ -340,16 +399,20 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         queue_poll_seconds=reader.number("STOREFRONT_QUEUE_POLL_SECONDS", 2, least=0.05),
         signature_window_seconds=reader.whole("STOREFRONT_SIGNATURE_WINDOW_SECONDS", 300, least=1),
         payment_wait_seconds=reader.number("STOREFRONT_PAYMENT_WAIT_SECONDS", 10, least=0.1, most=60),
+        counts_seconds=reader.number("STOREFRONT_COUNTS_SECONDS", 4, least=0, most=60),
         idempotency_seconds=reader.whole("STOREFRONT_IDEMPOTENCY_SECONDS", 86_400, least=60),
         forget_seconds=reader.whole("STOREFRONT_FORGET_SECONDS", 2_592_000, least=60),
         database_pool_size=reader.whole("STOREFRONT_DATABASE_POOL", 10, least=1, most=200),
         reads_pool_size=reader.whole("STOREFRONT_READS_POOL", 10, least=1, most=200),
+        cache_bytes=reader.whole("STOREFRONT_CACHE_BYTES", 16 * 1024 * 1024),
         demo=reader.choice("STOREFRONT_DEMO", "yes", ("yes", "no")) == "yes",
         log_level=reader.choice("LOG_LEVEL", "info", ("debug", "info", "warning", "error")),
         log_format=reader.choice("LOG_FORMAT", "json" if env == "production" else "text", ("text", "json")),
     )
     if bool(settings.facebook_app_id) != bool(settings.facebook_app_secret):
         reader.problems.append("FACEBOOK_APP_ID and FACEBOOK_APP_SECRET must both be set, or neither")
+    if bool(settings.s3_access_key_id) != bool(settings.s3_secret_access_key):
+        reader.problems.append("AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY must both be set, or neither")
     if reader.problems:
         raise SettingsError("\n".join(reader.problems))
     return settings

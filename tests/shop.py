@@ -14,6 +14,8 @@ import httpx
 from sqlalchemy import text
 
 from app.db.session import Sessions, transaction
+from app.domain.promotions.codes import code_key
+from app.domain.promotions.models import Coupon, PromotionRow
 from app.domain.stores.models import ShippingOption, ShippingZone, Store, StorePaymentService, TaxRate
 from app.kit.clock import utc_now
 from app.main import create_app
@@ -40,6 +42,9 @@ def settings_for(database_url: str, redis_url: str, **environ: str) -> Settings:
             "REDIS_URL": redis_url,
             "STOREFRONT_SECRET_KEY": SECRET_KEY,
             "STOREFRONT_LIMITS": "off",
+            # Tests write past the shop and read at once; what is kept has tests of its own.
+            "STOREFRONT_CACHE_BYTES": "0",
+            "STOREFRONT_COUNTS_SECONDS": "0",
             "STOREFRONT_DATA_DIR": str(Path(tempfile.gettempdir()) / f"storefront-tests-{os.getpid()}"),
             **environ,
         }
@@ -138,6 +143,37 @@ async def open_till(sessions: Sessions, store: Store, *, rate: int = 0, shipping
             )
         await session.flush()
         return option.id
+
+
+async def add_promotion(
+    sessions: Sessions, store: Store, *codes: str, each: int | None = None, **values: Any
+) -> int:
+    """A promotion for these codes, or one that comes by itself; each: how often a code may be used. Its id."""
+    async with transaction(sessions) as session:
+        row = PromotionRow(
+            store_id=store.id,
+            **{
+                "handle": f"offer-{uuid4().hex[:10]}",
+                "title": "Ten percent",
+                "kind": "percent",
+                "value": 1000,
+                "automatic": not codes,
+                **values,
+            },
+        )
+        session.add(row)
+        await session.flush()
+        for code in codes:
+            session.add(
+                Coupon(
+                    store_id=store.id,
+                    promotion_id=row.id,
+                    code=code,
+                    code_key=code_key(code),
+                    max_uses=each,
+                )
+            )
+        return row.id
 
 
 async def waiting_for_locks(sessions: Sessions, least: int) -> None:

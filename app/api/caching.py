@@ -1,5 +1,7 @@
 """When a reader may keep an answer and when it has it already: ETag, If-None-Match and Cache-Control (RFC 9110)."""
 
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Any, Final
 from zlib import adler32, crc32
 
@@ -22,6 +24,42 @@ def tag_of(body: bytes) -> str:
     return f'"{crc32(body):08x}{adler32(body):08x}{len(body):x}"'
 
 
+def version_tag(scope: Any, store_id: int, version: int) -> str:
+    """A strong tag that needs no body: the address, the version of the store's catalogue, and our own code."""
+    address = crc32(scope["query_string"], crc32(scope["path"].encode()))
+    return f'"{version:x}-{store_id:x}-{address:08x}{_CODE:08x}"'
+
+
+def _code_mark(folders: Iterable[Path]) -> int:
+    """Another release may answer otherwise, so what makes answers is part of their tags."""
+    mark = 0
+    for folder in folders:
+        for file in sorted(folder.rglob("*.py")):
+            mark = crc32(file.read_bytes(), mark)
+    return mark
+
+
+_APP: Final = Path(__file__).parent.parent
+_CODE: Final = _code_mark((_APP / "api", _APP / "domain" / "catalogue", _APP / "domain" / "discovery"))
+
+
+class NotModified(Exception):  # noqa: N818 - no error: whoever asks has the answer already
+    """Raised before anything is read; the answer is a 304 with this tag."""
+
+    def __init__(self, tag: str) -> None:
+        super().__init__(tag)
+        self.tag = tag
+
+
+def answer_not_modified(_: Request[Any, Any, Any], known: NotModified) -> Response[bytes]:
+    return Response(b"", status_code=304, headers=catalogue_headers(known.tag), media_type=JSON_TYPE)
+
+
+def catalogue_headers(tag: str) -> dict[str, str]:
+    """What is the same for everyone may be kept by everyone; which store is meant may stand in a header."""
+    return {"ETag": tag, "Cache-Control": CATALOGUE, "Vary": "X-Store"}
+
+
 def matches(header: str, tag: str) -> bool:
     """Whether If-None-Match names the tag; comparison is weak, as RFC 9110 asks for GET."""
     if header.strip() == "*":
@@ -30,11 +68,11 @@ def matches(header: str, tag: str) -> bool:
 
 
 def cached_response(
-    request: Request[Any, Any, Any], body: bytes, *, tag: str | None = None, cache_control: str = CATALOGUE
+    request: Request[Any, Any, Any], body: bytes, *, tag: str | None = None
 ) -> Response[bytes]:
     """The bytes with their tag, or 304 without them for whoever has them already."""
     tag = tag or tag_of(body)
-    headers = {"ETag": tag, "Cache-Control": cache_control}
+    headers = catalogue_headers(tag)
     known = request.headers.get("if-none-match")
     if known is not None and matches(known, tag):
         return Response(b"", status_code=304, headers=headers, media_type=JSON_TYPE)

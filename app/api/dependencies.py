@@ -1,6 +1,6 @@
 """What handlers are given: the shop's parts, the store that is meant, one session, who asks, and the time."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -12,12 +12,17 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from app.api.credentials import DEMANDS_LOGIN, find_actor, get_actor
 from app.api.gate import STATE_KEY as GATE_KEY
 from app.api.gate import Gate
+from app.api.kept import KeptAnswers
 from app.api.request import ShopRequest
 from app.api.transactions import REPEATABLE, is_repeatable
+from app.db.kept import Kept
 from app.db.reads import Reads
 from app.db.session import Sessions
+from app.domain.checkout.carriers import Carrier
 from app.domain.checkout.till import Till
+from app.domain.discovery.broad import BroadHits
 from app.domain.discovery.popular import SearchTally
+from app.domain.orders.best_selling import BestSellers
 from app.domain.stores.directory import StoreDirectory
 from app.domain.stores.queries import StoreConfig
 from app.kit.actor import Actor
@@ -38,6 +43,11 @@ class Shop:
     stores: StoreDirectory
     till: Till
     searches: SearchTally
+    broad: BroadHits
+    best_selling: BestSellers
+    kept: KeptAnswers
+    counts: Kept
+    carriers: Mapping[str, Carrier]
 
 
 # How handlers ask for them, by name. What we made ourselves needs no validation.
@@ -58,6 +68,12 @@ async def provide_shop(request: ShopRequest) -> Shop:
 async def provide_gate(request: ShopRequest) -> Gate:
     gate: Gate = request.app.state[GATE_KEY]
     return gate
+
+
+def counts_of(request: ShopRequest) -> Kept:
+    """What this process keeps of counts and totals that are dear to read."""
+    shop: Shop = request.app.state[STATE_KEY]
+    return shop.counts
 
 
 async def provide_reads(request: ShopRequest) -> Reads:

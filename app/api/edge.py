@@ -10,6 +10,7 @@ from litestar.routes import HTTPRoute
 
 from app.api.errors import Envelope, Envelopes
 from app.api.health import Check, health, ready_handler
+from app.api.kept import KeptAnswers
 from app.api.limits import refuse_lost_bounds
 from app.api.metrics import create_observer, metrics_handler
 from app.api.middleware import Edge
@@ -30,11 +31,13 @@ def create_edge(
     dependencies: Mapping[str, Any] | None = None,
     version: str = "1",
     metrics_directory: Path | None = None,
+    kept: KeptAnswers | None = None,
     **options: Any,
 ) -> Litestar:
     """A Litestar application with the edge around it; `options` go to Litestar (state, lifespan, middleware).
 
-    `envelopes` gives surfaces with another error form than RFC 9457 their own, by path prefix.
+    `envelopes` gives surfaces with another error form than RFC 9457 their own, by path prefix; `kept` has
+    answers that need no handler.
     """
     chosen = Envelopes(envelopes or {})
     directory = metrics_directory or settings.data_dir / "metrics"
@@ -71,6 +74,7 @@ def create_edge(
             for route in app.routes
             if isinstance(route, HTTPRoute)
         },
+        kept=kept,
         log_success=settings.log_level in ("debug", level_for_success),
     )
     return app

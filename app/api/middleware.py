@@ -16,6 +16,7 @@ import structlog
 
 from app.api.errors import Envelopes
 from app.api.faults import invalid_field
+from app.api.kept import KeptAnswers
 from app.api.metrics import Observe
 from app.kit.errors import NOT_FOUND, NotFound
 from app.log import request_id
@@ -64,6 +65,7 @@ class Edge:
         observe: Observe | None = None,
         log_success: bool = True,
         methods: Mapping[str, bytes] = MappingProxyType({}),
+        kept: KeptAnswers | None = None,
     ) -> None:
         self._app = app
         self._envelopes = envelopes
@@ -74,6 +76,7 @@ class Edge:
         self._observe = observe
         self._log_success = log_success
         self._methods = methods
+        self._kept = kept if kept is not None and kept.is_on else None
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "http":
@@ -117,7 +120,7 @@ class Edge:
             headers[:] = [(name, known if name.lower() == b"allow" else value) for name, value in headers]
 
     async def _answered_here(self, scope: Any, origin: bytes | None, send: Any) -> bool:
-        """Answer what no route should see: preflights, and texts that no table can hold."""
+        """Answer what no route should see: preflights, texts that no table can hold, and what is kept."""
         if "\0" in scope["path"]:
             await self._send_error(scope, NotFound(NOT_FOUND, "There is nothing at this address."), send)
             return True
@@ -139,7 +142,7 @@ class Edge:
                 ]
                 await _send(send, HTTPStatus.NO_CONTENT, headers, b"")
                 return True
-        return False
+        return self._kept is not None and scope["method"] == "GET" and await self._kept.send(scope, send)
 
     async def _send_error(self, scope: Any, error: Exception, send: Any) -> None:
         status, media_type, body, headers = self._envelopes.answer(scope["path"], error)

@@ -78,6 +78,7 @@ _MAX_BIGINT = 2**63 - 1
 # Keys of a handler's `opt` that the document looks at.
 EXAMPLE = "example"
 QUERY = "query"
+PARAMETERS = "parameters"  # of a query that no Struct describes, as the document has them
 KEYED = "keyed"  # takes an Idempotency-Key
 READS = "reads"  # the request headers, of _READABLE, that the handler reads by itself
 ANSWERS = "answers"  # statuses that the call can answer beside those that every call of its kind has
@@ -223,29 +224,35 @@ def _tell(operation: dict[str, Any], handler: Any) -> None:
     for status in opt.get(ANSWERS, ()):
         responses.setdefault(str(status), problem_reference(str(status)))
     if QUERY in opt:
-        _, described = msgspec.json.schema_components([opt[QUERY]], ref_template="{name}")
-        shape = described[opt[QUERY].__name__]
-        secret = getattr(opt[QUERY], BODY_ONLY, ())
-        parameters.extend(
-            {"name": name, "in": "query", "required": name in shape["required"], "schema": schema}
-            for name, schema in shape["properties"].items()
-            if name not in secret
-        )
-        if secret:
-            kinds = (JSON, URLENCODED, MULTIPART)
-            operation["requestBody"] = {"content": {kind: {"schema": shape} for kind in kinds}}
-            for status in ("400", "413", "415", "422"):
-                responses.setdefault(status, problem_reference(status))
+        _tell_query(operation, opt[QUERY])
     if EXAMPLE in opt:
         for content in operation["requestBody"]["content"].values():
             content["example"] = opt[EXAMPLE]
     parameters.extend(_readable(name) for name in opt.get(READS, ()))
+    parameters.extend(opt.get(PARAMETERS, ()))
     if KEYED in opt:
         parameters.append(_IDEMPOTENCY_KEY)
         responses.setdefault("409", problem_reference("409"))
     if LIMIT in opt:
         _tell_limit(responses)
     _tell_headers(responses, opt)
+
+
+def _tell_query(operation: dict[str, Any], query: type[msgspec.Struct]) -> None:
+    """The parameters of a query that the handler reads by itself; what only a body may have makes one."""
+    _, described = msgspec.json.schema_components([query], ref_template="{name}")
+    shape = described[query.__name__]
+    secret = getattr(query, BODY_ONLY, ())
+    operation["parameters"].extend(
+        {"name": name, "in": "query", "required": name in shape["required"], "schema": schema}
+        for name, schema in shape["properties"].items()
+        if name not in secret
+    )
+    if secret:
+        kinds = (JSON, URLENCODED, MULTIPART)
+        operation["requestBody"] = {"content": {kind: {"schema": shape} for kind in kinds}}
+        for status in ("400", "413", "415", "422"):
+            operation["responses"].setdefault(status, problem_reference(status))
 
 
 def _readable(name: str) -> dict[str, Any]:

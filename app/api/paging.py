@@ -22,6 +22,14 @@ _Offset = QueryParameter(
         "is said. `limit` and `per-page` mean the same."
     ),
 )
+After = Annotated[
+    str,
+    QueryParameter(
+        max_length=2000,
+        description="Where the page begins, as `_links.next` has it; `page` then only numbers it. So far pages cost"
+        " what the first one costs, and what comes in meanwhile makes none repeat or vanish.",
+    ),
+]
 
 
 async def provide_page(
@@ -38,6 +46,10 @@ async def provide_page(
     if len(sizes) > 1:
         raise invalid_field("offset", "ambiguous", "`offset`, `limit` and `per-page` mean the same size.")
     return PageRequest(page, sizes.pop() if sizes else DEFAULT_PAGE_SIZE)
+
+
+# The parts of a query that say which page is meant.
+_PLACES = (b"page", b"after")
 
 
 class Link(msgspec.Struct, frozen=True):
@@ -81,11 +93,16 @@ def page_of(request: Request[Any, Any, Any], paging: PageRequest, page: Page[T])
 
 
 def page_bytes(
-    request: Request[Any, Any, Any], paging: PageRequest, items: Sequence[bytes] | Sequence[str], total: int
+    request: Request[Any, Any, Any],
+    paging: PageRequest,
+    items: Sequence[bytes] | Sequence[str],
+    total: int,
+    *,
+    after: str | None = None,
 ) -> bytes:
-    """A page whose items are JSON documents already: they are joined, not decoded."""
+    """A page whose items are JSON documents already: they are joined, not decoded. See page_links for after."""
     joined = b",".join(item.encode() if isinstance(item, str) else item for item in items)
-    links = msgspec.json.encode(page_links(request, paging, total))
+    links = msgspec.json.encode(page_links(request, paging, total, after=after))
     meta = msgspec.json.encode(page_meta(paging, total))
     return b'{"items":[%b],"_links":%b,"_meta":%b}' % (joined, links, meta)
 
@@ -94,21 +111,32 @@ def page_meta(paging: PageRequest, total: int) -> PageMeta:
     return PageMeta(total, page_count(total, paging.size), paging.number, paging.size)
 
 
-def page_links(request: Request[Any, Any, Any], paging: PageRequest, total: int) -> Links:
-    """Links to the pages around, with every other part of the query kept."""
+def page_links(
+    request: Request[Any, Any, Any], paging: PageRequest, total: int, *, after: str | None = None
+) -> Links:
+    """Links to the pages around, with every other part of the query kept.
+
+    after: the cursor that next begins at, empty where the page is not full; None for lists without cursors. On
+    the way by cursors a full page has a next one, whatever its number: rows may have come in before it.
+    """
     scope = request.scope
-    kept = b"&".join(
-        part for part in scope["query_string"].split(b"&") if part and part.partition(b"=")[0] != b"page"
-    )
+    parts = [part for part in scope["query_string"].split(b"&") if part]
+    kept = b"&".join(part for part in parts if part.partition(b"=")[0] not in _PLACES)
     # Whatever a client put into the query comes back as a legal URI (RFC 3986), never as markup.
     query = quote(kept, safe="%&=+,-._~[]:;@!$()*/?")
     base = f"{quote(scope['path'])}?{query}&page=" if query else f"{quote(scope['path'])}?page="
     last = max(1, page_count(total, paging.size))
     number = paging.number
+    following = f"{base}{number + 1}" if number < last else None
+    begun = b"".join(part for part in parts if after is not None and part.startswith(b"after="))
+    here = f"{base}{number}&{quote(begun, safe='=%-_')}" if begun else f"{base}{number}"
+    if after is not None:
+        goes_on = number < last or begun
+        following = f"{base}{number + 1}&after={after}" if after and goes_on else None
     return Links(
-        self_=Link(f"{base}{number}"),
+        self_=Link(here),
         first=Link(f"{base}1"),
         last=Link(f"{base}{last}"),
         prev=Link(f"{base}{min(number - 1, last)}" if number > 1 else None),
-        next=Link(f"{base}{number + 1}" if number < last else None),
+        next=Link(following),
     )

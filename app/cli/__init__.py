@@ -14,9 +14,12 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "import": ("app.cli.import_", "Load products from a file."),
     "apply": (
         "app.cli.apply",
-        "Set a store up as a file says: currency, shipping, taxes, payment, collections.",
+        "Set a store up as a file says: currency, shipping, taxes, payment, collections, promotions.",
     ),
-    "customer": ("app.cli.customer", "Help a customer: mail them a link that logs in."),
+    "rebuild-documents": ("app.cli.rebuild", "Make what readers are shown of products anew."),
+    "files": ("app.cli.files", "Keep pictures in the shop's own store."),
+    "coupon": ("app.cli.coupon", "Make codes for a promotion."),
+    "customer": ("app.cli.customer", "Help a customer: mail them a link that logs in, put them into groups."),
     "withdrawal": ("app.cli.withdrawal", "Decide on what customers ask to be paid out of their balance."),
     "doctor": ("app.cli.doctor", "Show the effective configuration and what is wrong with it."),
 }

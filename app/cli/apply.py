@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import click
 import msgspec
+from msgspec import UNSET, UnsetType
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.cli.environment import production_checked_settings, with_databases
@@ -20,6 +21,8 @@ from app.domain.catalogue.presence import find_handles, find_product_ids, has_pr
 from app.domain.catalogue.refreshing import refresh_search
 from app.domain.content.models import BlogPost, Page
 from app.domain.content.searching import refresh_texts
+from app.domain.promotions.applying import apply_promotions, apply_unit_prices
+from app.domain.promotions.plan import PromotionPlan, UnitPricePlan, find_faults
 from app.domain.stores.applying import apply_store, find_store
 from app.domain.stores.models import Store
 from app.domain.stores.plan import INVALID_PLAN, StoreFile
@@ -31,10 +34,12 @@ T = TypeVar("T")
 
 
 class ShopFile(StoreFile, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A whole shop file: the store, and how its products are arranged."""
+    """A whole shop file: the store, how its products are arranged, and what is offered on them."""
 
     collections: tuple[CollectionDraft, ...] = ()
     categories: tuple[CategoryDraft, ...] = ()
+    promotions: tuple[PromotionPlan, ...] | UnsetType = UNSET
+    unit_prices: tuple[UnitPricePlan, ...] | UnsetType = UNSET
 
 
 class Applied(msgspec.Struct):
@@ -48,7 +53,8 @@ class Applied(msgspec.Struct):
 @click.command()
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 def command(file: Path) -> None:
-    """Set a store up as FILE says: name, currency, shipping, taxes, payment, collections, categories.
+    """Set a store up as FILE says: name, currency, shipping, taxes, payment, collections, categories,
+    promotions.
 
     Only what differs is written, and each change is told; applied again, nothing changes. All of it is done,
     or nothing. fixtures/shop.toml is an example to copy.
@@ -107,9 +113,22 @@ async def apply_shop(
     if store.settings.get("colors") != colors:
         await session.flush()
         await rebuild_colors(session, store.id)
+    notes: list[str] = []
+    shelves = await _apply_shelves(session, store, file, now=now)
+    for told, waits in (shelves, *await _apply_offers(session, store, file, now=now)):
+        changes += told
+        notes += waits
+    return Applied(store, changes, notes)
+
+
+async def _apply_shelves(
+    session: AsyncSession, store: Store, file: ShopFile, *, now: datetime
+) -> tuple[list[str], list[str]]:
+    """Collections and categories: the changes, and what could not be done yet."""
     await _refuse_unknown_handles(session, store.id, file)
     named = {handle for draft in file.collections for handle in draft.products}
     known = await find_product_ids(session, store.id, named)
+    changes: list[str] = []
     notes = _missing_products(file, known)
     for place, draft in enumerate(file.collections):
         wanted = msgspec.structs.replace(draft, products=tuple(h for h in draft.products if h in known))
@@ -125,7 +144,24 @@ async def apply_shop(
         except AppError as error:
             raise _at(f"categories.{category.handle}", error) from error
         changes += [f"category {category.handle}: {', '.join(told)}"] if told else []
-    return Applied(store, changes, notes)
+    return changes, notes
+
+
+async def _apply_offers(
+    session: AsyncSession, store: Store, file: ShopFile, *, now: datetime
+) -> list[tuple[list[str], list[str]]]:
+    """Promotions and unit prices, after what they name: the changes, and what could not be done yet, of each."""
+    promotions, prices = file.promotions or (), file.unit_prices or ()
+    faults = find_faults(promotions, prices, currency=store.currency)
+    if faults:
+        first = f"{faults[0].field}: {faults[0].message}"
+        raise Invalid(INVALID_PLAN, f"The shop file cannot be applied: {first}.", errors=faults)
+    done = []
+    if file.promotions is not UNSET:
+        done.append(await apply_promotions(session, store.id, promotions, currency=store.currency, now=now))
+    if file.unit_prices is not UNSET:
+        done.append(await apply_unit_prices(session, store.id, prices, currency=store.currency))
+    return done
 
 
 def _missing_products(file: ShopFile, known: Container[str]) -> list[str]:

@@ -98,8 +98,10 @@ async def _load_if_empty(settings: Settings) -> None:
 async def _load(engine: AsyncEngine, sessions: Sessions, plan: ShopFile, base: str) -> str:
     folder = demo_folder()
     async with transaction(sessions) as session:
-        # Without its collections first: they name products that come with the next step.
-        bare = msgspec.structs.replace(plan, collections=(), categories=())
+        # Without its collections and promotions first: they name products that come with the next step.
+        bare = msgspec.structs.replace(
+            plan, collections=(), categories=(), promotions=msgspec.UNSET, unit_prices=msgspec.UNSET
+        )
         store = (await apply_shop(session, bare, now=utc_now())).store
         await keep_setting(session, store.id, SETTING, LOADING)
     summary = await import_products(

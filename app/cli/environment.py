@@ -18,9 +18,9 @@ from app.settings import Settings, check_production, load_settings
 PORT_NOTE: Final = "port"
 
 
-def production_checked_settings() -> Settings:
+def production_checked_settings(found: Settings | None = None) -> Settings:
     """The settings; in production mode only where nothing of development is left in them."""
-    settings = load_settings()
+    settings = found or load_settings()
     problems = check_production(settings)
     if problems:
         raise click.ClickException("not fit for production:\n" + "\n".join(f"  {line}" for line in problems))

@@ -10,14 +10,16 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from app.cli.environment import production_checked_settings, with_databases
+from app.cli.environment import found_settings, production_checked_settings, with_databases
 from app.cli.importing import Summary, import_products
 from app.cli.path_words import product_path_words
+from app.cli.pictures import find_pictures, keep_picture
 from app.db.session import create_engine, create_sessions
 from app.domain.catalogue.csv_columns import FileError
 from app.domain.catalogue.shopify_csv import Issue
 from app.domain.stores.applying import find_store
 from app.domain.stores.service import DEFAULT_STORE
+from app.integrations.files import create_files
 from app.settings import Settings
 
 # The same fault once per row says little after the first few; the lines of the others are named together.
@@ -43,23 +45,31 @@ def command() -> None:
     "--store", default=DEFAULT_STORE, show_default=True, metavar="CODE", help="The store to load into."
 )
 @click.option("--skip-existing", is_flag=True, help="Leave products alone whose handle is known.")
-def products(file: Path, store: str, skip_existing: bool) -> None:
+@click.option(
+    "--pictures",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    metavar="FOLDER",
+    help="Keep the pictures of this folder; the file names them by their path in it.",
+)
+def products(file: Path, store: str, skip_existing: bool, pictures: Path | None) -> None:
     """Load a product file, as Shopify exports it.
 
     Products with a known handle are updated: a column that the file does not have keeps its value, a blank
-    cell empties it. Prices are in the store's currency. Image addresses are kept, never fetched; the
-    pictures become those of the file, but for products with an address that cannot be used: those keep
-    the pictures they have.
+    cell empties it. Prices are in the store's currency. Image addresses are kept, never fetched; with
+    --pictures, an image may also be a path in that folder, as `mugs/red.jpg`. The pictures become those of
+    the file, but for products with an address that cannot be used: those keep the pictures they have.
 
     The exit status is 0 where everything was loaded, 1 where rows or parts of rows were left out, and
     2 where the file cannot be read at all.
     """
-    with with_databases(production_checked_settings()) as settings:
-        summary = asyncio.run(_run(settings, file, store, skip_existing))
+    with with_databases(production_checked_settings(found_settings())) as settings:
+        summary = asyncio.run(_run(settings, file, store, skip_existing, pictures))
     raise SystemExit(SOME_LEFT_OUT if summary.left_out else 0)
 
 
-async def _run(settings: Settings, file: Path, code: str, skip_existing: bool) -> Summary:
+async def _run(
+    settings: Settings, file: Path, code: str, skip_existing: bool, pictures: Path | None
+) -> Summary:
     engine = create_engine(settings.database_url, pool_size=2, application_name="storefront import")
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     report = Report(console)
@@ -69,6 +79,7 @@ async def _run(settings: Settings, file: Path, code: str, skip_existing: bool) -
         if store is None:
             raise click.ClickException(f"there is no store {code!r}; `storefront apply` makes one")
         with Bar(console) as bar:
+            kept = await _keep(settings, pictures, report, bar) if pictures else {}
             summary = await import_products(
                 engine,
                 store.id,
@@ -76,6 +87,7 @@ async def _run(settings: Settings, file: Path, code: str, skip_existing: bool) -
                 file,
                 skip_existing=skip_existing,
                 hidden_handles=product_path_words(),
+                rewrite_image=lambda named: kept.get(named, named),
                 tell=report.tell,
                 progress=bar.show,
             )
@@ -87,6 +99,21 @@ async def _run(settings: Settings, file: Path, code: str, skip_existing: bool) -
     for line in summary_lines(summary, report.counts):
         click.echo(line)
     return summary
+
+
+async def _keep(settings: Settings, folder: Path, report: "Report", bar: "Bar") -> dict[str, str]:
+    """Keep every picture of a folder; the address of each by its path there."""
+    files = create_files(settings)
+    found = list(find_pictures((folder,)))
+    addresses = {}
+    for done, path in enumerate(found, 1):
+        kept = await keep_picture(settings, files, path)
+        if kept.fault:
+            report.tell_of_file(path, kept.fault)
+        else:
+            addresses[path.relative_to(folder).as_posix()] = kept.address
+        bar.show("Pictures", done, len(found))
+    return addresses
 
 
 class Report:
@@ -103,6 +130,10 @@ class Report:
         self._lines[kind].append(issue.line)
         if len(self._lines[kind]) <= SHOWN_OF_A_KIND:
             self._console.print(str(issue), markup=False)
+
+    def tell_of_file(self, path: Path, fault: str) -> None:
+        self.counts["warning"] += 1
+        self._console.print(f"warning: {path}: {fault}", markup=False)
 
     def close(self) -> None:
         for (level, column, message), lines in self._lines.items():

@@ -78,6 +78,40 @@ _ORDERS: Final = {
         SELECT NULL::bigint, 'coupon ' || c.coupon_id, format('%s uses, of %s', sum(c.uses), c.max_uses)
         FROM audit.coupons c GROUP BY c.coupon_id, c.max_uses HAVING sum(c.uses) > c.max_uses
     """,
+    # Its limits hold over all of its codes, and for one that comes without a code. One customer is an account
+    # or a mail address.
+    "promotion_over_limit": """
+        SELECT p.store_id, 'promotion ' || p.id, format('%s uses, of %s', count(*), p.max_uses)
+        FROM promotions p JOIN coupon_uses u ON u.promotion_id = p.id AND u.state <> 'returned'
+        GROUP BY p.id HAVING count(*) > p.max_uses
+        UNION ALL
+        SELECT p.store_id, 'promotion ' || p.id,
+            format('%s uses by customer %s, of %s', count(*), u.customer_id, p.max_per_customer)
+        FROM promotions p JOIN coupon_uses u ON u.promotion_id = p.id AND u.state <> 'returned'
+        WHERE u.customer_id IS NOT NULL
+        GROUP BY p.id, u.customer_id HAVING count(*) > p.max_per_customer
+        UNION ALL
+        SELECT p.store_id, 'promotion ' || p.id,
+            format('%s uses by one mail address, of %s', count(*), p.max_per_customer)
+        FROM promotions p JOIN coupon_uses u ON u.promotion_id = p.id AND u.state <> 'returned'
+        WHERE u.email_digest IS NOT NULL
+        GROUP BY p.id, u.email_digest HAVING count(*) > p.max_per_customer
+    """,
+    "uses_not_counted": """
+        SELECT p.store_id, 'promotion ' || p.id, format('%s uses counted, and %s made', p.uses, count(u.id))
+        FROM promotions p LEFT JOIN coupon_uses u ON u.promotion_id = p.id AND u.state <> 'returned'
+        GROUP BY p.id HAVING p.uses <> count(u.id)
+        UNION ALL
+        SELECT c.store_id, 'coupon ' || c.id, format('%s uses counted, and %s made', c.uses, count(u.id))
+        FROM coupons c LEFT JOIN coupon_uses u ON u.coupon_id = c.id AND u.state <> 'returned'
+        GROUP BY c.id HAVING c.uses <> count(u.id)
+    """,
+    "use_of_dead_checkout": """
+        SELECT u.store_id, 'coupon use ' || u.id,
+            format('%s, and checkout %s is %s', u.state, u.checkout_id, c.state)
+        FROM coupon_uses u JOIN checkouts c ON c.store_id = u.store_id AND c.id = u.checkout_id
+        WHERE (u.state = 'held' AND c.state <> 'paying') OR (u.state = 'used' AND c.state <> 'completed')
+    """,
 }
 
 _MONEY: Final = {
@@ -212,6 +246,7 @@ _REFERENCES: Final = (
     ("checkouts", "checkout", "order_id", "orders"),
     ("checkouts", "checkout", "cart_id", "carts"),
     ("reservations", "reservation", "checkout_id", "checkouts"),
+    ("coupon_uses", "coupon use", "checkout_id", "checkouts"),
     ("stock_movements", "stock movement", "order_id", "orders"),
     ("order_lines", "order line", "order_id", "orders"),
     ("order_events", "order event", "order_id", "orders"),

@@ -1,7 +1,7 @@
 """The ORM's way to the database: one engine, and one session with one transaction per request or job."""
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -12,6 +12,7 @@ import asyncpg
 from sqlalchemy import event
 from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy.orm import Session
 from sqlalchemy.pool import ConnectionPoolEntry
 
 Sessions = async_sessionmaker[AsyncSession]
@@ -112,8 +113,15 @@ def _refuse_lost(dialect: Any, connection: Any, record: ConnectionPoolEntry, _pr
             raise InvalidatePoolError from problem
 
 
-def create_sessions(engine: AsyncEngine) -> Sessions:
-    return async_sessionmaker(engine, expire_on_commit=False, autoflush=False)
+def create_sessions(engine: AsyncEngine, *, committed: Callable[[Any], None] | None = None) -> Sessions:
+    """Sessions of this engine; `committed` is called with each after its transaction took effect."""
+
+    class ShopSession(Session):
+        pass
+
+    if committed is not None:
+        event.listen(ShopSession, "after_commit", committed)
+    return async_sessionmaker(engine, sync_session_class=ShopSession, expire_on_commit=False, autoflush=False)
 
 
 @asynccontextmanager

@@ -1,10 +1,6 @@
 """Argon2id (RFC 9106) in one thread per process, with a queue that ends: guessing must not eat the machine."""
 
 import asyncio
-import contextlib
-import os
-import sys
-import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -14,6 +10,7 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 from argon2.low_level import Type
 
+from app.integrations.threads import give_way
 from app.kit.errors import UNAVAILABLE, Unavailable
 from app.settings import Settings
 
@@ -21,7 +18,6 @@ T = TypeVar("T")
 
 MOST_WAITING: Final = 32
 RETRY_SECONDS: Final = 2
-BEHIND: Final = 10
 
 
 class Argon2Hasher:
@@ -36,9 +32,7 @@ class Argon2Hasher:
         self._library = PasswordHasher(
             time_cost=time_cost, memory_cost=memory_kib, parallelism=parallelism, type=Type.ID
         )
-        self._thread = ThreadPoolExecutor(
-            max_workers=1, thread_name_prefix="passwords", initializer=_give_way
-        )
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="passwords", initializer=give_way)
         self._most = most_waiting
         self._waiting = 0
         self._dummy: str | None = None
@@ -78,16 +72,6 @@ class Argon2Hasher:
 
     def _left(self, _: object) -> None:
         self._waiting -= 1
-
-
-def _give_way() -> None:
-    """Let whoever reads the catalogue go first where all cores are busy with passwords.
-
-    Linux has a priority for each thread (setpriority(2)); elsewhere it would be the whole process's.
-    """
-    if sys.platform == "linux":
-        with contextlib.suppress(OSError):
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), BEHIND)
 
 
 def create_hasher(settings: Settings) -> Argon2Hasher:

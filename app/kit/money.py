@@ -91,10 +91,12 @@ def allocate(amount: int, weights: Sequence[int]) -> list[int]:
     if total == 0:
         return [amount, *([0] * (len(weights) - 1))]
     sign = -1 if amount < 0 else 1
-    parts = [abs(amount) * weight // total for weight in weights]
-    remainders = [abs(amount) * weight % total for weight in weights]
-    left = abs(amount) - sum(parts)
-    for index in sorted(range(len(weights)), key=lambda i: (-remainders[i], i))[:left]:
+    size = abs(amount)
+    parts = [size * weight // total for weight in weights]
+    remainders = [size * weight % total for weight in weights]
+    left = size - sum(parts)
+    # Sorting keeps the order of equals, backwards too: the earlier part comes first.
+    for index in sorted(range(len(weights)), key=remainders.__getitem__, reverse=True)[:left]:
         parts[index] += 1
     return [sign * part for part in parts]
 

@@ -12,14 +12,17 @@ T = TypeVar("T")
 
 
 class PageRequest(msgspec.Struct, frozen=True):
-    """Which page of how many items; pages count from 1."""
+    """Which page of how many items; pages count from 1. With a cursor the page begins there, whatever its number."""
 
     number: int = 1
     size: int = DEFAULT_PAGE_SIZE
+    after: str = ""
 
     @property
     def skip(self) -> int:
-        """How many items come before this page: the OFFSET of a query."""
+        """How many items come before this page: the OFFSET of a query, which begins at the cursor if there is one."""
+        if self.after:
+            return 0
         return (self.number - 1) * self.size
 
 

@@ -116,6 +116,9 @@ CART = (
     Call("DELETE /cart/items", query={"product_id": "$variant", "cart_uuid": "$cart"}, ok=204, looks=True),
     Call("POST /cart/merge", {"cart_uuid": "$cart", "merge": 1}),
     Call("POST /cart/merge", {"cart_uuid": "$cart", "merge": 0}),
+    Call("POST /cart/coupon", {"cart_uuid": "$cart", "code": "NONE"}, ok=422),
+    Call("DELETE /cart/coupon", query={"cart_uuid": "$cart"}),
+    Call("DELETE /cart/coupon"),
 )
 
 CHECKOUT = (
@@ -127,6 +130,8 @@ CHECKOUT = (
         "PUT /checkout/$checkout/customer", {"shipping_address": {"id": "$address"}}, shows=STREET, looks=True
     ),
     Call("PUT /checkout/$checkout/shipping", {"shipping_option_id": "$option"}, is_key=True),
+    Call("PUT /checkout/$checkout/coupon", {"coupon": "NONE"}, ok=422, is_key=True),
+    Call("DELETE /checkout/$checkout/coupon", is_key=True),
     Call("POST /checkout/$checkout/payment", {"payment_type": "manual", "amount": 1}, ok=409, is_key=True),
     Call("POST /checkout/$checkout/payment/$service", {"service": "test"}, is_key=True),
     Call("POST /checkout/$checkout/payment/$service/confirm", {"service": "test"}, ok=409, is_key=True),
@@ -145,6 +150,7 @@ ORDERS = (
 # Nobody's in particular.
 OPEN = (
     Call("GET /headers"),
+    Call("GET /discounts/gift", query={"price": 1}, ok=404),
     Call("GET /options"),
     Call("GET /settings/customer-password"),
     Call("GET /resolve", query={"first": "products", "second": "$product"}),

@@ -236,10 +236,12 @@ async def test_a_category_has_the_products_below_it_once_and_counts_its_filters(
     assert sorted(handles(page)) == ["cafe-press", "kettle", "ridge-tent"]
     assert page["_meta"]["totalCount"] == 3
     filters = (await shelf.json("/category/outdoor"))["filters"]
-    assert filters == [
+    assert [one for one in filters if one["kind"] == "option"] == [
         {
+            "kind": "option",
             "key": "colour",
             "name": "Colour",
+            "parameter": "colour[]",
             "values": [
                 {"key": "pine-green", "name": "Pine Green", "count": 1},
                 {"key": "rust", "name": "Rust", "count": 1},
@@ -270,10 +272,11 @@ async def test_a_reader_who_has_the_answer_gets_304_until_it_changes(shelf, sess
         "/products/variants?filter_by[Colour][]=Rust&search=tent&expand=product,all_images,options",
         "/collections/by-hand/products?expand=product,related_products",
         "/category/outdoor/products?order_by=title",
+        "/collections/by-hand/products?colour[]=rust&availability=in_stock&tags[]=shelter",
         "/products/search?q=tent",
     ],
 )
-async def test_a_catalogue_read_is_one_statement(shelf, monkeypatch, path):
+async def test_a_catalogue_read_is_one_statement_or_two_under_filters_and_orders(shelf, monkeypatch, path):
     monkeypatch.setattr(directory, "FRESH_SECONDS", 3600)  # what a store is set to is not what is counted
     await shelf.get(path)
     seen = []
@@ -285,12 +288,69 @@ async def test_a_catalogue_read_is_one_statement(shelf, monkeypatch, path):
 
     monkeypatch.setattr(Reads, "_run", counted)
     assert (await shelf.get(path)).status_code == 200
-    assert len(seen) == 1
+    assert len(seen) == (2 if "order_by" in path or "[]" in path.partition("/variants")[0] else 1)
+
+
+@pytest.mark.parametrize("path", ["/products/variants", "/category/outdoor", "/collections/by-hand/products"])
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ("filter_by[a][b][]=1", "filter_by[a]"),
+        ("filter_by[]=x", "filter_by"),
+        ("filter_by[x][]=%00", "filter_by[x]"),
+        ("filter_by[x][]=%20", "filter_by[x]"),
+        ("colour[]=" + "x" * 201, "colour"),
+        ("colour[a][b]=1", "colour"),
+        ("&".join(f"o{number}[]=1" for number in range(11)), "filter_by"),
+        ("&".join(f"colour[]={number}" for number in range(51)), "colour"),
+        ("types[]=0", "types"),
+        ("types=tents", "types"),
+        ("types[]=9223372036854775808", "types"),
+        ("vendors[]=", "vendors"),
+        ("tags=%00", "tags"),
+        ("price_from=-1", "price_from"),
+        ("price_from=1.5", "price_from"),
+        ("price_to=%D9%A3", "price_to"),
+        ("price_from=1&price_from=2", "price_from"),
+        ("price_from=2&price_to=1", "price_to"),
+        ("availability=maybe", "availability"),
+        ("availability=in_stock&availability=out_of_stock", "availability"),
+        ("expand=secret", "expand"),
+    ],
+)
+async def test_a_filter_that_makes_no_sense_is_a_422_naming_it(shelf, path, query, field):
+    answer = await shelf.get(f"{path}?{query}")
+    assert answer.status_code == 422, answer.text
+    assert [fault["field"].removesuffix("[]") for fault in answer.json()["errors"]] == [field]
 
 
 @pytest.mark.parametrize(
-    "query",
-    ["filter_by[a][b][]=1", "filter_by[]=x", "filter_by[%00][]=x", "filter_by[x][]=%00", "expand=secret"],
+    ("query", "expected"),
+    [
+        ("availability=out_of_stock", ["ridge-tent"]),
+        ("availability=in_stock&colour[]=rust", []),
+        ("vendors[]=FJELLBU&price_to=4499", ["kettle"]),
+        ("price_from=4500&price_to=24899", ["cafe-press"]),
+        ("tags[]=steel&tags[]=Shelter", ["kettle", "ridge-tent"]),
+        ("filter_by[Colour][]=Pine+Green&tags[]=three-season", ["ridge-tent"]),
+        ("filter_by[colour][]=rust&colour[]=pine-green", ["ridge-tent"]),
+        ("flavour[]=mint", []),
+    ],
 )
-async def test_a_filter_that_makes_no_sense_is_a_422(shelf, query):
-    assert (await shelf.get(f"/products/variants?{query}")).status_code == 422
+async def test_products_of_a_category_are_filtered_in_every_way(shelf, query, expected):
+    page = await shelf.json(f"/category/outdoor/products?{query}")
+    assert sorted(handles(page)) == expected
+    assert page["_meta"]["totalCount"] == len(expected)
+
+
+async def test_a_filter_is_counted_as_if_nothing_were_chosen_in_it(shelf):
+    filters = (await shelf.json("/category/outdoor?tags[]=steel&availability=in_stock"))["filters"]
+    found = {one["name"]: {value["key"]: value["count"] for value in one["values"]} for one in filters}
+    assert found == {
+        "Type": dict.fromkeys(found["Type"], 1),
+        "Vendor": {"fjellbu": 1},
+        "Tag": {"shelter": 1, "three-season": 1, "steel": 1},
+        "Availability": {"in_stock": 1},
+        "Price": {},
+    }
+    assert [(one["min"], one["max"]) for one in filters if one["kind"] == "price"] == [(3900, 3900)]

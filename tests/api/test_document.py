@@ -79,6 +79,7 @@ def test_calls_that_take_an_idempotency_key_say_so_where_it_is_sent(app):
 
 # Answers with an auth_key are not to be had again; a repeat of the others makes nothing more.
 UNKEYED = {
+    "/cart/coupon": "a cart has one code, and the same one again changes nothing",
     "/cart/merge": "the second time nothing is left to move",
     "/checkout/{checkout_token}/payment/{service}/confirm": "asks, and settles once",
     "/customer/email/verify": "a secret that is good once",

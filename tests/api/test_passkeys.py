@@ -438,7 +438,7 @@ def credential_with(**response: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("credential", "field"),
     [
-        ({}, "credential.id"),
+        ({**credential_with(), "id": 7}, "credential.id"),
         ({**credential_with(), "id": "A" * 1401}, "credential.id"),
         ({**credential_with(), "id": "not/base64"}, "credential.id"),
         ({**credential_with(), "id": "AAAAA"}, "credential.id"),

@@ -107,9 +107,12 @@ async def test_of_many_parallel_calls_exactly_the_limit_passes(make: Make) -> No
 
 async def test_control_reading_before_writing_lets_more_calls_pass(gateway: RedisGateway) -> None:
     key = f"naive:{subject()}"
+    all_have_read = asyncio.Barrier(50)
 
     async def take() -> bool:
-        if int(await gateway.client.get(key) or 0) >= 10:
+        count = int(await gateway.client.get(key) or 0)
+        await all_have_read.wait()
+        if count >= 10:
             return False
         await gateway.client.incr(key)
         await gateway.client.expire(key, 60)

@@ -144,6 +144,35 @@ async def test_a_handle_that_is_given_out_anew_stands_for_its_new_owner(shelf, s
     assert (await resolved(shelf, "products", "kettle"))[1]["handle"] == "big-kettle"
 
 
+async def test_texts_under_a_new_slug_keep_their_ids_and_leave_redirects(shelf, sessions):
+    before = {
+        path: (await resolved(shelf, *path.split("/")))[1]["id"] for path in ("pages/contact", "blog/trips")
+    }
+    renamed = ContentFile(
+        blog_categories=(BlogCategoryDraft("journeys", "Trips", former_slug="trips"),),
+        posts=(PostDraft("night-one", "First night", category="journeys", former_slug="first-night"),),
+        pages=(PageDraft("write-us", "Contact", former_slug="contact"),),
+    )
+    async with transaction(sessions) as session:
+        changes = await apply_content(session, shelf.store.id, renamed, now=utc_now())
+    assert "pages: contact is now write-us" in changes
+    for old, new in (("pages/contact", "pages/write-us"), ("blog/trips", "blog/journeys")):
+        kind, moved = await resolved(shelf, *old.split("/"))
+        assert (kind, moved["path"]) == ("redirect", f"/{new}")
+        assert (await resolved(shelf, *new.split("/")))[1]["id"] == before[old]
+    assert (await resolved(shelf, "blog", "trips", "first-night"))[1]["path"] == "/blog/night-one"
+    async with transaction(sessions) as session:
+        assert await apply_content(session, shelf.store.id, renamed, now=utc_now()) == []
+
+
+async def test_a_slug_that_is_taken_is_not_given_to_another_text(shelf, sessions):
+    taken = ContentFile(pages=(PageDraft("kettle", "On kettles", former_slug="contact"),))
+    async with transaction(sessions) as session:
+        await apply_content(session, shelf.store.id, taken, now=utc_now())
+    assert (await resolved(shelf, "pages", "contact"))[1]["title"] == "Contact"
+    assert (await resolved(shelf, "pages", "kettle"))[1]["title"] == "On kettles"
+
+
 async def test_a_former_handle_that_is_taken_again_by_its_product_is_no_redirect(shelf, sessions):
     await rename(sessions, shelf, "kettle", "camp-kettle")
     await rename(sessions, shelf, "camp-kettle", "kettle")

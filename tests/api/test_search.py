@@ -103,6 +103,12 @@ async def test_a_mistyped_word_is_mended_for_all_kinds(shelf):
     assert await shown(shelf, "kettel") == {"products": ["kettle"], "pages": [], "blog_posts": ["kettles"]}
 
 
+async def test_a_mistyped_word_that_only_a_text_has_is_mended(shelf):
+    assert await shown(shelf, "shiping") == {"products": [], "pages": ["returns"], "blog_posts": []}
+    assert await shown(shelf, "whisltes") == {"products": [], "pages": [], "blog_posts": ["kettles"]}
+    assert (await shown(shelf, "rianed"))["blog_posts"] == ["tent-night"]
+
+
 async def test_texts_of_another_store_are_not_found(shelf, sessions):
     other = await make_store(sessions)
     answer = await Shelf(shelf.client, other, {}).json("/search", params={"search": "tent"})
@@ -149,9 +155,9 @@ async def test_what_sells_comes_first_among_what_fits_as_well(shelf, sessions):
     assert (await shown(shelf, "rust"))["products"] == [first[-1], *first[:-1]]
 
 
-async def apply(sessions, store, **sections) -> list[str]:
+async def apply(sessions, store, *, language: str = "en", **sections) -> list[str]:
     async with transaction(sessions) as session:
-        file = StoreFile(store=StorePlan(code=store.code), **sections)
+        file = StoreFile(store=StorePlan(code=store.code, language=language), **sections)
         return (await apply_store(session, file, currency_is_free=False))[1]
 
 
@@ -195,6 +201,36 @@ async def test_one_search_is_one_statement_and_a_mended_one_three_at_most(shelf,
     monkeypatch.setattr(Reads, "_run", counted)
     await look(shelf, query, expand="highlights")
     assert statements == most
+
+
+FOREIGN = ContentFile(
+    pages=(PageDraft("care", "Was möglich ist"), PageDraft("nation", "One Nation Under Canvas")),
+    posts=(PostDraft("houses", "Häuser an der Straße", content="<p>Gießen im Café.</p>"),),
+)
+
+
+@pytest.mark.parametrize(
+    ("language", "query", "found"),
+    [
+        # Forms that only the grammar of one language knows to be the same word.
+        ("de", "Möglichkeiten", ["care"]),
+        ("en", "Möglichkeiten", []),
+        ("en", "nationally", ["nation"]),
+        ("de", "nationally", []),
+        # Accents count in no language.
+        *((language, query, ["houses"]) for language in ("de", "en", "xx") for query in (
+            "hauser", "HÄUSER", "strasse", "Straße Café", "giessen cafe",
+        )),
+    ],
+)  # fmt: skip
+async def test_the_language_of_the_store_says_which_forms_are_one_word(
+    client, sessions, store, language, query, found
+):
+    await apply(sessions, store, language=language)
+    async with transaction(sessions) as session:
+        await apply_content(session, store.id, FOREIGN, now=NOW)
+    answer = await shown(Shelf(client, store, {}), query)
+    assert answer["pages"] + answer["blog_posts"] == found
 
 
 # ---- what others searched for

@@ -8,7 +8,7 @@ from sqlalchemy import Engine, event
 
 from app.db.reads import Reads
 from app.domain.stores import directory
-from tests.shop import ADDRESS, Guest, add_variant
+from tests.shop import ADDRESS, Guest, add_promotion, add_variant
 
 
 @pytest.fixture
@@ -87,3 +87,37 @@ async def test_a_guest_checkout_from_cart_to_order_takes_at_most_45_statements(
         paid = await guest.pay(checkout["totals"]["total"], service="manual")
         assert paid.status_code == 204, paid.text
     assert len(seen) <= 45, (len(seen), seen)
+
+
+@pytest.mark.parametrize(("lines", "promotions"), [(1, 1), (20, 1), (20, 30)])
+async def test_promotions_cost_two_statements_more_however_many_there_are(
+    guest: Guest,
+    sessions,
+    counted,
+    lines,
+    promotions,
+):
+    gift = await add_variant(sessions, guest.store)
+    for _ in range(promotions):
+        await add_promotion(sessions, guest.store, value=100)
+    await add_promotion(sessions, guest.store, "SAVE10")
+    await add_promotion(sessions, guest.store, kind="gift", value=0, gift_variant_id=gift)
+    for _ in range(lines):
+        await guest.add(await add_variant(sessions, guest.store))
+    await guest.call("POST", "/cart/coupon", {"cart_uuid": guest.cart_uuid, "code": "SAVE10"})
+    variant = await add_variant(sessions, guest.store)
+    with counted() as adding:
+        assert (await guest.add(variant)).status_code == 200
+    assert len(adding) == 5 + 3, adding
+    with counted() as reading:
+        cart = await guest.call("GET", f"/cart?cart_uuid={guest.cart_uuid}")
+    assert len(cart.json()["discounts"]) == promotions + 2
+    assert len(reading) == 2 + 2, reading
+    with counted() as seen:
+        await guest.open_checkout()
+        body = {"email": guest.email, "shipping_address": ADDRESS}
+        await guest.call("PUT", f"/checkout/{guest.token}/customer", body)
+        chosen = {"shipping_option_id": guest.option_id}
+        checkout = (await guest.call("PUT", f"/checkout/{guest.token}/shipping", chosen)).json()
+        assert (await guest.pay(checkout["totals"]["total"], service="manual")).status_code == 204
+    assert len(seen) <= 55, (len(seen), seen)

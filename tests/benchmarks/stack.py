@@ -127,15 +127,19 @@ class Stack:
 
 
 @asynccontextmanager
-async def stack(folder: Path, *, workers: int) -> AsyncIterator[tuple[Stack, Any]]:
+async def stack(
+    folder: Path, *, workers: int, beside: Stack | None = None
+) -> AsyncIterator[tuple[Stack, Any]]:
     """Databases with an empty, migrated schema, and a connection to look at them with.
 
-    DATABASE_URL and REDIS_URL are used where they are set, else embedded servers. A database of its own is
-    made in either case and dropped at the end.
+    The servers of another stack, else DATABASE_URL and REDIS_URL are used where they are set, else embedded
+    ones. A database of its own is made in any case and dropped at the end.
     """
     stops = []
     try:
         base, redis_url = os.environ.get("DATABASE_URL", ""), os.environ.get("REDIS_URL", "")
+        if beside is not None:
+            base, redis_url = beside.database_url, beside.redis_url
         if not base:
             postgres = start_postgres(folder / "postgres")
             stops.append(postgres.stop)

@@ -24,7 +24,7 @@ from app.domain.carts.service import add_item
 from app.domain.checkout import placing, refunds
 from app.domain.checkout.models import Checkout
 from app.domain.checkout.placing import reserve, settle
-from app.domain.checkout.queries import price
+from app.domain.checkout.queries import price_checkout
 from app.domain.checkout.refunds import note_refund
 from app.domain.ledger.service import post_entries
 from app.domain.orders import service as orders
@@ -257,8 +257,10 @@ async def test_a_total_that_is_not_frozen_is_another_one_after_the_charge(bare: 
     checkout = await bare.guest.prepare(bare.variant)
     async with bare.shop.sessions() as session:
         row = (await session.scalars(select(Checkout).where(Checkout.store_id == bare.store.id))).one()
-        charged = price(bare.config, row, await load_cart(session, bare.store.id, row.cart_id)).quote.total
+        cart = await load_cart(session, bare.store.id, row.cart_id)
+        charged = (await price_checkout(session, bare.config, row, cart, now=utc_now())).quote.total
         assert charged == checkout["totals"]["total"]
         await bare.guest.add(bare.variant)
-        now_due = price(bare.config, row, await load_cart(session, bare.store.id, row.cart_id)).quote.total
+        cart = await load_cart(session, bare.store.id, row.cart_id)
+        now_due = (await price_checkout(session, bare.config, row, cart, now=utc_now())).quote.total
     assert now_due == charged + 2500

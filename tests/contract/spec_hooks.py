@@ -41,6 +41,11 @@ def _cart(scene: Scene) -> Real:
     return {"query": named, "body": named | {"quantity": 1}}
 
 
+def _cart_code(scene: Scene) -> Real:
+    named = {"cart_uuid": scene.use("cart")["uuid"]}
+    return {"query": named, "body": named | {"code": scene.demo("coupon")}}
+
+
 def _product(scene: Scene) -> Real:
     return {"path": {"handle": scene.use("catalogue")["product"]["handle"]}}
 
@@ -74,6 +79,11 @@ def _search(scene: Scene) -> Real:
 def _customer(scene: Scene) -> Real:
     body = {"email": scene.use("name")["email"], "shipping_address": ADDRESS, "billing_address": ADDRESS}
     return {"path": {"checkout_token": scene.use("checkout")["token"]}, "body": body}
+
+
+def _code(scene: Scene) -> Real:
+    made = scene.use("checkout")
+    return {"path": {"checkout_token": made["token"]}, "body": {"coupon": scene.demo("coupon")}}
 
 
 def _shipping(scene: Scene) -> Real:
@@ -225,10 +235,15 @@ REAL: dict[str, tuple[Callable[[Scene], Real], int]] = {
     "addCartItem": (_cart, FRESH),
     "setCartItem": (_cart, FRESH),
     "removeCartItem": (_cart, FRESH),
+    "putCartCoupon": (_cart_code, FRESH),
+    "removeCartCoupon": (_cart_code, FRESH),
+    "getEarnedGift": (lambda scene: {"query": {"price": scene.demo("gift_price")}}, 1),
     "openCheckout": (_cart, FRESH),
     "getCheckout": (_customer, 1),
     "setCheckoutCustomer": (_customer, FRESH),
     "setCheckoutShipping": (_shipping, FRESH),
+    "putCheckoutCoupon": (_code, FRESH),
+    "removeCheckoutCoupon": (_code, FRESH),
     "payCheckout": (_pay, FRESH),
     "startPayment": (_pay, FRESH),
     "confirmPayment": (_confirm, FRESH),

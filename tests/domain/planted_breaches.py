@@ -5,6 +5,16 @@ A_CUSTOMER = (
     "INSERT INTO customers (store_id, email, email_key, username, invite_token, updated_at, referral_balance) "
     "VALUES ({{store}}, 'ada@example.com', 'ada@example.com', 'Ada', 'planted', now(), {0})"
 )
+# What limits it has: uses in all, and by one customer.
+PROMOTION = (
+    "INSERT INTO promotions (store_id, handle, title, kind, max_uses, max_per_customer) "
+    "VALUES ({{store}}, 'planted', 'Planted', 'percent', {0})"
+)
+TWO_USES = (
+    "INSERT INTO coupon_uses (store_id, promotion_id, checkout_id, customer_id, state, updated_at) "
+    "SELECT store_id, id, unnest(ARRAY[{checkout}, {waiting}]), 7, 'used', now() "
+    "FROM promotions WHERE handle = 'planted'"
+)
 WITHOUT_CHECK = "ALTER TABLE {0} DROP CONSTRAINT {0}_{1}_check"
 BREACHES: list[tuple[str, list[str]]] = [
     (
@@ -60,6 +70,31 @@ BREACHES: list[tuple[str, list[str]]] = [
             )
         ],
     ),
+    ("promotion_over_limit", [PROMOTION.format("1, NULL"), TWO_USES]),
+    ("promotion_over_limit", [PROMOTION.format("NULL, 1"), TWO_USES]),
+    (
+        "promotion_over_limit",
+        [
+            PROMOTION.format("NULL, 1"),
+            TWO_USES,
+            "UPDATE coupon_uses SET customer_id = NULL, email_digest = 'a' WHERE store_id = {store}",
+        ],
+    ),
+    (
+        "uses_not_counted",
+        [PROMOTION.format("NULL, NULL"), "UPDATE promotions SET uses = 1 WHERE handle = 'planted'"],
+    ),
+    (
+        "uses_not_counted",
+        [
+            PROMOTION.format("NULL, NULL"),
+            (
+                "INSERT INTO coupons (store_id, promotion_id, code, code_key, uses) "
+                "SELECT store_id, id, 'A', 'a', 1 FROM promotions WHERE handle = 'planted'"
+            ),
+        ],
+    ),
+    ("use_of_dead_checkout", [PROMOTION.format("NULL, NULL"), TWO_USES]),
     ("paid_without_payment", ["DELETE FROM payments WHERE id = {payment}"]),
     ("paid_without_payment", ["UPDATE payments SET currency = 'EUR' WHERE id = {payment}"]),
     (

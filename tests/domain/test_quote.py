@@ -1,12 +1,19 @@
 """The quote: its totals follow from its lines, to the cent."""
 
+from datetime import UTC, datetime
 from decimal import ROUND_HALF_UP, Decimal
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.domain.checkout.quote import Line, Shipping, make_quote, shipping_choices
+from app.domain.checkout.quote import shipping_choices
+from app.domain.promotions.offers import Offers, Promotion
+from app.domain.promotions.pricing import make_quote
+from app.domain.promotions.quotes import Line, Place
 from app.domain.stores.queries import ShippingChoice, StoreConfig, Tax, Zone
+from app.domain.stores.shipping import Shipping
+
+NOW = datetime(2026, 11, 18, 9, tzinfo=UTC)
 
 
 def store(*, tax_included=False, tax_shipping=False, zones=(), taxes=()):
@@ -64,11 +71,11 @@ def half_up(value: Decimal) -> int:
 @given(lines, st.integers(0, 3000), st.integers(0, 5000), st.integers(0, 10**8), st.booleans(), st.booleans())
 def test_a_quote_agrees_with_a_decimal_model(basket, rate, shipping_price, discount, included, tax_shipping):
     quote = make_quote(
-        store(tax_included=included, tax_shipping=tax_shipping),
+        store(tax_included=included, tax_shipping=tax_shipping, taxes=(Tax("US", "", "Tax", rate),)),
         basket,
-        tax_rate=rate,
+        place=Place("US", None),
         shipping_option=Shipping(1, "Parcel", shipping_price, 1, 2),
-        discount=discount,
+        offers=Offers(promotions=(Promotion(id=1, title="Off", kind="fixed_amount", value=discount),)),
     )
 
     def tax_of(value: int) -> int:
@@ -78,6 +85,7 @@ def test_a_quote_agrees_with_a_decimal_model(basket, rate, shipping_price, disco
     assert quote.items == sum(entry.price * entry.quantity for entry in basket)
     assert quote.discount == min(discount, quote.items)
     assert sum(entry.discount for entry in quote.lines) == quote.discount
+    assert all(quote.gross(q) - quote.net(q) == q.tax for q in quote.lines)
     taxes = [tax_of(q.line_price - q.discount) if q.line.taxable else 0 for q in quote.lines]
     assert [q.tax for q in quote.lines] == taxes
     assert quote.tax == sum(taxes) + (tax_of(shipping_price) if tax_shipping else 0)
@@ -103,7 +111,7 @@ def choice(**bands):
 
 def prices(option, basket, country="US", region=None):
     shop = store(zones=(Zone(1, "Z", frozenset({"US"}), frozenset({"CA-QC"}), (option,)),))
-    return [found.price for found in shipping_choices(shop, basket, country=country, region=region)]
+    return [found.price for found in shipping_choices(shop, basket, country=country, region=region, now=NOW)]
 
 
 def test_shipping_is_free_from_its_amount():
@@ -132,6 +140,21 @@ def test_a_regions_tax_replaces_its_countrys():
     assert shop.tax_rate("US", "US-OR") == 250
     assert shop.tax_rate("US", "US-NY") == 100
     assert shop.tax_rate("DE", None) == 0
+
+
+def test_a_class_with_rates_of_its_own_is_taxed_by_these_and_any_other_like_the_rest():
+    shop = store(
+        taxes=(
+            Tax("US", "", "Federal", 1000),
+            Tax("US", "US-OR", "State", 250),
+            Tax("US", "", "Food", 300, "food"),
+            Tax("US", "US-CA", "Books", 0, "books"),
+        )
+    )
+    assert shop.tax_rate("US", "US-OR", "food") == 300
+    assert shop.tax_rate("US", "US-CA", "books") == 0
+    assert shop.tax_rate("US", "US-OR", "books") == 250
+    assert shop.tax_rate("US", "US-NY", "toys") == 1000
 
 
 def test_a_zone_with_regions_holds_only_these_of_their_country():

@@ -9,7 +9,14 @@ from app.api.storefront.carts import CartController
 from app.api.storefront.categories import CategoryController
 from app.api.storefront.checkouts import CheckoutController
 from app.api.storefront.collections import CollectionController
+from app.api.storefront.coupons import (
+    put_cart_coupon,
+    put_checkout_coupon,
+    remove_cart_coupon,
+    remove_checkout_coupon,
+)
 from app.api.storefront.customers import CustomerController
+from app.api.storefront.discounts import earned_gift
 from app.api.storefront.login_codes import LoginCodeController
 from app.api.storefront.logins import LoginController
 from app.api.storefront.options import options
@@ -41,7 +48,12 @@ def storefront_handlers() -> list[Any]:
         CollectionController,
         CategoryController,
         CartController,
+        put_cart_coupon,
+        remove_cart_coupon,
+        earned_gift,
         CheckoutController,
+        put_checkout_coupon,
+        remove_checkout_coupon,
         PaymentController,
         OrderController,
         LoginController,

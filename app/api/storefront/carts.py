@@ -27,17 +27,30 @@ from app.api.limits import Id, Quantity, QuantityOrNone, Token
 from app.api.openapi import EXAMPLE, KEYED, QUERY, READS, X_SESSION
 from app.api.openapi_security import CART
 from app.api.request import ShopRequest, read_query_or_body
+from app.api.storefront.discounts import (
+    StorefrontApplied,
+    StorefrontCoupon,
+    StorefrontDiscount,
+    StorefrontGift,
+    show_applied,
+    show_coupon,
+    show_gifts,
+    show_line_discounts,
+)
 from app.api.transactions import transactional
 from app.db import idempotency
 from app.db.reads import Reads
 from app.domain.carts.errors import cart_not_found
 from app.domain.carts.merging import Capped
+from app.domain.carts.pricing import list_cart_offers, quote_cart, quote_lean, read_cart_quote
 from app.domain.carts.queries import CartItem, CartView, find_cart, find_cart_id, get_cart, load_cart
 from app.domain.carts.service import add_item, remove_item, set_item
 from app.domain.checkout.claiming import Taken, take_cart
+from app.domain.promotions.quotes import Quote, QuotedLine
 from app.domain.stores.queries import StoreConfig
 from app.kit.actor import Actor
 from app.kit.errors import NOT_FOUND, NotFound
+from app.kit.money import round_half_up
 
 SOME_CART = "3350b0bf-c517-4589-8092-5df7a29c0dd0"
 
@@ -85,7 +98,7 @@ class StorefrontCartLine(msgspec.Struct, kw_only=True):
     line_price: int
     original_line_price: int
     total_discount: int
-    discounts: list[dict[str, Any]]
+    discounts: list[StorefrontDiscount]
     sku: str
     grams: int
     taxable: bool
@@ -104,11 +117,16 @@ class StorefrontCartLine(msgspec.Struct, kw_only=True):
     related_products: dict[str, Any]
     available: bool
     added_price: int
+    compare_at_price: int | None
     cart_uuid: str
 
 
 class StorefrontCart(msgspec.Struct, kw_only=True):
-    """A cart; `token` is its uuid, null while there is none."""
+    """A cart; `token` is its uuid, null while there is none.
+
+    `original_total_price` is what its lines cost without discounts, `total_price` with them. `discounts` are the
+    promotions that it has, `gifts` what is added to its order for nothing.
+    """
 
     token: str | None
     note: str | None = None
@@ -120,7 +138,9 @@ class StorefrontCart(msgspec.Struct, kw_only=True):
     total_weight: int
     item_count: int
     items: list[StorefrontCartLine]
-    coupon: None = None
+    coupon: StorefrontCoupon | None = None
+    discounts: list[StorefrontApplied]
+    gifts: list[StorefrontGift]
 
 
 class MergedCart(StorefrontCart, kw_only=True):
@@ -132,10 +152,16 @@ class MergedCart(StorefrontCart, kw_only=True):
     waits: bool
 
 
-def show_line(entry: CartItem, cart_uuid: str) -> StorefrontCartLine:
-    """A line as shoppers see it; what is gone from sale stays visible with available false."""
+def show_line(entry: CartItem, cart_uuid: str, found: QuotedLine | None) -> StorefrontCartLine:
+    """A line as shoppers see it, with its price in the cart's quote; None where nothing is offered on it.
+
+    What is gone from sale stays visible with available false.
+    """
     item = entry.item
-    price = item.price if item else entry.added_price
+    full_price = item.price_for(entry.quantity) if item else entry.added_price
+    price = found.line.price if found else full_price
+    full = price * entry.quantity
+    discount = found.discount if found else 0
     return StorefrontCartLine(
         id=entry.id,
         quantity=entry.quantity,
@@ -143,11 +169,11 @@ def show_line(entry: CartItem, cart_uuid: str) -> StorefrontCartLine:
         title=item.title if item else "",
         price=price,
         original_price=price,
-        discounted_price=price,
-        line_price=price * entry.quantity,
-        original_line_price=price * entry.quantity,
-        total_discount=0,
-        discounts=[],
+        discounted_price=round_half_up(full - discount, entry.quantity),
+        line_price=full - discount,
+        original_line_price=full,
+        total_discount=discount,
+        discounts=show_line_discounts(found.discounts) if found else [],
         sku=item.sku if item else "",
         grams=round(item.grams) if item else 0,
         taxable=item.taxable if item else False,
@@ -168,13 +194,25 @@ def show_line(entry: CartItem, cart_uuid: str) -> StorefrontCartLine:
         and item.on_sale
         and (item.available_units is None or item.available_units >= entry.quantity),
         added_price=entry.added_price,
+        compare_at_price=item.compare_at_price if item else None,
         cart_uuid=cart_uuid,
     )
 
 
-def show_cart(cart: CartView) -> StorefrontCart:
-    lines = [show_line(entry, str(cart.uuid)) for entry in cart.items]
-    return _cart(str(cart.uuid), cart.currency, lines, note=cart.note, attributes=cart.attributes)
+def show_cart(cart: CartView, quote: Quote) -> StorefrontCart:
+    by_variant = {one.line.variant_id: one for one in quote.lines if not one.line.gift}
+    lines = [show_line(entry, str(cart.uuid), by_variant.get(entry.variant_id)) for entry in cart.items]
+    shown = _cart(str(cart.uuid), cart.currency, lines, note=cart.note, attributes=cart.attributes)
+    shown.coupon = show_coupon(quote.coupon)
+    shown.discounts = show_applied(quote.applied)
+    shown.gifts = show_gifts(quote.lines, quote.applied)
+    return shown
+
+
+def line_in(quote: Quote | None, variant_id: int) -> QuotedLine | None:
+    """The line of a variant in a quote that may be none."""
+    lines = quote.lines if quote else ()
+    return next((one for one in lines if one.line.variant_id == variant_id and not one.line.gift), None)
 
 
 def _cart(
@@ -185,18 +223,21 @@ def _cart(
     note: str | None = None,
     attributes: Sequence[Any] = (),
 ) -> StorefrontCart:
+    full = sum(line.original_line_price for line in lines)
     total = sum(line.line_price for line in lines)
     return StorefrontCart(
         token=token,
         note=note,
         attributes=list(attributes),
         currency=currency,
-        original_total_price=total,
+        original_total_price=full,
         total_price=total,
-        total_discount=0,
+        total_discount=full - total,
         total_weight=sum(line.grams * line.quantity for line in lines),
         item_count=sum(line.quantity for line in lines),
         items=list(lines),
+        discounts=[],
+        gifts=[],
     )
 
 
@@ -235,7 +276,8 @@ class CartController(Controller):
             if found is None:
                 return Response(_cart(None, store.currency, []), headers=NO_STORE)
             cart = found
-        return Response(show_cart(cart), headers=NO_STORE)
+        quote = await read_cart_quote(reads, store, cart, customer_id=actor.customer_id, now=now)
+        return Response(show_cart(cart, quote), headers=NO_STORE)
 
     @post(
         "/items",
@@ -284,7 +326,8 @@ class CartController(Controller):
                 keep_seconds=settings.cart_seconds,
             )
             await idempotency.keep(session, store.id, key, {"cart": str(uuid)})
-            line = show_line(entry, str(uuid))
+            quote = await quote_lean(session, store, uuid=uuid, customer_id=actor.customer_id, now=now)
+            line = show_line(entry, str(uuid), line_in(quote, entry.variant_id))
         answer = answered(line, replayed=made is not None)
         if wants_cookie(request) and customer_id is None:
             answer.set_cookie(cart_cookie(str(uuid), seconds=settings.cart_seconds))
@@ -324,7 +367,8 @@ class CartController(Controller):
         )
         if entry is None:
             return Response(None, status_code=204)
-        return Response(show_line(entry, str(uuid)))
+        quote = await quote_lean(session, store, uuid=uuid, customer_id=actor.customer_id, now=now)
+        return Response(show_line(entry, str(uuid), line_in(quote, entry.variant_id)))
 
     @post(
         "/merge",
@@ -367,7 +411,7 @@ class CartController(Controller):
             )
             if not taken.found and data.cart_uuid:
                 raise cart_not_found()
-        return Response(await _merged(session, store, taken, customer_id), headers=NO_STORE)
+        return Response(await _merged(session, store, taken, customer_id, now=now), headers=NO_STORE)
 
     @delete(
         "/items",
@@ -415,14 +459,16 @@ async def _find_unnamed(
 
 
 async def _merged(
-    session: AsyncSession, store: StoreConfig, taken: Taken | None, customer_id: int
+    session: AsyncSession, store: StoreConfig, taken: Taken | None, customer_id: int, *, now: datetime
 ) -> MergedCart:
     """The customer's cart after a merge; an empty one where they have none."""
     cart_id = taken.cart_id if taken else await find_cart_id(session, store.id, customer_id=customer_id)
     if cart_id is None:
         shown = _cart(None, store.currency, [])
     else:
-        shown = show_cart(await load_cart(session, store.id, cart_id))
+        cart = await load_cart(session, store.id, cart_id)
+        offers = await list_cart_offers(session, store, cart, customer_id=customer_id, now=now)
+        shown = show_cart(cart, quote_cart(store, cart, offers))
     return MergedCart(
         **msgspec.structs.asdict(shown),
         capped=list(taken.capped) if taken else [],
@@ -437,5 +483,6 @@ async def _find_line(
     cart = await get_cart(reads, store.id, uuid=uuid, customer_id=actor.visitor(), now=now)
     for entry in cart.items:
         if entry.variant_id == variant_id:
-            return show_line(entry, str(uuid))
+            quote = await read_cart_quote(reads, store, cart, customer_id=actor.customer_id, now=now)
+            return show_line(entry, str(uuid), line_in(quote, variant_id))
     raise NotFound(NOT_FOUND, "The line was taken out of the cart since.")

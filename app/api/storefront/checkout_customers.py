@@ -7,6 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.api.limits import Line, Token
 from app.domain.accounts.queries import AccountView, get_account
+from app.domain.checkout.service import NO_ADDRESS
 from app.domain.customers.addresses import Address, AddressInput, check_address, filled_from
 from app.domain.stores.queries import StoreConfig
 from app.kit.actor import Actor
@@ -19,11 +20,12 @@ Uuid = Annotated[str, msgspec.Meta(max_length=64)]
 class CheckoutCustomer(msgspec.Struct, forbid_unknown_fields=True):
     """Who buys and where it goes. `billing_address` is needed where `billing_same_as_shipping` is 0.
 
+    What is fetched, or needs no shipping, can do without `shipping_address`; then the billing address is needed.
     `email` is needed of guests. An address with an `id` is one of the customer's book; of what it has beside,
     each field counts in place of the book's.
     """
 
-    shipping_address: AddressInput
+    shipping_address: AddressInput | None = None
     email: Annotated[str, msgspec.Meta(max_length=254)] | None = None
     billing_address: AddressInput | None = None
     billing_same_as_shipping: bool = True
@@ -56,7 +58,7 @@ async def fill_customer(
     return msgspec.structs.replace(
         data,
         email=data.email or account.email,
-        shipping_address=_filled(data.shipping_address, account),
+        shipping_address=data.shipping_address and _filled(data.shipping_address, account),
         billing_address=data.billing_address and _filled(data.billing_address, account),
     )
 
@@ -70,15 +72,19 @@ def _filled(sent: AddressInput, account: AccountView) -> AddressInput:
     raise NotFound(NOT_FOUND, "There is no such address.")
 
 
-def check_customer(data: CheckoutCustomer) -> tuple[str, Address, Address | None]:
-    """Mail address and addresses, or every fault in them at once."""
+def check_customer(data: CheckoutCustomer) -> tuple[str, Address | None, Address | None]:
+    """Mail address, shipping and billing address, one of them at least, or every fault in them at once."""
     faults: list[FieldError] = []
     email = email_form(data.email or "")
     if not data.email:
         faults.append(FieldError("email", "required", "A guest's order needs a mail address."))
     elif email is None:
         faults.append(FieldError("email", "invalid_email", "This is no mail address."))
-    shipping = check_address(data.shipping_address, at="shipping_address")
+    shipping: Address | list[FieldError] | None = None
+    if data.shipping_address is not None:
+        shipping = check_address(data.shipping_address, at="shipping_address")
+    elif data.billing_same_as_shipping:
+        faults.append(NO_ADDRESS)
     billing: Address | list[FieldError] | None = None
     if not data.billing_same_as_shipping:
         billing = check_address(data.billing_address or AddressInput(), at="billing_address")

@@ -1,5 +1,6 @@
 """The checkout: from a cart to a placed order (contract rows B30 to B36)."""
 
+from datetime import datetime
 from typing import Annotated, Any
 
 import msgspec
@@ -17,6 +18,13 @@ from app.api.request import ShopRequest
 from app.api.storefront.carts import SOME_CART, read_uuid
 from app.api.storefront.checkout_accounts import hash_for_account, make_account
 from app.api.storefront.checkout_customers import CheckoutCustomer, Uuid, check_customer, fill_customer
+from app.api.storefront.discounts import (
+    StorefrontApplied,
+    StorefrontCoupon,
+    show_applied,
+    show_coupon,
+    show_line_discounts,
+)
 from app.api.storefront.logins import Arriving
 from app.api.storefront.orders import (
     OrderName,
@@ -25,11 +33,12 @@ from app.api.storefront.orders import (
     StorefrontTotals,
     show_order,
 )
-from app.api.transactions import transactional
+from app.api.transactions import once, transactional
 from app.db import idempotency
 from app.domain.accounts.signing import NewAccount
 from app.domain.carts.errors import cart_not_found
-from app.domain.checkout.errors import COUPON_NOT_FOUND
+from app.domain.checkout.asking import ask_carriers
+from app.domain.checkout.coupons import put_checkout_code
 from app.domain.checkout.placing import AT_ONCE, totals_of
 from app.domain.checkout.queries import (
     CheckoutView,
@@ -37,14 +46,19 @@ from app.domain.checkout.queries import (
     get_checkout_by_id,
     view_checkout,
 )
-from app.domain.checkout.quote import Shipping
-from app.domain.checkout.service import choose_shipping, lock_editable, open_checkout, set_customer
+from app.domain.checkout.service import (
+    check_editable,
+    choose_shipping,
+    lock_editable,
+    open_checkout,
+    set_customer,
+)
 from app.domain.checkout.states import CheckoutState
 from app.domain.customers.passwords import check_password
 from app.domain.orders.queries import get_order
 from app.domain.stores.queries import StoreConfig
+from app.domain.stores.shipping import Shipping
 from app.kit.clock import isoformat
-from app.kit.errors import Invalid
 from app.kit.ids import digest
 from app.kit.languages import wanted_languages
 from app.kit.places import find_country, find_time_zone
@@ -99,7 +113,8 @@ class StorefrontCheckout(msgspec.Struct, kw_only=True):
     billing_same_as_shipping: bool
     shipping_options: list[Shipping]
     shipping_option_id: int | None
-    coupon: dict[str, Any] | None = None
+    coupon: StorefrontCoupon | None
+    discounts: list[StorefrontApplied]
     totals: StorefrontTotals
     tax_included: bool
     payment_services: list[StorefrontService]
@@ -147,9 +162,11 @@ def show_checkout(
                 price=quoted.line.price,
                 line_price=quoted.line_price,
                 total_discount=quoted.discount,
+                discounts=show_line_discounts(quoted.discounts),
                 tax=quoted.tax,
                 requires_shipping=quoted.line.requires_shipping,
                 image=quoted.line.image,
+                gift=quoted.line.gift,
             )
             for quoted in quote.lines
         ],
@@ -158,6 +175,8 @@ def show_checkout(
         billing_same_as_shipping=checkout.billing_same_as_shipping,
         shipping_options=list(view.choices),
         shipping_option_id=quote.shipping_option.id if quote.shipping_option else None,
+        coupon=show_coupon(quote.coupon),
+        discounts=show_applied(quote.applied),
         totals=StorefrontTotals(**totals_of(quote)),
         tax_included=quote.tax_included,
         payment_services=show_services(store, shop),
@@ -165,6 +184,23 @@ def show_checkout(
         unavailable_items=list(view.missing),
         expires_at=isoformat(checkout.expires_at),
     )
+
+
+async def _ask(
+    request: ShopRequest,
+    shop: Shop,
+    store: StoreConfig,
+    token: str,
+    *,
+    address: dict[str, Any] | None,
+    now: datetime,
+) -> None:
+    """Let carriers say what they ask, before the call's own transaction has begun: a carrier may take its time."""
+
+    async def ask() -> None:
+        await ask_carriers(shop.sessions, shop.carriers, store, token=token, address=address, now=now)
+
+    await once(request, "carriers", ask)
 
 
 class CheckoutController(Controller):
@@ -191,12 +227,13 @@ class CheckoutController(Controller):
         now: GivenNow,
         actor: GivenActor,
     ) -> Response[StorefrontCheckout]:
-        """A checkout of a cart; a cart that has an open one answers that one. Takes Idempotency-Key."""
+        """A checkout of a cart; a cart that has an open one answers that one. Takes Idempotency-Key.
+
+        `coupon` puts a code on the cart, as PUT /checkout/{checkout_token}/coupon does.
+        """
         uuid = read_uuid(data.cart_uuid)
         if uuid is None:
             raise cart_not_found()
-        if data.coupon:
-            raise Invalid.at("coupon", COUPON_NOT_FOUND, "There is no such coupon.")
         key = await read_key(request, caller=digest(data.cart_uuid).hex())
         made = await idempotency.claim(
             session, store.id, key, now=now, keep_seconds=shop.settings.idempotency_seconds
@@ -214,6 +251,9 @@ class CheckoutController(Controller):
                 now=now,
                 keep_seconds=shop.settings.checkout_seconds,
             )
+            if data.coupon:
+                check_editable(view.checkout, now=now)
+                view = await put_checkout_code(session, store, view.checkout, code=data.coupon, now=now)
             await idempotency.keep(session, store.id, key, {"checkout_id": view.checkout.id})
         return answered(show_checkout(view, store, shop), replayed=made is not None)
 
@@ -221,6 +261,7 @@ class CheckoutController(Controller):
     @transactional
     async def read(
         self,
+        request: ShopRequest,
         checkout_token: FromPath[str],
         session: GivenSession,
         shop: GivenShop,
@@ -231,6 +272,7 @@ class CheckoutController(Controller):
         funnel: FromQuery[bool] = False,  # noqa: ARG002 - upsell offers come with promotions; none are set up yet
     ) -> Response[StorefrontCheckout]:
         """The checkout, prices fresh until paying; `expand=order` answers the whole order."""
+        await _ask(request, shop, store, checkout_token, address=None, now=now)
         checkout = await get_checkout(session, store.id, checkout_token)
         view = await view_checkout(session, store, checkout, now=now)
         order = None
@@ -276,14 +318,19 @@ class CheckoutController(Controller):
         already the call goes on as a guest's, as it does while accounts cannot be made.
         """
         actor.visitor()
-        data = await fill_customer(session, store, actor, data)
+        async with shop.sessions() as reading:  # over before a carrier is asked
+            data = await fill_customer(reading, store, actor, data)
         email, shipping, billing = check_customer(data)
+        person = shipping or billing
+        assert person is not None  # check_customer saw to it
         digested = None
         if data.password and actor.kind == "guest":
-            password = check_password(data.password, names=(email, shipping.first_name, shipping.last_name))
+            password = check_password(data.password, names=(email, person.first_name, person.last_name))
             digested = await hash_for_account(
                 request, shop=shop, store=store, gate=gate, email=email, password=password
             )
+        goes_to = shipping.as_json() if shipping else None
+        await _ask(request, shop, store, checkout_token, address=goes_to, now=now)
         checkout = await lock_editable(
             session, store.id, checkout_token, now=now, keep_seconds=shop.settings.checkout_seconds
         )
@@ -292,7 +339,7 @@ class CheckoutController(Controller):
             store,
             checkout,
             email=email,
-            shipping_address=shipping.as_json(),
+            shipping_address=goes_to,
             billing_address=billing.as_json() if billing else None,
             subscribe=data.subscribe,
             facts={
@@ -312,10 +359,10 @@ class CheckoutController(Controller):
                 gate=gate,
                 new=NewAccount(
                     email=email,
-                    username=f"{shipping.first_name} {shipping.last_name}",
+                    username=f"{person.first_name} {person.last_name}",
                     password_digest=digested,
-                    firstname=shipping.first_name,
-                    lastname=shipping.last_name,
+                    firstname=person.first_name,
+                    lastname=person.last_name,
                     subscribe=data.subscribe,
                     country=find_country(data.detected_country or ""),
                     time_zone=find_time_zone(data.time_zone or ""),
@@ -348,6 +395,7 @@ class CheckoutController(Controller):
     @transactional
     async def shipping(
         self,
+        request: ShopRequest,
         checkout_token: FromPath[str],
         data: RequestBody[ChooseShipping],
         session: GivenSession,
@@ -356,6 +404,7 @@ class CheckoutController(Controller):
         now: GivenNow,
     ) -> StorefrontCheckout:
         """Picks a shipping option; the totals follow."""
+        await _ask(request, shop, store, checkout_token, address=None, now=now)
         checkout = await lock_editable(
             session, store.id, checkout_token, now=now, keep_seconds=shop.settings.checkout_seconds
         )

@@ -6,17 +6,18 @@ from litestar import Controller, Response, get
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery
 
+from app.api.dependencies import counts_of
 from app.api.expand import parse_expand
+from app.api.openapi import PARAMETERS
 from app.api.storefront.counter import Counter, PageCounter, counters
+from app.api.storefront.filters import FILTER_PARAMETERS, asked_filters, send_counted, send_head
 from app.api.storefront.wares import (
-    NOT_FILTERS,
     Direction,
     Expand,
     StorefrontCollection,
     StorefrontCollectionPage,
     StorefrontShelfVariant,
     answers,
-    asked_facets,
     page_of,
 )
 from app.domain.catalogue.pieces import VARIANT_EXPANDS
@@ -55,7 +56,10 @@ class CollectionController(Controller):
         "/{handle:str}",
         operation_id="getCollection",
         summary="One collection, with the filters of its products",
-        description="A page with the one item, whose fields stand beside `items` too.",
+        description="A page with the one item, whose fields stand beside `items` too. `filters` says how many"
+        " products each value leads to; with filters in the query, as on the list of products, what is chosen in"
+        " one of them does not narrow its own counts.",
+        opt={PARAMETERS: FILTER_PARAMETERS},
         responses=answers(StorefrontCollectionPage, "The collection."),
     )
     async def collection(
@@ -66,14 +70,19 @@ class CollectionController(Controller):
     ) -> Response[bytes]:
         expanded = bool(parse_expand(expand, EXPANDS))
         head = await get_collection(counter.reads, counter.store.id, handle, expanded=expanded)
-        return counter.send_head(head, await list_collection_filters(counter.reads, counter.store.id, handle))
+        return send_head(
+            counter,
+            head,
+            await _count(counter, handle),
+        )
 
     @get(
         "/{handle:str}/products",
         operation_id="listCollectionProducts",
         summary="The products of a collection",
-        description="In the collection's own order, or by `order_by`. Filtered by `option[]=value`: any value of"
-        " one option, all options together.",
+        description="In the collection's own order, or by `order_by`. Filters: any value of one,"
+        " all of them together, and for the same variant, by which the product is then shown.",
+        opt={PARAMETERS: FILTER_PARAMETERS},
         responses=answers(page_of(StorefrontShelfVariant), "A page of products."),
     )
     async def products(
@@ -84,14 +93,24 @@ class CollectionController(Controller):
         order_type: FromQuery[Direction | None] = None,
         expand: Expand = None,
     ) -> Response[bytes]:
+        filters = asked_filters(pages.request)
         found = await list_collection_products(
             pages.reads,
             pages.store.id,
             handle,
             pages.paging,
-            facets=asked_facets(pages.request, known=NOT_FILTERS),
+            filters=filters,
+            kept=counts_of(pages.request),
             order_by=order_by,
             descending=None if order_type is None else order_type == "desc",
             expands=parse_expand(expand, VARIANT_EXPANDS),
         )
-        return pages.send_page(found)
+        return send_counted(pages, found) if filters or order_by else pages.send_page(found)
+
+
+async def _count(counter: Counter, handle: str) -> bytes:
+    filters, store_id = asked_filters(counter.request), counter.store.id
+    return await counts_of(counter.request).get(
+        ("collection", store_id, handle, filters),
+        lambda: list_collection_filters(counter.reads, store_id, handle, filters),
+    )

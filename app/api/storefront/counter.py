@@ -5,11 +5,13 @@ than the reads themselves.
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 from litestar import Response
 from litestar.di import NamedDependency, Provide
 
-from app.api.caching import cached_response
-from app.api.dependencies import provide_reads, provide_store
+from app.api.caching import NotModified, cached_response, matches, version_tag
+from app.api.dependencies import STATE_KEY, Shop, provide_store
+from app.api.kept import KeptAnswers
 from app.api.paging import page_bytes
 from app.api.request import ShopRequest
 from app.db.reads import Reads
@@ -20,20 +22,24 @@ from app.kit.paging import PageRequest
 
 @dataclass(frozen=True, slots=True)
 class Counter:
-    """The store that is meant, and the way to the database."""
+    """The store that is meant, and the way to the database.
+
+    `version` is that of the store's catalogue before anything was read, None where answers are not kept.
+    """
 
     request: ShopRequest
     reads: Reads
     store: StoreConfig
+    kept: KeptAnswers
+    version: int | None
 
-    def send(self, body: bytes) -> Response[bytes]:
-        """JSON that the database has joined, with its tag."""
-        return cached_response(self.request, body)
-
-    def send_head(self, head: bytes, filters: bytes) -> Response[bytes]:
-        """One collection or category as the contract has it: a page of one, its fields and filters beside."""
-        page = page_bytes(self.request, PageRequest(1, 1), [head], 1)
-        return cached_response(self.request, b'%b,"filters":%b,%b' % (head[:-1], filters, page[1:]))
+    def send(self, body: bytes, *, lasting: bool = True) -> Response[bytes]:
+        """JSON that the database has joined, with its tag. Not `lasting` where it changes by the clock alone."""
+        if self.version is None or not lasting:
+            return cached_response(self.request, body)
+        tag = version_tag(self.request.scope, self.store.id, self.version)
+        self.kept.keep(self.request.scope, body, store_id=self.store.id, version=self.version, tag=tag)
+        return cached_response(self.request, body, tag=tag)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,17 +48,40 @@ class PageCounter(Counter):
 
     paging: PageRequest
 
-    def send_page(self, found: Items) -> Response[bytes]:
-        """A page of items that the database has joined, with its tag."""
-        return cached_response(self.request, page_bytes(self.request, self.paging, [found.text], found.total))
+    def send_page(self, found: Items, *, lasting: bool = True) -> Response[bytes]:
+        """A page of items that the database has joined, with its tag; see `send`."""
+        page = page_bytes(self.request, self.paging, [found.text], found.total, after=found.after)
+        return self.send(page, lasting=lasting)
+
+    def beginning(self, after: str) -> PageRequest:
+        """The page that is asked for, at the cursor where there is one."""
+        return msgspec.structs.replace(self.paging, after=after) if after else self.paging
+
+
+async def _version(request: ShopRequest, store: StoreConfig) -> int | None:
+    """Raises NotModified where the reader has the answer of this very version: nothing else is read then."""
+    kept: KeptAnswers = request.app.state[STATE_KEY].kept
+    if not kept.is_on:
+        return None
+    version = await kept.versions.get(store.id)
+    known = request.headers.get("if-none-match")
+    if known is not None and known.strip() != "*":
+        tag = version_tag(request.scope, store.id, version)
+        if matches(known, tag):
+            raise NotModified(tag)
+    return version
 
 
 async def provide_counter(request: ShopRequest) -> Counter:
-    return Counter(request, await provide_reads(request), await provide_store(request))
+    shop: Shop = request.app.state[STATE_KEY]
+    store = await provide_store(request)
+    return Counter(request, shop.reads, store, shop.kept, await _version(request, store))
 
 
 async def provide_page_counter(request: ShopRequest, paging: NamedDependency[PageRequest]) -> PageCounter:
-    return PageCounter(request, await provide_reads(request), await provide_store(request), paging)
+    shop: Shop = request.app.state[STATE_KEY]
+    store = await provide_store(request)
+    return PageCounter(request, shop.reads, store, shop.kept, await _version(request, store), paging)
 
 
 def counters() -> dict[str, Any]:

@@ -24,6 +24,7 @@ from app.api.openapi import EXAMPLE, READS, X_SESSION
 from app.api.paging import PageAnswer, page_answer
 from app.api.rate_limits import LIMIT
 from app.api.request import ShopRequest
+from app.api.storefront.discounts import StorefrontDiscount, show_line_discounts, show_order_discount
 from app.api.storefront.logins import Arriving, answer_login
 from app.api.transactions import transactional
 from app.domain.accounts.entering import enter_by_order
@@ -74,9 +75,12 @@ class StorefrontCheckoutLine(msgspec.Struct, kw_only=True):
     price: int
     line_price: int
     total_discount: int
+    discounts: list[StorefrontDiscount]
     tax: int
     requires_shipping: bool
     image: str | None
+    # Given for nothing: its price is 0.
+    gift: bool
 
 
 class StorefrontOrderLine(StorefrontCheckoutLine, kw_only=True):
@@ -166,9 +170,11 @@ def show_order(order: OrderView, *, to_buyer: bool, expand: frozenset[str] = fro
                 price=line.price,
                 line_price=line.line_price,
                 total_discount=line.discount,
+                discounts=show_line_discounts(line.discounts),
                 tax=line.tax,
                 requires_shipping=line.requires_shipping,
                 image=line.image,
+                gift=line.gift,
             )
             for line in order.lines
         ],
@@ -196,9 +202,11 @@ def show_order(order: OrderView, *, to_buyer: bool, expand: frozenset[str] = fro
     if "fulfilment" in expand:
         shown.fulfilment = {"status": order.fulfilment_status, "parcels": []}
     if "discount" in expand:
-        shown.discount = {"code": order.coupon_code, "amount": order.discount_total}
+        shown.discount = show_order_discount(
+            order.discounts, code=order.coupon_code, amount=order.discount_total
+        )
     if "gift" in expand:
-        shown.gift = {}
+        shown.gift = {"items": [line for line in shown.items if line.gift]}
     if "verify_payment_files" in expand:
         shown.verify_payment_files = {"files": []}
     return shown

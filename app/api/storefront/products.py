@@ -6,9 +6,12 @@ from litestar import Controller, Response, get
 from litestar.di import NamedDependency
 from litestar.params import FromPath
 
+from app.api.dependencies import GivenShop
+from app.api.paging import After
 from app.api.storefront.counter import Counter, PageCounter, counters
 from app.api.storefront.wares import StorefrontBestSeller, StorefrontProduct, StorefrontType, answers, page_of
-from app.domain.catalogue.queries import get_product, list_products, list_types
+from app.domain.catalogue.choices import list_types
+from app.domain.catalogue.queries import get_product, list_products
 from app.domain.orders.best_selling import list_best_selling
 
 
@@ -27,8 +30,9 @@ class ProductController(Controller):
     async def products(
         self,
         pages: NamedDependency[PageCounter],
+        after: After = "",
     ) -> Response[bytes]:
-        return pages.send_page(await list_products(pages.reads, pages.store.id, pages.paging))
+        return pages.send_page(await list_products(pages.reads, pages.store.id, pages.beginning(after)))
 
     @get(
         "/types",
@@ -43,13 +47,15 @@ class ProductController(Controller):
         "/best-selling",
         operation_id="listBestSelling",
         summary="What sells best",
-        description="The 50 variants of which most units were ordered in the last 90 days.",
+        description="The 50 variants of which most units were ordered in the last 90 days; where very much was"
+        " ordered, up to a minute old.",
         responses=answers(list[StorefrontBestSeller], "Variants with units and amount, most units first."),
     )
     async def best_selling(
-        self, counter: NamedDependency[Counter], now: NamedDependency[datetime]
+        self, counter: NamedDependency[Counter], now: NamedDependency[datetime], shop: GivenShop
     ) -> Response[bytes]:
-        return counter.send(await list_best_selling(counter.reads, counter.store.id, now=now))
+        found = await list_best_selling(counter.reads, counter.store.id, shop.best_selling, now=now)
+        return counter.send(found, lasting=False)
 
     @get(
         "/{handle:str}",

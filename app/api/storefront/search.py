@@ -8,7 +8,6 @@ from litestar import Response, get
 from litestar.di import NamedDependency
 from litestar.params import QueryParameter
 
-from app.api.caching import cached_response
 from app.api.dependencies import GivenShop
 from app.api.expand import parse_expand
 from app.api.paging import PageAnswer, page_bytes
@@ -16,6 +15,7 @@ from app.api.storefront.counter import Counter, PageCounter, counters
 from app.api.storefront.wares import Expand, StorefrontFoundVariant, answers, page_of
 from app.domain.catalogue.pieces import VARIANT_EXPANDS
 from app.domain.discovery import queries
+from app.domain.discovery.broad import MOST_RANKED
 from app.domain.discovery.popular import popular_queries
 from app.domain.discovery.queries import Wanted, search_products
 from app.domain.discovery.sql import HIGHLIGHTS, KINDS, PAGES, POSTS, PRODUCTS
@@ -94,11 +94,16 @@ class PopularQueries(msgspec.Struct):
 async def search(
     pages: NamedDependency[PageCounter],
     now: NamedDependency[datetime],
+    shop: GivenShop,
     q: Query,
     expand: Expand = None,
 ) -> Response[bytes]:
     wanted = _wanted(pages, q, expand)
-    return pages.send_page(await search_products(pages.reads, pages.store.id, wanted, pages.paging, now=now))
+    found = await search_products(
+        pages.reads, pages.store.id, wanted, pages.paging, now=now, broad=shop.broad
+    )
+    # The hits of a broad search are some seconds old, and no version of the catalogue says how many.
+    return pages.send_page(found, lasting=found.total <= MOST_RANKED)
 
 
 @get(
@@ -125,7 +130,7 @@ async def search_everything(
     wanted = msgspec.structs.replace(
         _wanted(pages, search, expand), kinds=KINDS if kind is None else (TYPES[kind],)
     )
-    found = await queries.search(pages.reads, pages.store.id, wanted, pages.paging, now=now)
+    found = await queries.search(pages.reads, pages.store.id, wanted, pages.paging, now=now, broad=shop.broad)
     if found.meant and pages.paging.number == 1:
         shop.searches.note(pages.store.id, found.meant)
     parts = [
@@ -134,7 +139,7 @@ async def search_everything(
     ]
     parts.append(b'"noResults":%b' % msgspec.json.encode(found.is_empty))
     parts.append(b'"search":%b' % msgspec.json.encode(search))
-    return cached_response(pages.request, b"{%b}" % b",".join(parts))
+    return pages.send(b"{%b}" % b",".join(parts), lasting=False)
 
 
 @get(
@@ -150,7 +155,8 @@ async def popular(
     counter: NamedDependency[Counter], now: NamedDependency[datetime], shop: GivenShop
 ) -> Response[bytes]:
     await shop.searches.write()
-    return counter.send(await popular_queries(counter.reads, counter.store.id, now=now))
+    found = await popular_queries(counter.reads, counter.store.id, now=now)
+    return counter.send(found, lasting=False)
 
 
 def _wanted(pages: PageCounter, query: str, expand: str | None) -> Wanted:

@@ -10,14 +10,16 @@ from msgspec import Meta
 from app.api.expand import parse_expand
 from app.api.faults import invalid_field
 from app.api.limits import MAX_ID
+from app.api.openapi import PARAMETERS
+from app.api.paging import After
 from app.api.storefront.counter import Counter, PageCounter, counters
+from app.api.storefront.filters import FILTER_PARAMETERS, asked_filters
 from app.api.storefront.wares import (
     Direction,
     Expand,
     StorefrontVariant,
     StorefrontVariantDetail,
     answers,
-    asked_facets,
     page_of,
 )
 from app.domain.catalogue.pieces import VARIANT_EXPANDS
@@ -27,9 +29,6 @@ from app.kit.colors import parse_rgb
 from app.kit.paging import MAX_PAGE_SIZE
 
 _Id = Annotated[int, Meta(ge=1, le=MAX_ID)]
-_Types = Annotated[
-    list[_Id] | None, QueryParameter(name="types[]", description="Ids of product types; any of them.")
-]
 _Ids = Annotated[
     list[_Id] | None, QueryParameter(name="product_ids[]", description="Ids of variants, 100 at most.")
 ]
@@ -65,23 +64,22 @@ class VariantController(Controller):
     @get(
         operation_id="listVariants",
         summary="A flat list of variants",
-        description="Narrowed by `types[]`, `search` and `filter_by[Option][]=Value`: any value of one option,"
-        " all options together. The newest first, or with `search` the best match.",
+        description="Narrowed by `search` and by filters: any value of one, all of them together. The newest"
+        " first, or with `search` the best match.",
+        opt={PARAMETERS: FILTER_PARAMETERS},
         responses=answers(page_of(StorefrontVariant), "A page of variants."),
     )
     async def variants(
         self,
         pages: NamedDependency[PageCounter],
-        types_in_brackets: _Types = None,
-        types: Annotated[list[_Id] | None, QueryParameter(description="The same as `types[]`.")] = None,
         search: Annotated[str, QueryParameter(max_length=200)] = "",
+        after: After = "",
         order_by: FromQuery[Order | None] = None,
         order_type: FromQuery[Direction | None] = None,
         expand: Expand = None,
     ) -> Response[bytes]:
         wanted = VariantFilter(
-            types=tuple(dict.fromkeys([*(types_in_brackets or ()), *(types or ())])),
-            facets=asked_facets(pages.request, inside="filter_by", known=frozenset()),
+            filters=asked_filters(pages.request),
             words=search,
             language=pages.store.language,
             synonyms=pages.store.search.synonyms,
@@ -89,7 +87,7 @@ class VariantController(Controller):
             descending=None if order_type is None else order_type == "desc",
         )
         found = await list_variants(
-            pages.reads, pages.store.id, pages.paging, wanted, parse_expand(expand, VARIANT_EXPANDS)
+            pages.reads, pages.store.id, pages.beginning(after), wanted, parse_expand(expand, VARIANT_EXPANDS)
         )
         return pages.send_page(found)
 

@@ -1,4 +1,4 @@
-"""The shapes of products, variants, collections and categories on the wire, and how filters are asked for.
+"""The shapes of products, variants, collections and categories on the wire.
 
 The answers are documents joined by the database; these Structs describe them and are never filled here.
 """
@@ -9,22 +9,23 @@ import msgspec
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import QueryParameter
 
-from app.api.faults import invalid_field
-from app.api.forms import fold
 from app.api.paging import Links, PageAnswer, PageMeta
-from app.api.request import ShopRequest, query_pairs
-from app.domain.catalogue.queries import Facets
 
 Direction = Literal["asc", "desc"]
 Expand = Annotated[
     str | None, QueryParameter(description="Extra objects, separated by commas: `product,options`.")
 ]
-# What a filter on option values may ask at most.
-MOST_OPTIONS = 10
-MOST_VALUES = 50
+
+
+class StorefrontImageSize(msgspec.Struct):
+    width: int
+    height: int
+    src: str
 
 
 class StorefrontImage(msgspec.Struct):
+    """A picture. One that this shop keeps itself comes with smaller sizes, and with `srcset` for HTML."""
+
     id: int
     product_id: int
     uuid: str
@@ -37,6 +38,8 @@ class StorefrontImage(msgspec.Struct):
     src: str
     alt: str
     tags: list[str]
+    sizes: list[StorefrontImageSize] | msgspec.UnsetType = msgspec.UNSET
+    srcset: str | msgspec.UnsetType = msgspec.UNSET
 
 
 class StorefrontVariantOption(msgspec.Struct):
@@ -319,11 +322,19 @@ class FilterValue(msgspec.Struct):
 
 
 class StorefrontFilter(msgspec.Struct):
-    """An option to filter by: `{key}[]={value key}`; count says how many products below have the value."""
+    """One thing to filter by: `parameter` is its name in the query, the `key` of a value what to send.
 
+    count says how many products the page would have with this value alone chosen here, all other filters as
+    they are. The filter `price` has the lowest and the highest instead, for `price_from` and `price_to`.
+    """
+
+    kind: Literal["option", "types", "vendors", "tags", "availability", "price"]
     key: str
     name: str
+    parameter: str
     values: list[FilterValue]
+    min: int | msgspec.UnsetType = msgspec.UNSET
+    max: int | msgspec.UnsetType = msgspec.UNSET
 
 
 class StorefrontCollectionPage(
@@ -346,10 +357,6 @@ class StorefrontCategoryPage(StorefrontCategory, kw_only=True, rename={"links": 
     meta: PageMeta
 
 
-# Query names in brackets on pages of products that are no option to filter by.
-NOT_FILTERS = frozenset({"expand", "page", "offset", "limit", "per-page", "order_by", "order_type"})
-
-
 def answers(shape: Any, description: str) -> dict[int, ResponseSpec]:
     """The answers of a catalogue read, for the document."""
     return {
@@ -360,38 +367,3 @@ def answers(shape: Any, description: str) -> dict[int, ResponseSpec]:
 
 def page_of(shape: Any) -> Any:
     return PageAnswer[shape]
-
-
-def asked_facets(request: ShopRequest, *, inside: str | None = None, known: frozenset[str]) -> Facets:
-    """The option filters of a query: those in `inside[Option][]=Value`, or every `option[]=value` itself.
-
-    Names in `known` mean something else. Raises Invalid for names or numbers of them that make no sense.
-    """
-    query = request.scope["query_string"]
-    if b"[" not in query and b"%5B" not in query and b"%5b" not in query:
-        return Facets()
-    pairs = query_pairs(request)
-    if inside is None:
-        wanted = [(name, value) for name, value in pairs if name.endswith("[]") and name[:-2] not in known]
-    else:
-        wanted = [(name, value) for name, value in pairs if name.startswith(f"{inside}[")]
-    tree: Any = fold(wanted)
-    if inside is not None:
-        tree = tree.get(inside, {})
-    if not isinstance(tree, dict) or len(tree) > MOST_OPTIONS:
-        raise bad_filter(inside)
-    chosen: dict[str, list[str]] = {}
-    for option, values in tree.items():
-        listed = values if isinstance(values, list) else [values]
-        if len(listed) > MOST_VALUES or not all(isinstance(value, str) and value for value in listed):
-            raise bad_filter(inside)
-        if any("\x00" in text for text in (option, *listed)):
-            raise bad_filter(inside)
-        chosen[option] = listed
-    return Facets.of(chosen)
-
-
-def bad_filter(name: str | None) -> Exception:
-    return invalid_field(
-        name or "filter", "invalid_filter", "A filter is option[]=value, ten options at most."
-    )

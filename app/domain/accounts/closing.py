@@ -91,6 +91,9 @@ _FORGET: Final = tuple(
         WHERE store_id = :store_id AND customer_id = :customer_id
         """,
         """
+        UPDATE coupon_uses SET email_digest = NULL WHERE store_id = :store_id AND customer_id = :customer_id
+        """,
+        """
         UPDATE product_reviews SET user_name = '', user_email = ''
         WHERE store_id = :store_id AND customer_id = :customer_id
         """,

@@ -33,11 +33,13 @@ class CartView(msgspec.Struct, frozen=True):
     currency: str
     note: str | None
     attributes: list[Any]
+    customer_id: int | None
+    coupon_code: str | None
     items: tuple[CartItem, ...]
 
 
 _CART: Final = """
-SELECT c.id, c.uuid, c.currency, c.note, c.attributes,
+SELECT c.id, c.uuid, c.currency, c.note, c.attributes, c.customer_id, c.coupon_code,
     (SELECT coalesce(json_agg(json_build_array(l.id, l.variant_id, l.quantity, l.added_price)
         ORDER BY l.id), '[]') FROM cart_lines l WHERE l.cart_id = c.id) AS lines
 FROM carts c
@@ -67,6 +69,8 @@ def _view(row: Any, lines: list[Sequence[int]], items: Sequence[SaleItem]) -> Ca
         currency=row["currency"],
         note=row["note"],
         attributes=_decoded(row["attributes"]),
+        customer_id=row["customer_id"],
+        coupon_code=row["coupon_code"],
         items=tuple(
             CartItem(line_id, variant_id, quantity, price, found.get(variant_id))
             for line_id, variant_id, quantity, price in lines

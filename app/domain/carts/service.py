@@ -81,7 +81,7 @@ _TAKE_OUT: Final = text(
     MERGE INTO cart_lines l
     USING (
         SELECT variant_id, sum(quantity) AS quantity FROM order_lines
-        WHERE store_id = :store_id AND order_id = :order_id GROUP BY 1
+        WHERE store_id = :store_id AND order_id = :order_id AND NOT gift GROUP BY 1
     ) bought
     ON l.store_id = :store_id AND l.cart_id = :cart_id AND l.variant_id = bought.variant_id
     WHEN MATCHED AND l.quantity > bought.quantity THEN UPDATE SET quantity = l.quantity - bought.quantity

@@ -1,22 +1,23 @@
 """What stands in the ready-made JSON of products and variants, and how it is written.
 
 A document holds what is the same for everyone and changes only when a merchant edits the product. Price,
-availability and review figures are joined at read time (queries.py), so that they rewrite no document.
+availability and review figures are no part of its text: they are joined at read time (pieces.py).
 """
 
 from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, cast
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import BigInteger, bindparam, text
+from sqlalchemy import BigInteger, CursorResult, bindparam, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.domain.catalogue.color_names import store_colors, variant_colors
 from app.domain.catalogue.drafts import DEFAULT_TITLE, key_of
+from app.domain.files.names import own_picture, sizes_of, srcset_of
 from app.kit.clock import isoformat
 from app.kit.colors import lab_of, spot_of
 
@@ -107,7 +108,6 @@ class ProductText(msgspec.Struct, frozen=True):
     brief: str
     images: str
     options: str
-    page: str
 
 
 class VariantText(msgspec.Struct, frozen=True):
@@ -120,6 +120,8 @@ class VariantText(msgspec.Struct, frozen=True):
     options: str
     specs_list: str
     specs_object: str
+    page: str | None
+    siblings: list[int] | None
     full_title: str
     facets: list[str]
 
@@ -170,25 +172,34 @@ _SOURCE: Final = text(
 
 _PUT_PRODUCTS: Final = text(
     """
-    INSERT INTO product_documents (store_id, product_id, brief, images, options, page)
+    INSERT INTO product_documents AS had (store_id, product_id, brief, images, options)
     SELECT :store_id, d.* FROM jsonb_to_recordset(CAST(:rows AS jsonb))
-        AS d (product_id bigint, brief text, images text, options text, page text)
+        AS d (product_id bigint, brief text, images text, options text)
     ON CONFLICT (store_id, product_id) DO UPDATE SET brief = excluded.brief, images = excluded.images,
-        options = excluded.options, page = excluded.page, updated_at = now()
+        options = excluded.options, updated_at = now()
+    WHERE (had.brief, had.images, had.options) IS DISTINCT FROM (excluded.brief, excluded.images, excluded.options)
     """
 )
+# The variant is locked first, as by whoever sets its price: then its figures here are the newest.
 _PUT_VARIANTS: Final = text(
     """
-    INSERT INTO variant_documents
-        (store_id, variant_id, core, flat, nested, options, specs_list, specs_object)
-    SELECT :store_id, d.* FROM jsonb_to_recordset(CAST(:rows AS jsonb))
+    INSERT INTO variant_documents AS had (store_id, variant_id, core, flat, nested, options, specs_list,
+        specs_object, page, siblings, product_id, position, price, compare_at_price, sold)
+    SELECT :store_id, d.*, v.product_id, v.position, v.price, v.compare_at_price, v.sold
+    FROM jsonb_to_recordset(CAST(:rows AS jsonb))
         AS d (variant_id bigint, core text, flat text, nested text, options text, specs_list text,
-              specs_object text)
+              specs_object text, page text, siblings bigint[])
+    JOIN (
+        SELECT * FROM variants WHERE store_id = :store_id AND id = ANY(:ids) ORDER BY id FOR NO KEY UPDATE
+    ) v ON v.id = d.variant_id
     ON CONFLICT (store_id, variant_id) DO UPDATE SET core = excluded.core, flat = excluded.flat,
         nested = excluded.nested, options = excluded.options, specs_list = excluded.specs_list,
-        specs_object = excluded.specs_object
+        specs_object = excluded.specs_object, page = excluded.page, siblings = excluded.siblings,
+        product_id = excluded.product_id, position = excluded.position, price = excluded.price,
+        compare_at_price = excluded.compare_at_price, sold = excluded.sold
+    WHERE had IS DISTINCT FROM excluded
     """
-)
+).bindparams(bindparam("ids", type_=ARRAY(BigInteger)))
 _DERIVE: Final = text(
     """
     UPDATE variants v SET listed = p.listed, type_id = p.type_id, full_title = d.full_title,
@@ -242,7 +253,9 @@ def _time(moment: datetime | None) -> str | None:
 
 
 def _image(product: Source, image: SourceImage, variant_id: int | None) -> dict[str, Any]:
-    return {
+    # The name of a picture of our own says how large it is, and which sizes there are; others stay as they came.
+    own = own_picture(image.src)
+    shown = {
         "id": image.id,
         "product_id": product.id,
         "uuid": str(image.uuid),
@@ -250,12 +263,15 @@ def _image(product: Source, image: SourceImage, variant_id: int | None) -> dict[
         "position": image.position,
         "created_at": _time(image.created_at),
         "updated_at": _time(image.updated_at),
-        "width": image.width,
-        "height": image.height,
+        "width": own[1].width if own else image.width,
+        "height": own[1].height if own else image.height,
         "src": image.src,
         "alt": image.alt,
         "tags": image.tags,
     }
+    if own:
+        shown |= {"sizes": sizes_of(image.src), "srcset": srcset_of(image.src)}
+    return shown
 
 
 def _product_text(product: Source) -> ProductText:
@@ -263,7 +279,6 @@ def _product_text(product: Source) -> ProductText:
     for variant in product.variants:
         if variant.image_id is not None:
             owners.setdefault(variant.image_id, variant.id)
-    first = product.images[0] if product.images else None
     brief = {
         "id": product.id,
         "title": product.title,
@@ -291,7 +306,14 @@ def _product_text(product: Source) -> ProductText:
         }
         for option in product.options
     ]
-    page = {
+    images = [_image(product, image, owners.get(image.id)) for image in product.images]
+    return ProductText(product.id, _members(brief), _json(images), _json(options))
+
+
+def _page_fields(product: Source) -> dict[str, Any]:
+    """What pages of collections and categories show beside."""
+    first = product.images[0] if product.images else None
+    return {
         "body_html": product.body_html,
         "additional_info": {
             "vendor": product.vendor,
@@ -304,8 +326,6 @@ def _product_text(product: Source) -> ProductText:
         "media_src": first.src if first else "",
         "public_title": product.title,
     }
-    images = [_image(product, image, owners.get(image.id)) for image in product.images]
-    return ProductText(product.id, _members(brief), _json(images), _json(options), _members(page))
 
 
 def _extension(src: str) -> str:
@@ -393,6 +413,7 @@ def _variant_text(product: Source, variant: SourceVariant) -> VariantText:
         "related_products": product.related,
     }
     specs = _specifications(product, variant, choices)
+    leads = variant is product.variants[0]
     return VariantText(
         variant_id=variant.id,
         core=_members(core),
@@ -401,13 +422,19 @@ def _variant_text(product: Source, variant: SourceVariant) -> VariantText:
         options=_json(options),
         specs_list=_json([{"key": key, **spec} for key, spec in specs.items()]),
         specs_object=_json(specs),
+        page=_members(_page_fields(product)) if leads else None,
+        siblings=[one.id for one in product.variants] if leads else None,
         full_title=full_title,
         facets=sorted({f"{key_of(option.name)}={key_of(value.name)}" for option, value in choices}),
     )
 
 
-async def rebuild_documents(session: AsyncSession, store_id: int, product_ids: Sequence[int]) -> None:
-    """Write the documents of products anew, and what their variants derive from them. Repeatable."""
+async def rebuild_documents(session: AsyncSession, store_id: int, product_ids: Sequence[int]) -> int:
+    """Write the documents of products anew, and what their variants derive from them. Repeatable.
+
+    Answers how many documents were not so already.
+    """
+    changed = 0
     ids = sorted(set(product_ids))
     named = await _store_colors(session, store_id)
     for start in range(0, len(ids), CHUNK):
@@ -417,8 +444,13 @@ async def rebuild_documents(session: AsyncSession, store_id: int, product_ids: S
         variants = [_variant_text(source, variant) for source in sources for variant in source.variants]
         for statement, rows in ((_PUT_PRODUCTS, products), (_PUT_VARIANTS, variants), (_DERIVE, variants)):
             if rows:
-                await session.execute(statement, {"store_id": store_id, "rows": _json(rows)})
+                values = {"store_id": store_id, "rows": _json(rows)}
+                if statement is _PUT_VARIANTS:
+                    values["ids"] = [variant.variant_id for variant in variants]
+                done = cast("CursorResult[Any]", await session.execute(statement, values))
+                changed += done.rowcount
         await _put_colors(session, store_id, sources, named)
+    return changed
 
 
 async def rebuild_colors(session: AsyncSession, store_id: int) -> None:

@@ -1,4 +1,6 @@
-"""What the catalogue does later: it tells those who wait for it that something is back."""
+"""What the catalogue does later: it tells those who wait that something is back, and lets collections with a rule
+about stock follow what was sold or came in.
+"""
 
 from collections.abc import Awaitable, Callable
 from datetime import datetime
@@ -18,6 +20,7 @@ from app.domain.catalogue.back_in_stock import (
     list_told,
     settle_wishes,
 )
+from app.domain.catalogue.membership import STOCK_MOVED, refresh_collections_of
 from app.domain.stores.directory import StoreDirectory
 from app.domain.stores.mail import Mailer, MailWriter
 from app.settings import Settings
@@ -37,10 +40,21 @@ def catalogue_jobs(
     """The handlers of this feature by kind of job."""
     return {
         RETURNED: partial(_settle, sessions=sessions, clock=clock),
+        STOCK_MOVED: partial(_follow_stock, sessions=sessions),
         MAIL: partial(
             _mail, sessions=sessions, stores=stores, writer=writer, mailer=mailer, settings=settings
         ),
     }
+
+
+async def _follow_stock(job: Job, *, sessions: Sessions) -> None:
+    """The trigger follow_stock queues this with the write that moved stock; running it again changes nothing."""
+    variant_ids: list[int] = job.payload["variant_ids"]
+
+    async def follow(session: AsyncSession) -> None:
+        await refresh_collections_of(session, job.store_id, variant_ids)
+
+    await run_transaction(sessions, follow, repeatable=True)
 
 
 async def _settle(job: Job, *, sessions: Sessions, clock: Callable[[], datetime]) -> None:

@@ -89,6 +89,24 @@ _SORT_PRODUCTS: Final = text(_SORT.format(which="n.product_id = ANY(:ids)")).bin
 _SORT_COLLECTION: Final = text(_SORT.format(which="n.collection_id = :collection_id"))
 
 
+# A sale must not wait for whoever else writes a collection, nor hold a place in it: so rules about stock are
+# looked through after the commit, by a job that the trigger follow_stock queues in the sale's transaction.
+STOCK_MOVED: Final = "catalogue.stock_moved"
+_PRODUCTS_OF: Final = text(
+    """
+    SELECT DISTINCT product_id FROM variants WHERE store_id = :store_id AND id = ANY(:ids) ORDER BY product_id
+    """
+).bindparams(bindparam("ids", type_=ARRAY(BigInteger)))
+
+
+async def refresh_collections_of(session: AsyncSession, store_id: int, variant_ids: Sequence[int]) -> None:
+    """Bring collections by rule up to date for the products of these variants."""
+    values = {"store_id": store_id, "ids": list(variant_ids)}
+    product_ids = list(await session.scalars(_PRODUCTS_OF, values))
+    if product_ids:
+        await refresh_collections(session, store_id, product_ids)
+
+
 async def refresh_collections(session: AsyncSession, store_id: int, product_ids: Sequence[int]) -> None:
     """Bring what collections say of these products up to date: membership by rule, order, whether on sale."""
     await refresh_rule_collections(session, store_id, product_ids)
@@ -103,10 +121,7 @@ async def sort_collection(session: AsyncSession, store_id: int, collection_id: i
 async def refresh_rule_collections(
     session: AsyncSession, store_id: int, product_ids: Sequence[int] | None = None
 ) -> int:
-    """Bring collections by rule up to date for these products, or for all; answers how many places changed.
-
-    A rule about stock follows the writes that call this; a sale alone does not move a product.
-    """
+    """Bring collections by rule up to date for these products, or for all; answers how many places changed."""
     changed = 0
     for collection in (await session.execute(_RULED, {"store_id": store_id})).all():
         changed += await fill_by_rule(

@@ -128,6 +128,16 @@ class OptionValue(Base):
     __table_args__ = (
         UniqueConstraint("store_id", "option_id", "name"),
         _belongs_to("product_options", "option_id"),
+        Index(
+            "option_values_choices_idx",
+            "store_id",
+            "type_id",
+            "option_key",
+            "key",
+            "position",
+            "id",
+            postgresql_where=text("type_id IS NOT NULL"),
+        ),
     )
 
     store_id: Mapped[KeyStore]
@@ -136,6 +146,9 @@ class OptionValue(Base):
     name: Mapped[str]
     key: Mapped[str]
     position: Mapped[int]
+    # Derived: the product's type where a variant on sale has the value, and the key of its option (choices.py).
+    type_id: Mapped[OptionalRef]
+    option_key: Mapped[str] = mapped_column(server_default="")
 
 
 class Image(Base):
@@ -178,8 +191,19 @@ class Variant(Base):
         Index("variants_by_title_idx", "store_id", "full_title", "id", postgresql_where=text("listed")),
         Index("variants_by_price_idx", "store_id", "price", "id", postgresql_where=text("listed")),
         Index("variants_by_sold_idx", "store_id", "sold", "id", postgresql_where=text("listed")),
+        Index("variants_by_rating_idx", "store_id", "rating", "id", postgresql_where=text("listed")),
         Index("variants_type_idx", "store_id", "type_id", postgresql_where=text("listed")),
         Index("variants_facets_idx", "facets", postgresql_using="gin"),
+        # What filters and their counts look at, in the order of products: 100,000 variants are read from it.
+        Index(
+            "variants_filter_idx",
+            "store_id",
+            "product_id",
+            "position",
+            "id",
+            postgresql_include=["facet_set_id", "price", "type_id"],
+            postgresql_where=text("listed"),
+        ),
     )
 
     store_id: Mapped[KeyStore]
@@ -214,7 +238,43 @@ class Variant(Base):
     full_title: Mapped[str] = mapped_column(server_default="")
     # "colour=red": option and value folded, for filters and their counts.
     facets: Mapped[Words]
+    # The row of facet_sets with these facets, by the trigger keep_facet_set.
+    facet_set_id: Mapped[OptionalRef]
+    # The product's, by the trigger keep_rating.
+    rating: Mapped[Decimal] = mapped_column(Numeric(3, 2), server_default="0")
     sold: Mapped[int] = mapped_column(BigInteger, server_default="0")
+
+
+class FacetSet(Base):
+    """The facets that variants have together, each combination once; one that none has any more does no harm."""
+
+    __tablename__ = "facet_sets"
+    __table_args__ = (UniqueConstraint("store_id", "digest"),)
+
+    store_id: Mapped[OwnStore]
+    id: Mapped[KeyId]
+    facets: Mapped[list[str]] = mapped_column(ARRAY(Text))
+    digest: Mapped[str]
+
+
+class UnitPriceRow(Base):
+    """What a unit costs from so many units on (minimum), to everybody ('') or to one customer group.
+
+    Beside the variant's own price the lowest that fits counts. Minor units.
+    """
+
+    __tablename__ = "unit_prices"
+    __table_args__ = (
+        _belongs_to("variants", "variant_id"),
+        CheckConstraint("price >= 0", name="price"),
+        CheckConstraint("minimum >= 1", name="minimum"),
+    )
+
+    store_id: Mapped[KeyStore]
+    variant_id: Mapped[KeyRef]
+    customer_group: Mapped[str] = mapped_column(primary_key=True)
+    minimum: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    price: Mapped[Minor]
 
 
 class ColorSpot(Base):
@@ -399,21 +459,24 @@ class ProductDocument(Base):
 
     store_id: Mapped[KeyStore]
     product_id: Mapped[KeyRef]
-    # brief: the members of the expand "product"; images and options: JSON arrays; page: what lists of
-    # collections and categories add to an item.
+    # brief: the members of the expand "product"; images and options: JSON arrays.
     brief: Mapped[str]
     images: Mapped[str]
     options: Mapped[str]
-    page: Mapped[str]
     updated_at: Mapped[CreatedAt]
 
 
 class VariantDocument(Base):
-    """Ready-made JSON of a variant, without price and stock, which are joined at read time."""
+    """Ready-made JSON of a variant, and beside it the figures that a list shows; stock is joined at read time.
+
+    The figures are those of the variant, kept by the trigger follow_variant: an item of a list then is one
+    look-up for text and price, and one for stock.
+    """
 
     __tablename__ = "variant_documents"
     __table_args__ = (
         _belongs_to("variants", "variant_id"),
+        Index("variant_documents_product_idx", "store_id", "product_id", "position", "variant_id"),
         _INLINE,
     )
 
@@ -427,6 +490,28 @@ class VariantDocument(Base):
     options: Mapped[str]
     specs_list: Mapped[str]
     specs_object: Mapped[str]
+    # Of a product's first variant only: what pages of collections and categories add to an item, and the
+    # variants whose stock they sum up.
+    page: Mapped[str | None]
+    siblings: Mapped[list[int] | None] = mapped_column(ARRAY(BigInteger))
+    product_id: Mapped[Ref]
+    position: Mapped[int]
+    price: Mapped[Minor]
+    compare_at_price: Mapped[Minor | None]
+    sold: Mapped[int] = mapped_column(BigInteger)
+
+
+class CatalogueChange(Base):
+    """That transactions changed what a store shows: the sum of its rows is the version of its catalogue.
+
+    Written by the triggers note_* alone: each transaction adds a row of its own and waits for nobody.
+    """
+
+    __tablename__ = "catalogue_changes"
+
+    store_id: Mapped[KeyStore]
+    transaction: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    changes: Mapped[int] = mapped_column(BigInteger)
 
 
 class SearchWord(Base):

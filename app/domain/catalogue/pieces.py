@@ -1,8 +1,8 @@
 """The SQL that puts one item together: ready-made documents, and beside them price, stock and reviews.
 
 An item is a scalar subquery over the row `page` around it: a handful of look-ups by primary key, whatever
-PostgreSQL believes of the size of a page. $1 is always the store. Aliases everywhere: v variants,
-d variant_documents, s stock_items, p products, pd product_documents, r review_stats.
+PostgreSQL believes of the size of a page. $1 is always the store. Aliases everywhere: d variant_documents,
+s stock_items, p products, pd product_documents, r review_stats, l the document of a product's first variant.
 """
 # ruff: noqa: S608 - every part is written here; values travel as parameters
 
@@ -17,7 +17,7 @@ MOST_TOLD: Final = 20
 
 # Untracked variants have no count: they answer 0 and are never out of stock.
 LIVE: Final = """
-    ',"price":', v.price, ',"compare_at_price":', coalesce(CAST(v.compare_at_price AS text), 'null'),
+    ',"price":', d.price, ',"compare_at_price":', coalesce(CAST(d.compare_at_price AS text), 'null'),
     ',"inventory_policy":"', coalesce(s.policy, 'deny'),
     '","inventory_quantity":', coalesce(s.on_hand - s.reserved, 0),
     ',"old_inventory_quantity":', coalesce(s.on_hand - s.reserved, 0),
@@ -55,7 +55,7 @@ _RELATED: Final = """
 # What is told of a product by shoppers, newest first. Mail addresses stay with the shop.
 _TOLD: Final = """
     json_build_object('count', (
-        SELECT count(*) FROM {table} n WHERE n.store_id = v.store_id AND n.product_id = v.product_id
+        SELECT count(*) FROM {table} n WHERE n.store_id = d.store_id AND n.product_id = d.product_id
             AND n.status = 'approved' {only}
     ), 'list', coalesce((
         SELECT json_agg(json_build_object(
@@ -66,7 +66,7 @@ _TOLD: Final = """
             'updated_at', CAST(extract(epoch FROM n.updated_at) AS bigint), {fields}
         ))
         FROM (
-            SELECT * FROM {table} n WHERE n.store_id = v.store_id AND n.product_id = v.product_id
+            SELECT * FROM {table} n WHERE n.store_id = d.store_id AND n.product_id = d.product_id
                 AND n.status = 'approved' {only}
             ORDER BY n.created_at DESC, n.id DESC LIMIT {most}
         ) n
@@ -101,25 +101,34 @@ _EXPANDS: Final = {
     "questions": f"',\"questions\":', {_QUESTIONS}",
 }
 _SHELF: Final = """
-    ',', pd.page, ',"order_qty":', v.sold, ',"related_inventory_quantity":', (
-        SELECT coalesce(sum(o.on_hand - o.reserved), 0) FROM variants sibling
-        JOIN stock_items o ON o.store_id = sibling.store_id AND o.variant_id = sibling.id
-        WHERE sibling.store_id = v.store_id AND sibling.product_id = v.product_id
-    )
+    ',', {lead}.page, ',"order_qty":', d.sold, ',"related_inventory_quantity":', coalesce(s.related, 0)
 """
 _FIGURES: Final = """
     ',"reviews_info":{"rating":', CAST(coalesce(r.rating, 0) AS double precision),
     ',"count":', coalesce(r.count, 0), '},"questions_info":{"count":', coalesce(r.questions, 0), '}'
 """
-_PARTS: Final = """
-    JOIN variant_documents d ON d.store_id = v.store_id AND d.variant_id = v.id
-    LEFT JOIN stock_items s ON s.store_id = v.store_id AND s.variant_id = v.id
+_STOCK: Final = "LEFT JOIN stock_items s ON s.store_id = d.store_id AND s.variant_id = d.variant_id"
+# One look-up finds the stock of a variant and of all that belong to its product.
+_SHELF_STOCK: Final = """
+    CROSS JOIN LATERAL (
+        SELECT sum(o.on_hand - o.reserved) AS related,
+            max(o.policy) FILTER (WHERE o.variant_id = d.variant_id) AS policy,
+            sum(o.on_hand) FILTER (WHERE o.variant_id = d.variant_id) AS on_hand,
+            sum(o.reserved) FILTER (WHERE o.variant_id = d.variant_id) AS reserved,
+            bool_or(o.available) FILTER (WHERE o.variant_id = d.variant_id) AS available
+        FROM stock_items o WHERE o.store_id = $1 AND o.variant_id = ANY({lead}.siblings)
+    ) s
 """
-_PRODUCT: Final = "JOIN products p ON p.store_id = v.store_id AND p.id = v.product_id"
+# The first variant of a product, whose document has what is said of all of them.
+_LEAD: Final = """(
+    SELECT * FROM variant_documents lead WHERE lead.store_id = $1 AND lead.product_id = {product}
+    ORDER BY lead.position, lead.variant_id LIMIT 1
+)"""
+_PRODUCT: Final = "JOIN products p ON p.store_id = d.store_id AND p.id = d.product_id"
 _PRODUCT_PARTS: Final = (
-    "JOIN product_documents pd ON pd.store_id = v.store_id AND pd.product_id = v.product_id"
+    "JOIN product_documents pd ON pd.store_id = d.store_id AND pd.product_id = d.product_id"
 )
-_REVIEWED: Final = "LEFT JOIN review_stats r ON r.store_id = v.store_id AND r.product_id = v.product_id"
+_REVIEWED: Final = "LEFT JOIN review_stats r ON r.store_id = d.store_id AND r.product_id = d.product_id"
 
 # A whole product with its variants, for the product page.id.
 PRODUCT_ITEM: Final = f"""(
@@ -128,9 +137,9 @@ PRODUCT_ITEM: Final = f"""(
         ',"variants":[', (
             SELECT string_agg(
                 concat('{{', d.core, ',', d.nested, {LIVE}, ',"specifications":', d.specs_list, '}}'),
-                ',' ORDER BY v.position, v.id)
-            FROM variants v {_PARTS}
-            WHERE v.store_id = p.store_id AND v.product_id = p.id
+                ',' ORDER BY d.position, d.variant_id)
+            FROM variant_documents d {_STOCK}
+            WHERE d.store_id = p.store_id AND d.product_id = p.id
         ), '],"options":', pd.options, ',"images":', pd.images, ',"all_images":', pd.images, '}}')
     FROM products p JOIN product_documents pd ON pd.store_id = p.store_id AND pd.product_id = p.id
     WHERE p.store_id = $1 AND p.id = page.id
@@ -155,18 +164,21 @@ def variant_item(
     shelf: with what pages of collections show beside. by_key: specifications as an object instead of a
     list. figures: with reviews_info and questions_info.
     """
+    source = _LEAD.format(product="page.id") + " d" if lead else "variant_documents d"
+    told = "d" if lead else "l"
     parts = ["'{'", "d.core", "','", "d.flat", LIVE, """',"specifications":'"""]
     parts.append("d.specs_object" if by_key else "d.specs_list")
-    parts += [_SHELF] * shelf + [_FIGURES] * figures + [_EXPANDS[name] for name in sorted(expands)] + ["'}'"]
-    joins = [_PARTS]
-    if lead or expands & {"product", "related_products"}:
+    parts += [_SHELF.format(lead=told)] * shelf + [_FIGURES] * figures
+    parts += [_EXPANDS[name] for name in sorted(expands)] + ["'}'"]
+    joins = []
+    if shelf and not lead:
+        joins.append(f"CROSS JOIN LATERAL {_LEAD.format(product='d.product_id')} l")
+    joins.append(_SHELF_STOCK.format(lead=told) if shelf else _STOCK)
+    if expands & {"product", "related_products"}:
         joins.append(_PRODUCT)
-    if shelf or expands & {"product", "all_images"}:
+    if expands & {"product", "all_images"}:
         joins.append(_PRODUCT_PARTS)
     if figures:
         joins.append(_REVIEWED)
-    key = "p.store_id = $1 AND p.id = page.id AND v.id = p.lead_variant_id" if lead else "v.id = page.id"
-    return (
-        f"(SELECT concat({', '.join(parts)}) FROM variants v {' '.join(joins)}"
-        f" WHERE v.store_id = $1 AND {key})"
-    )
+    where = "" if lead else "WHERE d.store_id = $1 AND d.variant_id = page.id"
+    return f"(SELECT concat({', '.join(parts)}) FROM {source} {' '.join(joins)} {where})"

@@ -1,8 +1,9 @@
 """What a store has already, for those who set it up."""
 
 from collections.abc import Collection as Several
+from collections.abc import Sequence
 
-from sqlalchemy import exists, select
+from sqlalchemy import exists, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.domain.catalogue.models import Category, Collection, Product
@@ -31,3 +32,20 @@ async def find_handles(
         select(table.handle).where(table.store_id == store_id, table.handle.in_(handles))
     )
     return set(found)
+
+
+async def count_products(session: AsyncSession, store_id: int) -> int:
+    """How many products the store has, on sale or not."""
+    query = select(func.count()).select_from(Product).where(Product.store_id == store_id)
+    return await session.scalar(query) or 0
+
+
+async def list_product_ids(session: AsyncSession, store_id: int, *, after: int, most: int) -> Sequence[int]:
+    """The next ids of products, in their order."""
+    query = (
+        select(Product.id)
+        .where(Product.store_id == store_id, Product.id > after)
+        .order_by(Product.id)
+        .limit(most)
+    )
+    return (await session.scalars(query)).all()

@@ -6,14 +6,18 @@ Items come as bytes of JSON, already joined by commas; they are passed on, never
 
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
+from datetime import datetime
+from decimal import Decimal
 from functools import lru_cache
 from typing import Final
 
 import msgspec
+from asyncpg import Record
 
 from app.db.reads import Reads
-from app.domain.catalogue.drafts import key_of
+from app.domain.catalogue.cursors import read_cursor, write_cursor
 from app.domain.catalogue.errors import product_not_found, variant_not_found
+from app.domain.catalogue.filtering import EVERYTHING, Filters, Shape, arguments, conditions
 from app.domain.catalogue.pieces import PRODUCT_ITEM, joined, variant_item
 from app.domain.catalogue.search_text import Synonyms, match, search_text
 from app.kit.paging import PageRequest
@@ -23,33 +27,20 @@ NOTHING: Final[AbstractSet[str]] = frozenset()
 
 
 class Items(msgspec.Struct, frozen=True):
-    """The items of a page as joined JSON, and how many there are on all pages."""
+    """The items of a page as joined JSON, and how many there are on all pages.
+
+    after is the cursor behind the last item, empty where the page is not full; None for lists without cursors.
+    """
 
     text: bytes
     total: int
-
-
-class Facets(msgspec.Struct, frozen=True):
-    """Wanted option values: any within a group, all groups together. Each is option=value, folded."""
-
-    groups: tuple[tuple[str, ...], ...] = ()
-
-    @classmethod
-    def of(cls, chosen: dict[str, list[str]]) -> "Facets":
-        return cls(
-            tuple(
-                tuple(sorted({f"{key_of(option)}={key_of(value)}" for value in values}))
-                for option, values in sorted(chosen.items())
-                if values
-            )
-        )
+    after: str | None = None
 
 
 class VariantFilter(msgspec.Struct, frozen=True):
     """What a flat list of variants is narrowed to and ordered by; language and synonyms are the store's."""
 
-    types: tuple[int, ...] = ()
-    facets: Facets = Facets()
+    filters: Filters = EVERYTHING
     words: str = ""
     language: str = "en"
     synonyms: Synonyms = ()
@@ -64,35 +55,41 @@ VARIANT_ORDERS: Final = {
     "title": ("v.full_title", False),
     "price": ("v.price", False),
     "best_selling": ("v.sold", True),
-    "review_rating": ("coalesce(r.rating, 0)", True),
+    "review_rating": ("v.rating", True),
     "search_match": ("v.created_at", True),
+}
+
+# What a cursor of each order holds.
+_KEYS: Final[dict[str, type]] = {
+    "date": datetime,
+    "title": str,
+    "price": int,
+    "best_selling": int,
+    "review_rating": Decimal,
+    "search_match": datetime,
 }
 
 
 @lru_cache(maxsize=512)
 def _variants_sql(
-    groups: int, order_by: str, *, typed: bool, searched: bool, descending: bool, expands: frozenset[str]
+    shape: Shape, order_by: str, *, searched: bool, after: bool, descending: bool, expands: frozenset[str]
 ) -> str:
-    place = 4
-    wheres = ["v.store_id = $1", "v.listed"]
-    if typed:
-        wheres.append(f"v.type_id = ANY(${place}::bigint[])")
-        place += 1
-    for _ in range(groups):
-        wheres.append(f"v.facets && ${place}::text[]")
-        place += 1
-    where = " AND ".join(wheres)
+    asked = conditions(shape, 4)
+    place = asked.next
+    where = " AND ".join(["v.store_id = $1", "v.listed", *asked.of_variants, *asked.of_products])
+    owner = "JOIN products p ON p.store_id = $1 AND p.id = v.product_id" if asked.of_products else ""
     column, _ = VARIANT_ORDERS[order_by]
     direction = "DESC" if descending else "ASC"
     order = f"{column} {direction}, v.id {direction}"
-    rated = "LEFT JOIN review_stats r ON r.store_id = v.store_id AND r.product_id = v.product_id"
-    rated = rated if order_by == "review_rating" else ""
     if not searched:
+        begin = f"AND ({column}, v.id) {'<' if descending else '>'} (${place}, ${place + 1})" if after else ""
         return f"""
         SELECT {joined(variant_item(expands))} AS items,
-            (SELECT count(*) FROM variants v WHERE {where}) AS total
+            (array_agg(page.key))[CAST($2 AS integer)] AS key, (array_agg(page.id))[CAST($2 AS integer)] AS id,
+            (SELECT count(*) FROM variants v {owner} WHERE {where}) AS total
         FROM (
-            SELECT v.id FROM variants v {rated} WHERE {where} ORDER BY {order} LIMIT $2 OFFSET $3
+            SELECT v.id, {column} AS key FROM variants v {owner} WHERE {where} {begin}
+            ORDER BY {order} LIMIT $2 OFFSET $3
         ) page
     """
     if order_by == "search_match":
@@ -103,10 +100,10 @@ def _variants_sql(
         found AS MATERIALIZED (
             SELECT v.id, row_number() OVER (ORDER BY {order}) AS place
             FROM (
-                SELECT id, ts_rank(search, (SELECT query FROM asked)) AS rank FROM products
+                SELECT id, type_id, vendor, tags, ts_rank(search, (SELECT query FROM asked)) AS rank FROM products
                 WHERE store_id = $1 AND listed AND search @@ (SELECT query FROM asked)
             ) p
-            JOIN variants v ON v.product_id = p.id {rated} WHERE {where}
+            JOIN variants v ON v.product_id = p.id WHERE {where}
         )
         SELECT {joined(variant_item(expands))} AS items, (SELECT count(*) FROM found) AS total
         FROM (SELECT id FROM found ORDER BY place LIMIT $2 OFFSET $3) page
@@ -126,30 +123,38 @@ async def list_variants(
         return Items(b"", 0)
     descending = VARIANT_ORDERS[wanted.order_by][1] if wanted.descending is None else wanted.descending
     sql = _variants_sql(
-        len(wanted.facets.groups),
+        Shape.of(wanted.filters),
         wanted.order_by,
-        typed=bool(wanted.types),
         searched=bool(words),
+        after=bool(paging.after) and not words,
         descending=descending,
         expands=frozenset(expands),
     )
-    arguments: list[object] = [list(wanted.types)] if wanted.types else []
-    arguments += [list(group) for group in wanted.facets.groups]
+    values = arguments(wanted.filters)
     if words:
-        arguments += search_text(words, wanted.language, synonyms=wanted.synonyms).arguments
-    row = await reads.fetchrow(sql, store_id, paging.size, paging.skip, *arguments)
+        values += search_text(words, wanted.language, synonyms=wanted.synonyms).arguments
+        # What is found is ranked as a whole, so that each page costs the same: its number will do.
+        paging = PageRequest(paging.number, paging.size)
+    elif paging.after:
+        values += read_cursor(paging.after, wanted.order_by, down=descending, keys=_KEYS)
+    row = await reads.fetchrow(sql, store_id, paging.size, paging.skip, *values)
     assert row is not None
-    return Items(row["items"], row["total"])
+    if words:
+        return Items(row["items"], row["total"])
+    return _page(row, wanted.order_by, down=descending)
 
 
-_PRODUCTS: Final = f"""
-    SELECT {joined(PRODUCT_ITEM)} AS items,
+_PRODUCTS: Final = """
+    SELECT {items} AS items,
+        (array_agg(page.created_at))[CAST($2 AS integer)] AS key, (array_agg(page.id))[CAST($2 AS integer)] AS id,
         (SELECT count(*) FROM products WHERE store_id = $1 AND listed) AS total
     FROM (
-        SELECT id FROM products WHERE store_id = $1 AND listed
+        SELECT id, created_at FROM products WHERE store_id = $1 AND listed {begin}
         ORDER BY created_at DESC, id DESC LIMIT $2 OFFSET $3
     ) page
 """
+_FIRST_PRODUCTS: Final = _PRODUCTS.format(items=joined(PRODUCT_ITEM), begin="")
+_NEXT_PRODUCTS: Final = _PRODUCTS.format(items=joined(PRODUCT_ITEM), begin="AND (created_at, id) < ($4, $5)")
 _PRODUCT: Final = f"""
     SELECT convert_to({PRODUCT_ITEM}, 'UTF8')
     FROM (SELECT id FROM products WHERE store_id = $1 AND handle = $2 AND listed) page
@@ -158,9 +163,19 @@ _PRODUCT: Final = f"""
 
 async def list_products(reads: Reads, store_id: int, paging: PageRequest) -> Items:
     """Products on sale with variants, options and images, newest first. One statement."""
-    row = await reads.fetchrow(_PRODUCTS, store_id, paging.size, paging.skip)
+    sql, begin = _FIRST_PRODUCTS, tuple[object, ...]()
+    if paging.after:
+        sql, begin = _NEXT_PRODUCTS, read_cursor(paging.after, "date", down=True, keys=_KEYS)
+    row = await reads.fetchrow(sql, store_id, paging.size, paging.skip, *begin)
     assert row is not None
-    return Items(row["items"], row["total"])
+    return _page(row, "date", down=True)
+
+
+def _page(row: Record, order: str, *, down: bool) -> Items:
+    """A page with the cursor behind it, from the key and the id of the last row of a full one."""
+    full = row["id"] is not None
+    after = write_cursor(order, down=down, key=row["key"], row_id=row["id"]) if full else ""
+    return Items(row["items"], row["total"], after)
 
 
 async def get_product(reads: Reads, store_id: int, handle: str) -> bytes:
@@ -205,34 +220,4 @@ async def get_variant(
     found: bytes | None = await reads.fetchval(_variant_sql(frozenset(expands)), store_id, variant_id)
     if found is None:
         raise variant_not_found()
-    return found
-
-
-_TYPES: Final = """
-    WITH used AS (
-        SELECT DISTINCT p.type_id, o.key, w.key AS value_key,
-            first_value(o.name) OVER (PARTITION BY p.type_id, o.key ORDER BY o.id) AS name,
-            first_value(w.name) OVER (PARTITION BY p.type_id, o.key, w.key ORDER BY w.id) AS value,
-            min(w.position) OVER (PARTITION BY p.type_id, o.key, w.key) AS place
-        FROM products p
-        JOIN product_options o ON o.store_id = p.store_id AND o.product_id = p.id
-        JOIN option_values w ON w.store_id = o.store_id AND w.option_id = o.id
-        WHERE p.store_id = $1 AND p.listed AND (o.name, w.name) <> ('Title', 'Default Title')
-          AND EXISTS (SELECT 1 FROM variant_values x WHERE x.store_id = w.store_id AND x.value_id = w.id)
-    ),
-    options AS (
-        SELECT type_id, name, json_agg(value ORDER BY place, value) AS choices FROM used GROUP BY type_id, key, name
-    )
-    SELECT convert_to(CAST(coalesce(json_agg(json_build_object('id', t.id, 'name', t.name, 'options', coalesce((
-        SELECT json_object_agg(o.name, o.choices ORDER BY o.name) FROM options o WHERE o.type_id = t.id
-    ), '{}')) ORDER BY t.name), '[]') AS text), 'UTF8')
-    FROM product_types t
-    WHERE t.store_id = $1 AND EXISTS (
-        SELECT 1 FROM products p WHERE p.store_id = t.store_id AND p.type_id = t.id AND p.listed)
-"""
-
-
-async def list_types(reads: Reads, store_id: int) -> bytes:
-    """The types in use with the options and values of their products, as a JSON array."""
-    found: bytes = await reads.fetchval(_TYPES, store_id)
     return found

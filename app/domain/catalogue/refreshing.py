@@ -7,6 +7,7 @@ from sqlalchemy import BigInteger, bindparam, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.domain.catalogue.choices import refresh_choices
 from app.domain.catalogue.documents import rebuild_documents
 from app.domain.catalogue.membership import refresh_collections
 from app.domain.catalogue.relating import relate_products
@@ -29,13 +30,18 @@ _SEARCH: Final = text(
         FROM products p LEFT JOIN product_types t ON t.store_id = p.store_id AND t.id = p.type_id
         WHERE p.store_id = :store_id AND p.id = ANY(:ids)
     )
-    UPDATE products p SET lead_variant_id = said.lead,
-        search = setweight(to_tsvector('storefront_simple', said.title), 'A')
+    UPDATE products p SET lead_variant_id = made.lead, search = made.search
+    FROM (
+        SELECT said.id, said.lead, setweight(to_tsvector('storefront_simple', said.title), 'A')
             || setweight(to_tsvector(CAST(CAST(:config AS text) AS regconfig), said.title), 'A')
             || setweight(to_tsvector(CAST(CAST(:config AS text) AS regconfig), coalesce(said.variants, '')), 'B')
             || setweight(to_tsvector(CAST(CAST(:config AS text) AS regconfig), said.about), 'C')
             || setweight(to_tsvector(CAST(CAST(:config AS text) AS regconfig), left(said.body, 100000)), 'D')
-    FROM said WHERE p.store_id = :store_id AND p.id = said.id
+            AS search
+        FROM said
+    ) made
+    WHERE p.store_id = :store_id AND p.id = made.id
+        AND (p.lead_variant_id, p.search) IS DISTINCT FROM (made.lead, made.search)
     """
 ).bindparams(_IDS)
 
@@ -56,6 +62,14 @@ _WORDS: Final = text(
 ).bindparams(_IDS)
 
 
+# By handle, as whoever saves products locks them.
+_LOCK: Final = text(
+    """
+    SELECT id FROM products WHERE store_id = :store_id AND id = ANY(:ids) ORDER BY handle FOR NO KEY UPDATE
+    """
+).bindparams(_IDS)
+
+
 async def refresh_products(session: AsyncSession, store_id: int, product_ids: Sequence[int]) -> None:
     """Bring up to date all that is derived from these products.
 
@@ -65,8 +79,22 @@ async def refresh_products(session: AsyncSession, store_id: int, product_ids: Se
     await _refresh_search(session, store_id, ids)
     for start in range(0, len(ids), CHUNK):
         await relate_products(session, store_id, ids[start : start + CHUNK])
+        await refresh_choices(session, store_id, ids[start : start + CHUNK])
     await rebuild_documents(session, store_id, ids)
     await refresh_collections(session, store_id, ids)
+
+
+async def rebuild_products(session: AsyncSession, store_id: int, product_ids: Sequence[int]) -> int:
+    """Make anew what is derived from these products alone; answers how many documents were not as they should be.
+
+    Locks the products, as whoever writes one does: what is read of them afterwards is the newest.
+    """
+    ids = sorted(set(product_ids))
+    await session.execute(_LOCK, {"store_id": store_id, "ids": ids})
+    await _refresh_search(session, store_id, ids)
+    changed = await rebuild_documents(session, store_id, ids)
+    await refresh_collections(session, store_id, ids)
+    return changed
 
 
 async def refresh_search(session: AsyncSession, store_id: int) -> None:

@@ -1,6 +1,6 @@
 """What a cart needs to know of variants: price, stock and how they are shown, fresh, in one statement."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -9,6 +9,22 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db.reads import Reads
+
+
+class UnitPrice(msgspec.Struct, frozen=True):
+    """What a unit costs from so many units on, to everybody or to one customer group. Minor units."""
+
+    price: int
+    minimum: int
+    group: str
+
+
+def best_price(price: int, others: Sequence[UnitPrice], quantity: int, groups: Collection[str]) -> int:
+    """The lowest of a price and those others that hold for so many units and a member of these groups."""
+    for entry in others:
+        if entry.minimum <= quantity and (not entry.group or entry.group in groups):
+            price = min(price, entry.price)
+    return price
 
 
 class SaleItem(msgspec.Struct, frozen=True):
@@ -36,6 +52,12 @@ class SaleItem(msgspec.Struct, frozen=True):
     on_hand: int
     reserved: int
     floor: int | None
+    tax_class: str = ""
+    unit_prices: tuple[UnitPrice, ...] = ()
+
+    def price_for(self, quantity: int, groups: Collection[str] = ()) -> int:
+        """What a unit costs when so many are bought by a member of these groups."""
+        return best_price(self.price, self.unit_prices, quantity, groups)
 
     @property
     def title(self) -> str:
@@ -78,7 +100,13 @@ SELECT CAST(json_build_object(
         FROM product_options o WHERE o.store_id = p.store_id AND o.product_id = p.id
     ),
     'tracked', coalesce(s.tracked, false), 'on_hand', coalesce(s.on_hand, 0),
-    'reserved', coalesce(s.reserved, 0), 'floor', s.floor
+    'reserved', coalesce(s.reserved, 0), 'floor', s.floor, 'tax_class', v.tax_code,
+    'unit_prices', (
+        SELECT coalesce(json_agg(json_build_object(
+            'price', u.price, 'minimum', u.minimum, 'group', u.customer_group
+        )), '[]')
+        FROM unit_prices u WHERE u.store_id = v.store_id AND u.variant_id = v.id
+    )
 ) AS text)
 FROM unnest(CAST(@ids AS bigint[])) WITH ORDINALITY AS wanted (id, place)
 JOIN variants v ON v.store_id = @store_id AND v.id = wanted.id

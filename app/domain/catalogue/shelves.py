@@ -8,10 +8,13 @@ from collections.abc import Set as AbstractSet
 from functools import lru_cache
 from typing import Final
 
+from app.db.kept import Kept
 from app.db.reads import Reads
 from app.domain.catalogue.errors import category_not_found, collection_not_found
+from app.domain.catalogue.filter_counts import counts_sql
+from app.domain.catalogue.filtering import EVERYTHING, Filters, Shape, arguments, conditions
 from app.domain.catalogue.pieces import joined, variant_item
-from app.domain.catalogue.queries import NOTHING, Facets, Items
+from app.domain.catalogue.queries import NOTHING, Items
 from app.kit.paging import PageRequest
 
 _COLLECTION: Final = """json_build_object(
@@ -124,6 +127,7 @@ _CATEGORY_MEMBERS: Final = """
     JOIN collection_products m ON m.store_id = $1 AND m.collection_id = l.collection_id AND m.listed
     GROUP BY m.product_id
 """
+_MEMBERS: Final = {"collection": _COLLECTION_MEMBERS, "category": _CATEGORY_MEMBERS}
 _CATEGORY_SHELF: Final = "SELECT id FROM categories WHERE store_id = $1 AND handle = $2 AND visible"
 _BELOW: Final = """below AS (
     SELECT id FROM shelf
@@ -132,44 +136,61 @@ _BELOW: Final = """below AS (
 )"""
 
 
-@lru_cache(maxsize=512)
-def _shelf_sql(
-    kind: str, groups: int, order_by: str | None, *, descending: bool, expands: frozenset[str]
-) -> str:
-    """In a collection's own order without filters, a page walks one index and touches only itself."""
-    members = _COLLECTION_MEMBERS if kind == "collection" else _CATEGORY_MEMBERS
-    shelf = _COLLECTION_SHELF if kind == "collection" else _CATEGORY_SHELF
-    withs = f"shelf AS MATERIALIZED ({shelf})" + ("" if kind == "collection" else f", {_BELOW}")
+@lru_cache(maxsize=64)
+def _page_sql(kind: str, *, descending: bool, expands: frozenset[str]) -> str:
+    """A page in a shelf's own order: of a collection it walks one index and touches only itself."""
+    way = "DESC" if descending else "ASC"
+    item = variant_item(expands, shelf=True, by_key=True, lead=True)
+    return f"""
+    WITH RECURSIVE {_shelf(kind)},
+    members AS {"NOT " if kind == "collection" else ""}MATERIALIZED ({_MEMBERS[kind]})
+    SELECT (SELECT id FROM shelf) AS shelf, (SELECT count(*) FROM members) AS total, {joined(item)} AS items
+    FROM (
+        SELECT product_id AS id FROM members m
+        ORDER BY m.position {way}, m.sort_text {way}, m.product_id {way} LIMIT $3 OFFSET $4
+    ) page
+    """
+
+
+@lru_cache(maxsize=256)
+def _hits_sql(kind: str, shape: Shape, order_by: str | None, *, descending: bool) -> str:
+    """The variants that stand for all products of a page's list, in order."""
     way = "DESC" if descending else "ASC"
     if order_by is None:
         order = f"m.position {way}, m.sort_text {way}, m.product_id {way}"
     else:
         order = f"{SHELF_ORDERS[order_by][0]} {way} NULLS LAST, p.id {way}"
-    item = variant_item(expands, shelf=True, by_key=True, lead=order_by is None and not groups)
-    if order_by is None and not groups:
-        return f"""
-        WITH RECURSIVE {withs},
-        members AS {"NOT " if kind == "collection" else ""}MATERIALIZED ({members})
-        SELECT (SELECT id FROM shelf) AS shelf, (SELECT count(*) FROM members) AS total, {joined(item)} AS items
-        FROM (SELECT product_id AS id FROM members m ORDER BY {order} LIMIT $3 OFFSET $4) page
-    """
-    if groups:
-        fits = " AND ".join(f"f.facets && ${5 + place}::text[]" for place in range(groups))
-        shown = f"""JOIN LATERAL (
-            SELECT f.id, f.price FROM variants f WHERE f.store_id = $1 AND f.product_id = p.id AND {fits}
-            ORDER BY f.position, f.id LIMIT 1
-        ) v ON true"""
-    else:
+    if shape == Shape():
         shown = "JOIN variants v ON v.store_id = $1 AND v.id = p.lead_variant_id"
+    else:
+        asked = conditions(shape, 3)
+        of_products = asked.of_products
+        owner = "JOIN products p ON p.store_id = $1 AND p.id = v.product_id" if of_products else ""
+        fits = " AND ".join(["v.store_id = $1", "v.listed", *asked.of_variants, *of_products])
+        shown = f"""JOIN (
+            SELECT DISTINCT ON (v.product_id) v.product_id, v.id, v.price FROM variants v {owner} WHERE {fits}
+            ORDER BY v.product_id, v.position, v.id
+        ) v ON v.product_id = m.product_id"""
     return f"""
-        WITH RECURSIVE {withs},
-        hits AS MATERIALIZED (
-            SELECT v.id, row_number() OVER (ORDER BY {order}) AS place
-            FROM ({members}) m JOIN products p ON p.store_id = $1 AND p.id = m.product_id {shown}
-        )
-        SELECT (SELECT id FROM shelf) AS shelf, (SELECT count(*) FROM hits) AS total, {joined(item)} AS items
-        FROM (SELECT id FROM hits ORDER BY place LIMIT $3 OFFSET $4) page
+    WITH RECURSIVE {_shelf(kind)}
+    SELECT (SELECT id FROM shelf) AS shelf, coalesce(array_agg(v.id ORDER BY {order}), '{{}}') AS ids
+    FROM ({_MEMBERS[kind]}) m JOIN products p ON p.store_id = $1 AND p.id = m.product_id {shown}
     """
+
+
+@lru_cache(maxsize=64)
+def _items_sql(expands: frozenset[str]) -> str:
+    item = variant_item(expands, shelf=True, by_key=True)
+    return f"""
+    SELECT {joined(item, "ORDER BY page.place")} AS items
+    FROM unnest(CAST($2 AS bigint[])) WITH ORDINALITY AS page (id, place)
+    """
+
+
+def _shelf(kind: str) -> str:
+    if kind == "collection":
+        return f"shelf AS MATERIALIZED ({_COLLECTION_SHELF})"
+    return f"shelf AS MATERIALIZED ({_CATEGORY_SHELF}), {_BELOW}"
 
 
 async def _list_shelf(
@@ -179,23 +200,37 @@ async def _list_shelf(
     paging: PageRequest,
     *,
     kind: str,
-    facets: Facets,
+    filters: Filters,
     order_by: str | None,
     descending: bool | None,
     expands: AbstractSet[str],
+    kept: Kept | None,
 ) -> Items | None:
+    """In the shelf's own order one statement; else one for what fits, kept while it is dear, and one for the page."""
     usual = SHELF_ORDERS[order_by][1] if order_by else False
-    sql = _shelf_sql(
-        kind,
-        len(facets.groups),
-        order_by,
-        descending=usual if descending is None else descending,
-        expands=frozenset(expands),
-    )
-    groups = [list(group) for group in facets.groups]
-    row = await reads.fetchrow(sql, store_id, handle, paging.size, paging.skip, *groups)
-    assert row is not None
-    return None if row["shelf"] is None else Items(row["items"], row["total"])
+    down = usual if descending is None else descending
+    if order_by is None and not filters:
+        row = await reads.fetchrow(
+            _page_sql(kind, descending=down, expands=frozenset(expands)),
+            store_id,
+            handle,
+            paging.size,
+            paging.skip,
+        )
+        assert row is not None
+        return None if row["shelf"] is None else Items(row["items"], row["total"])
+
+    async def find() -> list[int] | None:
+        sql = _hits_sql(kind, Shape.of(filters), order_by, descending=down)
+        found = await reads.fetchrow(sql, store_id, handle, *arguments(filters))
+        assert found is not None
+        return None if found["shelf"] is None else found["ids"]
+
+    ids = await (kept.get((kind, store_id, handle, filters, order_by, down), find) if kept else find())
+    if ids is None:
+        return None
+    wanted = ids[paging.skip : paging.skip + paging.size]
+    return Items(await reads.fetchval(_items_sql(frozenset(expands)), store_id, wanted), len(ids))
 
 
 async def list_collection_products(
@@ -204,15 +239,16 @@ async def list_collection_products(
     handle: str,
     paging: PageRequest,
     *,
-    facets: Facets | None = None,
+    filters: Filters = EVERYTHING,
     order_by: str | None = None,
     descending: bool | None = None,
     expands: AbstractSet[str] = NOTHING,
+    kept: Kept | None = None,
 ) -> Items:
     """The products of a visible collection, in its own order or the one asked for. Raises NotFound."""
     found = await _list_shelf(
-        reads, store_id, handle, paging, kind="collection", facets=facets or Facets(),
-        order_by=order_by, descending=descending, expands=expands,
+        reads, store_id, handle, paging, kind="collection", filters=filters,
+        order_by=order_by, descending=descending, expands=expands, kept=kept,
     )  # fmt: skip
     if found is None:
         raise collection_not_found()
@@ -225,55 +261,41 @@ async def list_category_products(
     handle: str,
     paging: PageRequest,
     *,
-    facets: Facets | None = None,
+    filters: Filters = EVERYTHING,
     order_by: str | None = None,
     descending: bool | None = None,
     expands: AbstractSet[str] = NOTHING,
+    kept: Kept | None = None,
 ) -> Items:
     """The products of a visible category and of those below it, each once. Raises NotFound."""
     found = await _list_shelf(
-        reads, store_id, handle, paging, kind="category", facets=facets or Facets(),
-        order_by=order_by, descending=descending, expands=expands,
+        reads, store_id, handle, paging, kind="category", filters=filters,
+        order_by=order_by, descending=descending, expands=expands, kept=kept,
     )  # fmt: skip
     if found is None:
         raise category_not_found()
     return found
 
 
-_FILTERS: Final = """
-    counted AS (
-        SELECT o.key, w.key AS value_key, min(o.name) AS name, min(w.name) AS value,
-            min(w.position) AS place, count(DISTINCT o.product_id) AS products
-        FROM members
-        JOIN product_options o ON o.store_id = $1 AND o.product_id = members.product_id
-        JOIN option_values w ON w.store_id = $1 AND w.option_id = o.id
-        WHERE (o.name, w.name) <> ('Title', 'Default Title')
-          AND EXISTS (SELECT 1 FROM variant_values x WHERE x.store_id = $1 AND x.value_id = w.id)
-        GROUP BY o.key, w.key
-    ),
-    filters AS (
-        SELECT key, min(name) AS name, json_agg(json_build_object(
-            'key', value_key, 'name', value, 'count', products) ORDER BY place, value) AS choices
-        FROM counted GROUP BY key
-    )
-    SELECT convert_to(CAST(coalesce(json_agg(json_build_object('key', key, 'name', name, 'values', choices)
-        ORDER BY name), '[]') AS text), 'UTF8') FROM filters
-"""
-_COLLECTION_FILTERS: Final = (
-    f"WITH shelf AS ({_COLLECTION_SHELF}), members AS ({_COLLECTION_MEMBERS}), {_FILTERS}"
-)
-_CATEGORY_FILTERS: Final = (
-    f"WITH RECURSIVE shelf AS ({_CATEGORY_SHELF}), {_BELOW}, members AS ({_CATEGORY_MEMBERS}), {_FILTERS}"
-)
+async def list_collection_filters(
+    reads: Reads, store_id: int, handle: str, filters: Filters = EVERYTHING
+) -> bytes:
+    """The filters of a collection with the number of its products for each value, as a JSON array."""
+    withs = f"{_shelf('collection')}, members AS MATERIALIZED ({_COLLECTION_MEMBERS})"
+    return await _count(reads, withs, store_id, handle, filters)
 
 
-async def list_collection_filters(reads: Reads, store_id: int, handle: str) -> bytes:
-    """The option filters of a collection with the number of its products for each value, as a JSON array."""
-    found: bytes = await reads.fetchval(_COLLECTION_FILTERS, store_id, handle)
-    return found
+async def list_category_filters(
+    reads: Reads, store_id: int, handle: str, filters: Filters = EVERYTHING
+) -> bytes:
+    """The filters of a category with the number of products below for each value, as a JSON array."""
+    withs = f"{_shelf('category')}, members AS MATERIALIZED ({_CATEGORY_MEMBERS})"
+    return await _count(reads, withs, store_id, handle, filters)
 
 
-async def list_category_filters(reads: Reads, store_id: int, handle: str) -> bytes:
-    """The option filters of a category with the number of products below for each value, as a JSON array."""
-    found: bytes = await reads.fetchval(_CATEGORY_FILTERS, store_id, handle)
+async def _count(reads: Reads, withs: str, store_id: int, handle: str, filters: Filters) -> bytes:
+    values = arguments(filters)
+    if filters.options:
+        values.append([key for key, _ in filters.options])
+    found: bytes = await reads.fetchval(counts_sql(withs, Shape.of(filters), 3), store_id, handle, *values)
     return found

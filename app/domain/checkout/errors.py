@@ -17,7 +17,6 @@ SHIPPING_OPTION: Final = declare(
     Invalid, "shipping_option_not_available", "This shipping option does not reach the address."
 )
 NO_SHIPPING: Final = declare(Invalid, "country_not_shipped", "The store does not ship to this place.")
-COUPON_NOT_FOUND: Final = declare(Invalid, "coupon_not_found", "There is no such coupon.")
 TOTAL_CHANGED: Final = declare(
     Conflict, "total_changed", "The amount is not the total of the checkout; `totals` says what it is."
 )

@@ -48,6 +48,8 @@ class Checkout(Base):
     billing_address: Mapped[dict[str, Any] | None]
     billing_same_as_shipping: Mapped[bool] = mapped_column(server_default="true")
     shipping_option_id: Mapped[OptionalRef]
+    # What carriers asked for the parcel last, and for which parcel that was.
+    rates: Mapped[dict[str, Any] | None]
     identity: Mapped[str | None]
     time_zone: Mapped[str | None]
     detected_country: Mapped[str | None]

@@ -3,7 +3,7 @@
 Reserve is one short transaction under the checkout's lock: it freezes lines and quote, holds the stock,
 writes the pending order and the attempt to pay. The payment service is then called without any
 transaction. Settle is idempotent: the browser's call, a webhook and the reconciler all end here, and
-whoever comes first wins. Locks are taken parents first: checkout, order, payment, stock.
+whoever comes first wins. Locks are taken parents first: checkout, order, payment, promotion, coupon, stock.
 """
 
 from collections.abc import Mapping
@@ -14,12 +14,19 @@ import msgspec
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db import queue
-from app.domain.carts.queries import load_cart
+from app.domain.carts.coupons import take_off_spent
+from app.domain.carts.queries import CartView, load_cart
 from app.domain.carts.service import take_out_bought
 from app.domain.checkout.errors import CHECKOUT_INCOMPLETE, TOTAL_CHANGED
 from app.domain.checkout.models import Checkout
-from app.domain.checkout.queries import Priced, lock_checkout, lock_checkout_by_id, price
-from app.domain.checkout.quote import Quote
+from app.domain.checkout.queries import (
+    Priced,
+    list_checkout_offers,
+    lock_checkout,
+    lock_checkout_by_id,
+    price,
+    price_checkout,
+)
 from app.domain.checkout.service import (
     check_basket,
     check_editable,
@@ -52,6 +59,10 @@ from app.domain.payments.service import (
 )
 from app.domain.payments.services import ActionNeeded, Captured, Finding, Refused, Unheard, Unknown
 from app.domain.payments.states import UNFINISHED, PaymentState
+from app.domain.promotions.errors import coupon_refused
+from app.domain.promotions.pricing import without
+from app.domain.promotions.quotes import Quote
+from app.domain.promotions.uses import give_back_uses, hold_uses, keep_uses
 from app.domain.stores.queries import StoreConfig
 from app.kit.errors import Conflict, Invalid
 from app.kit.ids import digest
@@ -109,7 +120,7 @@ async def reserve(
     `manual` and `free_payment` are placed at once. A repeated or parallel call answers what the first
     one made; `mark` names the call, so that one whose COMMIT was not answered knows its own attempt.
     Raises Conflict total_changed where `amount` (minor units; None trusts the caller to have read the
-    total from us) is not the total, out_of_stock, and Invalid where something is missing.
+    total from us) is not the total, out_of_stock, and Invalid where something is missing or the coupon does not count (coupon_*).
     """
     checkout = await lock_checkout(session, store.id, token)
     if checkout.state == CheckoutState.COMPLETED and checkout.order_id is not None:
@@ -123,19 +134,16 @@ async def reserve(
     check_editable(checkout, now=now)
     cart = await load_cart(session, store.id, checkout.cart_id)
     check_basket(cart)
-    priced = price(store, checkout, cart)
+    priced = await price_checkout(session, store, checkout, cart, now=now)
     faults = what_is_missing(checkout, priced)
     if faults:
         raise Invalid(CHECKOUT_INCOMPLETE, "Something is still missing.", errors=faults)
     check_stock(cart)
     quote = priced.quote
+    if quote.coupon is not None and quote.coupon.refusal is not None:
+        raise coupon_refused("coupon", quote.coupon.refusal)
     if amount is not None and amount != quote.total:
-        raise Conflict(
-            TOTAL_CHANGED,
-            "The total is another one by now.",
-            totals=totals_of(quote),
-            currency=quote.currency,
-        )
+        raise total_changed(quote)
     if (service == FREE) != (quote.total == 0):
         raise Invalid.at(
             "payment_type", PAYMENT_NOT_FREE, "free_payment is for a total of 0, and a total of 0 for it."
@@ -144,6 +152,7 @@ async def reserve(
         session, store.id, _new_order(checkout, quote, additional_fields), now=now
     )
     checkout.order_id = order.id
+    await _hold_uses(session, store, checkout, cart, quote, now=now)
     demand = _demand(quote)
     if service in AT_ONCE:
         await sell_stock(session, store.id, order_id=order.id, demand=demand, now=now)
@@ -168,6 +177,45 @@ async def reserve(
     move_checkout(checkout, CheckoutState.PRICED, now=now)
     move_checkout(checkout, CheckoutState.PAYING, now=now)
     return Started(payment.id, order.id, mine=True)
+
+
+async def _hold_uses(
+    session: AsyncSession,
+    store: StoreConfig,
+    checkout: Checkout,
+    cart: CartView,
+    quote: Quote,
+    *,
+    now: datetime,
+) -> None:
+    """Take the uses that the quote counts on. Raises Invalid coupon_*, and Conflict total_changed where a
+    promotion that came by itself has just run out.
+    """
+    lost = await hold_uses(
+        session,
+        store.id,
+        checkout_id=checkout.id,
+        applied=quote.applied,
+        customer_id=checkout.customer_id,
+        email=checkout.email,
+        now=now,
+    )
+    if lost is None:
+        return
+    if lost.code is not None:
+        raise coupon_refused("coupon", lost.why)
+    offers = await list_checkout_offers(session, store, checkout, cart, now=now)
+    left = price(store, checkout, cart, without(offers, frozenset({lost.promotion_id})), now=now).quote
+    raise total_changed(left)
+
+
+def total_changed(quote: Quote) -> Conflict:
+    return Conflict(
+        TOTAL_CHANGED,
+        "The total is another one by now.",
+        totals=totals_of(quote),
+        currency=quote.currency,
+    )
 
 
 def made_by(result: Placed | Started) -> dict[str, Any]:
@@ -217,7 +265,8 @@ def _new_order(checkout: Checkout, quote: Quote, additional_fields: Any) -> NewO
         shipping_address=checkout.shipping_address,
         billing_address=checkout.billing_address or checkout.shipping_address,
         shipping_option=msgspec.to_builtins(quote.shipping_option),
-        coupon_code=None,
+        coupon_code=next((entry.code for entry in quote.applied if entry.code is not None), None),
+        discounts=msgspec.to_builtins(quote.applied),
         additional_fields=additional_fields,
         lines=tuple(
             NewLine(
@@ -236,6 +285,8 @@ def _new_order(checkout: Checkout, quote: Quote, additional_fields: Any) -> NewO
                 tax_rate=quoted.tax_rate,
                 grams=quoted.line.grams,
                 requires_shipping=quoted.line.requires_shipping,
+                discounts=msgspec.to_builtins(quoted.discounts),
+                gift=quoted.line.gift,
             )
             for position, quoted in enumerate(quote.lines, 1)
         ),
@@ -285,6 +336,10 @@ async def _complete(
         move_checkout(checkout, CheckoutState.PRICED, now=now)
     move_checkout(checkout, CheckoutState.COMPLETED, now=now)
     checkout.held_until = None
+    if order.discounts:
+        await keep_uses(session, store.id, checkout_id=checkout.id, now=now)
+    if order.coupon_code is not None:
+        await take_off_spent(session, store.id, checkout.cart_id, order.coupon_code)
 
 
 async def settle(
@@ -399,7 +454,7 @@ async def _give_back(
     reason: str,
     now: datetime,
 ) -> None:
-    """End an attempt without money: stock goes back, the checkout is a view of its cart again."""
+    """End an attempt without money: stock and uses of coupons go back, the checkout is a view of its cart again."""
     if not move_payment(payment, new, reason=reason, now=now):
         return
     await note_event(session, order, f"payment_{new}", reason, now=now)
@@ -408,6 +463,7 @@ async def _give_back(
 
 async def _reopen(session: AsyncSession, checkout: Checkout, *, now: datetime) -> None:
     if checkout.state == CheckoutState.PAYING:
+        await give_back_uses(session, checkout.store_id, checkout_id=checkout.id, now=now)
         await release_stock(session, checkout.store_id, checkout_id=checkout.id)
         move_checkout(checkout, CheckoutState.PRICED, now=now)
         checkout.frozen = None

@@ -7,13 +7,19 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.domain.carts.models import Cart
+from app.domain.carts.pricing import basket_of, list_cart_offers
 from app.domain.carts.queries import CartView, load_cart
+from app.domain.checkout.carriers import rates_for
 from app.domain.checkout.errors import checkout_not_found
 from app.domain.checkout.models import Checkout
-from app.domain.checkout.quote import Line, Quote, Shipping, make_quote, shipping_choices
+from app.domain.checkout.quote import shipping_choices
 from app.domain.checkout.states import EDITABLE, LIVE, CheckoutState
 from app.domain.orders.models import Order
+from app.domain.promotions.offers import Offers
+from app.domain.promotions.pricing import make_quote
+from app.domain.promotions.quotes import Place, Quote
 from app.domain.stores.queries import StoreConfig
+from app.domain.stores.shipping import Shipping
 
 
 class CheckoutView(msgspec.Struct, frozen=True):
@@ -92,43 +98,40 @@ async def lock_checkout_by_id(session: AsyncSession, store_id: int, checkout_id:
     return found
 
 
-def lines_of(cart: CartView) -> tuple[tuple[Line, ...], tuple[int, ...]]:
-    """The lines of a cart that can be bought, and the variant ids of those that cannot."""
-    lines, missing = [], []
-    for entry in cart.items:
-        item = entry.item
-        if item is None or not item.on_sale:
-            missing.append(entry.variant_id)
-            continue
-        lines.append(
-            Line(
-                variant_id=item.variant_id,
-                product_id=item.product_id,
-                title=item.title,
-                variant_title=item.variant_title,
-                sku=item.sku or None,
-                image=item.image,
-                quantity=entry.quantity,
-                price=item.price,
-                grams=round(item.grams),
-                taxable=item.taxable,
-                requires_shipping=item.requires_shipping,
-            )
-        )
-    return tuple(lines), tuple(missing)
-
-
-def price(store: StoreConfig, checkout: Checkout, cart: CartView) -> Priced:
+def price(store: StoreConfig, checkout: Checkout, cart: CartView, offers: Offers, *, now: datetime) -> Priced:
     """Price a cart for a checkout: its address decides on tax and on the options that reach it."""
-    lines, missing = lines_of(cart)
+    basket = basket_of(cart, offers)
     address = checkout.shipping_address or checkout.billing_address
-    country = address["country_code"] if address else None
-    region = address.get("province") if address else None
-    choices = shipping_choices(store, lines, country=country, region=region) if country else ()
+    place = Place(address["country_code"], address.get("province")) if address else None
+    goes_to = checkout.shipping_address
+    choices = shipping_choices(
+        store,
+        basket.lines,
+        country=goes_to["country_code"] if goes_to else None,
+        region=goes_to.get("province") if goes_to else None,
+        now=now,
+        rates=rates_for(checkout.rates, store, basket.lines, goes_to),
+    )
     chosen = next((choice for choice in choices if choice.id == checkout.shipping_option_id), None)
-    rate = store.tax_rate(country, region) if country else 0
-    quote = make_quote(store, lines, tax_rate=rate, shipping_option=chosen)
-    return Priced(quote=quote, choices=choices, missing=missing)
+    quote = make_quote(store, basket.lines, place=place, shipping_option=chosen, offers=offers)
+    return Priced(quote=quote, choices=choices, missing=basket.missing)
+
+
+async def list_checkout_offers(
+    session: AsyncSession, store: StoreConfig, checkout: Checkout, cart: CartView, *, now: datetime
+) -> Offers:
+    """What is offered to the buyer of a checkout on its cart."""
+    return await list_cart_offers(
+        session, store, cart, customer_id=checkout.customer_id, email=checkout.email, now=now
+    )
+
+
+async def price_checkout(
+    session: AsyncSession, store: StoreConfig, checkout: Checkout, cart: CartView, *, now: datetime
+) -> Priced:
+    """Price a cart for a checkout with what is offered on it now."""
+    offers = await list_checkout_offers(session, store, checkout, cart, now=now)
+    return price(store, checkout, cart, offers, now=now)
 
 
 async def view_checkout(
@@ -144,7 +147,7 @@ async def view_checkout(
         )
     else:
         cart = await load_cart(session, store.id, checkout.cart_id)
-        priced, cart_uuid = price(store, checkout, cart), str(cart.uuid)
+        priced, cart_uuid = await price_checkout(session, store, checkout, cart, now=now), str(cart.uuid)
     order_name = None
     if checkout.state == CheckoutState.COMPLETED:
         order_name = await session.scalar(

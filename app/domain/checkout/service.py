@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import select, text
 from sqlalchemy.dialects.postgresql import insert as upsert
@@ -14,6 +14,7 @@ from app.domain.carts.queries import CartView, load_cart
 from app.domain.checkout.errors import (
     CHECKOUT_COMPLETED,
     CHECKOUT_EXPIRED,
+    CHECKOUT_INCOMPLETE,
     CHECKOUT_PAYING,
     NO_SHIPPING,
     SHIPPING_OPTION,
@@ -25,12 +26,12 @@ from app.domain.checkout.queries import (
     lock_checkout,
     lock_live_checkout,
     make_view,
-    price,
+    price_checkout,
     view_checkout,
 )
-from app.domain.checkout.quote import Quote
 from app.domain.checkout.states import EDITABLE, CheckoutState, may_move
 from app.domain.inventory.errors import out_of_stock
+from app.domain.promotions.quotes import Quote
 from app.domain.stores.queries import StoreConfig
 from app.kit.errors import CONFLICT, Conflict, FieldError, Invalid
 from app.kit.ids import new_token
@@ -101,7 +102,7 @@ async def open_checkout(
         made = await lock_live_checkout(session, store.id, cart.id)
         if made is None:
             raise Conflict(CONFLICT, "Another call changed this cart's checkout. Try again.")
-    return make_view(made, basket, price(store, made, basket))
+    return make_view(made, basket, await price_checkout(session, store, made, basket, now=now))
 
 
 def check_basket(cart: CartView) -> None:
@@ -162,7 +163,7 @@ async def set_customer(
     checkout: Checkout,
     *,
     email: str,
-    shipping_address: Mapping[str, Any],
+    shipping_address: Mapping[str, Any] | None,
     billing_address: Mapping[str, Any] | None,
     subscribe: bool,
     facts: Mapping[str, str | None],
@@ -170,11 +171,13 @@ async def set_customer(
 ) -> CheckoutView:
     """Write who buys and where it goes; billing_address None means the same as shipping.
 
+    shipping_address None is for what is fetched or needs no shipping; then there is a billing address.
     `facts` are identity, time_zone and detected_country, as the page tells them. The shipping option
-    stays where it still reaches the address. Raises Invalid country_not_shipped.
+    stays where it still reaches the address. Raises Invalid country_not_shipped, or checkout_incomplete where
+    the goods must go somewhere.
     """
     checkout.email = email
-    checkout.shipping_address = dict(shipping_address)
+    checkout.shipping_address = None if shipping_address is None else dict(shipping_address)
     checkout.billing_address = None if billing_address is None else dict(billing_address)
     checkout.billing_same_as_shipping = billing_address is None
     checkout.subscribe = subscribe
@@ -182,8 +185,10 @@ async def set_customer(
         if value is not None:
             setattr(checkout, name, value)
     cart = await load_cart(session, store.id, checkout.cart_id)
-    priced = price(store, checkout, cart)
+    priced = await price_checkout(session, store, checkout, cart, now=now)
     if needs_shipping(priced.quote) and not priced.choices:
+        if shipping_address is None:
+            raise Invalid(CHECKOUT_INCOMPLETE, "Something is still missing.", errors=[NO_ADDRESS])
         country = shipping_address["country"]
         raise Invalid(
             NO_SHIPPING,
@@ -202,7 +207,7 @@ async def choose_shipping(
     """Pick a shipping option. Raises Invalid shipping_option_not_available."""
     checkout.shipping_option_id = option_id
     cart = await load_cart(session, store.id, checkout.cart_id)
-    priced = price(store, checkout, cart)
+    priced = await price_checkout(session, store, checkout, cart, now=now)
     if priced.quote.shipping_option is None:
         raise Invalid.at(
             "shipping_option_id",
@@ -219,13 +224,23 @@ def needs_shipping(quote: Quote) -> bool:
     return any(quoted.line.requires_shipping for quoted in quote.lines)
 
 
+NO_ADDRESS: Final = FieldError("shipping_address", "required", "Say where the order goes.")
+
+
+def _needs_no_address(checkout: Checkout, priced: Priced) -> bool:
+    """Whether the billing address is enough: for what is fetched, and for what needs no shipping."""
+    chosen = priced.quote.shipping_option
+    fetched = chosen is not None and chosen.pickup
+    return checkout.billing_address is not None and (fetched or not needs_shipping(priced.quote))
+
+
 def what_is_missing(checkout: Checkout, priced: Priced) -> list[FieldError]:
     """What must still be given before paying."""
     faults = []
     if not checkout.email:
         faults.append(FieldError("email", "required", "Say whom the order is for."))
-    if not checkout.shipping_address:
-        faults.append(FieldError("shipping_address", "required", "Say where the order goes."))
+    if not checkout.shipping_address and not _needs_no_address(checkout, priced):
+        faults.append(NO_ADDRESS)
     elif needs_shipping(priced.quote) and priced.quote.shipping_option is None:
         faults.append(FieldError("shipping_option_id", "required", "Choose how the order is shipped."))
     return faults

@@ -68,10 +68,17 @@ _FORGET_CHECKOUTS: Final = """
             SELECT 1 FROM reservations r
             WHERE r.store_id = c.store_id AND r.checkout_id = c.id AND r.state <> 'released'
           )
+          AND NOT EXISTS (
+            SELECT 1 FROM coupon_uses u
+            WHERE u.store_id = c.store_id AND u.checkout_id = c.id AND u.state <> 'returned'
+          )
         ORDER BY c.updated_at LIMIT :batch FOR UPDATE SKIP LOCKED
     ),
     given_back AS (
         DELETE FROM reservations r USING dead WHERE r.store_id = dead.store_id AND r.checkout_id = dead.id
+    ),
+    not_used AS (
+        DELETE FROM coupon_uses u USING dead WHERE u.store_id = dead.store_id AND u.checkout_id = dead.id
     )
     DELETE FROM checkouts c USING dead WHERE c.store_id = dead.store_id AND c.id = dead.id
 """

@@ -1,4 +1,4 @@
-"""The text that search matches of posts and pages: their words by weight, in the language of the store."""
+"""What search needs of posts and pages: their words by weight in the store's language, and to mend typing errors by."""
 
 from collections.abc import Collection
 from typing import Final
@@ -24,14 +24,27 @@ _SEARCH: Final = """
     WHERE t.store_id = :store_id AND (CAST(:slugs AS text[]) IS NULL OR t.slug = ANY(:slugs))
 """
 
+# Also those of the text itself, since there is little else in a page; numbers are no words.
+_WORDS: Final = """
+    INSERT INTO search_words (store_id, word)
+    SELECT DISTINCT t.store_id, w.word
+    FROM {table} t
+    CROSS JOIN LATERAL unnest(tsvector_to_array(to_tsvector('storefront_simple', concat_ws(' ', t.title, {about},
+        regexp_replace(left(t.content, 100000), '<[^>]+>|&[a-z#0-9]+;', ' ', 'g'))))) AS w (word)
+    WHERE t.store_id = :store_id AND (CAST(:slugs AS text[]) IS NULL OR t.slug = ANY(:slugs))
+        AND length(w.word) BETWEEN 3 AND 40 AND w.word !~ '[0-9]'
+    ON CONFLICT DO NOTHING
+"""
+
 
 async def refresh_texts(
     session: AsyncSession, store_id: int, table: type[BlogPost | Page], slugs: Collection[str] | None = None
 ) -> None:
     """Bring what search matches up to date for these texts, or for all. Repeating it changes nothing."""
     language = await session.scalar(text("SELECT language FROM stores WHERE id = :id"), {"id": store_id})
-    statement = text(_SEARCH.format(table=table.__tablename__, about=_ABOUT[table])).bindparams(
-        bindparam("slugs", type_=ARRAY(Text))
-    )
-    values = {"store_id": store_id, "config": search_configuration(language or "")}
-    await session.execute(statement, {**values, "slugs": None if slugs is None else sorted(slugs)})
+    some = {"store_id": store_id, "slugs": None if slugs is None else sorted(slugs)}
+    for pattern, more in ((_SEARCH, {"config": search_configuration(language or "")}), (_WORDS, {})):
+        statement = text(pattern.format(table=table.__tablename__, about=_ABOUT[table])).bindparams(
+            bindparam("slugs", type_=ARRAY(Text))
+        )
+        await session.execute(statement, {**some, **more})

@@ -1,6 +1,6 @@
 """How a shop's own texts are written: as wanted, by their slugs, telling what changed."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, Final, TypeVar
 
@@ -20,19 +20,23 @@ Text = TypeVar("Text", BlogCategory, BlogPost, Page)
 
 
 class BlogCategoryDraft(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A shelf of posts; without published_at it is there from now on."""
+    """A shelf of posts; without published_at it is there from now on.
+
+    former_slug is what it was called before, if that has changed: it keeps its id, and the address a redirect.
+    """
 
     slug: str
     title: str
     meta_title: str = ""
     meta_description: str = ""
     meta_keywords: str = ""
+    former_slug: str = ""
     visible: bool = True
     published_at: datetime | None = None
 
 
 class PostDraft(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A post; category is a slug, content HTML, image an address."""
+    """A post; category is a slug, content HTML, image an address, former_slug as for a shelf."""
 
     slug: str
     title: str
@@ -44,18 +48,20 @@ class PostDraft(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     image: str = ""
     seo_title: str = ""
     seo_description: str = ""
+    former_slug: str = ""
     visible: bool = True
     published_at: datetime | None = None
 
 
 class PageDraft(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A page; content is HTML."""
+    """A page; content is HTML, former_slug as for a shelf."""
 
     slug: str
     title: str
     content: str = ""
     seo_title: str = ""
     seo_description: str = ""
+    former_slug: str = ""
     visible: bool = True
     published_at: datetime | None = None
 
@@ -87,7 +93,11 @@ async def apply_content(
         }
         for place, draft in enumerate(file.blog_categories)
     }
-    changes = await _write(session, store_id, BlogCategory, categories, now)
+    changes: list[str] = []
+    changes += await _rename(session, store_id, BlogCategory, _former(file.blog_categories), now)
+    changes += await _rename(session, store_id, BlogPost, _former(file.posts), now)
+    changes += await _rename(session, store_id, Page, _former(file.pages), now)
+    changes += await _write(session, store_id, BlogCategory, categories, now)
     found = await session.execute(
         select(BlogCategory.slug, BlogCategory.id).where(BlogCategory.store_id == store_id)
     )
@@ -95,6 +105,10 @@ async def apply_content(
     changes += await _write(session, store_id, BlogPost, {d.slug: _post(d, ids) for d in file.posts}, now)
     pages = {draft.slug: {**_text(draft), "position": place} for place, draft in enumerate(file.pages)}
     return changes + await _write(session, store_id, Page, pages, now)
+
+
+def _former(drafts: Iterable[BlogCategoryDraft | PostDraft | PageDraft]) -> dict[str, str]:
+    return {draft.former_slug: draft.slug for draft in drafts if draft.former_slug}
 
 
 def _text(draft: PostDraft | PageDraft) -> dict[str, Any]:
@@ -119,6 +133,25 @@ def _post(draft: PostDraft, category_ids: Mapping[str, int]) -> dict[str, Any]:
         "tags": list(draft.tags),
         "media": {"src": draft.image} if draft.image else {},
     }
+
+
+async def _rename(
+    session: AsyncSession, store_id: int, table: type[Text], former: Mapping[str, str], now: datetime
+) -> list[str]:
+    """Give what has a former slug its new one, unless that is taken. A trigger keeps the redirect."""
+    names = {*former, *former.values()}
+    found = await session.scalars(
+        select(table).where(table.store_id == store_id, table.slug.in_(names)).with_for_update()
+    )
+    standing = {row.slug: row for row in found}
+    changes: list[str] = []
+    for old, new in former.items():
+        if old in standing and new not in standing:
+            row = standing[new] = standing.pop(old)
+            row.slug, row.updated_at = new, now
+            changes.append(f"{table.__tablename__.replace('_', ' ')}: {old} is now {new}")
+            await session.flush()
+    return changes
 
 
 async def _write(

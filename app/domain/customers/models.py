@@ -3,7 +3,8 @@
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, LargeBinary, UniqueConstraint
+from sqlalchemy import CheckConstraint, ForeignKey, Index, LargeBinary, Text, UniqueConstraint
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.db.base import Base, BigId, CreatedAt, Minor, OptionalRef, Ref, StoreId
@@ -54,6 +55,8 @@ class Customer(Base):
     language: Mapped[str | None]
     identity: Mapped[str | None]
     passkey_handle: Mapped[bytes | None] = mapped_column(LargeBinary)
+    # Groups that have prices and promotions of their own, by the names that the merchant gave them.
+    groups: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default="{}")
     invite_token: Mapped[str]
     invited_by: Mapped[OptionalRef]
     # Minor units of the store's currency; the ledger has the movements.

@@ -1,6 +1,7 @@
 """The one statement of a search: what is found of products, pages and posts, a page of each, as JSON.
 
-$1 the store, $2 and $3 the page, $4 the query as typed, $5 its words, $6 to $10 the text search query, $11 now.
+$1 the store, $2 and $3 the page, $4 the query as typed, $5 its words, $6 to $10 the text search query, $11 now;
+where the products are known, $12 has those of the page and $13 the variants that were named.
 """
 # ruff: noqa: S608 - every part is written here; values travel as parameters
 
@@ -9,6 +10,7 @@ from typing import Final
 
 from app.domain.catalogue.pieces import joined, variant_item
 from app.domain.catalogue.search_text import match
+from app.domain.discovery.broad import MOST_RANKED
 
 PRODUCTS: Final = "products"
 PAGES: Final = "pages"
@@ -44,6 +46,21 @@ _PRODUCT_HITS: Final = """
             AND NOT EXISTS (SELECT FROM exact WHERE exact.id = p.id)
     )
 """
+# The best of a broad search, to be kept, and what is left of them when they are shown.
+_BROAD: Final = f"""
+    CASE WHEN (SELECT count(*) FROM products_hits) > {MOST_RANKED} THEN {{what}} END AS {{name}}
+"""
+_BEST_HITS: Final = f"""(
+    SELECT array_agg({{column}} ORDER BY best.rank DESC, best.id)
+    FROM (SELECT * FROM products_hits ORDER BY rank DESC, id LIMIT {MOST_RANKED}) best
+)"""
+_KNOWN_HITS: Final = """
+    products_hits AS MATERIALIZED (
+        SELECT p.id, known.variant_id, -known.place AS rank
+        FROM unnest($12::bigint[], $13::bigint[]) WITH ORDINALITY AS known (id, variant_id, place)
+        JOIN products p ON p.store_id = $1 AND p.id = known.id AND p.listed
+    )
+"""
 # A product is shown as the variant whose SKU or barcode was typed, else as the one whose title has most of
 # the words.
 _BEST_VARIANTS: Final = """
@@ -53,8 +70,9 @@ _BEST_VARIANTS: Final = """
             SELECT count(*) FROM unnest($5::text[]) AS word WHERE position(word IN lower(f.title)) > 0
         ) DESC, f.position, f.id LIMIT 1
     )) AS id
-    FROM (SELECT * FROM products_hits ORDER BY rank DESC, id LIMIT $2 OFFSET $3) best
+    FROM (SELECT * FROM products_hits ORDER BY rank DESC, id {part}) best
 """
+_PART: Final = "LIMIT $2 OFFSET $3"
 _TEXT_HITS: Final = """
     {kind}_hits AS MATERIALIZED (
         SELECT t.id, ts_rank(t.search, (SELECT query FROM asked)) AS rank, t.published_at FROM {kind} t
@@ -95,7 +113,8 @@ _HEADLINE: Final = (
 )
 _MARKED: Final = "json_build_object('title', {title}, 'body', {body})"
 # Candidates by what the trigram index finds fast: words that are alike, and for mistakes that leave few trigrams
-# alike, those that begin as the word does, as it would with its first letters swapped, or end as it does.
+# alike, those that begin as the word does, as it would with its first letters swapped, or end as it does. LIMIT
+# keeps the look-ups of parts what they are: PostgreSQL would make joins over all words of them.
 _NEAR: Final = """
     CASE WHEN {nothing} THEN (
         SELECT json_agg(json_build_array(asked.word, near.word))
@@ -111,36 +130,46 @@ _NEAR: Final = """
             UNION ALL
             SELECT left(asked.word, place) || ' ' || substr(asked.word, place + 1)
             FROM generate_series(3, length(asked.word) - 3) AS place
-            WHERE EXISTS (
-                SELECT FROM search_words w WHERE w.store_id = $1 AND w.word = left(asked.word, place)
-            ) AND EXISTS (
-                SELECT FROM search_words w WHERE w.store_id = $1 AND w.word = substr(asked.word, place + 1)
-            )
+            WHERE (SELECT true FROM search_words w WHERE w.store_id = $1
+                    AND w.word = left(asked.word, place) LIMIT 1)
+                AND (SELECT true FROM search_words w WHERE w.store_id = $1
+                    AND w.word = substr(asked.word, place + 1) LIMIT 1)
         ) near
     ) END
 """
 
 
 @lru_cache(maxsize=256)
-def search_sql(kinds: tuple[str, ...], expands: frozenset[str], *, mending: bool) -> str:
+def search_sql(kinds: tuple[str, ...], expands: frozenset[str], *, mending: bool, known: bool = False) -> str:
     """For each kind its items and its total; mending: where nothing is found, `near` has words that are like it.
 
     Nearness by trigrams finds candidates, and two known words that were written as one; which of them was
-    meant is decided by edits (spelling.py).
+    meant is decided by edits (spelling.py). Of a broad search `best` and `named` have the products to keep;
+    known: they were kept, and stand in $12 and $13.
     """
-    hits = [_PRODUCT_HITS if kind == PRODUCTS else _TEXT_HITS.format(kind=kind) for kind in kinds]
+    hits = [
+        (_KNOWN_HITS if known else _PRODUCT_HITS) if kind == PRODUCTS else _TEXT_HITS.format(kind=kind)
+        for kind in kinds
+    ]
     columns = [
-        f"(SELECT {joined(_item(kind, expands))} FROM ({_best(kind)}) page) AS {kind},"
+        f"(SELECT {joined(_item(kind, expands))} FROM ({_best(kind, known=known)}) page) AS {kind},"
         f" (SELECT count(*) FROM {kind}_hits) AS {kind}_total"
         for kind in kinds
     ]
     nothing = " AND ".join(f"NOT EXISTS (SELECT FROM {kind}_hits)" for kind in kinds)
     columns.append(f"{_NEAR.format(nothing=nothing)} AS near" if mending else "NULL AS near")
+    if PRODUCTS in kinds and not known:
+        columns += [
+            _BROAD.format(what=_BEST_HITS.format(column=f"best.{column}"), name=name)
+            for name, column in (("best", "id"), ("named", "variant_id"))
+        ]
     return f"WITH {', '.join([_ASKED, *hits])} SELECT {', '.join(columns)}"
 
 
-def _best(kind: str) -> str:
-    return _BEST_VARIANTS if kind == PRODUCTS else _BEST_TEXTS.format(kind=kind)
+def _best(kind: str, *, known: bool) -> str:
+    if kind != PRODUCTS:
+        return _BEST_TEXTS.format(kind=kind)
+    return _BEST_VARIANTS.format(part="" if known else _PART)
 
 
 def _item(kind: str, expands: frozenset[str]) -> str:

@@ -40,6 +40,12 @@ class Order(Base):
         CheckConstraint("(status = 'pending') = (number IS NULL) OR status = 'cancelled'", name="number"),
         Index("orders_customer_idx", "store_id", "customer_id", "id"),
         Index("orders_email_idx", "store_id", text("lower(email)")),
+        Index(
+            "orders_placed_idx",
+            "store_id",
+            "placed_at",
+            postgresql_where="status IN ('open', 'completed')",
+        ),
         Index("orders_pending_idx", "created_at", postgresql_where="status = 'pending'"),
     )
 
@@ -65,6 +71,8 @@ class Order(Base):
     billing_address: Mapped[dict[str, Any] | None]
     shipping_option: Mapped[dict[str, Any] | None]
     coupon_code: Mapped[str | None]
+    # The promotions that it was bought with, as they stood then.
+    discounts: Mapped[list[Any]] = mapped_column(server_default="[]")
     additional_fields: Mapped[Any] = mapped_column(JSONB, nullable=True)
     created_at: Mapped[CreatedAt]
     placed_at: Mapped[datetime | None]
@@ -100,6 +108,9 @@ class OrderLine(Base):
     tax_rate: Mapped[int]
     grams: Mapped[int]
     requires_shipping: Mapped[bool]
+    # What each promotion took off it; a gift is a line of its own, at a price of 0.
+    discounts: Mapped[list[Any]] = mapped_column(server_default="[]")
+    gift: Mapped[bool] = mapped_column(server_default="false")
 
 
 class OrderEvent(Base):

@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db.reads import Reads
 from app.domain.orders.errors import order_not_found
+from app.domain.promotions.quotes import Applied, LineDiscount
 from app.kit.paging import Page, PageRequest
 
 
@@ -26,6 +27,8 @@ class OrderLineView(msgspec.Struct, frozen=True):
     discount: int
     tax: int
     requires_shipping: bool
+    discounts: tuple[LineDiscount, ...]
+    gift: bool
 
 
 class PaymentView(msgspec.Struct, frozen=True):
@@ -66,6 +69,7 @@ class OrderView(msgspec.Struct, frozen=True):
     billing_address: dict[str, Any] | None
     shipping_option: dict[str, Any] | None
     coupon_code: str | None
+    discounts: tuple[Applied, ...]
     created_at: datetime
     placed_at: datetime | None
     paid_at: datetime | None

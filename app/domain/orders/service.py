@@ -39,6 +39,8 @@ class NewLine(msgspec.Struct, frozen=True):
     tax_rate: int
     grams: int
     requires_shipping: bool
+    discounts: list[dict[str, Any]]
+    gift: bool
 
 
 class NewOrder(msgspec.Struct, frozen=True):
@@ -59,6 +61,7 @@ class NewOrder(msgspec.Struct, frozen=True):
     billing_address: dict[str, Any] | None
     shipping_option: dict[str, Any] | None
     coupon_code: str | None
+    discounts: list[dict[str, Any]]
     additional_fields: Any
     lines: tuple[NewLine, ...]
 

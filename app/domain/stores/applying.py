@@ -1,6 +1,7 @@
 """How a store becomes what its shop file says: compared piece by piece, written where it differs, told in lines."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import time
 from typing import Any, Final
 
 import msgspec
@@ -8,10 +9,13 @@ from msgspec import UNSET
 from sqlalchemy import delete, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.domain.stores.delivery import DeliveryRules
 from app.domain.stores.models import ShippingOption, ShippingZone, Store, StorePaymentService, TaxRate
 from app.domain.stores.plan import (
     INVALID_PLAN,
+    DeliveryPlan,
     OptionPlan,
+    PickupPlan,
     ReasonPlan,
     ReferralPlan,
     ServicePlan,
@@ -74,6 +78,8 @@ async def apply_store(
     await session.flush()
     if file.shipping_zones is not UNSET:
         changes += await _apply_zones(session, store, file.shipping_zones)
+    if file.pickups is not UNSET:
+        changes += await _apply_options(session, store, None, file.pickups)
     if file.tax_rates is not UNSET:
         changes += await _apply_taxes(session, store.id, file.tax_rates)
     if file.payment_services is not UNSET:
@@ -124,7 +130,18 @@ def _apply_sections(store: Store, file: StoreFile) -> list[str]:
             changes += _apply_section(store, name, plan)
     if file.referral is not UNSET:
         changes += _apply_section(store, "referral", _referral_rule(file.referral, store.currency))
+    if file.delivery is not UNSET:
+        changes += _apply_section(store, "delivery", _delivery_rules(file.delivery))
     return changes
+
+
+def _delivery_rules(plan: DeliveryPlan) -> DeliveryRules:
+    return DeliveryRules(
+        time_zone=plan.time_zone,
+        closed=plan.closed,
+        holidays=plan.holidays,
+        cut_off=time.fromisoformat(plan.cut_off) if plan.cut_off else None,
+    )
 
 
 def _referral_rule(plan: ReferralPlan, currency: str) -> ReferralRule:
@@ -135,7 +152,7 @@ def _referral_rule(plan: ReferralPlan, currency: str) -> ReferralRule:
 
 
 def _apply_section(store: Store, name: str, plan: msgspec.Struct) -> list[str]:
-    wanted = msgspec.to_builtins(plan)
+    wanted = msgspec.json.decode(msgspec.json.encode(plan))  # as it comes back from the database
     before = store.settings.get(name, {})
     if before == wanted:
         return []
@@ -180,47 +197,56 @@ async def _apply_zones(session: AsyncSession, store: Store, plans: list[ZonePlan
     return changes
 
 
+_AMOUNTS: Final = frozenset({"price", "extra_item", "free_from", "min_price", "max_price"})
+
+
+def _option_name(zone: ShippingZone | None, title: str) -> str:
+    return f"shipping option {zone.name} / {title}" if zone else f"pick-up {title}"
+
+
 async def _apply_options(
-    session: AsyncSession, store: Store, zone: ShippingZone, plans: list[OptionPlan]
+    session: AsyncSession,
+    store: Store,
+    zone: ShippingZone | None,
+    plans: Sequence[OptionPlan | PickupPlan],
 ) -> list[str]:
+    """The options of a zone; without one the pick-ups."""
     changes: list[str] = []
-    found = await session.scalars(select(ShippingOption).where(ShippingOption.zone_id == zone.id))
+    zone_id = zone.id if zone else None
+    found = await session.scalars(
+        select(ShippingOption).where(
+            ShippingOption.store_id == store.id, ShippingOption.zone_id.is_not_distinct_from(zone_id)
+        )
+    )
     options = {option.title: option for option in found}
     for position, plan in enumerate(plans, 1):
-        name = f"shipping option {zone.name} / {plan.title}"
+        name = _option_name(zone, plan.title)
         values = {
-            "price": to_minor(plan.price, store.currency),
-            **{
-                key: None if (amount := getattr(plan, key)) is None else to_minor(amount, store.currency)
-                for key in ("free_from", "min_price", "max_price")
-            },
-            "min_weight_grams": plan.min_weight_grams,
-            "max_weight_grams": plan.max_weight_grams,
-            "min_days": plan.min_days,
-            "max_days": plan.max_days,
-            "position": position,
-        }
+            key: to_minor(value, store.currency) if key in _AMOUNTS and value is not None else value
+            for key, value in msgspec.structs.asdict(plan).items()
+            if key != "title"
+        } | {"position": position}
         option = options.pop(plan.title, None)
         if option is None:
-            session.add(ShippingOption(store_id=store.id, zone_id=zone.id, title=plan.title, **values))
+            session.add(ShippingOption(store_id=store.id, zone_id=zone_id, title=plan.title, **values))
             price = to_decimal_text(values["price"] or 0, store.currency)
             changes.append(f"{name}: created at {price} {store.currency}")
         else:
             changes += _update(option, values, name)
     for title, option in options.items():
         await session.delete(option)
-        changes.append(f"shipping option {zone.name} / {title}: removed")
+        changes.append(f"{_option_name(zone, title)}: removed")
     return changes
 
 
 async def _apply_taxes(session: AsyncSession, store_id: int, plans: list[TaxPlan]) -> list[str]:
     changes: list[str] = []
     found = await session.scalars(select(TaxRate).where(TaxRate.store_id == store_id))
-    rates = {(rate.country, rate.region, rate.name): rate for rate in found}
+    rates = {(rate.country, rate.region, rate.name, rate.tax_class): rate for rate in found}
     for plan in plans:
-        name = f"tax {plan.region or plan.country} {plan.name}"
+        name = f"tax {plan.region or plan.country} {plan.name} {plan.tax_class}".rstrip()
         basis_points = percent_to_basis_points(plan.rate)
-        rate = rates.pop((plan.country, plan.region, plan.name), None)
+        rate = rates.pop((plan.country, plan.region, plan.name, plan.tax_class), None)
         if rate is None:
             session.add(
                 TaxRate(
@@ -229,14 +255,15 @@ async def _apply_taxes(session: AsyncSession, store_id: int, plans: list[TaxPlan
                     region=plan.region,
                     name=plan.name,
                     rate=basis_points,
+                    tax_class=plan.tax_class,
                 )
             )
             changes.append(f"{name}: created at {plan.rate} %")
         else:
             changes += _update(rate, {"rate": basis_points}, f"{name}, in basis points")
-    for (country, region, name), rate in rates.items():
+    for (country, region, name, tax_class), rate in rates.items():
         await session.delete(rate)
-        changes.append(f"tax {region or country} {name}: removed")
+        changes.append(f"tax {region or country} {name} {tax_class}".rstrip() + ": removed")
     return changes
 
 

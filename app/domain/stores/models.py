@@ -5,7 +5,7 @@ from typing import Any
 from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.db.base import Base, BigId, CreatedAt, Minor, Ref, StoreId
+from app.db.base import Base, BigId, CreatedAt, Minor, OptionalRef, StoreId
 
 
 class Store(Base):
@@ -50,18 +50,23 @@ class ShippingZone(Base):
 
 
 class ShippingOption(Base):
-    """One way to ship inside a zone, for a band of weight (grams) and of price (minor units)."""
+    """One way to ship inside a zone, for a band of weight (grams), of price (minor units) and of items.
+
+    One without a zone is a pick-up at its location, wherever the buyer lives.
+    """
 
     __tablename__ = "shipping_options"
     __table_args__ = (
-        UniqueConstraint("store_id", "zone_id", "title"),
+        UniqueConstraint("store_id", "zone_id", "title", postgresql_nulls_not_distinct=True),
         CheckConstraint("price >= 0", name="price"),
+        CheckConstraint("extra_item >= 0", name="extra_item"),
+        CheckConstraint("(zone_id IS NULL) = (location IS NOT NULL)", name="location"),
         Index(None, "zone_id"),
     )
 
     id: Mapped[BigId]
     store_id: Mapped[StoreId]
-    zone_id: Mapped[Ref] = mapped_column(ForeignKey("shipping_zones.id", ondelete="CASCADE"))
+    zone_id: Mapped[OptionalRef] = mapped_column(ForeignKey("shipping_zones.id", ondelete="CASCADE"))
     title: Mapped[str]
     price: Mapped[Minor]
     free_from: Mapped[Minor | None]
@@ -71,15 +76,27 @@ class ShippingOption(Base):
     max_price: Mapped[Minor | None]
     min_days: Mapped[int | None]
     max_days: Mapped[int | None]
+    min_items: Mapped[int | None]
+    max_items: Mapped[int | None]
+    # What each item after the first adds to the price.
+    extra_item: Mapped[Minor] = mapped_column(server_default="0")
+    location: Mapped[str | None]
+    # Whom to ask for today's price; only_live hides the option where no answer came.
+    carrier: Mapped[str | None]
+    carrier_service: Mapped[str | None]
+    only_live: Mapped[bool] = mapped_column(server_default="false")
     position: Mapped[int] = mapped_column(server_default="0")
 
 
 class TaxRate(Base):
-    """The tax of a country, or of a region (ISO 3166-2) of it; rate in basis points. Region '' is the country."""
+    """The tax of a country, or of a region (ISO 3166-2) of it; rate in basis points. Region '' is the country.
+
+    tax_class names the variants that it is for; '' is for everything that has no rate of its own there.
+    """
 
     __tablename__ = "tax_rates"
     __table_args__ = (
-        UniqueConstraint("store_id", "country", "region", "name"),
+        UniqueConstraint("store_id", "country", "region", "name", "tax_class"),
         CheckConstraint("rate >= 0", name="rate"),
     )
 
@@ -89,6 +106,7 @@ class TaxRate(Base):
     region: Mapped[str] = mapped_column(server_default="")
     name: Mapped[str]
     rate: Mapped[int]
+    tax_class: Mapped[str] = mapped_column(server_default="")
 
 
 class StorePaymentService(Base):

@@ -6,6 +6,7 @@ is left as it is.
 """
 
 from collections.abc import Iterator
+from datetime import date
 from functools import cache
 from typing import Annotated, Final
 
@@ -13,8 +14,10 @@ import msgspec
 import pycountry
 from msgspec import UNSET, Meta, UnsetType
 
+from app.domain.stores.delivery import Weekday
 from app.kit.errors import FieldError, Invalid, declare
 from app.kit.money import BASIS_POINTS, MoneyError, is_currency, percent_to_basis_points, to_minor
+from app.kit.places import find_time_zone
 from app.kit.words import LONGEST_PHRASE, split_words
 
 INVALID_PLAN: Final = declare(
@@ -25,6 +28,7 @@ PAYMENT_SERVICES: Final = frozenset({"manual", "free_payment", "test", "stripe",
 
 Line = Annotated[str, Meta(min_length=1, max_length=200)]
 Amount = Annotated[str, Meta(pattern=r"^\d{1,12}(\.\d{1,4})?$")]
+Items = Annotated[int, Meta(ge=0, le=1_000_000)]
 Days = Annotated[int, Meta(ge=0, le=365)]
 Grams = Annotated[int, Meta(ge=0, le=1_000_000_000)]
 Color = Annotated[str, Meta(pattern=r"^#[0-9a-fA-F]{6}$")]
@@ -48,7 +52,11 @@ class StorePlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class OptionPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One way to ship. Bands include their lower bound and leave out the upper one."""
+    """One way to ship. Bands include their lower bound and leave out the upper one.
+
+    price is for the first item, extra_item for each further one. carrier names whom to ask for today's price
+    of its service carrier_service; where no answer comes the price counts, unless only_live hides the option.
+    """
 
     title: Line
     price: Amount
@@ -59,6 +67,32 @@ class OptionPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_price: Amount | None = None
     min_days: Days | None = None
     max_days: Days | None = None
+    min_items: Items | None = None
+    max_items: Items | None = None
+    extra_item: Amount = "0"
+    carrier: Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_-]{0,31}$")] | None = None
+    carrier_service: Line | None = None
+    only_live: bool = False
+
+
+class PickupPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A place where goods can be fetched; location is its address and hours, as shoppers read it."""
+
+    title: Line
+    location: Annotated[str, Meta(min_length=1, max_length=500)]
+    price: Amount = "0"
+    free_from: Amount | None = None
+    min_days: Days | None = None
+    max_days: Days | None = None
+
+
+class DeliveryPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The [delivery] section: which days do not count, and after which time of day tomorrow does."""
+
+    time_zone: Line = "UTC"
+    closed: tuple[Weekday, ...] = ("sat", "sun")
+    holidays: Annotated[tuple[date, ...], Meta(max_length=400)] = ()
+    cut_off: Annotated[str, Meta(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")] | None = None
 
 
 class ZonePlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -71,12 +105,16 @@ class ZonePlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class TaxPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The tax of a country, or of an ISO 3166-2 region of it; rate is a percentage."""
+    """The tax of a country, or of an ISO 3166-2 region of it; rate is a percentage.
+
+    tax_class is the tax code of the variants that it is for; without one it is for all others.
+    """
 
     country: str
     name: Line
     rate: str
     region: str = ""
+    tax_class: Annotated[str, Meta(max_length=100)] = ""
 
 
 class ServicePlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -137,6 +175,8 @@ class StoreFile(msgspec.Struct, frozen=True, kw_only=True):
     look: LookPlan | UnsetType = UNSET
     newsletter: NewsletterPlan | UnsetType = UNSET
     shipping_zones: list[ZonePlan] | UnsetType = UNSET
+    pickups: list[PickupPlan] | UnsetType = UNSET
+    delivery: DeliveryPlan | UnsetType = UNSET
     tax_rates: list[TaxPlan] | UnsetType = UNSET
     payment_services: dict[str, ServicePlan] | UnsetType = UNSET
     cancellation_reasons: list[ReasonPlan] | UnsetType = UNSET
@@ -151,6 +191,8 @@ def check_store_file(file: StoreFile, *, currency: str) -> None:
         for faults in (
             _check_store(file.store),
             _check_zones(file.shipping_zones or [], currency),
+            _check_pickups(file.pickups or [], currency),
+            _check_delivery(file.delivery or DeliveryPlan()),
             _check_taxes(file.tax_rates or []),
             _check_services(file.payment_services or {}),
             _check_referral(file.referral or ReferralPlan(), currency),
@@ -188,9 +230,22 @@ def _check_zones(zones: list[ZonePlan], currency: str) -> Iterator[Fault]:
             yield from _check_option(f"{path}.options[{place}]", option, currency)
 
 
-def _check_option(path: str, option: OptionPlan, currency: str) -> Iterator[Fault]:
-    for name in ("price", "free_from", "min_price", "max_price"):
-        value = getattr(option, name)
+def _check_pickups(pickups: list[PickupPlan], currency: str) -> Iterator[Fault]:
+    yield from _check_unique("pickups", "title", [pickup.title for pickup in pickups])
+    for index, pickup in enumerate(pickups):
+        yield from _check_option(f"pickups[{index}]", pickup, currency)
+
+
+def _check_delivery(delivery: DeliveryPlan) -> Iterator[Fault]:
+    if find_time_zone(delivery.time_zone) is None:
+        yield "delivery.time_zone", f"{delivery.time_zone!r} is no time zone, as Europe/Zurich"
+    if len(set(delivery.closed)) == 7:
+        yield "delivery.closed", "one day of the week at least must be open"
+
+
+def _check_option(path: str, option: OptionPlan | PickupPlan, currency: str) -> Iterator[Fault]:
+    for name in ("price", "extra_item", "free_from", "min_price", "max_price"):
+        value = getattr(option, name, None)
         if value is not None:
             try:
                 to_minor(value, currency)
@@ -199,17 +254,24 @@ def _check_option(path: str, option: OptionPlan, currency: str) -> Iterator[Faul
                 return
     for low, high in (
         ("min_weight_grams", "max_weight_grams"), ("min_price", "max_price"), ("min_days", "max_days"),
+        ("min_items", "max_items"),
     ):  # fmt: skip
-        least, most = getattr(option, low), getattr(option, high)
+        least, most = getattr(option, low, None), getattr(option, high, None)
         if isinstance(least, str) and isinstance(most, str):
             least, most = to_minor(least, currency), to_minor(most, currency)
         if least is not None and most is not None and least > most:
             yield f"{path}.{high}", f"is below {low}"
+    if (
+        isinstance(option, OptionPlan)
+        and option.carrier is None
+        and (option.carrier_service or option.only_live)
+    ):
+        yield f"{path}.carrier", "a service or only_live needs the carrier that is asked"
 
 
 def _check_taxes(taxes: list[TaxPlan]) -> Iterator[Fault]:
-    keys = [f"{tax.country} {tax.region} {tax.name}" for tax in taxes]
-    yield from _check_unique("tax_rates", "country, region and name", keys)
+    keys = [f"{tax.country} {tax.region} {tax.name} {tax.tax_class}".strip() for tax in taxes]
+    yield from _check_unique("tax_rates", "country, region, name and class", keys)
     for index, tax in enumerate(taxes):
         path = f"tax_rates[{index}]"
         yield from _check_country(f"{path}.country", tax.country)

@@ -5,13 +5,18 @@ from typing import Final
 import msgspec
 
 from app.db.reads import Reads
+from app.domain.stores.delivery import DeliveryRules
 from app.kit.errors import NotFound, declare
 
 STORE_NOT_FOUND: Final = declare(NotFound, "store_not_found", "No store answers to this name.")
 
 
 class ShippingChoice(msgspec.Struct, frozen=True):
-    """A shipping option as set up. Bands in grams and minor units, upper bound left out, None where open."""
+    """A shipping option as set up. Bands in grams, minor units and items, upper bound left out, None where open.
+
+    extra_item is what each item after the first adds. One with a location is fetched there. carrier and its
+    service ask for a live rate; only_live hides the option where there is none.
+    """
 
     id: int
     title: str
@@ -23,6 +28,13 @@ class ShippingChoice(msgspec.Struct, frozen=True):
     max_price: int | None
     min_days: int | None
     max_days: int | None
+    min_items: int | None = None
+    max_items: int | None = None
+    extra_item: int = 0
+    location: str | None = None
+    carrier: str | None = None
+    carrier_service: str | None = None
+    only_live: bool = False
 
 
 class Zone(msgspec.Struct, frozen=True):
@@ -40,12 +52,13 @@ class Zone(msgspec.Struct, frozen=True):
 
 
 class Tax(msgspec.Struct, frozen=True):
-    """A rate in basis points; region '' is the whole country."""
+    """A rate in basis points; region '' is the whole country, tax_class '' is everything without a class."""
 
     country: str
     region: str
     name: str
     rate: int
+    tax_class: str = ""
 
 
 class PaymentChoice(msgspec.Struct, frozen=True):
@@ -112,6 +125,10 @@ class StoreConfig(msgspec.Struct, frozen=True):
     newsletter: NewsletterRules = NewsletterRules()
     referral: ReferralRule = ReferralRule()
     search: SearchRules = SearchRules()
+    pickups: tuple[ShippingChoice, ...] = ()
+    delivery: DeliveryRules = DeliveryRules()
+    # Whether anything can change what a basket costs; where nothing can, nobody has to ask.
+    has_offers: bool = True
 
     def zone_of(self, country: str, region: str | None) -> Zone | None:
         """The zone that ships there; one that names the region comes before one that names the country."""
@@ -120,11 +137,16 @@ class StoreConfig(msgspec.Struct, frozen=True):
                 return zone
         return next((zone for zone in self.zones if zone.is_whole(country)), None)
 
-    def tax_rate(self, country: str, region: str | None) -> int:
-        """Basis points at a place: the region's own rates where there are any, else the country's, added up."""
+    def tax_rate(self, country: str, region: str | None, tax_class: str = "") -> int:
+        """Basis points at a place: the region's own rates where there are any, else the country's, added up.
+
+        A class that has rates of its own in the country is taxed by these, any other like everything else.
+        """
         here = [tax for tax in self.taxes if tax.country == country]
-        local = [tax.rate for tax in here if region and tax.region == region]
-        return sum(local) if local else sum(tax.rate for tax in here if not tax.region)
+        own = [tax for tax in here if tax.tax_class == tax_class and (not tax.region or tax.region == region)]
+        found = own or [tax for tax in here if not tax.tax_class]
+        local = [tax.rate for tax in found if region and tax.region == region]
+        return sum(local) if local else sum(tax.rate for tax in found if not tax.region)
 
     def shipping_countries(self) -> list[str]:
         found = {country for zone in self.zones for country in zone.countries}
@@ -132,6 +154,13 @@ class StoreConfig(msgspec.Struct, frozen=True):
         return sorted(found)
 
 
+_OPTION: Final = """json_build_object(
+    'id', o.id, 'title', o.title, 'price', o.price, 'free_from', o.free_from,
+    'min_weight_grams', o.min_weight_grams, 'max_weight_grams', o.max_weight_grams,
+    'min_price', o.min_price, 'max_price', o.max_price, 'min_days', o.min_days, 'max_days', o.max_days,
+    'min_items', o.min_items, 'max_items', o.max_items, 'extra_item', o.extra_item, 'location', o.location,
+    'carrier', o.carrier, 'carrier_service', o.carrier_service, 'only_live', o.only_live
+) ORDER BY o.position, o.id"""
 _CONFIG: Final = """
 SELECT json_build_object(
     'id', s.id, 'code', s.code, 'host', s.host, 'name', s.name, 'email', s.email,
@@ -142,20 +171,20 @@ SELECT json_build_object(
         SELECT coalesce(json_agg(json_build_object(
             'id', z.id, 'name', z.name, 'countries', z.countries, 'regions', z.regions,
             'options', (
-                SELECT coalesce(json_agg(json_build_object(
-                    'id', o.id, 'title', o.title, 'price', o.price, 'free_from', o.free_from,
-                    'min_weight_grams', o.min_weight_grams, 'max_weight_grams', o.max_weight_grams,
-                    'min_price', o.min_price, 'max_price', o.max_price,
-                    'min_days', o.min_days, 'max_days', o.max_days
-                ) ORDER BY o.position, o.id), '[]')
+                SELECT coalesce(json_agg(an_option), '[]')
                 FROM shipping_options o WHERE o.zone_id = z.id
             )
         ) ORDER BY z.id), '[]')
         FROM shipping_zones z WHERE z.store_id = s.id
     ),
+    'pickups', (
+        SELECT coalesce(json_agg(an_option), '[]')
+        FROM shipping_options o WHERE o.store_id = s.id AND o.zone_id IS NULL
+    ),
     'taxes', (
         SELECT coalesce(json_agg(json_build_object(
-            'country', t.country, 'region', t.region, 'name', t.name, 'rate', t.rate
+            'country', t.country, 'region', t.region, 'name', t.name, 'rate', t.rate,
+            'tax_class', t.tax_class
         ) ORDER BY t.id), '[]')
         FROM tax_rates t WHERE t.store_id = s.id
     ),
@@ -168,9 +197,12 @@ SELECT json_build_object(
     'look', coalesce(s.settings->'look', '{}'),
     'newsletter', coalesce(s.settings->'newsletter', '{}'),
     'referral', coalesce(s.settings->'referral', '{}'),
-    'search', coalesce(s.settings->'search', '{}')
+    'search', coalesce(s.settings->'search', '{}'),
+    'delivery', coalesce(s.settings->'delivery', '{}'),
+    'has_offers', EXISTS (SELECT 1 FROM promotions p WHERE p.store_id = s.id AND p.enabled)
+        OR EXISTS (SELECT 1 FROM unit_prices u WHERE u.store_id = s.id)
 ) FROM stores s WHERE s.id = $1
-"""
+""".replace("an_option", _OPTION)
 
 # A single store answers to every name; among several, X-Store comes before the host name.
 _STORE_ID: Final = """

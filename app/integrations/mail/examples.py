@@ -30,6 +30,8 @@ def _line(line_id: int, title: str, variant: str, quantity: int, price: int) -> 
         discount=0,
         tax=0,
         requires_shipping=True,
+        discounts=(),
+        gift=False,
     )
 
 
@@ -61,6 +63,7 @@ ORDER: Final = OrderView(
     billing_address=None,
     shipping_option=None,
     coupon_code="SPRING",
+    discounts=(),
     created_at=_AT,
     placed_at=_AT,
     paid_at=_AT,

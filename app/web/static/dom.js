@@ -64,14 +64,21 @@ export function toast(text) {
 }
 
 // Pictures of this shop come from this server; those of imported files stand elsewhere and are not fetched.
-export function picture(src, alt, { eager = false } = {}) {
-  let path = null;
+function ownPath(src) {
   try {
     const url = new URL(src, location.href);
-    if (url.origin === location.origin || url.pathname.startsWith("/demo/images/")) path = url.pathname;
+    return url.origin === location.origin || /^\/(demo\/images|files|images)\//.test(url.pathname) ? url.pathname : null;
   } catch {
-    path = null;
+    return null;
   }
-  if (!src || !path) return h("div", { className: "no-picture", role: "img", "aria-label": alt || "No picture" }, (alt || "·").slice(0, 1));
-  return h("img", { src: path, alt, loading: eager ? "eager" : "lazy", decoding: "async", width: 600, height: 600 });
+}
+
+// `srcset` as the shop answers it for pictures that it keeps; `sizes` says how wide the page shows them.
+export function picture(src, alt, { eager = false, srcset = "", sizes = "(max-width: 600px) 50vw, 300px" } = {}) {
+  const path = src && ownPath(src);
+  if (!path) return h("div", { className: "no-picture", role: "img", "aria-label": alt || "No picture" }, (alt || "·").slice(0, 1));
+  const choices = srcset && srcset.split(", ").map((one) => one.split(" ")).map(([one, width]) => `${ownPath(one)} ${width}`).join(", ");
+  return h("img", {
+    ...(choices && { sizes, srcset: choices }), src: path, alt, loading: eager ? "eager" : "lazy", decoding: "async", width: 600, height: 600,
+  });
 }

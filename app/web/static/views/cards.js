@@ -8,20 +8,24 @@ export function soldOut(variant) {
   return Boolean(variant.inventory_management) && variant.inventory_policy === "deny" && variant.inventory_quantity <= 0;
 }
 
-export const imageOf = (variant) =>
-  variant.media_src || variant.image?.src || variant.images?.[0]?.src || variant.all_images?.[0]?.src || "";
+const imagesOf = (variant) =>
+  [variant.image, ...(variant.images ?? []), ...(variant.all_images ?? [])].filter((one) => one?.src);
+export const imageOf = (variant) => variant.media_src || imagesOf(variant)[0]?.src || "";
+const srcsetOf = (ware, src) => imagesOf(ware).find((one) => one.src === src)?.srcset;
 
 const handleOf = (url) => /\/products\/([^?#/]+)/.exec(url ?? "")?.[1] ?? "";
 
 export function cardsOfProducts(products) {
   return products
     .filter((product) => product.variants?.length)
-    .map((product) => ({
+    .map((product) => ({ product, image: product.images?.[0]?.src || imageOf(product.variants[0]) }))
+    .map(({ product, image }) => ({
       key: product.id,
       handle: product.handle,
       title: product.title,
       kind: product.product_type,
-      image: product.images?.[0]?.src || imageOf(product.variants[0]),
+      image,
+      srcset: srcsetOf(product, image),
       ...summary(product.variants),
     }));
 }
@@ -38,6 +42,7 @@ export function cardsOfVariants(variants) {
     title: group[0].origin_title || group[0].title.split(" - ")[0],
     kind: group[0].public_title || "",
     image: imageOf(group[0]),
+    srcset: srcsetOf(group[0], imageOf(group[0])),
     ...summary(group),
   }));
 }
@@ -63,7 +68,7 @@ export function priceLine({ price: now, before, from }) {
 export function card(one, index) {
   return h("li", {},
     h("a", { className: "card", href: `#/products/${one.handle}` },
-      h("div", { className: "frame" }, picture(one.image, "", { eager: index < 8 }),
+      h("div", { className: "frame" }, picture(one.image, "", { eager: index < 8, srcset: one.srcset }),
         one.gone ? h("span", { className: "badge" }, "Sold out") : one.before && h("span", { className: "badge sale" }, "Reduced")),
       h("h3", {}, one.title),
       priceLine(one)));

@@ -208,7 +208,10 @@ function chooseAddress(booked, usual, shipping) {
 
 const chooseShipping = (checkout, id) => put(`/checkout/${checkout.checkout_token}/shipping`, { shipping_option_id: id });
 
-function days({ min_days: least, max_days: most }) {
+const day = (text) => new Date(`${text}T12:00`).toLocaleDateString(undefined, { weekday: "short", day: "numeric", month: "short" });
+
+function days({ min_days: least, max_days: most, earliest, latest }) {
+  if (earliest && latest) return earliest === latest ? day(earliest) : `${day(earliest)} to ${day(latest)}`;
   if (!most) return "";
   if (least === most) return most === 1 ? "1 day" : `${most} days`;
   return `${least} to ${most} days`;
@@ -244,7 +247,7 @@ function drawShipping(state) {
               }
             },
           }),
-          h("span", { className: "what" }, option.title, h("span", { className: "soft" }, days(option))),
+          h("span", { className: "what" }, option.title, h("span", { className: "soft" }, [option.location, days(option)].filter(Boolean).join(" · "))),
           h("span", { className: "amount" }, option.price ? money(option.price, checkout.currency) : "free")))),
     fault);
 }

@@ -76,6 +76,11 @@ function sorter(query, base) {
     }, SORTS.map(([value, text]) => h("option", { value, selected: value === chosen }, text))));
 }
 
+// What the address narrows the shelf to: all in it but the order.
+const picks = (query) =>
+  Object.fromEntries([...new Set(query.keys())].filter((name) => !name.startsWith("order_")).map((name) => [name, query.getAll(name)]));
+const optionsOf = (detail) => (detail.filters ?? []).filter((one) => one.kind === "option");
+
 // What narrows this shelf most: the options that most of its products have.
 function sieve(filters, query, base) {
   const size = (one) => one.values.reduce((sum, value) => sum + value.count, 0);
@@ -157,7 +162,7 @@ async function listView({ title, body, base, path, query, signal, extra, filters
 
 export async function categoryView({ params: [handle], query, signal }) {
   const path = `/category/${encodeURIComponent(handle)}`;
-  const [detail, all] = await Promise.all([get(path, { query: { expand: "collections" }, signal }), categories()]);
+  const [detail, all] = await Promise.all([get(path, { query: { expand: "collections", ...picks(query) }, signal }), categories()]);
   const category = detail.items[0];
   const below = all.items.filter((one) => one.parent_id === category.id);
   const links = below.map((one) => [`#/category/${one.handle}`, one.title]);
@@ -167,7 +172,7 @@ export async function categoryView({ params: [handle], query, signal }) {
   }
   return listView({
     title: category.title, body: category.body_html, base: `#/category/${handle}`, path: `${path}/products`,
-    query, signal, filters: detail.filters ?? [], extra: chips("Narrower shelves", links),
+    query, signal, filters: optionsOf(detail), extra: chips("Narrower shelves", links),
   });
 }
 

@@ -69,7 +69,9 @@ function page(order, thanks) {
           row(order.tax_included ? "Tax, included" : "Tax", amount(totals.tax)),
           row("Total", amount(totals.total), true))),
       h("div", { className: "stack" },
-        addressCard("Goes to", order.shipping_address),
+        order.shipping_option?.pickup
+          ? h("section", { className: "panel" }, h("h2", {}, "Fetched at"), h("p", {}, order.shipping_option.location))
+          : addressCard("Goes to", order.shipping_address),
         h("section", { className: "panel" }, h("h2", {}, "Paid by"),
           h("ul", { className: "plain" }, order.payments.map((one) =>
             h("li", {}, `${sentence(one.service)}: ${amount(one.amount)}, ${say(one.status)}`, one.refunded > 0 && `, ${amount(one.refunded)} given back`)))),

@@ -20,11 +20,13 @@ function gallery(product) {
   const images = (product.images ?? []).filter((one) => one.src);
   const stage = h("div", { className: "stage" });
   const place = (src) => {
-    show(stage, picture(src, product.title, { eager: true }));
+    const { srcset } = images.find((one) => one.src === src) ?? {};
+    show(stage, picture(src, product.title, { eager: true, srcset, sizes: "(max-width: 900px) 100vw, 640px" }));
     for (const button of thumbs.children) button.setAttribute("aria-pressed", String(button.dataset.src === src));
   };
   const thumbs = h("div", { className: "thumbs" }, images.length > 1 && images.slice(0, 8).map((one, index) =>
-    h("button", { type: "button", "data-src": one.src, "aria-label": `Picture ${index + 1}`, onclick: () => place(one.src) }, picture(one.src, ""))));
+    h("button", { type: "button", "data-src": one.src, "aria-label": `Picture ${index + 1}`, onclick: () => place(one.src) },
+      picture(one.src, "", { srcset: one.srcset, sizes: "80px" }))));
   place(images[0]?.src ?? "");
   return { node: h("div", { className: "gallery" }, stage, thumbs), place };
 }

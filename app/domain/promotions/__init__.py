@@ -1,0 +1,1 @@
+"""Promotions: what a basket costs, which discounts it earns, and how often a coupon may be used."""
