@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import select, text
 
 from app.db.session import Sessions, transaction
-from app.domain.accounts.jobs import account_jobs
+from app.domain.accounts.jobs import Handler, account_jobs
 from app.domain.catalogue.drafts import StockDraft, VariantDraft
 from app.domain.catalogue.models import Variant
 from app.domain.catalogue.service import save_products
@@ -48,19 +48,26 @@ async def guest(client: httpx.AsyncClient, sessions: Sessions, store: Store) -> 
 
 
 @pytest.fixture
-async def mails(sessions: Sessions, reads, database_url, redis_url, tmp_path: Path):
-    """Does every queued job of accounts; the new mails by subject, newest last, as (to, subject, text)."""
+def mail_features() -> tuple[Callable[..., dict[str, Handler]], ...]:
+    """Whose jobs `mails` does: a module that wants more than those of accounts says so here."""
+    return (account_jobs,)
+
+
+@pytest.fixture
+async def mails(sessions: Sessions, reads, database_url, redis_url, tmp_path: Path, mail_features):
+    """Does every queued job of accounts; the new mails, newest last, as (to, subject, text)."""
     async with transaction(sessions) as session:
         await session.execute(text("DELETE FROM jobs"))
     settings = settings_for(database_url, redis_url, STOREFRONT_SHOP_URL="https://shop.example")
-    handlers = account_jobs(
-        sessions=sessions,
-        stores=StoreDirectory(reads),
-        writer=MailTemplates(settings),
-        mailer=FileMailer(tmp_path),
-        settings=settings,
-        clock=utc_now,
-    )
+    parts = {
+        "sessions": sessions,
+        "stores": StoreDirectory(reads),
+        "writer": MailTemplates(settings),
+        "mailer": FileMailer(tmp_path),
+        "settings": settings,
+        "clock": utc_now,
+    }
+    handlers = {kind: do for jobs in mail_features for kind, do in jobs(**parts).items()}
     seen: set[Path] = set()
 
     async def run() -> list[tuple[str, str, str]]:

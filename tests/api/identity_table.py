@@ -81,7 +81,7 @@ DOORS = (
     ),
     Call("POST /customer/login/uuid", {"uuid": "$link"}, shows=LAST, is_key=True, once=True),
     Call("POST /customer/login/uuid", {"uuid": "$order_link"}, shows=LAST, is_key=True, once=True),
-    Call("POST /customer/email/verify", {"token": "$verify"}, ok=204, once=True),
+    Call("POST /customer/email/verify", {"token": "$verify"}, ok=204, is_key=True, once=True),
 )
 
 NEWSLETTER = (

@@ -1,20 +1,25 @@
 """Accounts that somebody made with another's address: whichever way its owner comes in, the planter is out.
 
 Each story begins with an account that a thief made and equipped with whatever opens it: a password, a session, a
-passkey, another provider, a change of address that waits. Then the owner of the address does what its mails ask for.
+passkey, another provider, a change of address that waits. Then the owner of the address does what its mails ask for:
+perhaps they open the link that verifies it, which proves nobody; at last they come in by a way that proves them.
 """
 
 import re
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import uuid4
 
+import httpx
 import pytest
 from sqlalchemy import text
 
 from app.db.session import transaction
+from app.domain.accounts.mailing import mail_login_link
+from app.kit.clock import utc_now
 from tests.api.account_shop import OTHER_PASSWORD, Person, signed_up, some_email
 from tests.api.social_shop import SocialShop, social_shop, with_google
+from tests.shop import add_variant
 
 SECRET = re.compile(r"(?:token|uuid)=([\w-]{43})")
 
@@ -60,9 +65,11 @@ async def story(shop: SocialShop, store, mails) -> Story:
     return Story(shop, thief, thief.elsewhere(agent="Owner's app 2.0"), subject, mail, mails)
 
 
-@pytest.fixture
-async def armed(story: Story) -> Story:
-    """The same, with a change to the thief's own address under way."""
+@pytest.fixture(params=[False, True], ids=["the link unopened", "the link opened"])
+async def armed(story: Story, request) -> Story:
+    """The same, the address verified by its curious owner or not, with a change to the thief's own under way."""
+    if request.param:
+        assert (await opens(story.owner, story.mail)).status_code == 204
     wish = {"email": some_email(), "current_password": story.thief.password}
     assert (await story.thief.call("PATCH", "/customer", wish)).status_code == 200
     await story.mails()
@@ -79,59 +86,108 @@ async def is_out(story: Story) -> None:
     left = await story.shop.rows(
         "SELECT (SELECT count(*) FROM passkeys WHERE customer_id = c.id), "
         "(SELECT count(*) FROM customer_identities WHERE customer_id = c.id AND subject = :subject), "
-        "c.new_email, c.email_verified_at IS NOT NULL FROM customers c WHERE c.id = :id",
+        "c.new_email, c.email_verified_at IS NOT NULL AND c.owner_proven_at IS NOT NULL "
+        "FROM customers c WHERE c.id = :id",
         id=thief.id,
         subject=story.subject,
     )
     assert left == [(0, 0, None, True)]
 
 
-async def is_proven(story: Story) -> bool:
-    ((proven,),) = await story.shop.rows(
-        "SELECT email_verified_at IS NOT NULL FROM customers WHERE id = :id", id=story.thief.id
+async def opens(person: Person, mail: str) -> httpx.Response:
+    """Open the link to verify an address, in whatever login the person has there."""
+    (token,) = SECRET.findall(mail)
+    return await person.call("POST", "/customer/email/verify", {"token": token})
+
+
+async def knows(story: Story) -> tuple[bool, bool]:
+    """Whether the address is verified, and whether its owner is proven."""
+    (found,) = await story.shop.rows(
+        "SELECT email_verified_at IS NOT NULL, owner_proven_at IS NOT NULL FROM customers WHERE id = :id",
+        id=story.thief.id,
     )
-    return bool(proven)
+    return found
 
 
-async def test_opening_the_link_to_verify_vouches_for_nobody_elses_password(story: Story):
+async def enter_by_code(story: Story) -> httpx.Response:
+    await story.owner.call("POST", "/customer/login/code", {"email": story.owner.email})
+    (code,) = re.findall(r"^\s*(\d{6})\s*$", await story.mailed(), re.MULTILINE)
+    body = {"email": story.owner.email, "code": code}
+    return await story.owner.call("POST", "/customer/login/code/confirm", body)
+
+
+async def test_opening_the_link_verifies_the_address_and_vouches_for_nobodys_password(story: Story):
     """The owner, who is curious or hasty, opens the link of a mail that a stranger caused."""
-    (token,) = SECRET.findall(story.mail)
-    opened = await story.owner.call("POST", "/customer/email/verify", {"token": token})
-    assert (opened.status_code, opened.json()["code"]) == (401, "login_required")
-    assert not await is_proven(story)
+    opened = await opens(story.owner, story.mail)
+    assert (opened.status_code, opened.content) == (204, b"")
+    assert not {"set-cookie", "authorization"} & set(opened.headers)
+    assert await knows(story) == (True, False)
+    again = await opens(story.owner, story.mail)
+    assert (again.status_code, again.json()["code"]) == (422, "token_not_usable")
 
 
-async def test_the_link_to_verify_counts_in_no_other_account(story: Story, store):
-    """Nor while the owner is logged in to another account of theirs."""
-    other = await signed_up(story.shop.client, store)
-    (token,) = SECRET.findall(story.mail)
-    opened = await other.call("POST", "/customer/email/verify", {"token": token})
-    assert (opened.status_code, opened.json()["code"]) == (422, "token_not_usable")
-    assert not await is_proven(story)
+@pytest.mark.parametrize("who", ["another account", "an ended login"])
+async def test_a_login_that_is_not_the_accounts_own_proves_nothing(story: Story, store, who):
+    opener = await signed_up(story.shop.client, store)
+    if who == "an ended login":
+        opener = story.thief.elsewhere()
+        await opener.log_in()
+        await opener.elsewhere(auth_key=opener.auth_key).call("POST", "/customer/logout")
+    assert (await opens(opener, story.mail)).status_code == 204
+    assert await knows(story) == (True, False)
     assert await story.thief.is_logged_in()
 
 
-async def test_the_link_to_a_new_address_does_not_give_it_to_a_strangers_account(story: Story, store, mails):
-    """A thief moves an account of their own to the owner's address, and the owner opens the link."""
+async def test_a_verified_address_is_not_the_planters_to_see(story: Story, sessions, store):
+    """What was asked for with the address is shown to whoever proved to own it, and nobody proved that yet."""
+    variant = await add_variant(sessions, store, on_hand=0)
+    wish = {"email": story.owner.email, "product_ids": [variant]}
+    assert (await story.owner.call("POST", "/products/back-in-stock", wish)).status_code == 200
+    await opens(story.owner, story.mail)
+    assert (await story.thief.call("GET", "/customer/export")).json()["back_in_stock"] == []
+    answer = await enter_by_code(story)
+    story.owner.auth_key = answer.json()["auth_key"]
+    assert len((await story.owner.call("GET", "/customer/export")).json()["back_in_stock"]) == 1
+
+
+async def test_an_account_that_a_stranger_moved_to_the_address_is_its_owners_for_the_taking(
+    story: Story, store
+):
+    """A thief, proven at an address of their own, moves to the owner's, and the owner opens the link."""
     thief, owner = await signed_up(story.shop.client, store), Person(story.shop.client, store)
-    await mails()
+    assert (await opens(thief, (await story.mails())[-1][2])).status_code == 204
     assert (await thief.call("PATCH", "/customer", {"email": owner.email})).status_code == 200
-    ((to, _, body),) = await mails()
+    ((to, _, body),) = await story.mails()
     assert to == owner.email
-    (token,) = SECRET.findall(body)
-    assert (await owner.call("POST", "/customer/email/verify", {"token": token})).status_code == 401
-    assert (await thief.call("GET", "/customer")).json()["email"] == thief.email
+    assert (await opens(owner, body)).status_code == 204
+    profile = (await thief.call("GET", "/customer")).json()
+    assert (profile["email"], profile["email_verified"]) == (owner.email, True)
+    moved = replace(
+        story, thief=thief.elsewhere(email=owner.email, auth_key=thief.auth_key), owner=owner, subject="none"
+    )
+    assert await knows(moved) == (True, False)
+    answer = await enter_by_code(moved)
+    assert (answer.status_code, answer.json()["has_password"]) == (200, False)
+    await is_out(moved)
 
 
-async def test_whoever_made_the_account_verifies_it_and_keeps_everything(story: Story):
-    """Here the one who signed up reads the mail too: from another device, once they are logged in there."""
-    (token,) = SECRET.findall(story.mail)
+async def test_whoever_made_the_account_proves_it_and_keeps_everything(story: Story):
+    """Here the one who signed up reads the mail too: on another device, once they are logged in there."""
     elsewhere = story.thief.elsewhere()
     await elsewhere.log_in()
-    assert (await elsewhere.call("POST", "/customer/email/verify", {"token": token})).status_code == 204
-    assert await is_proven(story)
+    assert (await opens(elsewhere, story.mail)).status_code == 204
+    assert await knows(story) == (True, True)
     assert await story.thief.is_logged_in()
+    assert (await enter_by_code(story)).json()["has_password"] is True
     assert (await story.thief.elsewhere().log_in()).status_code == 200
+
+
+async def test_whoever_opened_the_link_without_a_login_can_have_another_to_prove_it(story: Story):
+    await opens(story.owner, story.mail)
+    assert (await story.thief.call("PATCH", "/customer", {"email": story.thief.email})).status_code == 200
+    ((_, _, mail),) = await story.mails()
+    assert (await opens(story.thief, mail)).status_code == 204
+    assert await knows(story) == (True, True)
 
 
 async def test_a_new_password_by_mail_drives_the_planter_out(armed: Story):
@@ -145,11 +201,7 @@ async def test_a_new_password_by_mail_drives_the_planter_out(armed: Story):
 
 
 async def test_a_mailed_code_drives_the_planter_out(armed: Story):
-    await armed.owner.call("POST", "/customer/login/code", {"email": armed.owner.email})
-    (code,) = re.findall(r"^\s*(\d{6})\s*$", await armed.mailed(), re.MULTILINE)
-    answer = await armed.owner.call(
-        "POST", "/customer/login/code/confirm", {"email": armed.owner.email, "code": code}
-    )
+    answer = await enter_by_code(armed)
     assert (answer.status_code, answer.json()["has_password"]) == (200, False)
     await is_out(armed)
 
@@ -170,9 +222,17 @@ async def test_a_provider_that_verified_the_address_drives_the_planter_out(armed
     await is_out(armed)
 
 
+async def test_a_link_that_staff_mailed_drives_the_planter_out(armed: Story, store):
+    async with transaction(armed.shop.sessions) as session:
+        await mail_login_link(session, store.id, email_key=armed.owner.email, now=utc_now())
+    (link,) = SECRET.findall(await armed.mailed())
+    answer = await armed.owner.call("POST", "/customer/login/uuid", {"uuid": link})
+    assert (answer.status_code, answer.json()["has_password"]) == (200, False)
+    await is_out(armed)
+
+
 async def test_the_link_of_the_sign_up_is_void_once_the_owner_is_in(story: Story):
-    (old,) = SECRET.findall(story.mail)
     token = story.shop.issuer.id_token(sub=uuid4().hex, email=story.owner.email, email_verified=True)
     assert (await with_google(story.owner, token)).status_code == 200
-    again = await story.owner.call("POST", "/customer/email/verify", {"token": old})
+    again = await opens(story.owner, story.mail)
     assert (again.status_code, again.json()["code"]) == (422, "token_not_usable")

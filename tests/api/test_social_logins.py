@@ -39,12 +39,13 @@ def somebody(shop: SocialShop, store: Store, email: str = "") -> Person:
 
 
 async def verify(shop: SocialShop, person: Person) -> None:
-    """As if the mailed link had been opened."""
+    """As if the mailed link had been opened, in the login of the account."""
     async with shop.sessions() as session:
         from sqlalchemy import text
 
         await session.execute(
-            text("UPDATE customers SET email_verified_at = now() WHERE id = :id"), {"id": person.id}
+            text("UPDATE customers SET email_verified_at = now(), owner_proven_at = now() WHERE id = :id"),
+            {"id": person.id},
         )
         await session.commit()
 

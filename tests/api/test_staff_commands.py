@@ -43,6 +43,23 @@ async def test_a_login_link_is_mailed_shown_nowhere_and_logs_in_once(run, client
         assert answer.status_code == status, answer.text
 
 
+async def test_a_code_that_anybody_asks_for_ends_no_link_of_staff_and_a_newer_one_of_theirs_does(
+    run, client, store, mails
+):
+    ada = await signed_up(client, store)
+    await mails()
+    links = []
+    for _ in range(2):
+        await run("customer", "login-link", ada.email)
+        ((_, _, body),) = await mails()
+        links += re.findall(r"login\?uuid=([\w-]{43})", body)
+    asked = await ada.elsewhere().call("POST", "/customer/login/code", {"email": ada.email})
+    assert asked.status_code == 204
+    assert len(await mails()) == 1
+    answers = [await ada.elsewhere().call("POST", "/customer/login/uuid", {"uuid": link}) for link in links]
+    assert [answer.status_code for answer in answers] == [401, 200]
+
+
 async def test_a_login_link_wants_an_address_that_somebody_here_has(run, client, store, mails, sessions):
     ada = await signed_up(client, store)
     await mails()

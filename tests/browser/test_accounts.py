@@ -28,6 +28,20 @@ async def test_a_new_account_is_proven_by_its_mail_and_entered_by_its_password(s
     assert shopper.angry == []
 
 
+async def test_the_link_that_confirms_an_address_needs_no_login(shopper):
+    email = await shopper.sign_up()
+    await shopper.log_out()
+    letter = await shopper.find_mail("Please confirm your mail address", to=email)
+    await letter.get_by_role("link", name="Confirm my address").click()
+    await expect(shopper.page.get_by_text("Your mail address is confirmed")).to_be_visible()
+    assert "token" not in shopper.page.url
+    await shopper.page.get_by_role("main").get_by_role("link", name="Log in").click()
+    await shopper.log_in(email)
+    await shopper.visit("/account")
+    await expect(shopper.page.get_by_text("confirmed", exact=True)).to_be_visible()
+    assert shopper.angry == []
+
+
 async def test_the_login_is_a_cookie_that_no_script_can_read(shopper):
     await shopper.sign_up()
     seen = await shopper.page.evaluate(

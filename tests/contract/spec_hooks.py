@@ -194,8 +194,7 @@ def _passkey_login(scene: Scene) -> Real:
 
 
 def _verify(scene: Scene) -> Real:
-    made = scene.use("verify_token")
-    return {"headers": _customer_call(scene)["headers"], "body": {"token": made["token"]}}
+    return {"body": {"token": scene.use("verify_token")["token"]}}
 
 
 def _session(scene: Scene) -> Real:

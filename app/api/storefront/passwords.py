@@ -44,7 +44,7 @@ from app.domain.accounts.mailing import queue_mail_to
 from app.domain.customers.errors import WRONG_PASSWORD, token_not_usable
 from app.domain.customers.passwords import check_password
 from app.domain.customers.queries import lock_customer
-from app.domain.customers.secrets import find_secret
+from app.domain.customers.secrets import find_link, find_secret
 from app.kit.errors import NOT_FOUND, Invalid, NotFound
 
 SOME_SECRET: Final = "dJ0s3Vf8cXw1qk2uTz7mPb5nRy9aLh4eGo6iCx3vBt8"  # noqa: S105 - opens nothing
@@ -280,10 +280,11 @@ class PasswordController(Controller):
         now: GivenNow,
     ) -> Response[StorefrontLogin]:
         """The secret of a login link, or of the link to an order of the account. It works once."""
-        known = await find_secret(shop.reads, store.id, "link", data.uuid, now=now)
+        found = await find_link(shop.reads, store.id, data.uuid, now=now)
         entered: Entered
-        if known is not None:
-            entered = await enter_by_secret(session, store.id, known, "link", data.uuid, now=now)
+        if found is not None:
+            purpose, known = found
+            entered = await enter_by_secret(session, store.id, known, purpose, data.uuid, now=now)
         else:
             entered = await enter_by_order_link(session, store.id, data.uuid, now=now)
         answer = await answer_login(
@@ -303,7 +304,7 @@ class PasswordController(Controller):
         "/email/verify",
         status_code=204,
         operation_id="verifyEmail",
-        summary="Prove a mail address",
+        summary="Verify a mail address",
         opt={LIMIT: "lookup", EXAMPLE: {"token": SOME_SECRET}},
     )
     @transactional
@@ -316,12 +317,13 @@ class PasswordController(Controller):
         now: GivenNow,
         actor: GivenActor,
     ) -> None:
-        """From the mailed link: the address is the customer's, and a new one takes effect.
+        """From the mailed link, on any device: the address is verified, and a new one takes effect.
 
-        Needs a login of the account that the link was mailed for: without one (401) the page lets the customer
-        log in and calls again. Whoever did not make the account gets it by `/customer/password/forgot` or a
-        mailed code, which end what others chose for it.
+        Needs no login and makes none. With a login of the very account the call also proves that whoever made
+        it reads the mail. Until that is proven, here or by a mailed code or link, a new password by mail or a
+        provider that vouches for the address, such a proof ends what others may have chosen for the account:
+        its password, sessions, other providers and passkeys.
         """
-        customer_id = actor.customer()
+        visitor = actor.known().customer_id
         known = await find_secret(reads, store.id, "verify", data.token, now=now)
-        await verify_address(session, store.id, known, data.token, customer_id=customer_id, now=now)
+        await verify_address(session, store, known, data.token, visitor=visitor, now=now)

@@ -38,7 +38,7 @@ async def change_account(
                 now=now,
                 address_key=email_key(email),
             )
-        elif customer.email_verified_at is None:
+        elif customer.owner_proven_at is None:
             await queue_mail_to(
                 session, customer.store_id, "verify_email", email_key=customer.email_key, now=now
             )

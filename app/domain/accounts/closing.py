@@ -194,7 +194,7 @@ async def _end_checkouts(session: AsyncSession, store_id: int, customer_id: int,
 def _empty(customer: Customer, *, now: datetime) -> None:
     nobody = f"{new_name()}@closed.invalid"
     customer.email = customer.email_key = nobody
-    customer.email_verified_at = customer.new_email = None
+    customer.email_verified_at = customer.owner_proven_at = customer.new_email = None
     customer.password_digest = customer.password_changed_at = None
     customer.username = customer.firstname = customer.lastname = ""
     customer.birthday = customer.gender = customer.relationship = None

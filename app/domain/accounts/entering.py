@@ -13,9 +13,10 @@ from app.domain.customers.codes import Tried, use_code, void_code
 from app.domain.customers.errors import EMAIL_TAKEN, code_refused, login_failed, token_not_usable
 from app.domain.customers.models import Customer, LoginSecret
 from app.domain.customers.queries import lock_customer
-from app.domain.customers.secrets import KnownSecret, Purpose, lock_secret, void_secrets
+from app.domain.customers.secrets import LINKS, KnownSecret, Purpose, lock_secret, void_secrets
 from app.domain.customers.service import prove_address, set_password
-from app.domain.newsletter.service import confirm_customer, move_customer
+from app.domain.newsletter.service import ask_customer, confirm_customer, follow_customer, move_customer
+from app.domain.stores.queries import StoreConfig
 from app.kit.errors import Invalid, Unauthenticated
 from app.kit.ids import digest
 from app.kit.places import email_key
@@ -33,6 +34,22 @@ class Entered(msgspec.Struct, frozen=True):
     is_new: bool = False
 
 
+async def prove_owner(
+    session: AsyncSession, customer: Customer, *, now: datetime, by: LoginSecret | None = None
+) -> bool:
+    """Note that whoever is here owns the account's address; True where nobody had shown that before.
+
+    Then whatever somebody else chose for the account ends (prove_address), and the newsletter that they wished
+    for is no wish of the owner's, who is asked by a mail.
+    """
+    if not await prove_address(session, customer, now=now, by=by):
+        return False
+    await ask_customer(
+        session, customer.store_id, customer_id=customer.id, email_key=customer.email_key, now=now
+    )
+    return True
+
+
 async def enter_by_secret(
     session: AsyncSession,
     store_id: int,
@@ -42,18 +59,20 @@ async def enter_by_secret(
     *,
     now: datetime,
 ) -> Entered:
-    """The account of a mailed secret, locked with it. `link` is used up; `reset` is not, but logs in once only.
+    """The account of a mailed secret, locked with it. A link is used up; `reset` is not, but logs in once only.
 
-    A link may have come in one mail with digits, which end with it. The caller writes the session that a reset secret is bound to. Raises Unauthenticated login_failed.
+    `link` came in one mail with digits, which end with it; that of staff came alone. The caller writes the
+    session that a reset secret is bound to. Raises Unauthenticated login_failed.
     """
     if known is None:
         raise login_failed()
     customer, found = await _lock_both(session, store_id, known, purpose, secret, now=now)
     if customer is None or found is None or found.session_id is not None:
         raise login_failed()
-    planted = await prove_address(session, customer, now=now, by=found)
-    if purpose == "link":
+    planted = await prove_owner(session, customer, now=now, by=found)
+    if purpose in LINKS:
         found.used_at = now
+    if purpose == "link":
         await void_code(session, store_id, customer.id)
     await session.flush()
     return Entered(customer, planted, found)
@@ -71,7 +90,7 @@ async def enter_by_code(session: AsyncSession, store_id: int, tried: Tried, *, n
     if not await use_code(session, store_id, tried):
         raise code_refused()
     await void_secrets(session, store_id, customer.id, now=now, purposes=("link",))
-    return Entered(customer, await prove_address(session, customer, now=now))
+    return Entered(customer, await prove_owner(session, customer, now=now))
 
 
 _USE_ORDER_LINK: Final = text(
@@ -112,7 +131,7 @@ async def enter_by_order(
     # known only now, as whoever held the lock may have changed it.
     if email_key(found.email) != customer.email_key:
         return None
-    return Entered(customer, await prove_address(session, customer, now=now))
+    return Entered(customer, await prove_owner(session, customer, now=now))
 
 
 async def reset_password(
@@ -133,7 +152,7 @@ async def reset_password(
     customer, found = await _lock_both(session, store_id, known, "reset", secret, now=now)
     if customer is None or found is None or found.session_id not in (None, session_id):
         raise token_not_usable("password_reset_token")
-    await prove_address(session, customer, now=now)
+    await prove_owner(session, customer, now=now)
     await change_password(session, customer, new_digest, now=now)
     return customer
 
@@ -156,45 +175,58 @@ async def change_password(
 
 async def verify_address(
     session: AsyncSession,
-    store_id: int,
+    store: StoreConfig,
     known: KnownSecret | None,
     secret: str,
     *,
-    customer_id: int,
+    visitor: int | None,
     now: datetime,
 ) -> None:
-    """Note that an address is read by the customer who is logged in; a new one takes the old one's place.
+    """Note that somebody reads an address: it is verified; a new one takes the old one's place.
 
-    Only by the account's own login: whoever opens a link that they did not cause would else vouch for the
-    password of a stranger who typed their address. They take the account over by another mail, which drives
-    the stranger out (prove_address). The old address is told, and what was mailed there opens nothing any
-    more. Raises Invalid token_not_usable, also for another account's, or email_taken where another account
-    has got the address meanwhile.
+    Anybody may open the link, on any device. `visitor` is the customer who is logged in where it is opened: only
+    the account's own proves its owner by that. Whoever else opens the link of a mail that they did not cause
+    must not vouch for the password of a stranger who typed their address; they take the account over by another
+    mail, which drives the stranger out (prove_owner). The old address is told, and what was mailed there opens
+    nothing any more. Raises Invalid token_not_usable, or email_taken where another account has got the address
+    meanwhile.
     """
-    if known is None or known.customer_id != customer_id:
+    if known is None:
         raise token_not_usable("token")
-    customer, found = await _lock_both(session, store_id, known, "verify", secret, now=now)
+    customer, found = await _lock_both(session, store.id, known, "verify", secret, now=now)
     if customer is None or found is None:
         raise token_not_usable("token")
+    by_owner = visitor == customer.id
     if found.email_key == customer.email_key and customer.new_email is None:
         found.used_at = now
         customer.email_verified_at = now
-        # The mail asked for both: who opens its link agrees to the newsletter that the sign-up wanted.
-        await confirm_customer(
-            session, store_id, customer_id=customer.id, email_key=customer.email_key, now=now
-        )
+        if by_owner:
+            customer.owner_proven_at = customer.owner_proven_at or now
+        # Whoever signed up wished for the newsletter. If that is who opens the link, they agree by it.
+        agree = confirm_customer if by_owner else ask_customer
+        await agree(session, store.id, customer_id=customer.id, email_key=customer.email_key, now=now)
     elif customer.new_email is not None and found.email_key == email_key(customer.new_email):
-        await _take_new_address(session, customer, customer.new_email, now=now)
+        await _take_new_address(session, store, customer, customer.new_email, by_owner=by_owner, now=now)
     else:
         raise token_not_usable("token")
     customer.updated_at = now
     await session.flush()
 
 
-async def _take_new_address(session: AsyncSession, customer: Customer, new: str, *, now: datetime) -> None:
+async def _take_new_address(
+    session: AsyncSession,
+    store: StoreConfig,
+    customer: Customer,
+    new: str,
+    *,
+    by_owner: bool,
+    now: datetime,
+) -> None:
+    """The address is whoever's opened the link; that the account is theirs, too, only its own login says."""
     former, former_key = customer.email, customer.email_key
     customer.email, customer.email_key = new, email_key(new) or new
     customer.email_verified_at, customer.new_email = now, None
+    customer.owner_proven_at = now if by_owner else None
     try:
         async with session.begin_nested():
             await session.flush()
@@ -202,19 +234,24 @@ async def _take_new_address(session: AsyncSession, customer: Customer, new: str,
         raise Invalid.at(
             "token", EMAIL_TAKEN, "This mail address has an account of its own by now."
         ) from None
-    await void_secrets(session, customer.store_id, customer.id, now=now)
-    await move_customer(
-        session,
-        customer.store_id,
-        customer_id=customer.id,
-        former_key=former_key,
-        email=customer.email,
-        email_key=customer.email_key,
-        now=now,
-    )
+    await void_secrets(session, store.id, customer.id, now=now)
+    if by_owner:
+        await move_customer(
+            session,
+            store.id,
+            customer_id=customer.id,
+            former_key=former_key,
+            email=customer.email,
+            email_key=customer.email_key,
+            now=now,
+        )
+    else:
+        await follow_customer(
+            session, store, customer_id=customer.id, former_key=former_key, email=customer.email, now=now
+        )
     await queue_mail(
         session,
-        customer.store_id,
+        store.id,
         "email_changed",
         customer_id=customer.id,
         now=now,

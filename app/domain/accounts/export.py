@@ -25,9 +25,14 @@ def _rows(
     )
 
 
-# What was asked for with an address is shown to whoever has proved that it is theirs.
+# What was asked for with an address is shown to whoever has proved that it is theirs; and so is what its owner
+# agreed to by a mail, though it belongs to the account that somebody made with it.
 _OF_THE_ADDRESS: Final = (
-    "t.store_id = c.store_id AND t.email_key = c.email_key AND c.email_verified_at IS NOT NULL"
+    "t.store_id = c.store_id AND t.email_key = c.email_key AND c.owner_proven_at IS NOT NULL"
+)
+_NEWSLETTER: Final = (
+    "t.store_id = c.store_id AND t.customer_id = c.id "
+    "AND (t.confirmed_at IS NULL OR c.owner_proven_at IS NOT NULL)"
 )
 _EXPORT: Final = text(
     f"""
@@ -38,7 +43,7 @@ _EXPORT: Final = text(
         'logins_by_providers', {_rows("customer_identities")},
         'passkeys', {_rows("passkeys")},
         'devices', {_rows("customer_devices", order="first_seen_at")},
-        'newsletter', {_rows("subscriptions")},
+        'newsletter', {_rows("subscriptions", _NEWSLETTER)},
         'back_in_stock', {_rows("stock_wishes", _OF_THE_ADDRESS)},
         'carts', (
             SELECT coalesce(jsonb_agg(to_jsonb(t) - {_NOT_THEIRS} || jsonb_build_object('items', (

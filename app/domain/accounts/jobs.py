@@ -74,7 +74,7 @@ class _Desk:
 
 async def _verify(desk: _Desk) -> Letter | None:
     customer, seconds = desk.customer, desk.settings.verify_seconds
-    if customer.email_verified_at is not None or customer.new_email is not None:
+    if customer.owner_proven_at is not None or customer.new_email is not None:
         return None
     return Letter(customer.email, await desk.link("verify", "verify", seconds=seconds, to=customer.email))
 
@@ -97,7 +97,7 @@ async def _password(desk: _Desk) -> Letter | None:
 
 async def _login_link(desk: _Desk) -> Letter | None:
     to, seconds = desk.customer.email, desk.settings.login_link_seconds
-    values = await desk.link("link", "login", seconds=seconds, to=to, word="uuid")
+    values = await desk.link("staff_link", "login", seconds=seconds, to=to, word="uuid")
     return Letter(to, {**values, **_taken_back(desk.customer)})
 
 
@@ -145,8 +145,8 @@ _WRITERS: Final[dict[MailName, Callable[[_Desk], Awaitable[Letter | None]]]] = {
 
 
 def _taken_back(customer: Customer) -> dict[str, bool]:
-    """Whether this mail, once used, is the first proof of the address: then the password ends (prove_address)."""
-    return {"ends_password": customer.email_verified_at is None and customer.password_digest is not None}
+    """Whether this mail, once used, is the first proof of the owner: then the password ends (prove_address)."""
+    return {"ends_password": customer.owner_proven_at is None and customer.password_digest is not None}
 
 
 def hide_address(email: str) -> str:

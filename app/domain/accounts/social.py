@@ -11,13 +11,12 @@ from typing import Final
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.domain.accounts.entering import Entered
+from app.domain.accounts.entering import Entered, prove_owner
 from app.domain.accounts.signing import NewAccount, lock_login, sign_up
 from app.domain.customers.errors import EMAIL_TAKEN, login_failed
 from app.domain.customers.identities import link_identity, lock_identity
 from app.domain.customers.providers import VerifiedIdentity
 from app.domain.customers.queries import KnownLogin, find_customer_by_email, lock_customer
-from app.domain.customers.service import prove_address
 from app.domain.stores.queries import StoreConfig
 from app.kit.errors import Invalid, Unauthenticated, declare
 from app.kit.places import email_form, email_key
@@ -111,7 +110,7 @@ async def _enter_by_address(
                 raise
     if vouches_for(identity, new.email):
         customer = await lock_customer(session, store.id, owner.id)
-        return Entered(customer, was_planted=await prove_address(session, customer, now=now))
+        return Entered(customer, was_planted=await prove_owner(session, customer, now=now))
     if proof is None or proof.known.customer_id != owner.id:
         raise Unauthenticated(
             LINK_NEEDS_PASSWORD, "This mail address has an account. Its password is needed to link the two."

@@ -27,13 +27,17 @@ class Customer(Base):
         CheckConstraint("gender IN ('male', 'female', 'other')", name="gender"),
         CheckConstraint("referral_balance >= 0", name="referral_balance"),
         CheckConstraint("country ~ '^[A-Z]{2}$'", name="country"),
+        CheckConstraint("owner_proven_at IS NULL OR email_verified_at IS NOT NULL", name="owner_proven"),
     )
 
     id: Mapped[BigId]
     store_id: Mapped[StoreId] = mapped_column(ForeignKey("stores.id"))
     email: Mapped[str]
     email_key: Mapped[str]
+    # Somebody opened the link that was mailed there, whoever that was.
     email_verified_at: Mapped[datetime | None]
+    # Whoever uses the account has shown to read that address's mail: until then a stranger may have made it.
+    owner_proven_at: Mapped[datetime | None]
     # An address that takes effect once its mailed link is opened.
     new_email: Mapped[str | None]
     password_digest: Mapped[str | None]
@@ -89,13 +93,14 @@ class CustomerAddress(Base):
 class LoginSecret(Base):
     """A mailed secret that is good once, kept as its SHA-256.
 
-    purpose: `verify` (a mail address), `reset` (a password), `link` (a login). email_key is the address that it was sent to: another address makes it void.
+    purpose: `verify` (a mail address), `reset` (a password), `link` (a login), `staff_link` (a login that staff
+    had mailed). email_key is the address that it was sent to: another address makes it void.
     session_id: a reset secret that logged in works from then on in that session only.
     """
 
     __tablename__ = "login_secrets"
     __table_args__ = (
-        CheckConstraint("purpose IN ('verify', 'reset', 'link')", name="purpose"),
+        CheckConstraint("purpose IN ('verify', 'reset', 'link', 'staff_link')", name="purpose"),
         Index(None, "store_id", "customer_id", "purpose"),
         Index(None, "expires_at"),
     )

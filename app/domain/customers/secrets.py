@@ -11,9 +11,11 @@ from app.db.reads import Reads
 from app.domain.customers.models import Customer, LoginSecret
 from app.kit.ids import digest, new_token
 
-Purpose = Literal["verify", "reset", "link"]
+# A link that staff have mailed is a kind of its own: a code that anybody asks for, and its link, must not end it.
+Purpose = Literal["verify", "reset", "link", "staff_link"]
+LINKS: Final[tuple[Purpose, ...]] = ("link", "staff_link")
 # What was mailed to the address that an account has; `verify` may belong to the one that it is to get.
-TO_GET_IN: Final[tuple[Purpose, ...]] = ("reset", "link")
+TO_GET_IN: Final[tuple[Purpose, ...]] = ("reset", *LINKS)
 
 
 class KnownSecret(msgspec.Struct, frozen=True):
@@ -80,6 +82,17 @@ async def find_secret(
     """Whose secret it is, if it is good: to look at, before a transaction that uses it up."""
     row = await reads.fetchrow(_FIND, store_id, digest(secret), purpose, now)
     return None if row is None else KnownSecret(*row.values())
+
+
+async def find_link(
+    reads: Reads, store_id: int, secret: str, *, now: datetime
+) -> tuple[Purpose, KnownSecret] | None:
+    """Whose link it is that logs in, and of which kind, if it is good."""
+    for purpose in LINKS:
+        known = await find_secret(reads, store_id, purpose, secret, now=now)
+        if known is not None:
+            return purpose, known
+    return None
 
 
 async def void_secrets(

@@ -29,6 +29,7 @@ async def create_customer(
 ) -> Customer:
     """Make an account. `email` is in its form (email_form); `facts` are further columns of the customer.
 
+    `verified`: a provider vouches that whoever is here has the address, so that both are proven.
     Of two at once with one address, one is made: raises Invalid email_taken for the other.
     """
     made = (
@@ -39,6 +40,7 @@ async def create_customer(
                 email=email,
                 email_key=email_key(email),
                 email_verified_at=now if verified else None,
+                owner_proven_at=now if verified else None,
                 username=username,
                 password_digest=password_digest,
                 password_changed_at=now if password_digest else None,
@@ -76,13 +78,17 @@ async def prove_address(
 ) -> bool:
     """Note that whoever is here reads the account's mail; True where nobody had shown that before.
 
+    That the address is verified does not show it: anybody may have opened the link, and nobody has to have
+    logged in for that.
+
     Then the account may have been planted: made by somebody else, who waits for the owner of the address to
     fill it. So every other way in is closed: password, other providers, passkeys and mailed secrets go, but
     the one that this came `by`; and the caller ends the sessions.
     """
-    if customer.email_verified_at is not None:
+    if customer.owner_proven_at is not None:
         return False
-    customer.email_verified_at = now
+    customer.owner_proven_at = now
+    customer.email_verified_at = customer.email_verified_at or now
     customer.password_digest = None
     customer.new_email = None
     customer.updated_at = now

@@ -1,5 +1,6 @@
 """How a newsletter begins and ends: asked for by anybody, agreed to by the owner of the address alone."""
 
+from collections.abc import Iterable
 from datetime import date, datetime
 from typing import Any, Final
 
@@ -15,8 +16,10 @@ from app.domain.newsletter.queries import Opened, lock_address
 from app.domain.newsletter.states import PENDING, SUBSCRIBED, UNSUBSCRIBED, may_move
 from app.domain.stores.queries import StoreConfig
 from app.kit.ids import digest, new_uuid
+from app.kit.places import email_key as key_of
 
 SEND: Final = "newsletter.send"
+SIGNUP: Final = "signup"
 # What a request brings where the owner's own row has nothing yet.
 _GAPS: Final = ("customer_id", "name", "birthday", "gender", "language", "identity", "behaviour")
 
@@ -141,7 +144,7 @@ async def confirm_subscription(
     return await _prove(session, found, _confirmed(rows), now=now)
 
 
-def _confirmed(rows: Any) -> Subscription | None:
+def _confirmed(rows: Iterable[Subscription]) -> Subscription | None:
     return next((row for row in rows if row.confirmed_at is not None), None)
 
 
@@ -233,12 +236,12 @@ async def subscribe_customer(
     verified: bool,
     language: str | None,
     now: datetime,
-    source: str = "signup",
+    source: str = SIGNUP,
 ) -> None:
     """A customer wants the newsletter. An address that is theirs for certain is subscribed at once.
 
-    Else, with double opt-in, no mail of its own goes out: the link that verifies the account's address is
-    the consent too (confirm_customer).
+    Else, with double opt-in, no mail of its own goes out yet: whoever opens the link that verifies the account's
+    address in the account's own login agrees by it (confirm_customer), and anybody else is asked (ask_customer).
     """
     wish = NewSubscription(
         email=email, email_key=email_key, source=source, customer_id=customer_id, language=language
@@ -252,11 +255,67 @@ async def subscribe_customer(
 async def confirm_customer(
     session: AsyncSession, store_id: int, *, customer_id: int, email_key: str, now: datetime
 ) -> None:
-    """A customer's address was verified: what they asked for as a customer begins. Locks the address's rows."""
+    """A customer proved their address: what they asked for as a customer begins. Locks the address's rows."""
     rows = await lock_address(session, store_id, email_key)
-    request = next((row for row in rows if row.confirmed_at is None), None)
-    if request and request.customer_id == customer_id and request.status != UNSUBSCRIBED:
+    request = _wish_of(rows, customer_id)
+    if request is not None:
         await _prove(session, request, _confirmed(rows), now=now)
+
+
+async def ask_customer(
+    session: AsyncSession, store_id: int, *, customer_id: int, email_key: str, now: datetime
+) -> None:
+    """Mail the link that begins a newsletter which waits, where whoever wished for it may have been another.
+
+    For an address that somebody just showed to read, outside of the login that wished. Locks the address's rows.
+    """
+    request = _wish_of(await lock_address(session, store_id, email_key), customer_id)
+    if request is not None and request.status == PENDING:
+        await _queue_mail(session, request, f"asked:{now:%Y%m%d%H%M}"[:-1], now=now)
+
+
+def _wish_of(rows: Iterable[Subscription], customer_id: int) -> Subscription | None:
+    """What was asked for in a customer's name, and neither agreed to nor ended since."""
+    request = next((row for row in rows if row.confirmed_at is None), None)
+    if request is None or request.customer_id != customer_id or request.status == UNSUBSCRIBED:
+        return None
+    return request
+
+
+async def follow_customer(
+    session: AsyncSession,
+    store: StoreConfig,
+    *,
+    customer_id: int,
+    former_key: str,
+    email: str,
+    now: datetime,
+) -> None:
+    """What a customer gets ends at the former address, and the new one is asked whether it is wanted there.
+
+    For a new address that somebody opened the link of, who may not be the customer: what its owner has said of
+    it, and what is personal to the customer, are kept apart. Locks the rows of the former address.
+    """
+    rows = await lock_address(session, store.id, former_key)
+    mine = [row for row in rows if row.customer_id == customer_id]
+    wanted = _wanted(mine)
+    for row in mine:
+        await session.delete(row)
+    await session.flush()
+    if wanted is not None:
+        wish = NewSubscription(
+            email=email,
+            email_key=key_of(email) or email,
+            source=wanted.consent_source or SIGNUP,
+            customer_id=customer_id,
+            language=wanted.language,
+        )
+        await subscribe(session, store, wish, now=now)
+
+
+def _wanted(rows: Iterable[Subscription]) -> Subscription | None:
+    """The one of an address's rows that stands, the owner's own word first."""
+    return next((row for row in sorted(rows, key=_is_request) if row.status != UNSUBSCRIBED), None)
 
 
 async def move_customer(
@@ -284,7 +343,7 @@ async def move_customer(
     )
     rows = (await session.scalars(query)).all()
     mine = [row for row in rows if row.email_key == former_key and row.customer_id == customer_id]
-    wanted = next((row for row in sorted(mine, key=_is_request) if row.status != UNSUBSCRIBED), None)
+    wanted = _wanted(mine)
     spoken = _confirmed(row for row in rows if row.email_key == email_key)
     if wanted is None:
         return

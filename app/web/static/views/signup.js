@@ -37,16 +37,11 @@ export async function signupView({ query, signal }) {
 export async function verifyView({ query, signal }) {
   const token = query.get("token") ?? "";
   const known = await findCustomer({ signal });
-  if (!known) {
-    // Who made the account is asked for its password; who did not takes it over by a mail.
-    location.replace(`#/login?next=${encodeURIComponent(`/verify?token=${token}`)}`);
-    return { title: "Log in", node: h("p", {}, "") };
-  }
   try {
     await post("/customer/email/verify", { token }, { signal });
   } catch (error) {
     // A login by a mailed code or link has proven the address already, and ended this link.
-    if (error.code !== "token_not_usable" || !known.email_verified || known.new_email) throw error;
+    if (error.code !== "token_not_usable" || !known?.email_verified || known.new_email) throw error;
   }
   // The address of the page must not keep the secret.
   history.replaceState(null, "", "#/verify");
@@ -54,6 +49,6 @@ export async function verifyView({ query, signal }) {
     title: "Thank you",
     node: h("section", { className: "empty" }, h("h1", { tabindex: "-1" }, "Thank you"),
       h("p", {}, "Your mail address is confirmed."),
-      h("a", { className: "button", href: "#/account" }, "Your account")),
+      h("a", { className: "button", href: known ? "#/account" : "#/login" }, known ? "Your account" : "Log in")),
   };
 }
