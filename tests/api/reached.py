@@ -11,7 +11,7 @@ from typing import Any
 
 
 def reached(handler: Any) -> frozenset[str]:
-    """Names (functions, classes, attributes, keywords) and texts in lower case that the handler comes to."""
+    """Names (functions, classes, attributes, keywords) and texts, also in lower case, that the handler comes to."""
     start = unwrap(getattr(handler.fn, "func", handler.fn))
     seen: set[FunctionType] = set()
     found: set[str] = set()
@@ -23,7 +23,8 @@ def reached(handler: Any) -> frozenset[str]:
         seen.add(function)
         for code in _codes(function.__code__):
             found.update(code.co_names)
-            found.update(text.lower() for text in _texts(code.co_consts))
+            texts = set(_texts(code.co_consts))
+            found |= texts | {text.lower() for text in texts}
             waiting.extend(_called(function, code))
     return frozenset(found)
 

@@ -127,7 +127,7 @@ def test_answers_that_name_an_address_declare_the_header(handlers, operations):
     found = {
         name
         for name, handler in handlers.items()
-        if name in operations and reached(handler) & {"location", "Redirect"}
+        if name in operations and reached(handler) & {"Location", "Redirect"}
     }
     assert documented == found
     assert {"payCheckout", "startPayment", "beginProviderLogin", "showSubscription"} <= documented
