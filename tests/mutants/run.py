@@ -2,7 +2,7 @@
 
 A fault is caught where every test that it names fails by an assertion; a test that cannot even run proves
 nothing. Before any is planted the same tests must pass. All of them use one PostgreSQL and one Redis, each
-run with a database of its own.
+run with a database of its own, so that two faults can be tried side by side.
 """
 
 import os
@@ -13,6 +13,7 @@ import tempfile
 import time
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -25,6 +26,7 @@ from app.integrations.embedded.redis import start_redis
 from tests.mutants.planting import Fault, copy_tree, plant, read_faults
 
 RUN_SECONDS: Final = 120
+AT_ONCE: Final = 2
 ASSERTIONS: Final = ("AssertionError", "assert ", "Failed: DID NOT RAISE")
 
 Outcomes = dict[str, str]  # what became of each test: "" where it passed, else how its failure begins
@@ -84,15 +86,15 @@ def is_assertion(outcome: str) -> bool:
     return outcome.startswith(ASSERTIONS)
 
 
-def try_fault(fault: Fault, green: Path, environ: dict[str, str]) -> Outcomes:
-    """What the fault's tests say of a copy in which it is planted."""
-    root = green.with_name("planted")
-    shutil.copytree(green, root)
-    try:
+def try_fault(fault: Fault, green: Path, environ: dict[str, str]) -> tuple[Outcomes, float]:
+    """What the fault's tests say of a copy in which it is planted, and the seconds that they took."""
+    started = time.monotonic()
+    with tempfile.TemporaryDirectory(dir=green.parent) as folder:
+        root = Path(folder, "planted")
+        shutil.copytree(green, root)
         plant(fault, root)
-        return run_tests(root, fault.tests, environ)
-    finally:
-        shutil.rmtree(root)
+        outcomes = run_tests(root, fault.tests, environ)
+    return outcomes, time.monotonic() - started
 
 
 def main() -> int:
@@ -117,15 +119,15 @@ def report(console: Console, faults: list[Fault], green: Path, environ: dict[str
     table = Table("planted fault", "caught", "s", title="What the tests make of planted faults")
     table.add_column("by", overflow="fold")
     caught = 0
-    for fault in faults:
-        started = time.monotonic()
-        outcomes = try_fault(fault, green, environ)
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        tried = list(pool.map(lambda fault: try_fault(fault, green, environ), faults))
+    for fault, (outcomes, seconds) in zip(faults, tried, strict=True):
         missed = {test: why for test, why in outcomes.items() if not is_assertion(why)}
         caught += not missed
         table.add_row(
             fault.name,
             "no" if missed else "yes",
-            f"{time.monotonic() - started:.1f}",
+            f"{seconds:.1f}",
             "\n".join(test.rpartition("::")[2] for test in fault.tests),
         )
         for test, why in missed.items():

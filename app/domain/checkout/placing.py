@@ -120,7 +120,8 @@ async def reserve(
     `manual` and `free_payment` are placed at once. A repeated or parallel call answers what the first
     one made; `mark` names the call, so that one whose COMMIT was not answered knows its own attempt.
     Raises Conflict total_changed where `amount` (minor units; None trusts the caller to have read the
-    total from us) is not the total, out_of_stock, and Invalid where something is missing or the coupon does not count (coupon_*).
+    total from us) is not the total, out_of_stock, and Invalid where something is missing or the coupon
+    does not count (coupon_*).
     """
     checkout = await lock_checkout(session, store.id, token)
     if checkout.state == CheckoutState.COMPLETED and checkout.order_id is not None:
