@@ -16,6 +16,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
         "app.cli.apply",
         "Set a store up as a file says: currency, shipping, taxes, payment, collections, promotions.",
     ),
+    "order": ("app.cli.order", "Look after an order: show it, ship it, cancel it, give money back."),
     "coupon": ("app.cli.coupon", "Make codes for a promotion."),
     "customer": ("app.cli.customer", "Help a customer: mail them a link that logs in."),
     "withdrawal": ("app.cli.withdrawal", "Decide on what customers ask to be paid out of their balance."),
