@@ -152,6 +152,7 @@ class Settings:
     reservation_seconds: int = 900
     checkout_seconds: int = 86_400
     cart_seconds: int = 7_776_000
+    abandoned_seconds: int = 86_400
     session_seconds: int = 86_400
     remember_seconds: int = 2_592_000
     session_end_seconds: int = 604_800
@@ -383,6 +384,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         reservation_seconds=reader.whole("STOREFRONT_RESERVATION_SECONDS", 900, least=1),
         checkout_seconds=reader.whole("STOREFRONT_CHECKOUT_SECONDS", 86_400, least=1),
         cart_seconds=reader.whole("STOREFRONT_CART_SECONDS", 7_776_000, least=1),
+        abandoned_seconds=reader.whole("STOREFRONT_CART_ABANDONED_SECONDS", 86_400, least=1),
         session_seconds=reader.whole("STOREFRONT_SESSION_SECONDS", 86_400, least=1),
         remember_seconds=reader.whole("STOREFRONT_REMEMBER_SECONDS", 2_592_000, least=1),
         session_end_seconds=reader.whole("STOREFRONT_SESSION_END_SECONDS", 604_800, least=1),

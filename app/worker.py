@@ -19,6 +19,7 @@ from app.domain.accounts.jobs import account_jobs, sweep_accounts
 from app.domain.accounts.referral import referral_jobs
 from app.domain.catalogue.back_in_stock import forget_old_wishes
 from app.domain.catalogue.jobs import catalogue_jobs
+from app.domain.checkout.abandoned import note_abandoned, reminder_jobs
 from app.domain.checkout.jobs import checkout_jobs, reconcile, sweep
 from app.domain.discovery.popular import forget_queries
 from app.domain.newsletter.jobs import forget_requests, newsletter_jobs
@@ -57,6 +58,7 @@ async def run_worker(settings: Settings) -> None:
         **order_jobs(**mailing),
         **account_jobs(**mailing),
         **newsletter_jobs(**mailing),
+        **reminder_jobs(**mailing),
         **catalogue_jobs(**mailing),
         **checkout_jobs(till=shop.till, stores=shop.stores, clock=utc_now),
         **closing_jobs(sessions=shop.sessions, stores=shop.stores, writer=writer, mailer=mailer),
@@ -75,6 +77,9 @@ async def run_worker(settings: Settings) -> None:
 
     async def tidy() -> None:
         await sweep(shop.sessions, now=utc_now(), keep=timedelta(seconds=settings.forget_seconds))
+        await note_abandoned(
+            shop.sessions, now=utc_now(), after=timedelta(seconds=settings.abandoned_seconds)
+        )
         await sweep_accounts(shop.sessions, now=utc_now())
         await forget_requests(shop.sessions, now=utc_now())
         await forget_queries(shop.sessions, now=utc_now())

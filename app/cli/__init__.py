@@ -18,6 +18,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     ),
     "rebuild-documents": ("app.cli.rebuild", "Make what readers are shown of products anew."),
     "files": ("app.cli.files", "Keep pictures in the shop's own store."),
+    "order": ("app.cli.order", "Look after an order: show it, ship it, cancel it, give money back."),
     "coupon": ("app.cli.coupon", "Make codes for a promotion."),
     "customer": ("app.cli.customer", "Help a customer: mail them a link that logs in, put them into groups."),
     "withdrawal": ("app.cli.withdrawal", "Decide on what customers ask to be paid out of their balance."),

@@ -42,6 +42,7 @@ READ_NO_BODY = {
     "DELETE /storefront/v1/customer/passkeys/{passkey_id}",
     "DELETE /storefront/v1/customer/sessions",
     "DELETE /storefront/v1/customer/sessions/{session_id}",
+    "DELETE /storefront/v1/orders/{order_id}/cancellation",
 }
 # Asking for the link to an order, or for the newsletter, leaves the same behind whoever the address belongs to.
 ASKED_ANYWAY = ("jobs", "subscriptions")

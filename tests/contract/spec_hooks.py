@@ -110,6 +110,11 @@ def _order(scene: Scene) -> Real:
     }
 
 
+def _cancellation(scene: Scene) -> Real:
+    made = _order(scene)
+    return made | {"body": {"reason": scene.use("options")["reason"], "note": "Ordered twice"}}
+
+
 def _link(scene: Scene) -> Real:
     made = scene.use("order_link")
     return {"path": {"order_id": made["id"]}, "body": {"uuid": made["uuid"], "id": made["id"]}}
@@ -248,6 +253,9 @@ REAL: dict[str, tuple[Callable[[Scene], Real], int]] = {
     "startPayment": (_pay, FRESH),
     "confirmPayment": (_confirm, FRESH),
     "getOrder": (_order, 1),
+    "trackOrder": (_order, 1),
+    "cancelOrder": (_cancellation, 2),
+    "keepOrder": (_order, 1),
     "findOrder": (_order, 1),
     "openOrder": (_link, 2),
     "logInWithGoogle": (_provider_token("google_token"), 1),

@@ -5,6 +5,7 @@ from typing import Any
 from app.api.storefront.account import AccountController
 from app.api.storefront.addresses import AddressController
 from app.api.storefront.back_in_stock import ask_for_return
+from app.api.storefront.cancellations import CancellationController
 from app.api.storefront.carts import CartController
 from app.api.storefront.categories import CategoryController
 from app.api.storefront.checkouts import CheckoutController
@@ -56,6 +57,7 @@ def storefront_handlers() -> list[Any]:
         remove_checkout_coupon,
         PaymentController,
         OrderController,
+        CancellationController,
         LoginController,
         LoginCodeController,
         PasskeyController,

@@ -26,6 +26,7 @@ from app.api.rate_limits import LIMIT
 from app.api.request import ShopRequest
 from app.api.storefront.discounts import StorefrontDiscount, show_line_discounts, show_order_discount
 from app.api.storefront.logins import Arriving, answer_login
+from app.api.storefront.parcels import StorefrontFulfilment, show_packed
 from app.api.transactions import transactional
 from app.domain.accounts.entering import enter_by_order
 from app.domain.orders.queries import OrderBy, OrderView, get_order, list_orders, load_order
@@ -105,6 +106,20 @@ class StorefrontPayment(msgspec.Struct):
     refunded: int
 
 
+class StorefrontRefund(msgspec.Struct):
+    payment_id: int
+    amount: int
+    currency: str
+
+
+class StorefrontCancellation(msgspec.Struct):
+    """What the buyer asked for, or the shop did; `status` is requested, accepted or refused."""
+
+    status: str
+    reason: str
+    note: str
+
+
 class StorefrontEvent(msgspec.Struct):
     at: str
     event: str
@@ -134,15 +149,15 @@ class StorefrontOrder(OrderName, kw_only=True):
     totals: StorefrontTotals
     total_price: int
     payments: list[StorefrontPayment]
-    refunds: list[dict[str, Any]]
+    refunds: list[StorefrontRefund]
     timeline: list[StorefrontEvent]
-    cancellation: dict[str, Any] | None = None
+    cancellation: StorefrontCancellation | None = None
     checkout_token: str | None
     created_at: str
     paid_at: str | None
     # Where a mailed link has just logged in, as in a login.
     auth_key: str | msgspec.UnsetType = msgspec.UNSET
-    fulfilment: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
+    fulfilment: StorefrontFulfilment | msgspec.UnsetType = msgspec.UNSET
     discount: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
     gift: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
     verify_payment_files: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
@@ -189,18 +204,21 @@ def show_order(order: OrderView, *, to_buyer: bool, expand: frozenset[str] = fro
             StorefrontPayment(p.id, p.service, PAYMENT_STATUS[p.state], p.amount, p.refunded)
             for p in order.payments
         ],
-        refunds=[
-            {"payment_id": p.id, "amount": p.refunded, "currency": order.currency}
-            for p in order.payments
-            if p.refunded
-        ],
+        refunds=[StorefrontRefund(p.id, p.refunded, order.currency) for p in order.payments if p.refunded],
         timeline=[StorefrontEvent(isoformat(e.at), e.event, e.detail) for e in order.events],
+        cancellation=StorefrontCancellation(
+            order.cancellation.status, order.cancellation.reason, order.cancellation.note
+        )
+        if order.cancellation
+        else None,
         checkout_token=order.checkout_token if to_buyer else None,
         created_at=isoformat(order.created_at),
         paid_at=isoformat(order.paid_at) if order.paid_at else None,
     )
     if "fulfilment" in expand:
-        shown.fulfilment = {"status": order.fulfilment_status, "parcels": []}
+        shown.fulfilment = StorefrontFulfilment(
+            order.fulfilment_status, [show_packed(parcel) for parcel in order.parcels]
+        )
     if "discount" in expand:
         shown.discount = show_order_discount(
             order.discounts, code=order.coupon_code, amount=order.discount_total

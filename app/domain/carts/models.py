@@ -20,6 +20,7 @@ class Cart(Base):
     __table_args__ = (
         UniqueConstraint("store_id", "uuid"),
         Index("carts_expires_idx", "expires_at"),
+        Index("carts_asleep_idx", "updated_at", postgresql_where="abandoned_at IS NULL"),
         Index(
             "carts_customer_key",
             "store_id",
@@ -40,6 +41,8 @@ class Cart(Base):
     created_at: Mapped[CreatedAt]
     updated_at: Mapped[datetime]
     expires_at: Mapped[datetime]
+    # When it was noted, once, that its owner had left it.
+    abandoned_at: Mapped[datetime | None]
 
 
 class CartLine(Base):

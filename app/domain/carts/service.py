@@ -21,10 +21,13 @@ from app.domain.inventory.errors import NOT_ENOUGH_STOCK
 from app.kit.errors import Invalid
 from app.kit.ids import new_uuid
 
-# Finding a cart for a change also keeps it alive, and locks it: changes to one cart follow each other.
+# Finding a cart for a change also keeps it alive, and locks it: changes to one cart follow each other. One that
+# was empty begins anew, and can be left anew.
 _TOUCH: Final = text(
     """
-    UPDATE carts SET updated_at = :now, expires_at = :expires_at
+    UPDATE carts SET updated_at = :now, expires_at = :expires_at,
+        abandoned_at = CASE WHEN EXISTS (SELECT FROM cart_lines l WHERE l.cart_id = carts.id)
+            THEN abandoned_at END
     WHERE store_id = :store_id AND uuid = :uuid AND expires_at > :now
       AND (customer_id IS NULL OR customer_id = :customer_id)
     RETURNING id
@@ -36,7 +39,9 @@ _TOUCH_CUSTOMERS: Final = text(
     INSERT INTO carts (store_id, uuid, customer_id, currency, updated_at, expires_at)
     VALUES (:store_id, :new_uuid, :customer_id, :currency, :now, :expires_at)
     ON CONFLICT (store_id, customer_id) WHERE customer_id IS NOT NULL
-        DO UPDATE SET updated_at = EXCLUDED.updated_at, expires_at = EXCLUDED.expires_at
+        DO UPDATE SET updated_at = EXCLUDED.updated_at, expires_at = EXCLUDED.expires_at,
+            abandoned_at = CASE WHEN EXISTS (SELECT FROM cart_lines l WHERE l.cart_id = carts.id)
+                THEN carts.abandoned_at END
     RETURNING id, uuid
     """
 )

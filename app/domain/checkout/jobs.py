@@ -18,8 +18,10 @@ from app.domain.checkout.models import Checkout
 from app.domain.checkout.refunds import note_refund
 from app.domain.checkout.sweeping import BATCH, STEPS
 from app.domain.checkout.till import Till
-from app.domain.payments.models import Payment
-from app.domain.payments.service import find_payment, find_payment_by_reference, get_payment
+from app.domain.orders.service import lock_order, note_event
+from app.domain.payments.models import Payment, RefundOrder
+from app.domain.payments.refunds import MAKE_REFUND, lock_refund
+from app.domain.payments.service import find_payment, find_payment_by_reference, get_payment, lock_payment
 from app.domain.payments.services import ServiceRefund
 from app.domain.payments.states import UNFINISHED, PaymentState
 from app.domain.stores.directory import StoreDirectory
@@ -33,6 +35,8 @@ MOST_BATCHES: Final = 10  # in one round; the rest has time
 logger = logging.getLogger(__name__)
 
 
+# How long services know a repeat by its key; Stripe, the shortest, says a day.
+KEY_LIFE: Final = timedelta(hours=23)
 # Within about two minutes the call that charges is over, and its payment known by the service's reference.
 STRANGERS_TRIES: Final = 7
 
@@ -41,6 +45,7 @@ def checkout_jobs(*, till: Till, stores: StoreDirectory, clock: Callable[[], dat
     """The handlers of this feature by kind of job."""
     return {
         "payments.refund": partial(_refund, till=till, clock=clock),
+        MAKE_REFUND: partial(_make_refund, till=till, clock=clock),
         COMPARE_REFUNDS: partial(_compare_refunds, till=till, stores=stores, clock=clock),
     }
 
@@ -106,6 +111,62 @@ async def _refund(job: Job, *, till: Till, clock: Callable[[], datetime]) -> Non
     await _book(payment, made, till=till, now=clock())
     if made.failed:
         raise GiveUp("the service could not give the money back")
+
+
+async def _make_refund(job: Job, *, till: Till, clock: Callable[[], datetime]) -> None:
+    """Give back what was ordered to be, once: from the first call on, its key makes a repeat the same refund."""
+    now = clock()
+    begun = await run_transaction(
+        till.sessions,
+        lambda session: _begin_refund(session, job.store_id, job.payload["refund_id"], now=now),
+        repeatable=True,
+    )
+    if begun is None:
+        return
+    payment, wanted = begun
+    reference = payment.reference or payment.key
+    service = till.get_service(payment.service)
+    made = await service.refund(
+        f"{payment.key}-give-back-{wanted.id}", reference, wanted.amount, payment.currency
+    )
+    if made is None:
+        raise RuntimeError("the service did not say whether it refunded")
+
+    async def book(session: AsyncSession) -> None:
+        await note_refund(session, payment=payment, refund=made, now=now)
+        held = await lock_refund(session, job.store_id, wanted.id)
+        held.state = "failed" if made.failed else "made"
+
+    await run_transaction(till.sessions, book, repeatable=True)
+    if made.failed:
+        raise GiveUp("the service could not give the money back")
+
+
+async def _begin_refund(
+    session: AsyncSession, store_id: int, refund_id: int, *, now: datetime
+) -> tuple[Payment, RefundOrder] | None:
+    """The refund that is to be called for now; None where it is over.
+
+    Before the first call it is held against what went back meanwhile by the service's own pages. Locks order,
+    payment and refund, as whoever books does.
+    """
+    named = await session.get_one(RefundOrder, refund_id)
+    payment = await get_payment(session, store_id, named.payment_id)
+    order = await lock_order(session, store_id, payment.order_id)
+    payment = await lock_payment(session, store_id, payment.id)
+    wanted = await lock_refund(session, store_id, refund_id)
+    if wanted.state != "wanted":
+        return None
+    if wanted.called_at is None:
+        if wanted.amount > payment.captured - payment.refunded:
+            wanted.state = "failed"
+            await note_event(session, order, "refund_failed", "it went back before", now=now)
+            return None
+        wanted.called_at = now
+        await session.flush()
+    elif now - wanted.called_at > KEY_LIFE:
+        raise GiveUp("the service has not said for a day whether it refunded: look there")
+    return payment, wanted
 
 
 async def reconcile(till: Till, stores: StoreDirectory, *, now: datetime, quiet: timedelta) -> int:

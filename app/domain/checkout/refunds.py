@@ -9,6 +9,7 @@ from typing import Final
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.db import queue
 from app.domain.ledger.service import post_entries
 from app.domain.orders.service import lock_order, note_event, show_refunded
 from app.domain.payments.models import Payment
@@ -16,6 +17,7 @@ from app.domain.payments.service import lock_payment, write_refund
 from app.domain.payments.services import ServiceRefund
 from app.domain.payments.states import PaymentState
 
+REFUNDED: Final = "orders.refunded"
 _EVENTS: Final = {"made": "refunded", "failed": "refund_failed", "refused": "refund_mismatch"}
 
 
@@ -48,4 +50,13 @@ async def note_refund(
         show_refunded(order, captured=payment.captured, refunded=payment.refunded)
     told = f"{payment.service}: {refund.amount} {refund.currency}"
     await note_event(session, order, _EVENTS[noted.state], told, now=now)
+    await queue.enqueue(
+        session,
+        store_id=order.store_id,
+        kind=REFUNDED,
+        dedupe_key=f"refund-{noted.id}",
+        payload={"order_id": order.id, "amount": refund.amount, "currency": payment.currency},
+        run_at=now,
+        wanted=noted.state == "made",
+    )
     await session.flush()

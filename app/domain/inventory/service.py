@@ -187,3 +187,39 @@ async def sell_stock(
 async def release_stock(session: AsyncSession, store_id: int, *, checkout_id: int) -> None:
     """Give back what a checkout holds, once: a second call finds nothing held."""
     await session.execute(_RELEASE, {"store_id": store_id, "checkout_id": checkout_id})
+
+
+_RETURN: Final = text(
+    """
+    WITH due AS (
+        SELECT m.variant_id, -sum(m.delta) AS quantity FROM stock_movements m
+        WHERE m.store_id = :store_id AND m.order_id = :order_id AND m.kind IN ('sold', 'returned')
+        GROUP BY m.variant_id HAVING sum(m.delta) < 0
+    ),
+    locked AS (
+        SELECT s.variant_id, due.quantity FROM stock_items s JOIN due USING (variant_id)
+        WHERE s.store_id = :store_id
+        ORDER BY s.variant_id FOR NO KEY UPDATE OF s
+    ),
+    moved AS (
+        UPDATE stock_items s
+        SET on_hand = s.on_hand + locked.quantity,
+            floor = CASE
+                WHEN s.floor < 0 THEN least(0, greatest(s.floor, s.on_hand + locked.quantity - s.reserved))
+                ELSE s.floor
+            END
+        FROM locked WHERE s.store_id = :store_id AND s.variant_id = locked.variant_id
+        RETURNING s.variant_id, locked.quantity
+    )
+    INSERT INTO stock_movements (store_id, variant_id, kind, delta, order_id, at)
+    SELECT :store_id, variant_id, 'returned', quantity, :order_id, :now FROM moved
+    """
+)
+
+
+async def return_stock(session: AsyncSession, store_id: int, *, order_id: int, now: datetime) -> None:
+    """Put back what an order took, once: its own movements say what that is, and what came back before.
+
+    The caller holds the order's lock. Locks stock rows in variant order.
+    """
+    await session.execute(_RETURN, {"store_id": store_id, "order_id": order_id, "now": now})

@@ -1,9 +1,9 @@
-"""What happens to an order later: its confirmation is mailed, and links to it."""
+"""What happens to an order later: its buyer is mailed what became of it, and what was sold is counted."""
 
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -45,6 +45,9 @@ def order_jobs(
         "orders.count_sold": partial(_count_sold, sessions=sessions, clock=clock),
         "orders.confirm": partial(send, name="order_confirmation"),
         "orders.send_link": partial(send, name="order_link"),
+        "orders.shipped": partial(send, name="order_shipped"),
+        "orders.cancelled": partial(send, name="order_cancelled"),
+        "orders.refunded": partial(send, name="refund"),
     }
 
 
@@ -173,6 +176,20 @@ async def _send(
             "order": order,
             "link": f"{settings.shop_url}/#/orders/{order_id}?uuid={secret}",
             "seconds": seconds,
+            **_told_besides(job, order),
         },
     )
     await mailer.send(mail)
+
+
+def _told_besides(job: Job, order: OrderView) -> dict[str, Any]:
+    """What a mail says beside the order itself: the parcel on its way, or the sum that went back."""
+    told: dict[str, Any] = {name: job.payload[name] for name in ("amount", "currency") if name in job.payload}
+    if "parcel_id" not in job.payload:
+        return told
+    parcel = next(one for one in order.parcels if one.id == job.payload["parcel_id"])
+    lines = {line.id: line for line in order.lines}
+    return told | {
+        "parcel": parcel,
+        "packed": [(lines[packed.line_id], packed.quantity) for packed in parcel.lines],
+    }

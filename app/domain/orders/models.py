@@ -86,6 +86,7 @@ class OrderLine(Base):
     __table_args__ = (
         CheckConstraint("quantity > 0", name="quantity"),
         CheckConstraint("line_price = price * quantity", name="line_price"),
+        CheckConstraint("shipped BETWEEN 0 AND quantity", name="shipped"),
         Index(None, "order_id"),
         Index(None, "store_id", "variant_id"),
     )
@@ -111,6 +112,8 @@ class OrderLine(Base):
     # What each promotion took off it; a gift is a line of its own, at a price of 0.
     discounts: Mapped[list[Any]] = mapped_column(server_default="[]")
     gift: Mapped[bool] = mapped_column(server_default="false")
+    # How many of it are in parcels.
+    shipped: Mapped[int] = mapped_column(server_default="0")
 
 
 class OrderEvent(Base):
@@ -138,3 +141,72 @@ class OrderLink(Base):
     order_id: Mapped[Ref] = mapped_column(ForeignKey("orders.id", ondelete="CASCADE"))
     expires_at: Mapped[datetime]
     used_at: Mapped[datetime | None]
+
+
+class OrderCancellation(Base):
+    """What a buyer or the shop said about cancelling an order; one row an order, decided once."""
+
+    __tablename__ = "order_cancellations"
+    __table_args__ = (
+        UniqueConstraint("order_id"),
+        CheckConstraint("status IN ('requested', 'accepted', 'refused')", name="status"),
+    )
+
+    id: Mapped[BigId]
+    store_id: Mapped[StoreId]
+    order_id: Mapped[Ref] = mapped_column(ForeignKey("orders.id", ondelete="CASCADE"))
+    status: Mapped[str] = mapped_column(server_default="requested")
+    reason: Mapped[str]
+    note: Mapped[str] = mapped_column(server_default="")
+    requested_at: Mapped[datetime]
+    decided_at: Mapped[datetime | None]
+
+
+class Parcel(Base):
+    """Lines of an order on their way; number and url are the carrier's, where it has any."""
+
+    __tablename__ = "parcels"
+    __table_args__ = (
+        CheckConstraint("status IN ('shipped', 'delivered', 'returned')", name="status"),
+        Index(None, "order_id"),
+    )
+
+    id: Mapped[BigId]
+    store_id: Mapped[StoreId]
+    order_id: Mapped[Ref] = mapped_column(ForeignKey("orders.id", ondelete="CASCADE"))
+    carrier: Mapped[str]
+    number: Mapped[str | None]
+    url: Mapped[str | None]
+    status: Mapped[str] = mapped_column(server_default="shipped")
+    created_at: Mapped[CreatedAt]
+
+
+class ParcelLine(Base):
+    """How many units of an order's line are in a parcel."""
+
+    __tablename__ = "parcel_lines"
+    __table_args__ = (
+        CheckConstraint("quantity > 0", name="quantity"),
+        Index(None, "order_line_id"),
+    )
+
+    parcel_id: Mapped[Ref] = mapped_column(ForeignKey("parcels.id", ondelete="CASCADE"), primary_key=True)
+    order_line_id: Mapped[Ref] = mapped_column(
+        ForeignKey("order_lines.id", ondelete="CASCADE"), primary_key=True
+    )
+    store_id: Mapped[StoreId]
+    quantity: Mapped[int]
+
+
+class ParcelEvent(Base):
+    """Where a parcel was, as its buyer is told."""
+
+    __tablename__ = "parcel_events"
+    __table_args__ = (Index(None, "parcel_id"),)
+
+    id: Mapped[BigId]
+    store_id: Mapped[StoreId]
+    parcel_id: Mapped[Ref] = mapped_column(ForeignKey("parcels.id", ondelete="CASCADE"))
+    at: Mapped[datetime]
+    text: Mapped[str]
+    place: Mapped[str] = mapped_column(server_default="")

@@ -46,6 +46,33 @@ class EventView(msgspec.Struct, frozen=True):
     detail: str
 
 
+class CancellationView(msgspec.Struct, frozen=True):
+    status: str
+    reason: str
+    note: str
+
+
+class ParcelLineView(msgspec.Struct, frozen=True):
+    line_id: int
+    quantity: int
+
+
+class ParcelEventView(msgspec.Struct, frozen=True):
+    at: datetime
+    text: str
+    place: str
+
+
+class ParcelView(msgspec.Struct, frozen=True):
+    id: int
+    carrier: str
+    number: str | None
+    url: str | None
+    status: str
+    lines: tuple[ParcelLineView, ...]
+    events: tuple[ParcelEventView, ...]
+
+
 class OrderView(msgspec.Struct, frozen=True):
     """An order with everything that belongs to it. Minor units."""
 
@@ -76,6 +103,8 @@ class OrderView(msgspec.Struct, frozen=True):
     lines: tuple[OrderLineView, ...]
     payments: tuple[PaymentView, ...]
     events: tuple[EventView, ...]
+    cancellation: CancellationView | None = None
+    parcels: tuple[ParcelView, ...] = ()
 
 
 _ORDER: Final = """
@@ -88,7 +117,17 @@ SELECT CAST(to_jsonb(o) || jsonb_build_object(
         FROM payments p WHERE p.store_id = o.store_id AND p.order_id = o.id),
     'events', (SELECT coalesce(jsonb_agg(jsonb_build_object('at', e.at, 'event', e.event,
             'detail', e.detail) ORDER BY e.id), '[]')
-        FROM order_events e WHERE e.store_id = o.store_id AND e.order_id = o.id)
+        FROM order_events e WHERE e.store_id = o.store_id AND e.order_id = o.id),
+    'cancellation', (SELECT jsonb_build_object('status', c.status, 'reason', c.reason, 'note', c.note)
+        FROM order_cancellations c WHERE c.store_id = o.store_id AND c.order_id = o.id),
+    'parcels', (SELECT coalesce(jsonb_agg(jsonb_build_object('id', r.id, 'carrier', r.carrier,
+            'number', r.number, 'url', r.url, 'status', r.status,
+            'lines', (SELECT jsonb_agg(jsonb_build_object('line_id', i.order_line_id, 'quantity', i.quantity)
+                ORDER BY i.order_line_id) FROM parcel_lines i WHERE i.parcel_id = r.id),
+            'events', (SELECT coalesce(jsonb_agg(jsonb_build_object('at', v.at, 'text', v.text,
+                'place', v.place) ORDER BY v.id), '[]') FROM parcel_events v WHERE v.parcel_id = r.id)
+            ) ORDER BY r.id), '[]')
+        FROM parcels r WHERE r.store_id = o.store_id AND r.order_id = o.id)
 ) AS text)
 FROM orders o
 """
@@ -115,6 +154,44 @@ async def get_order(
     if found is None:
         raise order_not_found()
     return msgspec.json.decode(found, type=OrderView)
+
+
+_BUYERS: Final = text(
+    """
+    SELECT id FROM orders WHERE store_id = :store_id AND id = :id AND status <> 'pending'
+      AND (customer_id = CAST(:customer_id AS bigint) OR checkout_token = CAST(:checkout_token AS text))
+    """
+)
+
+
+async def check_buyer(
+    session: AsyncSession,
+    store_id: int,
+    order_id: int,
+    *,
+    customer_id: int | None,
+    checkout_token: str | None,
+) -> None:
+    """Raise NotFound unless the placed order is the customer's, or of whoever holds its checkout's token."""
+    values = {
+        "store_id": store_id,
+        "id": order_id,
+        "customer_id": customer_id,
+        "checkout_token": checkout_token,
+    }
+    if (await session.execute(_BUYERS, values)).first() is None:
+        raise order_not_found()
+
+
+async def find_order_id(session: AsyncSession, store_id: int, number: int) -> int | None:
+    """The placed order of a number, as staff name it."""
+    found: int | None = (
+        await session.execute(
+            text("SELECT id FROM orders WHERE store_id = :store_id AND number = :number"),
+            {"store_id": store_id, "number": number},
+        )
+    ).scalar()
+    return found
 
 
 OrderBy = Literal["id", "paid_at", "created_at", "payment_status", "total_price"]

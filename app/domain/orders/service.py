@@ -19,6 +19,7 @@ from app.kit.errors import NotFound
 from app.kit.ids import digest, new_token
 
 PAID_BY_CUSTOMER: Final = "accounts.order_paid"
+COUNT_SOLD: Final = "orders.count_sold"
 
 
 class NewLine(msgspec.Struct, frozen=True):
@@ -67,7 +68,9 @@ class NewOrder(msgspec.Struct, frozen=True):
 
 
 _LINE_COLUMNS: Final = ", ".join(
-    column.name for column in OrderLine.__table__.columns if column.name not in {"id", "store_id", "order_id"}
+    column.name
+    for column in OrderLine.__table__.columns
+    if column.name not in {"id", "store_id", "order_id", "shipped"}
 )
 
 # One statement however many lines; those of an earlier attempt are replaced.
@@ -150,7 +153,7 @@ async def place_order(
     await _post_sale(session, order, service=service, captured=captured, now=now)
     if paid:
         await queue_paid(session, order, now=now)
-    for kind in ("orders.confirm", "orders.count_sold"):
+    for kind in ("orders.confirm", COUNT_SOLD):
         await queue.enqueue(
             session,
             store_id=order.store_id,

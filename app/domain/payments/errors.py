@@ -16,3 +16,6 @@ PAYMENT_NOT_FREE: Final = declare(
 )
 NO_PAYMENT: Final = declare(Conflict, "no_payment_started", "No payment with this service was started.")
 BAD_SIGNATURE: Final = declare(Forbidden, "bad_signature", "The signature does not fit, or is too old.")
+REFUND_TOO_LARGE: Final = declare(
+    Conflict, "refund_too_large", "More than is left of what was paid; `left` says how much that is."
+)

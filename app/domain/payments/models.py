@@ -86,6 +86,29 @@ class PaymentRefund(Base):
     noted_at: Mapped[datetime]
 
 
+class RefundOrder(Base):
+    """Money that we mean to give back: written before the service is called, made or failed once it has said so.
+
+    called_at is when the service was first asked: from then on only its answer ends it. Minor units.
+    """
+
+    __tablename__ = "refund_orders"
+    __table_args__ = (
+        CheckConstraint("amount > 0", name="amount"),
+        CheckConstraint("state IN ('wanted', 'made', 'failed')", name="state"),
+        Index(None, "payment_id"),
+    )
+
+    id: Mapped[BigId]
+    store_id: Mapped[StoreId]
+    payment_id: Mapped[Ref] = mapped_column(ForeignKey("payments.id"))
+    amount: Mapped[Minor]
+    reason: Mapped[str]
+    state: Mapped[str] = mapped_column(server_default="wanted")
+    created_at: Mapped[CreatedAt]
+    called_at: Mapped[datetime | None]
+
+
 class PaymentEvent(Base):
     """A webhook as it was received, once per event id of its service."""
 

@@ -166,6 +166,18 @@ class SearchPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     synonyms: Annotated[list[Annotated[list[Line], Meta(max_length=20)]], Meta(max_length=500)] = []
 
 
+class OrdersPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The [orders] section: whether buyers cancel by themselves while nothing is shipped."""
+
+    cancel_at_once: bool = False
+
+
+class CartsPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The [carts] section: whether a newsletter's reader is reminded of a cart that they left."""
+
+    remind: bool = False
+
+
 class StoreFile(msgspec.Struct, frozen=True, kw_only=True):
     """The sections of a shop file that speak of the store itself."""
 
@@ -182,6 +194,8 @@ class StoreFile(msgspec.Struct, frozen=True, kw_only=True):
     cancellation_reasons: list[ReasonPlan] | UnsetType = UNSET
     referral: ReferralPlan | UnsetType = UNSET
     search: SearchPlan | UnsetType = UNSET
+    orders: OrdersPlan | UnsetType = UNSET
+    carts: CartsPlan | UnsetType = UNSET
 
 
 def check_store_file(file: StoreFile, *, currency: str) -> None:

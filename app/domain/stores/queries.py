@@ -101,6 +101,18 @@ class SearchRules(msgspec.Struct, frozen=True):
     synonyms: tuple[tuple[str, ...], ...] = ()
 
 
+class OrderRules(msgspec.Struct, frozen=True):
+    """Whether a buyer's wish to cancel is granted at once, where nothing is shipped."""
+
+    cancel_at_once: bool = False
+
+
+class CartRules(msgspec.Struct, frozen=True):
+    """Whether whoever left a cart, and wants the shop's mails, is reminded of it by one."""
+
+    remind: bool = False
+
+
 class StoreConfig(msgspec.Struct, frozen=True):
     """Everything a request needs to know of its store."""
 
@@ -127,6 +139,8 @@ class StoreConfig(msgspec.Struct, frozen=True):
     search: SearchRules = SearchRules()
     pickups: tuple[ShippingChoice, ...] = ()
     delivery: DeliveryRules = DeliveryRules()
+    orders: OrderRules = OrderRules()
+    carts: CartRules = CartRules()
     # Whether anything can change what a basket costs; where nothing can, nobody has to ask.
     has_offers: bool = True
 
@@ -199,6 +213,8 @@ SELECT json_build_object(
     'referral', coalesce(s.settings->'referral', '{}'),
     'search', coalesce(s.settings->'search', '{}'),
     'delivery', coalesce(s.settings->'delivery', '{}'),
+    'orders', coalesce(s.settings->'orders', '{}'),
+    'carts', coalesce(s.settings->'carts', '{}'),
     'has_offers', EXISTS (SELECT 1 FROM promotions p WHERE p.store_id = s.id AND p.enabled)
         OR EXISTS (SELECT 1 FROM unit_prices u WHERE u.store_id = s.id)
 ) FROM stores s WHERE s.id = $1

@@ -4,7 +4,9 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any, Final
 
-from app.domain.orders.queries import OrderLineView, OrderView
+import msgspec
+
+from app.domain.orders.queries import OrderLineView, OrderView, ParcelView, PaymentView
 from app.domain.stores.mail import Mail, MailWriter, Unsubscribe
 from app.domain.stores.queries import StoreConfig
 
@@ -72,7 +74,19 @@ ORDER: Final = OrderView(
         _line(2, "Enamel camp mug", "Cream", 2, 1_250),
         _line(3, "Beeswax pillar candle", "Default Title", 1, 900),
     ),
-    payments=(),
+    payments=(
+        PaymentView(id=1, service="test", state="captured", amount=15_464, captured=15_464, refunded=0),
+    ),
+    events=(),
+)
+
+_PARCEL: Final = ParcelView(
+    id=1,
+    carrier="Alpine Post",
+    number="AP 314 159 265",
+    url="https://carrier.example/track/314159265",
+    status="shipped",
+    lines=(),
     events=(),
 )
 
@@ -125,6 +139,32 @@ EXAMPLES: Final[MappingProxyType[str, dict[str, Any]]] = MappingProxyType(
             ]
         },
         "order_confirmation": {"order": ORDER, "link": f"{_SHOP}/orders/1?uuid={_SECRET}", "seconds": _HOUR},
+        "cart_reminder": {
+            "items": [
+                {"title": "Fellside wool blanket - Moss", "quantity": 1},
+                {"title": "Enamel camp mug - Cream", "quantity": 2},
+            ],
+            "link": f"{_SHOP}/cart?cart_uuid=7b1f6c1e-3f0a-4c55-9d8e-2f4f8a3c9b10",
+        },
+        "order_shipped": {
+            "order": ORDER,
+            "parcel": _PARCEL,
+            "packed": [(ORDER.lines[0], 1), (ORDER.lines[1], 2)],
+            "link": f"{_SHOP}/orders/1?uuid={_SECRET}",
+            "seconds": _HOUR,
+        },
+        "order_cancelled": {
+            "order": msgspec.structs.replace(ORDER, status="cancelled"),
+            "link": f"{_SHOP}/orders/1?uuid={_SECRET}",
+            "seconds": _HOUR,
+        },
+        "refund": {
+            "order": ORDER,
+            "amount": 15_464,
+            "currency": "USD",
+            "link": f"{_SHOP}/orders/1?uuid={_SECRET}",
+            "seconds": _HOUR,
+        },
         "order_link": {"order": ORDER, "link": f"{_SHOP}/orders/1?uuid={_SECRET}", "seconds": _HOUR},
     }
 )
@@ -144,5 +184,5 @@ def render_example(writer: MailWriter, name: str, *, store: StoreConfig, languag
         to="ada@example.com",
         key="example",
         values=EXAMPLES[name],
-        unsubscribe=_UNSUBSCRIBE if name == "newsletter_welcome" else None,
+        unsubscribe=_UNSUBSCRIBE if name in ("newsletter_welcome", "cart_reminder") else None,
     )

@@ -1,0 +1,250 @@
+"""How an order ends before anything of it was shipped: its buyer asks, the shop decides, and all goes back.
+
+Money by a refund through its service, stock and uses of coupons at once, each exactly once: the order's lock
+and its status stand before all of it. Locks are taken as in placing: checkout, order, payment, promotion,
+coupon, stock.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final
+
+from sqlalchemy import exists, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.db import queue
+from app.domain.checkout.queries import lock_checkout_by_id
+from app.domain.inventory.service import return_stock
+from app.domain.ledger.service import post_entries
+from app.domain.orders.errors import (
+    CANCELLATION_DECIDED,
+    ORDER_CANCELLED,
+    ORDER_SHIPPED,
+    UNKNOWN_REASON,
+    order_not_found,
+)
+from app.domain.orders.models import Order, OrderCancellation, OrderLine
+from app.domain.orders.service import COUNT_SOLD, lock_order, note_event
+from app.domain.payments.errors import REFUND_TOO_LARGE
+from app.domain.payments.models import Payment, RefundOrder
+from app.domain.payments.refunds import count_refundable, order_refund
+from app.domain.payments.service import move_payment
+from app.domain.payments.states import PaymentState
+from app.domain.promotions.uses import give_back_uses
+from app.domain.stores.queries import StoreConfig
+from app.kit.errors import Conflict, Invalid
+
+CANCELLED: Final = "orders.cancelled"
+
+
+async def ask_to_cancel(
+    session: AsyncSession, store: StoreConfig, order_id: int, *, reason: str, note: str, now: datetime
+) -> None:
+    """Keep a buyer's wish to cancel, or grant it at once where the store does. Repeating it changes nothing.
+
+    Raises Invalid unknown_reason, and Conflict order_shipped and cancellation_decided.
+    """
+    if reason not in store.cancellation_reasons:
+        raise Invalid.at("reason", UNKNOWN_REASON, "Choose one of the reasons that the store offers.")
+    if store.orders.cancel_at_once:
+        await cancel_order(session, store.id, order_id, reason=reason, note=note, now=now)
+        return
+    order = await lock_order(session, store.id, order_id)
+    wish = await _find_wish(session, order)
+    if wish is not None and wish.status == "refused":
+        raise Conflict(CANCELLATION_DECIDED, "The shop has decided not to cancel this order.")
+    if order.status == "cancelled" or wish is not None:
+        return
+    await _check_unshipped(session, order)
+    session.add(
+        OrderCancellation(
+            store_id=store.id,
+            order_id=order.id,
+            status="requested",
+            reason=reason,
+            note=note,
+            requested_at=now,
+        )
+    )
+    await note_event(session, order, "cancellation_requested", reason, now=now)
+    await session.flush()
+
+
+async def withdraw_wish(session: AsyncSession, store_id: int, order_id: int, *, now: datetime) -> None:
+    """Take a wish to cancel back that nobody has decided on; without one nothing happens.
+
+    Raises Conflict cancellation_decided. Locks the order.
+    """
+    order = await lock_order(session, store_id, order_id)
+    wish = await _find_wish(session, order)
+    if wish is None:
+        return
+    if wish.status != "requested":
+        raise Conflict(CANCELLATION_DECIDED, "The shop has decided on this wish already.")
+    await session.delete(wish)
+    await note_event(session, order, "cancellation_withdrawn", "", now=now)
+    await session.flush()
+
+
+async def refuse_wish(
+    session: AsyncSession, store_id: int, order_id: int, *, note: str, now: datetime
+) -> bool:
+    """Let an order stand that its buyer wants to cancel; False where nobody waits for that. Locks the order."""
+    order = await lock_order(session, store_id, order_id)
+    wish = await _find_wish(session, order)
+    if wish is None or wish.status != "requested":
+        return False
+    wish.status, wish.decided_at = "refused", now
+    await note_event(session, order, "cancellation_refused", note, now=now)
+    await session.flush()
+    return True
+
+
+async def cancel_order(
+    session: AsyncSession, store_id: int, order_id: int, *, reason: str, note: str, now: datetime
+) -> bool:
+    """Cancel an order of which nothing is shipped: refund, stock, coupon uses, mail. False where it was before.
+
+    What was captured is ordered back from its service and booked once that has said so; what was not paid yet
+    is no longer owed. Raises Conflict order_shipped. Locks everything that an order's placing locks.
+    """
+    checkout_id = await session.scalar(
+        select(Order.checkout_id).where(
+            Order.store_id == store_id, Order.id == order_id, Order.status != "pending"
+        )
+    )
+    if checkout_id is None:
+        raise order_not_found()
+    await lock_checkout_by_id(session, store_id, checkout_id)
+    order = await lock_order(session, store_id, order_id)
+    if order.status == "cancelled":
+        return False
+    await _check_unshipped(session, order)
+    order.status = "cancelled"
+    await note_event(session, order, "cancelled", reason, now=now)
+    await _keep_decision(session, order, reason=reason, note=note, now=now)
+    await _give_money_back(session, order, reason=reason, now=now)
+    await give_back_uses(session, store_id, checkout_id=checkout_id, now=now)
+    await return_stock(session, store_id, order_id=order_id, now=now)
+    for kind in (CANCELLED, COUNT_SOLD):
+        await queue.enqueue(
+            session,
+            store_id=store_id,
+            kind=kind,
+            dedupe_key=f"order-{order_id}-cancelled",
+            payload={"order_id": order_id},
+            run_at=now,
+        )
+    await session.flush()
+    return True
+
+
+async def refund_order(
+    session: AsyncSession, store_id: int, order_id: int, *, amount: int | None, reason: str, now: datetime
+) -> list[RefundOrder]:
+    """Order so much of what was paid for an order back, or all that is left with None. Minor units.
+
+    Several payments are drawn on in their order. Raises Conflict refund_too_large. Locks order and payments.
+    """
+    order = await lock_order(session, store_id, order_id)
+    if order.status == "pending":
+        raise order_not_found()
+    payments = await _lock_payments(session, order)
+    captured = [one for one in payments if one.state == PaymentState.CAPTURED]
+    left = {one.id: await count_refundable(session, one) for one in captured}
+    wanted = sum(left.values()) if amount is None else amount
+    if not 0 < wanted <= sum(left.values()):
+        raise Conflict(
+            REFUND_TOO_LARGE,
+            "That is more than is left of what was paid.",
+            left=sum(left.values()),
+            currency=order.currency,
+        )
+    made = []
+    for payment in captured:
+        part = min(wanted, left[payment.id])
+        if part:
+            made.append(await order_refund(session, payment, amount=part, reason=reason, now=now))
+            wanted -= part
+    return made
+
+
+async def _give_money_back(session: AsyncSession, order: Order, *, reason: str, now: datetime) -> None:
+    captured = 0
+    for payment in await _lock_payments(session, order):
+        if payment.state == PaymentState.PENDING:
+            move_payment(payment, PaymentState.CANCELLED, reason="order cancelled", now=now)
+        elif payment.state == PaymentState.CAPTURED:
+            captured += payment.captured
+            left = await count_refundable(session, payment)
+            if left:
+                await order_refund(session, payment, amount=left, reason=reason, now=now)
+    owed = order.total - captured
+    if owed > 0:
+        order.payment_status = "failed"
+        # What was sold and never paid: the sale stands in the books, and so does its end.
+        await post_entries(
+            session,
+            order.store_id,
+            key=f"order-{order.id}-cancelled",
+            currency=order.currency,
+            amounts={"receivable": -owed, "cancellations": owed},
+            order_id=order.id,
+            now=now,
+        )
+
+
+async def _lock_payments(session: AsyncSession, order: Order) -> Sequence[Payment]:
+    found = await session.scalars(
+        select(Payment)
+        .where(Payment.store_id == order.store_id, Payment.order_id == order.id)
+        .order_by(Payment.id)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    )
+    return found.all()
+
+
+async def _check_unshipped(session: AsyncSession, order: Order) -> None:
+    if order.status == "pending":
+        raise order_not_found()
+    if order.status == "cancelled":
+        raise Conflict(ORDER_CANCELLED, "The order was cancelled before.")
+    shipped = await session.scalar(
+        select(
+            exists().where(
+                OrderLine.store_id == order.store_id, OrderLine.order_id == order.id, OrderLine.shipped > 0
+            )
+        )
+    )
+    if shipped or order.status == "completed":
+        raise Conflict(ORDER_SHIPPED, "Something of this order is on its way; send it back instead.")
+
+
+async def _find_wish(session: AsyncSession, order: Order) -> OrderCancellation | None:
+    return await session.scalar(
+        select(OrderCancellation)
+        .where(OrderCancellation.store_id == order.store_id, OrderCancellation.order_id == order.id)
+        .execution_options(populate_existing=True)
+    )
+
+
+async def _keep_decision(
+    session: AsyncSession, order: Order, *, reason: str, note: str, now: datetime
+) -> None:
+    """The buyer's wish is granted, with their own words; without one the shop's stand there."""
+    statement = insert(OrderCancellation).values(
+        store_id=order.store_id,
+        order_id=order.id,
+        status="accepted",
+        reason=reason,
+        note=note,
+        requested_at=now,
+        decided_at=now,
+    )
+    await session.execute(
+        statement.on_conflict_do_update(
+            index_elements=["order_id"], set_={"status": "accepted", "decided_at": now}
+        )
+    )

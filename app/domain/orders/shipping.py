@@ -1,0 +1,132 @@
+"""What of an order is on its way: parcels with their lines, and the order's fulfilment that follows from them."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Final
+from urllib.parse import urlsplit
+
+from sqlalchemy import BigInteger, Integer, bindparam, insert, select, text
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.db import queue
+from app.domain.orders.errors import (
+    BAD_TRACKING,
+    CANCELLATION_WAITS,
+    NOTHING_TO_SHIP,
+    ORDER_CANCELLED,
+    order_not_found,
+)
+from app.domain.orders.models import Order, OrderCancellation, Parcel, ParcelEvent
+from app.domain.orders.service import lock_order, note_event
+from app.domain.orders.states import may_move
+from app.kit.errors import Conflict, Invalid
+
+SHIPPED: Final = "orders.shipped"
+
+# What needs no shipping is fulfilled without a parcel, unless somebody names it.
+_OPEN: Final = text(
+    """
+    SELECT id, quantity - shipped AS left FROM order_lines
+    WHERE store_id = :store_id AND order_id = :order_id AND requires_shipping AND shipped < quantity
+    """
+)
+_TAKE: Final = text(
+    """
+    UPDATE order_lines l SET shipped = l.shipped + wanted.quantity
+    FROM unnest(:ids, :quantities) AS wanted (id, quantity)
+    WHERE l.store_id = :store_id AND l.order_id = :order_id AND l.id = wanted.id
+      AND l.shipped + wanted.quantity <= l.quantity
+    RETURNING l.id
+    """
+).bindparams(bindparam("ids", type_=ARRAY(BigInteger)), bindparam("quantities", type_=ARRAY(Integer)))
+_PACK: Final = text(
+    """
+    INSERT INTO parcel_lines (parcel_id, order_line_id, store_id, quantity)
+    SELECT :parcel_id, wanted.id, :store_id, wanted.quantity
+    FROM unnest(:ids, :quantities) AS wanted (id, quantity)
+    """
+).bindparams(bindparam("ids", type_=ARRAY(BigInteger)), bindparam("quantities", type_=ARRAY(Integer)))
+
+
+async def ship_order(
+    session: AsyncSession,
+    store_id: int,
+    order_id: int,
+    *,
+    quantities: Mapping[int, int] | None,
+    carrier: str,
+    number: str | None,
+    url: str | None,
+    now: datetime,
+) -> Parcel:
+    """Put units of an order's lines, {line id: units}, into a parcel, or all that is left with None; mail its buyer.
+
+    The order's fulfilment follows, and an order that is paid and shipped is completed. Raises Conflict
+    order_cancelled and cancellation_waits, and Invalid nothing_to_ship and bad_tracking. Locks the order.
+    """
+    if url is not None and (urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname):
+        raise Invalid.at("url", BAD_TRACKING, "A tracking link begins with http:// or https://.")
+    order = await lock_order(session, store_id, order_id)
+    if order.status == "pending":
+        raise order_not_found()
+    if order.status == "cancelled":
+        raise Conflict(ORDER_CANCELLED, "The order was cancelled; nothing of it can be shipped.")
+    await _check_wish(session, order)
+    wanted = dict(quantities) if quantities is not None else await _left(session, order)
+    if not wanted or min(wanted.values()) < 1:
+        raise Invalid.at("lines", NOTHING_TO_SHIP, "Nothing of the order is left to be shipped.")
+    lines = {"ids": sorted(wanted), "quantities": [wanted[line_id] for line_id in sorted(wanted)]}
+    scope = {"store_id": store_id, "order_id": order_id}
+    taken = set(await session.scalars(_TAKE, {**scope, **lines}))
+    if missing := sorted(set(wanted) - taken):
+        raise Invalid.at(
+            "lines",
+            NOTHING_TO_SHIP,
+            f"Line {missing[0]} has not that many units that are still to be shipped.",
+        )
+    parcel = Parcel(
+        store_id=store_id, order_id=order_id, carrier=carrier, number=number, url=url, created_at=now
+    )
+    session.add(parcel)
+    await session.flush()
+    await session.execute(_PACK, {"parcel_id": parcel.id, "store_id": store_id, **lines})
+    await session.execute(
+        insert(ParcelEvent).values(store_id=store_id, parcel_id=parcel.id, at=now, text="Shipped", place="")
+    )
+    await note_event(session, order, "shipped", " ".join(filter(None, (carrier, number))), now=now)
+    order.fulfilment_status = "partial" if await _left(session, order) else "fulfilled"
+    await complete_if_done(session, order, now=now)
+    await queue.enqueue(
+        session,
+        store_id=store_id,
+        kind=SHIPPED,
+        dedupe_key=f"parcel-{parcel.id}",
+        payload={"order_id": order_id, "parcel_id": parcel.id},
+        run_at=now,
+    )
+    await session.flush()
+    return parcel
+
+
+async def complete_if_done(session: AsyncSession, order: Order, *, now: datetime) -> None:
+    """Complete an order that is paid and shipped. The caller holds its lock."""
+    done = order.payment_status == "paid" and order.fulfilment_status == "fulfilled"
+    if done and may_move(order.status, "completed"):
+        order.status = "completed"
+        await note_event(session, order, "completed", "", now=now)
+
+
+async def _left(session: AsyncSession, order: Order) -> dict[int, int]:
+    found = await session.execute(_OPEN, {"store_id": order.store_id, "order_id": order.id})
+    return {row.id: row.left for row in found}
+
+
+async def _check_wish(session: AsyncSession, order: Order) -> None:
+    wish = await session.scalar(
+        select(OrderCancellation.status).where(
+            OrderCancellation.store_id == order.store_id, OrderCancellation.order_id == order.id
+        )
+    )
+    if wish == "requested":
+        raise Conflict(CANCELLATION_WAITS, "Its buyer wants to cancel the order: decide on that first.")

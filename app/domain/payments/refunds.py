@@ -1,0 +1,78 @@
+"""How money is meant to go back: as a row before any service is called, and never more than is left."""
+
+from datetime import datetime
+from typing import Final
+
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.db import queue
+from app.domain.payments.errors import REFUND_TOO_LARGE
+from app.domain.payments.models import Payment, RefundOrder
+from app.kit.errors import Conflict, NotFound
+
+MAKE_REFUND: Final = "payments.make_refund"
+
+
+async def count_refundable(session: AsyncSession, payment: Payment) -> int:
+    """What of a payment has neither gone back nor is about to, in minor units. The caller holds its lock."""
+    wanted = await session.scalar(
+        select(func.coalesce(func.sum(RefundOrder.amount), 0)).where(
+            RefundOrder.store_id == payment.store_id,
+            RefundOrder.payment_id == payment.id,
+            RefundOrder.state == "wanted",
+        )
+    )
+    return max(0, payment.captured - payment.refunded - int(wanted or 0))
+
+
+async def order_refund(
+    session: AsyncSession, payment: Payment, *, amount: int, reason: str, now: datetime
+) -> RefundOrder:
+    """Write down that so much of a payment shall go back (minor units), and queue the call that does it.
+
+    Raises Conflict refund_too_large with `left`. The caller holds the payment's lock, so that parallel refunds
+    together never come to more than was captured.
+    """
+    left = await count_refundable(session, payment)
+    if not 0 < amount <= left:
+        raise Conflict(
+            REFUND_TOO_LARGE,
+            "That is more than is left of what was paid.",
+            left=left,
+            currency=payment.currency,
+        )
+    wanted = RefundOrder(
+        store_id=payment.store_id,
+        payment_id=payment.id,
+        amount=amount,
+        reason=reason,
+        state="wanted",
+        created_at=now,
+    )
+    session.add(wanted)
+    await session.flush()
+    # The audit gives a capture that is on its way back its moment.
+    payment.updated_at = now
+    await queue.enqueue(
+        session,
+        store_id=payment.store_id,
+        kind=MAKE_REFUND,
+        dedupe_key=f"refund-{wanted.id}",
+        payload={"refund_id": wanted.id},
+        run_at=now,
+    )
+    return wanted
+
+
+async def lock_refund(session: AsyncSession, store_id: int, refund_id: int) -> RefundOrder:
+    """A refund that is meant, locked after its payment. Raises NotFound."""
+    found = await session.scalar(
+        select(RefundOrder)
+        .where(RefundOrder.store_id == store_id, RefundOrder.id == refund_id)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    )
+    if found is None:
+        raise NotFound("not_found", "There is no such refund.")
+    return found

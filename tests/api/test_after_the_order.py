@@ -1,0 +1,388 @@
+"""What becomes of an order: shipped in parcels, cancelled with everything back once, refunded and never too much."""
+
+import asyncio
+import json
+from dataclasses import dataclass
+
+import pytest
+from click.testing import CliRunner, Result
+from sqlalchemy import text
+
+from app.cli import main
+from app.db.audit import run_audit
+from app.db.session import transaction
+from app.domain.checkout.cancelling import cancel_order, refund_order
+from app.domain.orders.shipping import ship_order
+from app.kit.clock import utc_now
+from app.kit.errors import Conflict
+from tests.api.after_order import forget_jobs, work_off
+from tests.conftest import make_store
+from tests.people import join
+from tests.shop import Guest, add_promotion, add_variant, settings_for
+
+REASON = "Changed my mind"
+
+
+@dataclass
+class Bought:
+    """An order of three mugs at 10.00, with shipping at 5.00."""
+
+    buyer: Guest
+    variant: int
+    id: int
+    number: str
+
+    async def read(self) -> dict:
+        return (await self.buyer.read_order(self.id)).json()
+
+    async def call(self, method: str, path: str, body=None, **headers):
+        return await self.buyer.call(
+            method, f"/orders/{self.id}{path}", body, **{"X-Checkout-Token": self.buyer.token, **headers}
+        )
+
+
+async def buy(buyer: Guest, sessions, *, service: str = "test", coupon: str = "") -> Bought:
+    variant = await add_variant(sessions, buyer.store, price=1000, on_hand=10)
+    checkout = await buyer.prepare(variant, 3)
+    if coupon:
+        checkout = (await buyer.call("PUT", f"/checkout/{buyer.token}/coupon", {"coupon": coupon})).json()
+    paid = await buyer.pay(checkout["totals"]["total"], service=service)
+    assert paid.status_code == 204, paid.text
+    order_id = int(paid.headers["location"].rpartition("/")[2])
+    return Bought(buyer, variant, order_id, (await buyer.read_order(order_id)).json()["number"])
+
+
+async def set_store(sessions, store, **settings) -> None:
+    query = text(
+        "UPDATE stores SET cancellation_reasons = CAST(:reasons AS jsonb), settings = CAST(:settings AS jsonb)"
+        " WHERE id = :id"
+    )
+    values = {"id": store.id, "reasons": json.dumps([REASON]), "settings": json.dumps(settings)}
+    async with transaction(sessions) as session:
+        await session.execute(query, values)
+
+
+@pytest.fixture
+async def bought(guest: Guest, sessions) -> Bought:
+    await forget_jobs(sessions)
+    await set_store(sessions, guest.store)
+    return await buy(guest, sessions)
+
+
+@pytest.fixture
+def work(database_url, redis_url, tmp_path):
+    settings = settings_for(database_url, redis_url, STOREFRONT_SHOP_URL="https://shop.example")
+
+    async def run():
+        return await work_off(settings, tmp_path)
+
+    return run
+
+
+@pytest.fixture
+def run(database_url, tmp_path_factory, store):
+    async def invoke(*arguments: str, code: str = "") -> Result:
+        environ = {"DATABASE_URL": database_url, "STOREFRONT_DATA_DIR": str(tmp_path_factory.mktemp("data"))}
+        called = ["order", *arguments, "--store", code or store.code]
+        result = await asyncio.to_thread(CliRunner(env=environ).invoke, main, called)
+        assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+        return result
+
+    return invoke
+
+
+async def stock_of(sessions, variant: int) -> tuple[int, int]:
+    async with sessions() as session:
+        row = (
+            await session.execute(
+                text("SELECT on_hand, reserved FROM stock_items WHERE variant_id = :id"), {"id": variant}
+            )
+        ).one()
+    return row.on_hand, row.reserved
+
+
+async def rows(sessions, query: str, **values):
+    async with sessions() as session:
+        return [tuple(row) for row in await session.execute(text(query), values)]
+
+
+def subjects(mails) -> list[str]:
+    return [mail["Subject"] for mail in mails]
+
+
+def events(order: dict) -> list[str]:
+    return [entry["event"] for entry in order["timeline"]]
+
+
+async def test_a_parcel_is_tracked_mailed_and_moves_the_order_on(bought: Bought, run, work):
+    await work()
+    assert (await bought.call("GET", "/tracking")).json() == {"parcels": []}
+    shipped = ("--carrier", "Alpine Post", "--tracking", "AP 314", "--url", "https://carrier.example/AP314")
+    told = await run("ship", bought.number, *shipped, "--line", "1=2")
+    assert (told.exit_code, told.output) == (0, f"{bought.number}: partial\n")
+    (parcel,) = (await bought.call("GET", "/tracking")).json()["parcels"]
+    assert (parcel["carrier"], parcel["number"], parcel["status"]) == ("Alpine Post", "AP 314", "shipped")
+    assert [entry["text"] for entry in parcel["events"]] == ["Shipped"]
+    (mail,) = await work()
+    assert mail["Subject"] == f"Your order {bought.number} is on its way"
+    body = mail.get_body(("plain",)).get_content()
+    for words in ("Enamel mug", "AP 314", "https://carrier.example/AP314", "parcel of its own"):
+        assert words in body
+    assert (await run("ship", bought.number[1:], "--carrier", "Alpine Post")).output.endswith("fulfilled\n")
+    order = (
+        await bought.buyer.call(
+            "GET", f"/orders/{bought.id}?expand=fulfilment", **{"X-Checkout-Token": bought.buyer.token}
+        )
+    ).json()
+    assert (order["status"], order["fulfilment_status"]) == ("completed", "fulfilled")
+    assert [[line["quantity"] for line in one["items"]] for one in order["fulfilment"]["parcels"]] == [
+        [2],
+        [1],
+    ]
+    assert events(order)[-3:] == ["shipped", "shipped", "completed"]
+
+
+async def test_no_more_units_are_shipped_than_were_bought_even_at_once(bought: Bought, run, sessions):
+    ((line,),) = await rows(sessions, "SELECT id FROM order_lines WHERE order_id = :id", id=bought.id)
+
+    async def ship() -> str:
+        async with transaction(sessions) as session:
+            await ship_order(
+                session,
+                bought.buyer.store.id,
+                bought.id,
+                quantities={line: 2},
+                carrier="Alpine Post",
+                number=None,
+                url=None,
+                now=utc_now(),
+            )
+        return ""
+
+    told = await asyncio.gather(*(ship() for _ in range(5)), return_exceptions=True)
+    assert sorted(getattr(one, "code", "") for one in told) == ["", *["nothing_to_ship"] * 4]
+    assert await rows(sessions, "SELECT shipped FROM order_lines WHERE order_id = :id", id=bought.id) == [
+        (2,)
+    ]
+    for line in ("1=2", "2=1", "1=0"):
+        refused = await run("ship", bought.number, "--carrier", "Alpine Post", "--line", line)
+        assert refused.exit_code != 0, line
+        assert "Traceback" not in refused.output
+    assert (await run("ship", bought.number, "--carrier", "A", "--url", "javascript:alert(1)")).exit_code == 1
+    assert (await run("ship", "#999999", "--carrier", "A")).exit_code == 1
+
+
+async def test_a_cancelled_order_gives_money_stock_and_coupon_back_once(
+    guest: Guest, sessions, reads, run, work
+):
+    await forget_jobs(sessions)
+    await add_promotion(sessions, guest.store, "TEN", max_uses=1)
+    bought = await buy(guest, sessions, coupon="TEN")
+    assert await stock_of(sessions, bought.variant) == (7, 0)
+    assert await rows(sessions, "SELECT uses FROM promotions WHERE store_id = :id", id=guest.store.id) == [
+        (1,)
+    ]
+    await work()
+    cancel = ("cancel", bought.number, "--reason", "Sold out after all")
+    assert (await run(*cancel)).output == f"{bought.number}: cancelled\n"
+    assert (await run(*cancel)).output == f"{bought.number}: was cancelled before\n"
+    mails = await work()
+    assert subjects(mails) == [f"Your order {bought.number} was cancelled", "We have sent $32.00 back to you"]
+    assert await stock_of(sessions, bought.variant) == (10, 0)
+    assert await rows(sessions, "SELECT uses FROM promotions WHERE store_id = :id", id=guest.store.id) == [
+        (0,)
+    ]
+    order = await bought.read()
+    assert (order["status"], order["payment_status"]) == ("cancelled", "refunded")
+    assert order["refunds"] == [{"payment_id": order["payments"][0]["id"], "amount": 3200, "currency": "USD"}]
+    assert order["cancellation"] == {"status": "accepted", "reason": "Sold out after all", "note": ""}
+    assert await work() == []
+    assert await run_audit(reads, utc_now(), store_id=guest.store.id) == []
+
+
+async def test_an_unpaid_order_that_is_cancelled_is_no_longer_owed(guest: Guest, sessions, reads, run, work):
+    await forget_jobs(sessions)
+    bought = await buy(guest, sessions, service="manual")
+    await work()
+    assert (await run("cancel", bought.number, "--reason", REASON)).exit_code == 0
+    (mail,) = await work()
+    assert "nothing left to pay" in mail.get_body(("plain",)).get_content()
+    order = await bought.read()
+    assert (order["status"], order["payment_status"], order["refunds"]) == ("cancelled", "failed", [])
+    owed = "SELECT sum(amount)::bigint FROM ledger_entries WHERE account = 'receivable' AND order_id = :id"
+    assert await rows(sessions, owed, id=bought.id) == [(0,)]
+    assert await stock_of(sessions, bought.variant) == (10, 0)
+    assert await run_audit(reads, utc_now(), store_id=guest.store.id) == []
+
+
+async def test_what_is_on_its_way_is_not_cancelled(bought: Bought, run):
+    assert (await run("ship", bought.number, "--carrier", "Alpine Post", "--line", "1=1")).exit_code == 0
+    refused = await run("cancel", bought.number, "--reason", REASON)
+    assert (refused.exit_code, "on its way" in refused.output) == (1, True)
+    asked = await bought.call("POST", "/cancellation", {"reason": REASON})
+    assert (asked.status_code, asked.json()["code"]) == (409, "order_shipped")
+
+
+async def test_a_part_and_then_the_rest_is_refunded_and_never_more(bought: Bought, run, work, reads):
+    await work()
+    assert (await run("refund", bought.number, "10.00", "--reason", "Scratched")).output.endswith(
+        "10.00 USD goes back\n"
+    )
+    (mail,) = await work()
+    assert mail["Subject"] == "We have sent $10.00 back to you"
+    assert (await bought.read())["payment_status"] == "partially_refunded"
+    for amount in ("25.01", "0", "-1", "nonsense"):
+        refused = await run("refund", bought.number, amount, "--reason", "Scratched")
+        assert refused.exit_code != 0, amount
+        assert "Traceback" not in refused.output
+    assert (await run("refund", bought.number, "--reason", "Scratched")).output.endswith(
+        "25.00 USD goes back\n"
+    )
+    await work()
+    order = await bought.read()
+    assert (order["status"], order["payment_status"]) == ("open", "refunded")
+    assert events(order).count("refunded") == 2
+    assert await run_audit(reads, utc_now(), store_id=bought.buyer.store.id) == []
+
+
+async def test_parallel_refunds_together_never_exceed_what_was_captured(
+    bought: Bought, sessions, work, reads
+):
+    async def refund() -> int:
+        async with transaction(sessions) as session:
+            made = await refund_order(
+                session, bought.buyer.store.id, bought.id, amount=1000, reason="Scratched", now=utc_now()
+            )
+        return sum(one.amount for one in made)
+
+    told = await asyncio.gather(*(refund() for _ in range(10)), return_exceptions=True)
+    assert sum(one for one in told if isinstance(one, int)) == 3000
+    assert {one.code for one in told if isinstance(one, Conflict)} == {"refund_too_large"}
+    await work()
+    assert (await bought.read())["refunds"][0]["amount"] == 3000
+    assert await run_audit(reads, utc_now(), store_id=bought.buyer.store.id) == []
+
+
+async def test_a_refund_whose_answer_was_lost_is_made_once(bought: Bought, sessions, work):
+    async with transaction(sessions) as session:
+        await refund_order(session, bought.buyer.store.id, bought.id, amount=None, reason="x", now=utc_now())
+    await work()
+    # As if the process had died after the call, before it could write down what the service said.
+    ours = "payment_id IN (SELECT id FROM payments WHERE order_id = :id)"
+    async with transaction(sessions) as session:
+        await session.execute(
+            text(f"UPDATE refund_orders SET state = 'wanted' WHERE {ours}"), {"id": bought.id}
+        )
+        await session.execute(text("UPDATE jobs SET state = 'queued' WHERE kind = 'payments.make_refund'"))
+    assert await work() == []
+    order = await bought.read()
+    assert (order["refunds"][0]["amount"], events(order).count("refunded")) == (3500, 1)
+    assert await rows(sessions, f"SELECT state FROM refund_orders WHERE {ours}", id=bought.id) == [("made",)]
+
+
+async def test_a_wish_to_cancel_waits_for_the_shop_and_can_be_taken_back(bought: Bought, run):
+    body = {"reason": REASON, "note": "Ordered twice"}
+    for _ in range(2):
+        asked = await bought.call("POST", "/cancellation", body)
+        assert asked.status_code == 200, asked.text
+        assert asked.json()["cancellation"] == {
+            "status": "requested",
+            "reason": REASON,
+            "note": "Ordered twice",
+        }
+    assert events(await bought.read()).count("cancellation_requested") == 1
+    held = await run("ship", bought.number, "--carrier", "Alpine Post")
+    assert (held.exit_code, "decide on that first" in held.output) == (1, True)
+    for _ in range(2):
+        assert (await bought.call("DELETE", "/cancellation")).status_code == 204
+    assert (await bought.read())["cancellation"] is None
+    assert (await run("ship", bought.number, "--carrier", "Alpine Post")).exit_code == 0
+
+
+async def test_the_shop_grants_a_wish_or_refuses_it_for_good(guest: Guest, sessions, run):
+    await set_store(sessions, guest.store)
+    body = {"reason": REASON, "note": "Ordered twice"}
+    granted, refused = await buy(guest, sessions), None
+    await granted.call("POST", "/cancellation", body)
+    assert (await run("cancel", granted.number, "--reason", "As asked")).exit_code == 0
+    order = await granted.read()
+    assert (order["status"], order["cancellation"]["status"]) == ("cancelled", "accepted")
+    assert order["cancellation"]["note"] == "Ordered twice"
+    assert (await granted.call("DELETE", "/cancellation")).json()["code"] == "cancellation_decided"
+    refused = await buy(Guest(guest.client, guest.store, guest.option_id), sessions)
+    assert (await run("keep", refused.number, "--note", "It is packed")).exit_code == 1
+    await refused.call("POST", "/cancellation", body)
+    assert (await run("keep", refused.number, "--note", "It is packed")).exit_code == 0
+    assert (await refused.read())["status"] == "open"
+    for method in ("POST", "DELETE"):
+        again = await refused.call(method, "/cancellation", body if method == "POST" else None)
+        assert (again.status_code, again.json()["code"]) == (409, "cancellation_decided"), method
+
+
+async def test_a_store_that_allows_it_cancels_at_once(guest: Guest, sessions, work, reads):
+    await forget_jobs(sessions)
+    await set_store(sessions, guest.store, orders={"cancel_at_once": True})
+    bought = await buy(guest, sessions)
+    # The running server keeps a store's settings for a moment: what counts is what it does with them.
+    answers = [await bought.call("POST", "/cancellation", {"reason": REASON, "note": "n"}) for _ in range(2)]
+    assert [answer.status_code for answer in answers] == [200, 200]
+    assert answers[1].json()["status"] == "cancelled"
+    await work()
+    assert (await bought.read())["payment_status"] == "refunded"
+    assert await stock_of(sessions, bought.variant) == (10, 0)
+    assert await run_audit(reads, utc_now(), store_id=guest.store.id) == []
+
+
+async def test_a_wish_names_a_reason_of_the_store_and_its_key_repeats_the_answer(bought: Bought):
+    wrong = await bought.call("POST", "/cancellation", {"reason": "no such reason", "note": "n"})
+    assert (wrong.status_code, wrong.json()["errors"][0]["field"]) == (422, "reason")
+    key = {"Idempotency-Key": "cancel-this-order-once-please"}
+    first = await bought.call("POST", "/cancellation", {"reason": REASON}, **key)
+    again = await bought.call("POST", "/cancellation", {"reason": REASON}, **key)
+    assert (again.headers.get("idempotency-replayed"), again.json()) == ("true", first.json())
+    other = await bought.call("POST", "/cancellation", {"reason": REASON, "note": "x"}, **key)
+    assert other.json()["code"] == "idempotency_mismatch"
+
+
+async def test_a_strangers_order_is_not_there(bought: Bought, guest: Guest, sessions, redis_url):
+    stranger = await join(guest, sessions, redis_url)
+    for method, path, body in (
+        ("GET", "/tracking", None),
+        ("POST", "/cancellation", {"reason": REASON}),
+        ("DELETE", "/cancellation", None),
+    ):
+        for headers in ({}, {"X-Checkout-Token": "no-such-token"}):
+            answer = await stranger.call(method, f"/orders/{bought.id}{path}", body, **headers)
+            assert (answer.status_code, answer.json()["code"]) == (404, "order_not_found"), (method, headers)
+    assert (await bought.read())["cancellation"] is None
+
+
+async def test_staff_see_an_order_of_their_own_store_only(bought: Bought, run, sessions):
+    shown = (await run("show", bought.number)).output
+    for words in (bought.number, "3 x Enamel mug", "total 35.00 USD", "payment by test: captured", "placed"):
+        assert words in shown
+    other = await make_store(sessions)
+    for command in (
+        ("show",),
+        ("cancel", "--reason", "x"),
+        ("ship", "--carrier", "x"),
+        ("refund", "--reason", "x"),
+    ):
+        result = await run(command[0], bought.number, *command[1:], code=other.code)
+        assert (result.exit_code, "no such order" in result.output) == (1, True), command
+
+
+async def test_cancelling_again_in_the_same_moment_moves_nothing_twice(bought: Bought, sessions):
+    async def cancel() -> bool:
+        async with transaction(sessions) as session:
+            return await cancel_order(
+                session, bought.buyer.store.id, bought.id, reason="x", note="", now=utc_now()
+            )
+
+    assert sorted(await asyncio.gather(*(cancel() for _ in range(8)))) == [False] * 7 + [True]
+    assert await stock_of(sessions, bought.variant) == (10, 0)
+    assert await rows(
+        sessions,
+        "SELECT count(*) FROM refund_orders r JOIN payments p ON p.id = r.payment_id WHERE p.order_id = :id",
+        id=bought.id,
+    ) == [(1,)]
