@@ -75,6 +75,9 @@ def build_shop(settings: Settings, *, application_name: str = "storefront") -> S
     if settings.stripe_secret_key:
         stripe = _stripe(settings)
         services[stripe.name] = stripe
+    if settings.paypal_client_id:
+        paypal = _paypal(settings)
+        services[paypal.name] = paypal
     if not settings.is_production:
         services[TestPayments.name] = TestPayments(
             sessions,
@@ -125,6 +128,19 @@ def _stripe(settings: Settings) -> PaymentService:
         account_id=settings.stripe_account_id,
         webhook_secrets=settings.stripe_webhook_secrets,
         window=settings.signature_window_seconds,
+    )
+
+
+def _paypal(settings: Settings) -> PaymentService:
+    # Its HTTP client is loaded for nothing else where no login providers are set.
+    from app.integrations.paypal_payments import PayPalPayments  # noqa: PLC0415 - for the reason above
+
+    return PayPalPayments(
+        client_id=settings.paypal_client_id,
+        client_secret=settings.paypal_client_secret,
+        api_base=settings.paypal_api_base or None,
+        webhook_id=settings.paypal_webhook_id,
+        merchant_id=settings.paypal_merchant_id,
     )
 
 

@@ -21,6 +21,7 @@ SECRET_FIELDS = frozenset(
         "smtp_url",
         "stripe_secret_key",
         "stripe_webhook_secrets",
+        "paypal_client_secret",
         "facebook_app_secret",
         "s3_secret_access_key",
     }
@@ -137,6 +138,12 @@ class Settings:
     stripe_api_base: str = ""
     stripe_account_id: str = ""
     stripe_webhook_secrets: tuple[str, ...] = ()
+
+    paypal_client_id: str = ""
+    paypal_client_secret: str = ""
+    paypal_api_base: str = ""
+    paypal_webhook_id: str = ""
+    paypal_merchant_id: str = ""
 
     google_client_ids: tuple[str, ...] = ()
     google_issuer: str = GOOGLE_ISSUER
@@ -368,6 +375,11 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         stripe_api_base=reader.url("STRIPE_API_BASE", "", ("http", "https")).rstrip("/"),
         stripe_account_id=reader.text("STRIPE_ACCOUNT_ID", ""),
         stripe_webhook_secrets=reader.words("STRIPE_WEBHOOK_SECRETS"),
+        paypal_client_id=reader.text("PAYPAL_CLIENT_ID", ""),
+        paypal_client_secret=reader.text("PAYPAL_CLIENT_SECRET", ""),
+        paypal_api_base=reader.url("PAYPAL_API_BASE", "", ("http", "https")).rstrip("/"),
+        paypal_webhook_id=reader.text("PAYPAL_WEBHOOK_ID", ""),
+        paypal_merchant_id=reader.text("PAYPAL_MERCHANT_ID", ""),
         google_client_ids=reader.words("GOOGLE_CLIENT_IDS"),
         google_issuer=google_issuer,
         google_jwks_url=reader.url(
@@ -415,6 +427,8 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         reader.problems.append("FACEBOOK_APP_ID and FACEBOOK_APP_SECRET must both be set, or neither")
     if bool(settings.s3_access_key_id) != bool(settings.s3_secret_access_key):
         reader.problems.append("AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY must both be set, or neither")
+    if bool(settings.paypal_client_id) != bool(settings.paypal_client_secret):
+        reader.problems.append("PAYPAL_CLIENT_ID and PAYPAL_CLIENT_SECRET must both be set, or neither")
     if reader.problems:
         raise SettingsError("\n".join(reader.problems))
     return settings
@@ -440,6 +454,10 @@ def check_production(settings: Settings) -> list[str]:
         problems.append("SMTP_URL is not set: mails would only be written to files")
     if not settings.public_url.startswith("https://"):
         problems.append("STOREFRONT_PUBLIC_URL must be an https address: it stands in every mailed link")
+    if settings.paypal_api_base.startswith("http:"):
+        problems.append(
+            "PAYPAL_API_BASE must be an https address: whoever answers there decides what is paid"
+        )
     vouching = {
         "GOOGLE_ISSUER": settings.google_issuer,
         "GOOGLE_JWKS_URL": settings.google_jwks_url,

@@ -32,6 +32,7 @@ CARD: Final = f"pm_{MARK}card"
 
 SECRET_KEY: Final = f"{MARK}tests-only-{'x' * 40}"
 STRIPE_KEY: Final = f"sk_test_key{MARK}standin"
+PAYPAL_SECRET: Final = f"paypal{MARK}secret"
 WEBHOOK_SECRET: Final = f"whsec_{MARK}first"
 SECOND_WEBHOOK_SECRET: Final = f"whsec_{MARK}second"
 COOKIE: Final = f"{MARK}cookie"

@@ -135,7 +135,7 @@ async def open_till(sessions: Sessions, store: Store, *, rate: int = 0, shipping
         )
         session.add(option)
         session.add(TaxRate(store_id=store.id, country="US", region="", name="Tax", rate=rate))
-        for position, name in enumerate(("manual", "free_payment", "test", "stripe")):
+        for position, name in enumerate(("manual", "free_payment", "test", "stripe", "paypal")):
             session.add(
                 StorePaymentService(
                     store_id=store.id, name=name, title=name.title(), enabled=True, position=position

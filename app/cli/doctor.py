@@ -37,6 +37,10 @@ UNSET: Final[Mapping[str, str]] = {
     "stripe_secret_key": "none: Stripe is off",
     "stripe_api_base": "Stripe's own",
     "stripe_webhook_secrets": "none: no events of Stripe are taken",
+    "paypal_client_id": "none: PayPal is off",
+    "paypal_api_base": "PayPal's own",
+    "paypal_webhook_id": "none: no events of PayPal are taken",
+    "paypal_merchant_id": "none: not compared",
     "google_client_ids": "none: login with Google is off",
     "facebook_app_id": "none: login with Facebook is off",
     "oidc_providers": "none: no other providers",
@@ -103,6 +107,8 @@ async def _check_all(settings: Settings, console: Console) -> list[str]:
         "passkeys": _check_passkeys,
         "webhooks": _check_webhooks,
     }
+    if settings.paypal_client_id:
+        checks["PayPal"] = _check_paypal
     trouble = []
     for name, check in checks.items():
         try:
@@ -198,6 +204,26 @@ async def _check_passkeys(settings: Settings) -> str:
     if urlsplit(settings.shop_url).scheme != "https" and domain != "localhost":
         raise NotNowError(f"{settings.shop_url} is not https: browsers make no passkeys there")
     return f"for {domain}"
+
+
+async def _check_paypal(settings: Settings) -> str:
+    # A shop without PayPal does not load what calls it.
+    from app.integrations.paypal_http import PayPalHttp, PayPalTroubleError  # noqa: PLC0415 - as said
+    from app.integrations.paypal_payments import LIVE_BASE  # noqa: PLC0415 - as above
+
+    base = settings.paypal_api_base or LIVE_BASE
+    http = PayPalHttp(
+        base=base, client_id=settings.paypal_client_id, client_secret=settings.paypal_client_secret
+    )
+    try:
+        await http.greet()
+    except PayPalTroubleError as problem:
+        raise TroubleError(f"{base} does not log this shop in ({problem})") from None
+    finally:
+        await http.close()
+    return f"logged in at {base}" + (
+        "" if settings.paypal_webhook_id else "; without PAYPAL_WEBHOOK_ID, no events"
+    )
 
 
 async def _check_webhooks(settings: Settings) -> str:

@@ -236,7 +236,7 @@ class StripePayments:
             {"idempotency_key": key},
         )
 
-    def read_event(self, body: bytes, headers: Mapping[str, str], *, now: datetime) -> ServiceEvent:
+    async def read_event(self, body: bytes, headers: Mapping[str, str], *, now: datetime) -> ServiceEvent:
         check_signature(
             body,
             headers.get(SIGNATURE_HEADER, ""),

@@ -177,7 +177,7 @@ class TestPayments:
                 _DECIDE, {"reference": reference, "new": "captured" if approve else "declined"}
             )
 
-    def read_event(self, body: bytes, headers: Mapping[str, str], *, now: datetime) -> ServiceEvent:
+    async def read_event(self, body: bytes, headers: Mapping[str, str], *, now: datetime) -> ServiceEvent:
         stamp, _, signature = headers.get(SIGNATURE_HEADER, "").partition(",")
         fresh = stamp.isascii() and stamp.isdigit() and abs(now.timestamp() - int(stamp[:12])) <= self._window
         if not fresh or not ids.verify(self._secrets, signature, stamp, body):

@@ -25,12 +25,14 @@ from app.worker import work_once
 from tests.api.account_shop import PASSWORD
 from tests.api.catalogue_shop import fill, tent
 from tests.api.identities import World, make_world
+from tests.api.paypal_shop import PayPalBuyer, PayPalPlace
 from tests.api.social_shop import NAME, social_shop
 from tests.api.stripe_shop import Buyer, Place
 from tests.canaries import SECOND_WEBHOOK_SECRET
 from tests.conftest import make_store
 from tests.people import session_store
 from tests.shop import Guest, add_variant, open_till, running_shop, settings_for
+from tests.standins.paypal import paypal_stand_in
 from tests.standins.stripe import stripe_stand_in
 
 
@@ -105,6 +107,35 @@ async def buyer(place: Place, sessions: Sessions, store: Store) -> AsyncIterator
     assert checkout["totals"]["total"] == 3000
     yield Buyer(guest, place.stripe, place, sessions, variant)
     place.stripe.clear_faults()
+
+
+@pytest.fixture(scope="session")
+async def paypal_place(database_url: str, redis_url: str) -> AsyncIterator[PayPalPlace]:
+    async with paypal_stand_in() as paypal:
+        settings = settings_for(
+            database_url,
+            redis_url,
+            PAYPAL_CLIENT_ID=paypal.client_id,
+            PAYPAL_CLIENT_SECRET=paypal.client_secret,
+            PAYPAL_API_BASE=paypal.url,
+            PAYPAL_WEBHOOK_ID=paypal.webhook_id,
+            PAYPAL_MERCHANT_ID=paypal.merchant_id,
+            STOREFRONT_PAYMENT_WAIT_SECONDS="1",
+        )
+        async with running_shop(settings) as client:
+            yield PayPalPlace(client, paypal, settings)
+
+
+@pytest.fixture
+async def paypal_buyer(
+    paypal_place: PayPalPlace, sessions: Sessions, store: Store
+) -> AsyncIterator[PayPalBuyer]:
+    guest = Guest(paypal_place.client, store, await open_till(sessions, store))
+    variant = await add_variant(sessions, store, price=2500, on_hand=5)
+    checkout = await guest.prepare(variant)
+    assert checkout["totals"]["total"] == 3000
+    yield PayPalBuyer(guest, paypal_place.paypal, paypal_place, sessions, variant)
+    paypal_place.paypal.clear_faults()
 
 
 @pytest.fixture(scope="session")

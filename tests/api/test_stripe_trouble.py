@@ -118,12 +118,7 @@ async def test_money_that_came_after_its_attempt_was_given_up_goes_back_once(buy
 async def test_a_checkout_that_was_left_gives_up_its_payment(buyer: Buyer):
     await buyer.pay("pm_card_authenticationRequired")
     intent = await buyer.intent()
-    async with buyer.sessions() as session:
-        await session.execute(
-            text("UPDATE checkouts SET held_until = now() - interval '1 s' WHERE store_id = :id"),
-            {"id": buyer.guest.store.id},
-        )
-        await session.commit()
+    await buyer.let_hold_run_out()
     await buyer.reconcile()
     assert intent["status"] == "canceled"
     await buyer.check_books(orders=0, stock=(5, 0))
@@ -154,12 +149,7 @@ async def test_whatever_fails_the_log_and_the_books_agree(buyer: Buyer, seed: in
     dice.shuffle(events)
     told = await asyncio.gather(*(buyer.send(event) for event in events[: len(events) // 2]))
     assert {answer.status_code for answer in told} == {200}
-    async with buyer.sessions() as session:
-        await session.execute(
-            text("UPDATE checkouts SET held_until = now() - interval '1 s' WHERE store_id = :id"),
-            {"id": buyer.guest.store.id},
-        )
-        await session.commit()
+    await buyer.let_hold_run_out()
     buyer.stripe.clear_faults()
     for _ in range(3):
         await buyer.reconcile()

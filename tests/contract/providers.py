@@ -1,4 +1,4 @@
-"""The login providers of the demo shop: stand-ins in a thread of their own, and what the rows send of them."""
+"""The login providers and PayPal for the demo shop: stand-ins in a thread of their own, and what the rows send."""
 
 import asyncio
 import threading
@@ -9,6 +9,7 @@ from typing import Any
 
 from tests.standins.facebook import APP_ID, APP_SECRET, facebook_stand_in
 from tests.standins.issuer import CLIENT_ID, CLIENT_SECRET, issuer_stand_in
+from tests.standins.paypal import paypal_stand_in
 
 NAME = "stand-in"
 START_PATIENCE = 30.0
@@ -30,7 +31,11 @@ def login_providers() -> Iterator[Providers]:
     over = asyncio.Event()
 
     async def serve() -> None:
-        async with issuer_stand_in() as issuer, facebook_stand_in() as facebook:
+        async with (
+            issuer_stand_in() as issuer,
+            facebook_stand_in() as facebook,
+            paypal_stand_in() as paypal,
+        ):
             environ = {
                 "GOOGLE_CLIENT_IDS": CLIENT_ID,
                 "GOOGLE_ISSUER": issuer.url,
@@ -38,6 +43,10 @@ def login_providers() -> Iterator[Providers]:
                 "FACEBOOK_APP_ID": APP_ID,
                 "FACEBOOK_APP_SECRET": APP_SECRET,
                 "FACEBOOK_GRAPH_URL": facebook.url,
+                "PAYPAL_CLIENT_ID": paypal.client_id,
+                "PAYPAL_CLIENT_SECRET": paypal.client_secret,
+                "PAYPAL_API_BASE": paypal.url,
+                "PAYPAL_WEBHOOK_ID": paypal.webhook_id,
                 "OIDC_PROVIDERS": NAME,
                 "OIDC_STAND_IN_ISSUER": issuer.url,
                 "OIDC_STAND_IN_CLIENT_ID": CLIENT_ID,

@@ -17,6 +17,7 @@ from app.main import create_app
 from app.settings import Settings
 from tests.api.live import free_port, serve
 from tests.shop import settings_for
+from tests.standins.paypal import paypal_stand_in
 
 
 @pytest.fixture
@@ -101,6 +102,17 @@ async def test_what_an_empty_setting_means_is_said_of_each(doctor, database_url)
     assert said["stripe_secret_key"] == "none: Stripe is off"
     assert said["stripe_account_id"] == "none"
     assert said["database_url"] != "the embedded PostgreSQL"
+
+
+async def test_paypal_is_logged_in_at(doctor, database_url):
+    async with paypal_stand_in() as paypal:
+        keys = {"PAYPAL_CLIENT_ID": paypal.client_id, "PAYPAL_API_BASE": paypal.url}
+        good = await doctor(DATABASE_URL=database_url, PAYPAL_CLIENT_SECRET=paypal.client_secret, **keys)
+        wrong = await doctor(DATABASE_URL=database_url, PAYPAL_CLIENT_SECRET="wrong", **keys)
+    assert good.exit_code == 0, good.output
+    assert f"✓ PayPal: logged in at {paypal.url}; without PAYPAL_WEBHOOK_ID, no events" in good.stdout
+    assert wrong.exit_code == 1
+    assert f"PayPal: {paypal.url} does not log this shop in (login_401)" in wrong.stdout
 
 
 async def test_webhooks_are_looked_at_through_the_public_address(doctor, database_url, redis_url):

@@ -29,6 +29,36 @@ def test_stripe_is_neither_needed_nor_in_the_way_in_production():
     assert check_production(load_settings({"STOREFRONT_ENV": "production", **STRIPE})) == bare
 
 
+PAYPAL = {
+    "PAYPAL_CLIENT_ID": "shown",
+    "PAYPAL_CLIENT_SECRET": "paypal_canary",
+    "PAYPAL_API_BASE": "https://paypal.example/",
+    "PAYPAL_WEBHOOK_ID": "9XL90610J3647323C",
+}
+
+
+def test_paypal_is_read_whole_and_its_secret_not_shown():
+    settings = load_settings(PAYPAL)
+    assert settings.paypal_api_base == "https://paypal.example"
+    assert "canary" not in str(masked(settings))
+    assert masked(settings)["paypal_client_id"] == "shown"
+    assert load_settings({}).paypal_client_id == ""
+
+
+@pytest.mark.parametrize("name", ["PAYPAL_CLIENT_ID", "PAYPAL_CLIENT_SECRET"])
+def test_half_of_paypals_keys_keep_the_shop_from_starting(name):
+    with pytest.raises(SettingsError, match="PAYPAL_CLIENT_ID and PAYPAL_CLIENT_SECRET"):
+        load_settings({name: "alone"})
+
+
+def test_production_speaks_to_paypal_over_https_only():
+    bare = check_production(load_settings({"STOREFRONT_ENV": "production"}))
+    assert check_production(load_settings({"STOREFRONT_ENV": "production", **PAYPAL})) == bare
+    plain = {"STOREFRONT_ENV": "production", **PAYPAL, "PAYPAL_API_BASE": "http://paypal.example"}
+    (problem,) = set(check_production(load_settings(plain))) - set(bare)
+    assert problem.startswith("PAYPAL_API_BASE")
+
+
 LOGINS = {
     "GOOGLE_CLIENT_IDS": "web-client, app-client",
     "FACEBOOK_APP_ID": "4711",

@@ -232,9 +232,9 @@ async def test_its_signature_is_good_and_its_old_release_of_the_api_is_parked(
             said = await heard.get()
             while charge.key.encode() not in said.body:
                 said = await heard.get()
-    event = gateway.read_event(said.body, said.headers, now=utc_now())
+    event = await gateway.read_event(said.body, said.headers, now=utc_now())
     assert (event.kind, event.key, event.finding) == ("payment_intent.succeeded", charge.key, None)
     assert isinstance(paid, Captured)
     for body, now in ((said.body + b" ", utc_now()), (said.body, datetime(2020, 1, 1, tzinfo=UTC))):
         with pytest.raises(Forbidden):
-            gateway.read_event(body, said.headers, now=now)
+            await gateway.read_event(body, said.headers, now=now)

@@ -22,6 +22,7 @@ from typing import Any
 import httpx
 
 from tests.canaries import STRIPE_KEY, WEBHOOK_SECRET
+from tests.standins.books import Taken
 from tests.standins.wire import Call, Reply, plain_server
 
 Intent = dict[str, Any]
@@ -63,16 +64,6 @@ class Refusal(Exception):  # noqa: N818 - what the API answers, not an error of 
 
 def invalid(code: str, message: str, status: int = 400, **more: Any) -> Refusal:
     return Refusal(status, "invalid_request_error", code, message, **more)
-
-
-@dataclass(frozen=True)
-class Taken:
-    """Money that was taken, once."""
-
-    reference: str
-    attempt: str
-    amount: int
-    currency: str
 
 
 @dataclass

@@ -11,11 +11,12 @@ from app.domain.checkout.placing import settle
 from app.domain.orders.service import lock_order, note_event
 from app.domain.payments.models import Payment
 from app.domain.payments.service import find_payment_by_reference, receive_event
-from app.domain.payments.services import Captured, Disputed, GivenBack, Refused, ServiceEvent
+from app.domain.payments.services import Approved, Captured, Disputed, GivenBack, Refused, ServiceEvent
 from app.domain.stores.directory import StoreDirectory
 
-Effect = Captured | Refused | GivenBack | Disputed
+Effect = Captured | Refused | Approved | GivenBack | Disputed
 COMPARE_REFUNDS: Final = "payments.compare_refunds"
+ASK: Final = "payments.ask"
 
 
 async def take_event(
@@ -37,7 +38,9 @@ async def take_event(
     if not fresh or finding is None:
         return fresh
     if isinstance(finding, GivenBack):
-        await _compare_refunds(session, payment, service=service, event=event, finding=finding, now=now)
+        await _ask_later(session, COMPARE_REFUNDS, payment, service=service, event=event, now=now)
+    elif isinstance(finding, Approved):
+        await _ask_later(session, ASK, payment, service=service, event=event, now=now)
     elif payment is not None and isinstance(finding, Disputed):
         order = await lock_order(session, payment.store_id, payment.order_id)
         told = f"{service}: {finding.status}, {finding.reason}"
@@ -48,22 +51,26 @@ async def take_event(
     return fresh
 
 
-async def _compare_refunds(
+async def _ask_later(
     session: AsyncSession,
+    kind: str,
     payment: Payment | None,
     *,
     service: str,
     event: ServiceEvent,
-    finding: GivenBack,
     now: datetime,
 ) -> None:
     """Have the service asked by a job, which also waits for a payment that nobody has settled yet."""
     await queue.enqueue(
         session,
         store_id=payment.store_id if payment else 0,
-        kind=COMPARE_REFUNDS,
+        kind=kind,
         dedupe_key=f"{service}-{event.event_id}",
-        payload={"service": service, "key": event.key, "reference": finding.reference},
+        payload={
+            "service": service,
+            "key": event.key,
+            "reference": event.finding.reference if event.finding is not None else None,
+        },
         run_at=now,
     )
 

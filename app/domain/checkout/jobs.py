@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.db.queue import GiveUp, Job
 from app.db.retries import run_transaction
 from app.db.session import Sessions
-from app.domain.checkout.events import COMPARE_REFUNDS
+from app.domain.checkout.events import ASK, COMPARE_REFUNDS
 from app.domain.checkout.models import Checkout
 from app.domain.checkout.refunds import note_refund
 from app.domain.checkout.sweeping import BATCH, STEPS
@@ -47,7 +47,19 @@ def checkout_jobs(*, till: Till, stores: StoreDirectory, clock: Callable[[], dat
         "payments.refund": partial(_refund, till=till, clock=clock),
         MAKE_REFUND: partial(_make_refund, till=till, clock=clock),
         COMPARE_REFUNDS: partial(_compare_refunds, till=till, stores=stores, clock=clock),
+        ASK: partial(_ask, till=till, stores=stores),
     }
+
+
+async def _ask(job: Job, *, till: Till, stores: StoreDirectory) -> None:
+    """Have an approved payment taken now; whatever keeps that from happening, the reconciler asks again."""
+    named = job.payload
+    async with till.sessions() as session:
+        payment = await find_payment_by_reference(
+            session, named["service"], key=named["key"], reference=named["reference"]
+        )
+    if payment is not None and payment.state in UNFINISHED:
+        await till.ask(await stores.get(payment.store_id), payment)
 
 
 async def _compare_refunds(

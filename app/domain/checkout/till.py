@@ -2,11 +2,11 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import select
 
@@ -53,7 +53,7 @@ class Till:
     # How many orders this process places at a time. The others wait here, where waiting holds nothing,
     # and not for a connection or for a row that everybody wants.
     places: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(PLACES))
-    running: set[asyncio.Task[None]] = field(default_factory=set)
+    running: set[asyncio.Task[object]] = field(default_factory=set)
 
     def deadline(self) -> float:
         """Until when, by the loop's clock, a call that comes now may wait for everything together."""
@@ -87,13 +87,18 @@ class Till:
         Raises Declined payment_declined or second_step_required.
         """
         if started.mine:
-            task = asyncio.create_task(self._charge(store, started.payment_id, payment_token))
-            self.running.add(task)
-            task.add_done_callback(self._ended)
-            await asyncio.wait({task}, timeout=until - asyncio.get_running_loop().time())
+            await self._run(self._charge(store, started.payment_id, payment_token), until=until)
         return await self.outcome(store, started.payment_id, until=until)
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
+    async def _run(self, call: Coroutine[Any, Any, object], *, until: float) -> asyncio.Task[object]:
+        """Begin a call to a service and wait for it until then; it goes on when its caller has gone."""
+        task = asyncio.create_task(call)
+        self.running.add(task)
+        task.add_done_callback(self._ended)
+        await asyncio.wait({task}, timeout=until - asyncio.get_running_loop().time())
+        return task
+
+    def _ended(self, task: asyncio.Task[object]) -> None:
         self.running.discard(task)
         if not task.cancelled() and task.exception() is not None:
             # The attempt stays as it is; the reconciler asks the service about it.
@@ -129,10 +134,15 @@ class Till:
                     return Placed(placed)
         if payment is None or payment.service != service:
             raise Conflict(NO_PAYMENT, "No payment with this service is on its way.")
+        until = self.deadline()
         # While the call that charges is on its way it is not disturbed: it settles by itself.
         if payment.state != PaymentState.STARTED or self._age(payment) > CALL_IS_OVER_SECONDS:
-            await self.ask(store, payment)
-        return await self.outcome(store, payment.id, until=self.deadline())
+            # Asking may be what takes the money, so that it too goes on by itself.
+            asking = await self._run(self.ask(store, payment), until=until)
+            if not asking.done():
+                return Pending()
+            await asking
+        return await self.outcome(store, payment.id, until=until)
 
     async def give_up(self, store: StoreConfig, started: Started) -> None:
         """End an attempt that the shopper left for another card; where it was paid meanwhile, it counts."""

@@ -135,6 +135,9 @@ def move_payment(
 
     captured and currency are what really came in, for money that is late.
     """
+    if payment.state == new and action is not None:
+        # The next step may be another one by now: a card that was refused wants another card.
+        payment.action = action
     if payment.state == new or not may_move(payment.state, new):
         return False
     payment.state = new

@@ -59,6 +59,12 @@ class GivenBack(msgspec.Struct, frozen=True, tag="given_back"):
     reference: str
 
 
+class Approved(msgspec.Struct, frozen=True, tag="approved"):
+    """The shopper has agreed at the service, which takes the money once it is asked about the attempt."""
+
+    reference: str
+
+
 class Disputed(msgspec.Struct, frozen=True, tag="disputed"):
     """The shopper's bank disputes this payment of the service."""
 
@@ -90,7 +96,7 @@ class ServiceEvent(msgspec.Struct, frozen=True):
     event_id: str
     kind: str
     key: str
-    finding: Captured | Refused | GivenBack | Disputed | None
+    finding: Captured | Refused | Approved | GivenBack | Disputed | None
 
 
 class PaymentService(Protocol):
@@ -107,7 +113,7 @@ class PaymentService(Protocol):
         ...
 
     async def find(self, key: str, reference: str | None) -> Finding:
-        """What became of a charge."""
+        """What became of a charge. One that the shopper has agreed to, and that waits for us, is taken now."""
         ...
 
     async def cancel(self, key: str, reference: str | None) -> Finding:
@@ -126,6 +132,9 @@ class PaymentService(Protocol):
         """Let go of connections, at the end of the process."""
         ...
 
-    def read_event(self, body: bytes, headers: Mapping[str, str], *, now: datetime) -> ServiceEvent:
-        """Check an event's signature on its raw body. Raises Forbidden bad_signature, Invalid for nonsense."""
+    async def read_event(self, body: bytes, headers: Mapping[str, str], *, now: datetime) -> ServiceEvent:
+        """Check an event's signature on its raw body; may ask the service, so never within a transaction.
+
+        Raises Forbidden bad_signature, Invalid for nonsense, Unavailable where the service did not answer.
+        """
         ...

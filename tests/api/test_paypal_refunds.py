@@ -1,0 +1,117 @@
+"""Money that goes back through PayPal: booked once, whoever sent it, in any order, never more than was taken."""
+
+import random
+from collections.abc import AsyncIterator
+
+import pytest
+
+from app.db.audit import run_audit
+from app.db.reads import Reads
+from app.kit.clock import utc_now
+from tests.api.paypal_shop import PayPalBuyer
+
+
+@pytest.fixture
+async def paid(paypal_buyer: PayPalBuyer, reads: Reads) -> AsyncIterator[PayPalBuyer]:
+    """Somebody whose order is paid; in the end the books must agree with the stand-in's."""
+    await paypal_buyer.start_and_approve()
+    assert (await paypal_buyer.confirm()).json()["state"] == "completed"
+    yield paypal_buyer
+    await paypal_buyer.check_books(orders=1, stock=(4, 0))
+    assert await run_audit(reads, utc_now(), store_id=paypal_buyer.guest.store.id) == []
+
+
+async def tell_all(buyer: PayPalBuyer, *, times: int = 1, seed: int = 1) -> None:
+    """Every event about the buyer's order, shuffled, that often; then the worker's turn."""
+    events = buyer.paypal.events_of((await buyer.order())["id"]) * times
+    random.Random(seed).shuffle(events)
+    for event in events:
+        assert (await buyer.send(event)).status_code == 200
+    await buyer.compare_refunds()
+
+
+async def status_and_books(buyer: PayPalBuyer) -> tuple[str, dict[str, int]]:
+    ((status,),) = await buyer.rows("SELECT payment_status FROM orders WHERE store_id = :store")
+    rows = await buyer.rows(
+        "SELECT account, sum(amount)::bigint FROM ledger_entries WHERE store_id = :store GROUP BY account"
+    )
+    return status, {name: amount for name, amount in rows if name in ("payments:paypal", "refunds")}
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_refunds_at_the_service_are_booked_once_in_any_order(paid: PayPalBuyer, seed: int):
+    reference = (await paid.order())["id"]
+    paid.paypal.give_back(reference, 1000)
+    paid.paypal.give_back(reference, 500, status="PENDING")
+    await tell_all(paid, times=3, seed=seed)
+    assert await status_and_books(paid) == (
+        "partially_refunded",
+        {"payments:paypal": 1500, "refunds": 1500},
+    )
+    paid.paypal.give_back(reference, 1500)
+    await tell_all(paid, times=3, seed=seed)
+    assert await status_and_books(paid) == ("refunded", {"payments:paypal": 0, "refunds": 3000})
+    rows = await paid.rows("SELECT event FROM order_events WHERE store_id = :store ORDER BY id")
+    assert [event for (event,) in rows].count("refunded") == 3
+
+
+async def test_a_refund_that_fails_is_taken_back(paid: PayPalBuyer):
+    refund = paid.paypal.give_back((await paid.order())["id"], 3000, status="PENDING")
+    await tell_all(paid)
+    assert (await status_and_books(paid))[0] == "refunded"
+    paid.paypal.let_refund_fail(refund)
+    await tell_all(paid, times=2)
+    assert await status_and_books(paid) == ("paid", {"payments:paypal": 3000, "refunds": 0})
+
+
+async def test_disputes_stand_in_the_timeline_once(paid: PayPalBuyer):
+    paid.paypal.dispute((await paid.order())["id"])
+    await tell_all(paid, times=3)
+    rows = await paid.rows(
+        "SELECT detail FROM order_events WHERE store_id = :store AND event = 'disputed' ORDER BY detail"
+    )
+    assert rows == [("paypal: open, unauthorised",), ("paypal: resolved, unauthorised",)]
+
+
+async def test_a_refund_of_somebody_elses_capture_has_no_effect(paid: PayPalBuyer):
+    reference = (await paid.order())["id"]
+    paid.paypal.give_back(reference, 1000)
+    event = paid.paypal.events_of(reference, "PAYMENT.CAPTURE.REFUNDED")[0]
+    paid.paypal.captures[paid.paypal.capture_of(reference)["id"]]["payee"]["merchant_id"] = "SOMEBODY"
+    assert (await paid.send(event)).json()["taken"]
+    assert await paid.rows("SELECT outcome FROM payment_events WHERE store_id = :store") == [("parked",)]
+    paid.paypal.captures[paid.paypal.capture_of(reference)["id"]]["payee"]["merchant_id"] = (
+        paid.paypal.merchant_id
+    )
+    await tell_all(paid)
+    paid.paypal.give_back(reference, 2000)
+    await tell_all(paid)
+    assert (await status_and_books(paid))[0] == "refunded"
+
+
+async def test_a_refund_whose_capture_cannot_be_looked_up_is_to_be_told_again(paid: PayPalBuyer):
+    reference = (await paid.order())["id"]
+    paid.paypal.give_back(reference, 700)
+    (event,) = paid.paypal.events_of(reference, "PAYMENT.CAPTURE.REFUNDED")
+    paid.paypal.fail("get_capture", "error")
+    assert (await paid.send(event)).status_code == 503
+    assert (await paid.send(event)).json() == {"received": True, "taken": True}
+    await paid.compare_refunds()
+    assert (await status_and_books(paid))[1] == {"payments:paypal": 2300, "refunds": 700}
+
+
+async def test_a_refund_that_is_heard_of_before_its_capture_settles_that_first(
+    paypal_buyer: PayPalBuyer, reads: Reads
+):
+    buyer = paypal_buyer
+    reference = await buyer.start_and_approve()
+    buyer.paypal.fail("capture", "cut")
+    assert (await buyer.confirm()).json()["state"] == "paying"
+    buyer.paypal.give_back(reference, 3000)
+    events = buyer.paypal.events_of(reference, "PAYMENT.CAPTURE.REFUNDED")
+    for event in events * 2:
+        assert (await buyer.send(event)).status_code == 200
+    await buyer.compare_refunds()
+    await buyer.check_books(orders=1, stock=(4, 0))
+    assert (await status_and_books(buyer))[0] == "refunded"
+    assert await run_audit(reads, utc_now(), store_id=buyer.guest.store.id) == []
