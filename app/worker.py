@@ -144,11 +144,11 @@ async def _work(sessions: Sessions, handlers: Mapping[str, Handler], bell: Bell,
             await bell.wait(poll_seconds)
 
 
-async def work_once(sessions: Sessions, handlers: Mapping[str, Handler]) -> int:
-    """Take one batch of due jobs and work on them side by side; how many there were."""
+async def work_once(sessions: Sessions, handlers: Mapping[str, Handler], most: int = BATCH) -> int:
+    """Take at most so many due jobs and work on them side by side; how many there were."""
     # What was leased by a COMMIT whose answer was lost comes back when its lease runs out.
     jobs = await run_transaction(
-        sessions, lambda session: queue.take(session, now=utc_now(), most=BATCH), repeatable=True
+        sessions, lambda session: queue.take(session, now=utc_now(), most=most), repeatable=True
     )
     await asyncio.gather(*(_run(sessions, handlers, job) for job in jobs))
     return len(jobs)
