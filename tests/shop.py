@@ -17,6 +17,7 @@ from app.db.session import Sessions, transaction
 from app.domain.promotions.codes import code_key
 from app.domain.promotions.models import Coupon, PromotionRow
 from app.domain.stores.models import ShippingOption, ShippingZone, Store, StorePaymentService, TaxRate
+from app.domain.stores.queries import StoreConfig
 from app.kit.clock import utc_now
 from app.main import create_app
 from app.settings import Settings, load_settings
@@ -174,6 +175,24 @@ async def add_promotion(
                 )
             )
         return row.id
+
+
+def config_of(store: Store, **more: Any) -> StoreConfig:
+    """A store without shipping, taxes or services, as a request knows it."""
+    values: dict[str, Any] = {
+        "zones": (),
+        "taxes": (),
+        "payment_services": (),
+        **dict.fromkeys(("cancellation_reasons", "contact_subjects"), ()),
+        **{
+            name: getattr(store, name)
+            for name in (
+                *("id", "code", "host", "name", "email", "currency", "language", "country", "order_prefix"),
+                *("tax_included", "tax_shipping"),
+            )
+        },
+    }
+    return StoreConfig(**{**values, **more})
 
 
 async def waiting_for_locks(sessions: Sessions, least: int) -> None:

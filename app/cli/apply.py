@@ -152,7 +152,8 @@ async def _apply_offers(
 ) -> list[tuple[list[str], list[str]]]:
     """Promotions and unit prices, after what they name: the changes, and what could not be done yet, of each."""
     promotions, prices = file.promotions or (), file.unit_prices or ()
-    faults = find_faults(promotions, prices, currency=store.currency)
+    sold_in = [rule["code"] for rule in store.settings.get("currencies", [])]
+    faults = find_faults(promotions, prices, currency=store.currency, sold_in=sold_in)
     if faults:
         first = f"{faults[0].field}: {faults[0].message}"
         raise Invalid(INVALID_PLAN, f"The shop file cannot be applied: {first}.", errors=faults)

@@ -126,6 +126,14 @@ class StorefrontEvent(msgspec.Struct):
     detail: str
 
 
+class StorefrontGiven(msgspec.Struct):
+    """What a buyer agreed to, in the words that they read, and when."""
+
+    key: str
+    text: str
+    at: str
+
+
 class OrderName(msgspec.Struct):
     """Which order it is; where `expand=order` asks for it, the whole order stands in its place."""
 
@@ -148,6 +156,10 @@ class StorefrontOrder(OrderName, kw_only=True):
     shipping_option: dict[str, Any] | None
     totals: StorefrontTotals
     total_price: int
+    # What the buyer wrote, and what they agreed to, in the words that they read.
+    note: str | None
+    attributes: list[dict[str, str]]
+    consents: list[StorefrontGiven]
     payments: list[StorefrontPayment]
     refunds: list[StorefrontRefund]
     timeline: list[StorefrontEvent]
@@ -200,6 +212,9 @@ def show_order(order: OrderView, *, to_buyer: bool, expand: frozenset[str] = fro
             order.items_total, order.discount_total, order.shipping_total, order.tax_total, order.total
         ),
         total_price=order.total,
+        note=order.note,
+        attributes=list(order.attributes),
+        consents=[StorefrontGiven(**given) for given in order.consents],
         payments=[
             StorefrontPayment(p.id, p.service, PAYMENT_STATUS[p.state], p.amount, p.refunded)
             for p in order.payments

@@ -27,6 +27,7 @@ from app.domain.checkout.queries import (
     price,
     price_checkout,
 )
+from app.domain.checkout.seen import quote_facts, saying
 from app.domain.checkout.service import (
     check_basket,
     check_editable,
@@ -133,34 +134,39 @@ async def reserve(
             abandoned = other and live.state == PaymentState.ACTION_NEEDED
             return Started(live.id, checkout.order_id, mine=is_marked(live, mark), abandoned=abandoned)
     check_editable(checkout, now=now)
-    cart = await load_cart(session, store.id, checkout.cart_id)
+    cart = await load_cart(session, store, checkout.cart_id)
     check_basket(cart)
     priced = await price_checkout(session, store, checkout, cart, now=now)
-    faults = what_is_missing(checkout, priced)
+    faults = what_is_missing(store, checkout, priced)
     if faults:
         raise Invalid(CHECKOUT_INCOMPLETE, "Something is still missing.", errors=faults)
-    check_stock(cart)
     quote = priced.quote
+    facts = quote_facts(checkout, quote)
+    with saying(facts):
+        check_stock(cart)
     if quote.coupon is not None and quote.coupon.refusal is not None:
         raise coupon_refused("coupon", quote.coupon.refusal)
     if amount is not None and amount != quote.total:
-        raise total_changed(quote)
+        raise total_changed(checkout, quote)
     if (service == FREE) != (quote.total == 0):
         raise Invalid.at(
             "payment_type", PAYMENT_NOT_FREE, "free_payment is for a total of 0, and a total of 0 for it."
         )
     order = await write_pending_order(
-        session, store.id, _new_order(checkout, quote, additional_fields), now=now
+        session, store.id, _new_order(checkout, cart, quote, additional_fields), now=now
     )
     checkout.order_id = order.id
+    checkout.currency = quote.currency
     await _hold_uses(session, store, checkout, cart, quote, now=now)
     demand = _demand(quote)
     if service in AT_ONCE:
-        await sell_stock(session, store.id, order_id=order.id, demand=demand, now=now)
+        with saying(facts):
+            await sell_stock(session, store.id, order_id=order.id, demand=demand, now=now)
         await _place_at_once(session, store, checkout, order, priced, service=service, now=now)
         return Placed(order.id)
     held_until = now + timedelta(seconds=hold_seconds)
-    await reserve_stock(session, store.id, checkout_id=checkout.id, demand=demand, expires_at=held_until)
+    with saying(facts):
+        await reserve_stock(session, store.id, checkout_id=checkout.id, demand=demand, expires_at=held_until)
     payment = await start_payment(
         session,
         store.id,
@@ -207,15 +213,16 @@ async def _hold_uses(
         raise coupon_refused("coupon", lost.why)
     offers = await list_checkout_offers(session, store, checkout, cart, now=now)
     left = price(store, checkout, cart, without(offers, frozenset({lost.promotion_id})), now=now).quote
-    raise total_changed(left)
+    raise total_changed(checkout, left)
 
 
-def total_changed(quote: Quote) -> Conflict:
+def total_changed(checkout: Checkout, quote: Quote) -> Conflict:
+    """The refusal that has the new quote, for the page to show before it asks again."""
     return Conflict(
         TOTAL_CHANGED,
         "The total is another one by now.",
         totals=totals_of(quote),
-        currency=quote.currency,
+        **quote_facts(checkout, quote),
     )
 
 
@@ -250,7 +257,7 @@ def _demand(quote: Quote) -> dict[int, int]:
     return demand
 
 
-def _new_order(checkout: Checkout, quote: Quote, additional_fields: Any) -> NewOrder:
+def _new_order(checkout: Checkout, cart: CartView, quote: Quote, additional_fields: Any) -> NewOrder:
     return NewOrder(
         checkout_id=checkout.id,
         checkout_token=checkout.token,
@@ -269,6 +276,9 @@ def _new_order(checkout: Checkout, quote: Quote, additional_fields: Any) -> NewO
         coupon_code=next((entry.code for entry in quote.applied if entry.code is not None), None),
         discounts=msgspec.to_builtins(quote.applied),
         additional_fields=additional_fields,
+        note=cart.note,
+        attributes=cart.attributes,
+        consents=checkout.consents,
         lines=tuple(
             NewLine(
                 position=position,
@@ -332,7 +342,8 @@ async def _complete(
     now: datetime,
 ) -> None:
     await place_order(session, order, prefix=store.order_prefix, service=service, captured=captured, now=now)
-    await take_out_bought(session, store.id, checkout.cart_id, order_id=order.id)
+    said = bool(order.note or order.attributes)
+    await take_out_bought(session, store.id, checkout.cart_id, order_id=order.id, said=said)
     if checkout.state == CheckoutState.OPEN:
         move_checkout(checkout, CheckoutState.PRICED, now=now)
     move_checkout(checkout, CheckoutState.COMPLETED, now=now)

@@ -6,6 +6,7 @@ import msgspec
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.domain.carts.changes import Change, list_changes
 from app.domain.carts.models import Cart
 from app.domain.carts.pricing import basket_of, list_cart_offers
 from app.domain.carts.queries import CartView, load_cart
@@ -13,6 +14,7 @@ from app.domain.checkout.carriers import rates_for
 from app.domain.checkout.errors import checkout_not_found
 from app.domain.checkout.models import Checkout
 from app.domain.checkout.quote import shipping_choices
+from app.domain.checkout.seen import note_seen
 from app.domain.checkout.states import EDITABLE, LIVE, CheckoutState
 from app.domain.orders.models import Order
 from app.domain.promotions.offers import Offers
@@ -32,6 +34,8 @@ class CheckoutView(msgspec.Struct, frozen=True):
     choices: tuple[Shipping, ...]
     missing: tuple[int, ...]
     order_name: str | None
+    note: str | None = None
+    changes: tuple[Change, ...] = ()
 
 
 class Priced(msgspec.Struct, frozen=True):
@@ -100,6 +104,7 @@ async def lock_checkout_by_id(session: AsyncSession, store_id: int, checkout_id:
 
 def price(store: StoreConfig, checkout: Checkout, cart: CartView, offers: Offers, *, now: datetime) -> Priced:
     """Price a cart for a checkout: its address decides on tax and on the options that reach it."""
+    store = store.selling_in(cart.currency)
     basket = basket_of(cart, offers)
     address = checkout.shipping_address or checkout.billing_address
     place = Place(address["country_code"], address.get("province")) if address else None
@@ -138,16 +143,22 @@ async def view_checkout(
     session: AsyncSession, store: StoreConfig, checkout: Checkout, *, now: datetime
 ) -> CheckoutView:
     """A checkout with its basket: priced now, or as frozen from reserve to settle and ever after."""
+    note: str | None = None
+    changes: tuple[Change, ...] = ()
     if checkout.frozen is not None and checkout.state not in EDITABLE:
         priced = msgspec.convert(checkout.frozen, Priced)
-        cart_uuid = str(
-            await session.scalar(
-                select(Cart.uuid).where(Cart.store_id == store.id, Cart.id == checkout.cart_id)
+        bought = (
+            await session.execute(
+                select(Cart.uuid, Order.note)
+                .outerjoin(Order, (Order.store_id == store.id) & (Order.id == checkout.order_id))
+                .where(Cart.store_id == store.id, Cart.id == checkout.cart_id)
             )
-        )
+        ).one()
+        cart_uuid, note = str(bought.uuid), bought.note
     else:
-        cart = await load_cart(session, store.id, checkout.cart_id)
+        cart = await load_cart(session, store, checkout.cart_id)
         priced, cart_uuid = await price_checkout(session, store, checkout, cart, now=now), str(cart.uuid)
+        note, changes = cart.note, tuple(list_changes(cart))
     order_name = None
     if checkout.state == CheckoutState.COMPLETED:
         order_name = await session.scalar(
@@ -162,11 +173,14 @@ async def view_checkout(
         choices=priced.choices,
         missing=priced.missing,
         order_name=order_name,
+        note=note,
+        changes=changes,
     )
 
 
 def make_view(checkout: Checkout, cart: CartView, priced: Priced) -> CheckoutView:
-    """The view of a checkout that was just changed."""
+    """The view of a checkout that was just changed; what it shows is remembered."""
+    note_seen(checkout, priced.quote)
     return CheckoutView(
         checkout=checkout,
         state=CheckoutState(checkout.state),
@@ -175,4 +189,6 @@ def make_view(checkout: Checkout, cart: CartView, priced: Priced) -> CheckoutVie
         choices=priced.choices,
         missing=priced.missing,
         order_name=None,
+        note=cart.note,
+        changes=tuple(list_changes(cart)),
     )
