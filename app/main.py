@@ -35,7 +35,6 @@ from app.domain.customers.providers import (
     RedirectProvider,
 )
 from app.domain.customers.sessions import SessionLimits
-from app.domain.discovery.broad import broad_hits
 from app.domain.discovery.popular import SearchTally
 from app.domain.orders.best_selling import best_sellers
 from app.domain.payments.services import PaymentService
@@ -100,7 +99,6 @@ def build_shop(settings: Settings, *, application_name: str = "storefront") -> S
         stores=StoreDirectory(reads),
         till=till,
         searches=SearchTally(sessions, clock=utc_now),
-        broad=broad_hits(),
         best_selling=best_sellers(),
         kept=KeptAnswers(versions, most_bytes=settings.cache_bytes),
         counts=Kept(settings.counts_seconds),
