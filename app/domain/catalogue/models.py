@@ -250,6 +250,8 @@ class Variant(Base):
     # The product's, by the trigger keep_rating.
     rating: Mapped[Decimal] = mapped_column(Numeric(3, 2), server_default="0")
     sold: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    # What they were sold for, after discounts.
+    sold_amount: Mapped[Minor] = mapped_column(server_default="0")
 
 
 class FacetSet(Base):
