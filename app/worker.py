@@ -181,11 +181,12 @@ async def work_once(
     sessions: Sessions,
     handlers: Mapping[str, Handler],
     kinds: Kinds = Kinds(),  # noqa: B008 - a constant: every job
+    most: int = BATCH,
 ) -> int:
-    """Take one batch of due jobs of these kinds and work on them side by side; how many there were."""
+    """Take at most so many due jobs of these kinds and work on them side by side; how many there were."""
     # What was leased by a COMMIT whose answer was lost comes back when its lease runs out.
     jobs = await run_transaction(
-        sessions, lambda session: queue.take(session, now=utc_now(), most=BATCH, kinds=kinds), repeatable=True
+        sessions, lambda session: queue.take(session, now=utc_now(), most=most, kinds=kinds), repeatable=True
     )
     await asyncio.gather(*(_run(sessions, handlers, job) for job in jobs))
     return len(jobs)
