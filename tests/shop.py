@@ -46,6 +46,9 @@ def settings_for(database_url: str, redis_url: str, **environ: str) -> Settings:
             # Tests write past the shop and read at once; what is kept has tests of its own.
             "STOREFRONT_CACHE_BYTES": "0",
             "STOREFRONT_COUNTS_SECONDS": "0",
+            # Nobody guesses at these passwords; what guessing costs has tests of its own.
+            "STOREFRONT_ARGON2_MEMORY_KIB": "64",
+            "STOREFRONT_ARGON2_TIME_COST": "1",
             "STOREFRONT_DATA_DIR": str(Path(tempfile.gettempdir()) / f"storefront-tests-{os.getpid()}"),
             **environ,
         }

@@ -9,6 +9,7 @@ from litestar.di import NamedDependency, Provide
 from litestar.params import SkipValidation
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
+from app.api.asked import asked
 from app.api.credentials import DEMANDS_LOGIN, find_actor, get_actor
 from app.api.gate import STATE_KEY as GATE_KEY
 from app.api.gate import Gate
@@ -84,9 +85,9 @@ async def provide_reads(request: ShopRequest) -> Reads:
 async def provide_store(request: ShopRequest) -> StoreConfig:
     """The store of X-Store or of the host name. Raises NotFound store_not_found."""
     shop: Shop = request.app.state[STATE_KEY]
-    headers = request.headers
-    host = headers.get("host", "").partition(":")[0].lower()
-    return await shop.stores.find(code=headers.get("x-store", ""), host=host)
+    headers = asked(request.scope)
+    host = headers.host.decode("latin-1").partition(":")[0].lower()
+    return await shop.stores.find(code=headers.store.decode("latin-1"), host=host)
 
 
 async def provide_session(request: ShopRequest) -> AsyncIterator[AsyncSession]:

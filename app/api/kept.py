@@ -4,12 +4,12 @@ An answer is good while its store's catalogue has the version that it was made a
 before routing, so that a hot page costs no more than its bytes.
 """
 
-from collections.abc import Iterable
 from typing import Any, Final
 
 import msgspec
 
-from app.api.caching import JSON_TYPE, catalogue_headers, matches
+from app.api.asked import asked
+from app.api.caching import CatalogueAnswer, matches
 from app.db.versions import Versions
 
 # Under this key of a request's scope lies what its answer would be kept under.
@@ -27,8 +27,7 @@ class Kept(msgspec.Struct, frozen=True):
     version: int
     route: str
     tag: str
-    headers: list[tuple[bytes, bytes]]
-    body: bytes
+    answer: CatalogueAnswer
     size: int
 
 
@@ -59,7 +58,8 @@ class KeptAnswers:
 
     async def send(self, scope: Any, send: Any) -> bool:
         """Answer a GET with what is kept; False where nothing is, or where it is too old."""
-        key, asked = _read(scope)
+        headers = asked(scope)
+        key = (scope["path"], scope["query_string"], headers.host, headers.store)
         kept = self._kept.get(key)
         if kept is not None:
             version = self.versions.find(kept.store_id)
@@ -70,7 +70,9 @@ class KeptAnswers:
                 if self._kept.pop(key, None) is kept:
                     self._kept[key] = kept
                 scope["path_template"] = kept.route
-                await _send(send, kept, is_known=asked is not None and matches(asked, kept.tag))
+                known = headers.tags is not None and matches(headers.tags.decode("latin-1"), kept.tag)
+                answer = CatalogueAnswer(None, kept.tag) if known else kept.answer
+                await answer(scope, None, send)
                 return True
             self._drop(key)
         scope[KEPT_AS] = key
@@ -85,9 +87,8 @@ class KeptAnswers:
         if size * MOST_SHARE > self._most:
             return
         self._drop(key)
-        headers = {"Content-Type": JSON_TYPE, **catalogue_headers(tag)}
-        lines = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
-        self._kept[key] = Kept(store_id, version, scope.get("path_template") or "", tag, lines, body, size)
+        answer = CatalogueAnswer(body, tag)
+        self._kept[key] = Kept(store_id, version, scope.get("path_template") or "", tag, answer, size)
         self._bytes += size
         while self._bytes > self._most:
             self._drop(next(iter(self._kept)))
@@ -96,25 +97,3 @@ class KeptAnswers:
         gone = self._kept.pop(key, None)
         if gone is not None:
             self._bytes -= gone.size
-
-
-def _read(scope: Any) -> tuple[Key, str | None]:
-    """What tells one answer from another: address, query, host and store; and If-None-Match."""
-    headers: Iterable[tuple[bytes, bytes]] = scope["headers"]
-    host = store = b""
-    asked = None
-    for name, value in headers:
-        if name == b"host":
-            host = value
-        elif name == b"x-store":
-            store = value
-        elif name == b"if-none-match":
-            asked = value.decode("latin-1")
-    return (scope["path"], scope["query_string"], host, store), asked
-
-
-async def _send(send: Any, kept: Kept, *, is_known: bool) -> None:
-    body = b"" if is_known else kept.body
-    headers = [*kept.headers, (b"content-length", b"%d" % len(body))]
-    await send({"type": "http.response.start", "status": 304 if is_known else 200, "headers": headers})
-    await send({"type": "http.response.body", "body": body, "more_body": False})

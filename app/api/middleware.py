@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import structlog
 
+from app.api.asked import asked
 from app.api.errors import Envelopes
 from app.api.faults import invalid_field
 from app.api.kept import KeptAnswers
@@ -85,7 +86,8 @@ class Edge:
         if scope["method"] == "HEAD":
             scope, send = {**scope, "method": "GET"}, _without_body(send)
         started = perf_counter()
-        origin, current = _read_headers(scope["headers"])
+        headers = asked(scope)
+        origin, current = headers.origin, _request_id(headers.request_id)
         token = request_id.set(current.decode())
         extra = scope[ANSWER_HEADERS] = [*self._always, (b"x-request-id", current)]
         if origin is not None and origin in self._origins:
@@ -164,15 +166,9 @@ class Edge:
         write("request", method=scope["method"], route=route, status=status, ms=round(seconds * 1000, 1))
 
 
-def _read_headers(headers: Iterable[tuple[bytes, bytes]]) -> tuple[bytes | None, bytes]:
-    """The Origin, and the request id: the given one where it is harmless, else a new one."""
-    origin = given = None
-    for name, value in headers:
-        if name == b"origin":
-            origin = value
-        elif name == b"x-request-id":
-            given = value
-    return origin, given if given and _SANE_ID.fullmatch(given) else os.urandom(12).hex().encode()
+def _request_id(given: bytes | None) -> bytes:
+    """The given one where it is harmless, else a new one."""
+    return given if given and _SANE_ID.fullmatch(given) else os.urandom(12).hex().encode()
 
 
 def _complete(given: Iterable[tuple[bytes, bytes]], extra: Headers) -> Headers:

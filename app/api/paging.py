@@ -1,6 +1,7 @@
 """How a page is asked for and answered: `page`, a size under three names, and items with `_links` and `_meta`."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Annotated, Any, Generic, TypeVar
 from urllib.parse import quote
 
@@ -13,15 +14,24 @@ from app.kit.paging import DEFAULT_PAGE_SIZE, MAX_PAGE, MAX_PAGE_SIZE, Page, Pag
 
 T = TypeVar("T")
 
-_Size = QueryParameter(ge=1, le=MAX_PAGE_SIZE, description="The same as `offset`.")
-_Offset = QueryParameter(
-    ge=1,
-    le=MAX_PAGE_SIZE,
-    description=(
-        f"The size of a page, not where it begins: how many items it has, {DEFAULT_PAGE_SIZE} where nothing "
-        "is said. `limit` and `per-page` mean the same."
+# What a query says of the page it wants, as parameters of whatever reads it; read_page makes one thing of them.
+Number = Annotated[int, QueryParameter(ge=1, le=MAX_PAGE, description="Pages count from 1.")]
+Offset = Annotated[
+    int | None,
+    QueryParameter(
+        ge=1,
+        le=MAX_PAGE_SIZE,
+        description=(
+            f"The size of a page, not where it begins: how many items it has, {DEFAULT_PAGE_SIZE} where nothing "
+            "is said. `limit` and `per-page` mean the same."
+        ),
     ),
-)
+]
+Limit = Annotated[int | None, QueryParameter(ge=1, le=MAX_PAGE_SIZE, description="The same as `offset`.")]
+PerPage = Annotated[
+    int | None,
+    QueryParameter(name="per-page", ge=1, le=MAX_PAGE_SIZE, description="The same as `offset`."),
+]
 After = Annotated[
     str,
     QueryParameter(
@@ -33,19 +43,18 @@ After = Annotated[
 
 
 async def provide_page(
-    page: Annotated[int, QueryParameter(ge=1, le=MAX_PAGE, description="Pages count from 1.")] = 1,
-    offset: Annotated[int | None, _Offset] = None,
-    limit: Annotated[int | None, _Size] = None,
-    per_page: Annotated[
-        int | None,
-        QueryParameter(name="per-page", ge=1, le=MAX_PAGE_SIZE, description="The same as `offset`."),
-    ] = None,
+    page: Number = 1, offset: Offset = None, limit: Limit = None, per_page: PerPage = None
 ) -> PageRequest:
     """The dependency `paging`: which page the query asks for."""
-    sizes = {size for size in (offset, limit, per_page) if size is not None}
-    if len(sizes) > 1:
+    return read_page(page, offset, limit, per_page)
+
+
+def read_page(number: int, *sizes: int | None) -> PageRequest:
+    """The page of this number and of the size that was said, under whichever names. Raises Invalid for two sizes."""
+    said = {size for size in sizes if size is not None}
+    if len(said) > 1:
         raise invalid_field("offset", "ambiguous", "`offset`, `limit` and `per-page` mean the same size.")
-    return PageRequest(page, sizes.pop() if sizes else DEFAULT_PAGE_SIZE)
+    return PageRequest(number, said.pop() if said else DEFAULT_PAGE_SIZE)
 
 
 # The parts of a query that say which page is meant.
@@ -119,16 +128,11 @@ def page_links(
     after: the cursor that next begins at, empty where the page is not full; None for lists without cursors. On
     the way by cursors a full page has a next one, whatever its number: rows may have come in before it.
     """
-    scope = request.scope
-    parts = [part for part in scope["query_string"].split(b"&") if part]
-    kept = b"&".join(part for part in parts if part.partition(b"=")[0] not in _PLACES)
-    # Whatever a client put into the query comes back as a legal URI (RFC 3986), never as markup.
-    query = quote(kept, safe="%&=+,-._~[]:;@!$()*/?")
-    base = f"{quote(scope['path'])}?{query}&page=" if query else f"{quote(scope['path'])}?page="
+    base, begun = _base(request.scope["path"], request.scope["query_string"])
+    begun = begun if after is not None else b""
     last = max(1, page_count(total, paging.size))
     number = paging.number
     following = f"{base}{number + 1}" if number < last else None
-    begun = b"".join(part for part in parts if after is not None and part.startswith(b"after="))
     here = f"{base}{number}&{quote(begun, safe='=%-_')}" if begun else f"{base}{number}"
     if after is not None:
         goes_on = number < last or begun
@@ -140,3 +144,15 @@ def page_links(
         prev=Link(f"{base}{min(number - 1, last)}" if number > 1 else None),
         next=Link(following),
     )
+
+
+# Readers ask for the same pages again and again, and quoting an address takes as long as reading a short row.
+@lru_cache(maxsize=1024)
+def _base(path: str, query: bytes) -> tuple[str, bytes]:
+    """The address of a page but for its number, and the part of the query that is a cursor."""
+    parts = [part for part in query.split(b"&") if part]
+    kept = b"&".join(part for part in parts if part.partition(b"=")[0] not in _PLACES)
+    # Whatever a client put into the query comes back as a legal URI (RFC 3986), never as markup.
+    said = quote(kept, safe="%&=+,-._~[]:;@!$()*/?")
+    base = f"{quote(path)}?{said}&page=" if said else f"{quote(path)}?page="
+    return base, b"".join(part for part in parts if part.startswith(b"after="))

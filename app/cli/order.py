@@ -1,6 +1,6 @@
 """`storefront order`: what the shop does about an order: look, ship, cancel, give money back."""
 
-from functools import partial
+from collections.abc import Sequence
 
 import click
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -10,6 +10,8 @@ from app.domain.checkout.cancelling import cancel_order, refund_order, refuse_wi
 from app.domain.orders.errors import order_not_found
 from app.domain.orders.queries import OrderView, find_order_id, load_order
 from app.domain.orders.shipping import ship_order
+from app.domain.payments.disputes import list_disputes
+from app.domain.payments.models import PaymentDispute
 from app.domain.stores.models import Store
 from app.kit.clock import isoformat, utc_now
 from app.kit.money import to_decimal_text
@@ -58,7 +60,12 @@ def command() -> None:
 @store_option
 def show(number: int, code: str) -> None:
     """Show order NUMBER: what was bought, what was paid, and all that happened."""
-    click.echo("\n".join(_describe(work_in_store(code, partial(_load, number)))))
+
+    async def work(session: AsyncSession, store: Store) -> tuple[OrderView, Sequence[PaymentDispute]]:
+        order = await _load(number, session, store)
+        return order, await list_disputes(session, store.id, order.id)
+
+    click.echo("\n".join(_describe(*work_in_store(code, work))))
 
 
 @command.command()
@@ -190,7 +197,7 @@ def _name(order: OrderView) -> str:
     return order.name or f"order {order.id}"
 
 
-def _describe(order: OrderView) -> list[str]:
+def _describe(order: OrderView, disputes: Sequence[PaymentDispute]) -> list[str]:
     def money(minor: int) -> str:
         return f"{to_decimal_text(minor, order.currency)} {order.currency}"
 
@@ -211,6 +218,11 @@ def _describe(order: OrderView) -> list[str]:
     for payment in order.payments:
         back = f", {money(payment.refunded)} went back" if payment.refunded else ""
         rows.append(f"  payment by {payment.service}: {payment.state}, {money(payment.captured)}{back}")
+    rows += [
+        f"  DISPUTED at {one.reference}: {one.status}, {one.reason}, "
+        f"{to_decimal_text(one.amount, one.currency)} {one.currency}"
+        for one in disputes
+    ]
     rows += [
         f"  parcel by {' '.join(filter(None, (parcel.carrier, parcel.number)))}: {parcel.status}"
         for parcel in order.parcels

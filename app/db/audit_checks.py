@@ -295,6 +295,7 @@ _REFERENCES: Final = (
     ("payments", "payment", "order_id", "orders"),
     ("payments", "payment", "checkout_id", "checkouts"),
     ("payment_refunds", "refund", "payment_id", "payments"),
+    ("payment_disputes", "dispute", "payment_id", "payments"),
     ("checkouts", "checkout", "order_id", "orders"),
     ("checkouts", "checkout", "cart_id", "carts"),
     ("reservations", "reservation", "checkout_id", "checkouts"),

@@ -11,7 +11,7 @@ import msgspec
 from stripe import SignatureVerificationError, WebhookSignature
 
 from app.domain.payments.errors import BAD_SIGNATURE
-from app.domain.payments.services import Captured, Disputed, GivenBack, Refused, ServiceEvent
+from app.domain.payments.services import Captured, Contested, GivenBack, Refused, ServiceEvent
 from app.integrations.stripe_amounts import from_stripe
 from app.kit.errors import Forbidden, Invalid
 from app.kit.money import is_currency
@@ -41,6 +41,9 @@ _ABOUT: Final = {
     "refund.failed": "refund",
     "charge.refund.updated": "refund",
     "charge.dispute.created": "dispute",
+    "charge.dispute.updated": "dispute",
+    "charge.dispute.funds_withdrawn": "dispute",
+    "charge.dispute.funds_reinstated": "dispute",
     "charge.dispute.closed": "dispute",
 }
 
@@ -57,7 +60,6 @@ class _Intent(msgspec.Struct, frozen=True):
     metadata: dict[str, Any] | None = None
     last_payment_error: _Failure | None = None
     payment_intent: str | None = None
-    reason: str | None = None
 
 
 class _Data(msgspec.Struct, frozen=True):
@@ -122,7 +124,7 @@ def release(version: str | None) -> str:
     return (version or "").partition(".")[2]
 
 
-def _finding(kind: str, intent: _Intent) -> Captured | Refused | GivenBack | Disputed | None:
+def _finding(kind: str, intent: _Intent) -> Captured | Refused | GivenBack | Contested | None:
     if intent.object != "payment_intent":
         return _about_a_payment(intent)
     if kind == "payment_intent.succeeded" and intent.status == "succeeded":
@@ -136,12 +138,10 @@ def _finding(kind: str, intent: _Intent) -> Captured | Refused | GivenBack | Dis
     return None
 
 
-def _about_a_payment(thing: _Intent) -> GivenBack | Disputed | None:
+def _about_a_payment(thing: _Intent) -> GivenBack | Contested | None:
     if not thing.payment_intent:
         return None
-    if thing.object == "dispute":
-        return Disputed(thing.payment_intent, thing.status or "", thing.reason or "")
-    return GivenBack(thing.payment_intent)
+    return (Contested if thing.object == "dispute" else GivenBack)(thing.payment_intent)
 
 
 def captured(reference: str, amount: int, currency: str) -> Captured | None:

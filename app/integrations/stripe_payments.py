@@ -28,12 +28,14 @@ from app.domain.payments.services import (
     Finding,
     Outcome,
     Refused,
+    ServiceDispute,
     ServiceEvent,
     ServiceRefund,
     Unheard,
     Unknown,
 )
 from app.integrations.stripe_amounts import from_stripe, to_stripe
+from app.integrations.stripe_disputes import read_disputes
 from app.integrations.stripe_events import (
     API_VERSION,
     ATTEMPT,
@@ -84,6 +86,7 @@ class StripePayments:
         )
         self._intents = client.v1.payment_intents
         self._refunds = client.v1.refunds
+        self._disputes = client.v1.disputes
         self._publishable_key = publishable_key
         self._account_id = account_id
         self._webhook_secrets = webhook_secrets
@@ -235,6 +238,15 @@ class StripePayments:
             {"payment_intent": reference, "amount": amount, "metadata": {REFUND: key}},
             {"idempotency_key": key},
         )
+
+    async def list_disputes(self, reference: str) -> Sequence[ServiceDispute] | None:
+        try:
+            # Nobody disputes one payment a hundred times.
+            found = await self._disputes.list_async({"payment_intent": reference, "limit": RECENT})
+        except StripeError as problem:
+            _note(problem, "the disputes of a payment could not be listed")
+            return None
+        return read_disputes(found.data)
 
     async def read_event(self, body: bytes, headers: Mapping[str, str], *, now: datetime) -> ServiceEvent:
         check_signature(

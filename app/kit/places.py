@@ -19,6 +19,8 @@ _ENGLISH: Final = Locale("en").territories
 _SUBDIVISIONS: Final[Any] = pycountry.subdivisions  # carries no types of its own
 _KOSOVO: Final = "XK"
 _PHONE_TEXT: Final = re.compile(r"\+?[\d\s().\-/\u2010-\u2015]+(?:(?:ext\.?|x|#)\s*\d{1,7})?", re.IGNORECASE)
+# Where nobody ever has an address (RFC 2606): what stands in the place of one that was forgotten.
+NOBODYS_DOMAIN: Final = "closed.invalid"
 _PRIVATE_DOMAIN: Final = re.compile(r"(?<=[@.])(?:invalid|local|localhost)$", re.IGNORECASE)
 
 # What people and other shops write, and neither Babel nor pycountry knows.

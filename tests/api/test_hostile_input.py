@@ -30,7 +30,8 @@ from tests.api.hostile import (
     wrong_values,
 )
 from tests.api.untouched import nothing_written
-from tests.shop import Guest, add_variant, settings_for
+from tests.conftest import make_store
+from tests.shop import Guest, add_variant, open_till, settings_for
 
 SOON = 1.0
 # Calls that look at no body, or only at a customer's own, so that a stranger's is not wrong for them.
@@ -66,9 +67,14 @@ def writes(app) -> list[Route]:
     return [route for route in found if route.name not in READ_NO_BODY]
 
 
-@pytest.fixture
-async def buyer(guest: Guest, sessions) -> Guest:
-    """Somebody one call away from an order, so that a body that slips through has an effect."""
+@pytest.fixture(scope="module")
+async def buyer(client, sessions) -> Guest:
+    """Somebody one call away from an order, so that a body that slips through has an effect.
+
+    One for all tests: each of them shows that nothing of theirs was written.
+    """
+    store = await make_store(sessions)
+    guest = Guest(client, store, await open_till(sessions, store))
     guest.variant_id = await add_variant(sessions, guest.store)  # type: ignore[attr-defined]  # for real_values
     checkout = await guest.prepare(guest.variant_id)  # type: ignore[attr-defined]  # set above
     guest.total = checkout["totals"]["total"]  # type: ignore[attr-defined]  # for real_values
@@ -87,9 +93,12 @@ def real_values(buyer: Any) -> dict[str, Any]:
     }
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(autouse=True, scope="module")
 def small_heap():
-    """What thousands of other tests left in this process is no server's heap: collecting it takes a second."""
+    """What thousands of other tests left in this process is no server's heap: collecting it takes a second.
+
+    Once for the file, since to collect it takes that second here, too.
+    """
     gc.collect()
     gc.freeze()
     yield

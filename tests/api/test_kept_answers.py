@@ -134,6 +134,16 @@ async def test_another_store_is_never_answered_with_what_is_kept_of_the_first(ke
     assert answer.status_code == 404
 
 
+async def test_whoever_names_two_stores_puts_nothing_of_the_first_in_the_place_of_the_second(
+    keeper, sessions
+):
+    other = await make_store(sessions)
+    path = "/storefront/v1/products/ridge-tent"
+    twice = [("X-Store", keeper.shelf.store.code), ("X-Store", other.code)]
+    assert (await keeper.shelf.client.get(path, headers=twice)).status_code == 200
+    assert (await keeper.shelf.client.get(path, headers=twice[1:])).status_code == 404
+
+
 async def test_head_has_the_headers_of_what_is_kept(keeper):
     first = await keeper.shelf.get("/products/ridge-tent")
     headers = {"X-Store": keeper.shelf.store.code}

@@ -1,7 +1,7 @@
-"""The five operations that are measured, in the shapes in which shops are compared."""
+"""The operations that are measured, in the shapes in which shops are compared; reads also where no answer is kept."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 from typing import Any, Final
 
@@ -10,6 +10,10 @@ import msgspec
 from tests.benchmarks.wire import Connection, UnexpectedAnswer
 
 BASE: Final = "/storefront/v1"
+# What the names of reads end with that are asked of the server that keeps no answers.
+UNKEPT: Final = "-unkept"
+# As many answers of one variant as a server keeps beside those of lists.
+SOME_VARIANTS: Final = 1000
 ADDRESS: Final = {
     "first_name": "Ada",
     "last_name": "Berg",
@@ -39,7 +43,9 @@ class Seeded:
 class Operation:
     """`paths` for single reads, which any load tool can send; else `steps`, one shopper's way.
 
-    The goals hold at 16 connections: operations per second, milliseconds of CPU and statements each.
+    kept: asked of the server that keeps answers, else of the one that reads each from the database.
+    The goals hold at 16 connections: operations per second, milliseconds of CPU and statements each, and the
+    share of the ceiling; 0 where there is none.
     """
 
     name: str
@@ -48,6 +54,8 @@ class Operation:
     goal_per_second: float = 0
     goal_cpu_ms: float = 0
     goal_statements: float = 0
+    goal_ratio: float = 0
+    kept: bool = True
 
 
 def operations(seeded: Seeded) -> list[Operation]:
@@ -79,11 +87,17 @@ def operations(seeded: Seeded) -> list[Operation]:
         headers, _ = await call("POST", f"{BASE}{way}/payment", msgspec.json.encode(payment), wanted=(204,))
         _expect(b"/orders/" in headers.get(b"location", b""), "an order was made")
 
-    return [
+    reads = (
         Operation(
             "list",
             paths=[f"{BASE}/collections/{handle}/products?limit=20" for handle in seeded.collections],
             goal_per_second=5000,
+            goal_cpu_ms=0.35,
+            goal_statements=3,
+        ),
+        Operation(
+            "list-16",
+            paths=[f"{BASE}/collections/{handle}/products" for handle in seeded.collections],
             goal_cpu_ms=0.35,
             goal_statements=3,
         ),
@@ -94,6 +108,16 @@ def operations(seeded: Seeded) -> list[Operation]:
             goal_cpu_ms=0.3,
             goal_statements=3,
         ),
+        Operation(
+            "variant",
+            paths=[f"{BASE}/products/variants/{variant}" for variant in seeded.variants[:SOME_VARIANTS]],
+            goal_cpu_ms=0.3,
+            goal_statements=3,
+        ),
+    )
+    return [
+        *(replace(read, goal_ratio=1.0) for read in reads),
+        *(replace(read, name=f"{read.name}{UNKEPT}", goal_ratio=0.6, kept=False) for read in reads),
         Operation(
             "search",
             paths=[f"{BASE}/products/search?q={word}&limit=20" for word in seeded.words],

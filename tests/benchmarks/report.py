@@ -38,7 +38,9 @@ def _operations(record: dict[str, Any]) -> Table:
     table = Table(title="Operations beside the machine's own ceiling", title_justify="left")
     for column in ("operation", "driver"):
         table.add_column(column)
-    for column in ("conn", "per s", "p50 ms", "p95 ms", "p99 ms", "errors", "CPU ms", "ceiling/s", "ratio"):
+    for column in (
+        *("conn", "per s", "p50 ms", "p95 ms", "p99 ms", "errors", "CPU ms", "ceiling/s", "ratio", "goal"),
+    ):
         table.add_column(column, justify="right")
     for name, found in record["operations"].items():
         for connections, pair in found.get("connections", {}).items():
@@ -54,7 +56,7 @@ def _operations(record: dict[str, Any]) -> Table:
                 f"[red]{shop['errors']}[/red]" if shop["errors"] else "0",
                 f"{shop['cpu_ms']:.2f}",
                 _figure(ceiling["per_second"]),
-                f"{pair['ratio']:.2f}",
+                *_judged_ratio(pair["ratio"], found["goal"]["ratio"], connections),
             )
         table.add_section()
     return table
@@ -67,7 +69,7 @@ def _costs(record: dict[str, Any]) -> Table:
     )
     table.add_column("operation")
     for column in (
-        *("per s", "goal", "CPU ms", "goal", "server", "worker", "postgres", "redis"),
+        *("per s", "goal", "CPU ms", "goal", "server", "unkept", "worker", "postgres", "redis"),
         *("SQL", "goal", "with worker"),
     ):
         table.add_column(column, justify="right")
@@ -80,12 +82,12 @@ def _costs(record: dict[str, Any]) -> Table:
         table.add_row(
             name,
             _judged(shop["per_second"], goal["per_second"], most=False),
-            _figure(goal["per_second"]),
+            _figure(goal["per_second"]) if goal["per_second"] else "",
             _judged(shop["cpu_ms"], goal["cpu_ms"], most=True),
             f"{goal['cpu_ms']:g}",
             *(
                 f"{parts[part]:.2f}" if part in parts else "-"
-                for part in ("server", "worker", "postgres", "redis")
+                for part in ("server", "unkept", "worker", "postgres", "redis")
             ),
             _judged(statements["server"], goal["statements"], most=True) if statements else "-",
             f"{goal['statements']:g}",
@@ -113,6 +115,12 @@ def _start(record: dict[str, Any]) -> Table:
 def _judged(value: float, goal: float, *, most: bool) -> str:
     holds = value <= goal if most else value >= goal
     return f"[{'green' if holds else 'yellow'}]{_figure(value)}[/]"
+
+
+def _judged_ratio(ratio: float, goal: float, connections: str) -> tuple[str, str]:
+    if not goal or connections != str(GOAL_CONNECTIONS):
+        return f"{ratio:.2f}", ""
+    return f"[{'green' if ratio >= goal else 'yellow'}]{ratio:.2f}[/]", f"{goal:.1f}"
 
 
 def _figure(value: float) -> str:

@@ -1,9 +1,10 @@
 """`make bench`: measures the hot operations of the shop beside what this machine can do at all.
 
-    python -m tests.benchmarks.run [--seconds N] [--rounds N] [--only list,detail] [--connections 1,16,64]
+    python -m tests.benchmarks.run [--seconds N] [--rounds N] [--only list,list-unkept] [--connections 1,16,64]
 
 The load comes from the same cores as the answers, so CPU per operation and the ratio to the ceiling say
-more than operations per second. Rounds alternate between shop and ceiling; medians are shown.
+more than operations per second. Rounds alternate between shop and ceiling; medians are shown. Reads are measured as
+they come, and once more (-unkept) from a server that keeps no answers in its process.
 """
 
 import argparse
@@ -30,13 +31,14 @@ from tests.benchmarks import report
 from tests.benchmarks.ceiling import keep_answers
 from tests.benchmarks.driver import find_wrk
 from tests.benchmarks.machine import Neighbours, Statements
-from tests.benchmarks.operations import BASE, Operation, Seeded, operations, record
+from tests.benchmarks.operations import BASE, UNKEPT, Operation, Seeded, operations, record
 from tests.benchmarks.seed import seed
 from tests.benchmarks.stack import HOST, Stack, stack
 from tests.benchmarks.trial import Bench, Run, median_run
 from tests.benchmarks.wire import Connection, UnexpectedAnswer
 
-NAMES: Final = ("list", "detail", "search", "cart", "checkout")
+READS: Final = ("list", "list-16", "detail", "variant")
+NAMES: Final = (*READS, *(f"{name}{UNKEPT}" for name in READS), "search", "cart", "checkout")
 COLD_STARTS: Final = 3
 WARM_SECONDS: Final = 1.0
 BUSY_CORES: Final = 0.15
@@ -100,6 +102,9 @@ async def measure(plan: Plan, folder: Path) -> dict[str, Any]:
         # A worker answers nobody; that it has looked at its queue shows that it stands.
         await _worker_listens(database)
         memory = {"just_started": running.parts.memory_mib("server", "worker")}
+        if any(not one.kept for one in chosen):
+            running.start_unkept()
+            await running.served(running.unkept_port, "/health", "unkept")
 
         ready = await _prepare(bench, chosen, database, result)
         neighbours = Neighbours(running.parts)
@@ -172,13 +177,14 @@ async def _prepare(
     """See each operation work once, keep its answers for the ceiling, count its statements, warm it up."""
     answers: list[bytes] = []
     ready: list[_Ready] = []
-    connection = Connection(HOST, bench.stack.port)
     for operation in chosen:
+        connection = Connection(HOST, bench.port_of(operation))
         found = result["operations"][operation.name] = {
             "goal": {
                 "per_second": operation.goal_per_second,
                 "cpu_ms": operation.goal_cpu_ms,
                 "statements": operation.goal_statements,
+                "ratio": operation.goal_ratio,
             },
         }
         console.print(f"Preparing {operation.name} ...")
@@ -191,6 +197,8 @@ async def _prepare(
         except (UnexpectedAnswer, OSError, EOFError, TimeoutError) as problem:
             found["unavailable"] = str(problem)
             continue
+        finally:
+            connection.close()
         for method, body, answer in seen:
             calls.append((method, f"/{len(answers)}", body))
             answers.append(answer)
@@ -200,7 +208,6 @@ async def _prepare(
         found["statements"] = await bench.count_statements(operation)
         await bench.run(operation, connections=WARM_CONNECTIONS, seconds=WARM_SECONDS)
         ready.append(_Ready(operation, calls, {}, {}))
-    connection.close()
     if ready:
         await keep_answers(database, answers)
         bench.stack.start_ceiling()

@@ -43,6 +43,8 @@ class Stack:
     port: int
     ceiling_port: int
     mail_port: int
+    # Of a second server, which keeps no answers.
+    unkept_port: int
     parts: Parts = field(default_factory=Parts)
     _running: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
@@ -63,13 +65,13 @@ class Stack:
             "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
         }
 
-    def start(self, name: str, *arguments: str) -> None:
+    def start(self, name: str, *arguments: str, **settings: str) -> None:
         """Start one of our own modules; it dies with this process, however that ends."""
         process, _ = spawn(
             [sys.executable, "-m", *arguments],
             death_signal=signal.SIGKILL,
             log=self.folder / f"{name}.log",
-            environ=self.environ(),
+            environ={**self.environ(), **settings},
         )
         self._running[name] = process
         self.parts.processes[name] = process.pid
@@ -86,6 +88,17 @@ class Stack:
 
     def start_server(self) -> None:
         self.start("server", "app.cli", "serve")
+
+    def start_unkept(self) -> None:
+        """The same server once more, but that it reads every answer from the database."""
+        self.start(
+            "unkept",
+            "app.cli",
+            "serve",
+            PORT=str(self.unkept_port),
+            STOREFRONT_CACHE_BYTES="0",
+            STOREFRONT_DATA_DIR=str(self.folder / "unkept"),
+        )
 
     def start_worker(self) -> None:
         self.start("worker", "app.cli", "worker")
@@ -149,7 +162,7 @@ async def stack(
             stops.append(embedded.stop)
             redis_url = embedded.url
         async with _own_database(base) as (url, connection):
-            made = Stack(folder, url, redis_url, workers, *_free_ports(3))
+            made = Stack(folder, url, redis_url, workers, *_free_ports(4))
             stops.append(made.stop_all)
             made.parts.processes["postgres"] = await postgres_pid(connection)
             client = redis.Redis.from_url(redis_url)

@@ -16,7 +16,7 @@ from tests.benchmarks.wire import Connection
 
 DRAIN_SECONDS: Final = 60.0
 COUNTED: Final = 20
-SHOP: Final = ("server", "worker", "postgres", "redis")
+SHOP: Final = ("server", "unkept", "worker", "postgres", "redis")
 BARE: Final = ("ceiling", "postgres")
 
 
@@ -49,7 +49,7 @@ class Bench:
         if operation.steps is None:
             load = await drive_reads(
                 HOST,
-                self.stack.port,
+                self.port_of(operation),
                 operation.paths,
                 self.stack.folder,
                 connections=connections,
@@ -65,6 +65,9 @@ class Bench:
         # What the operations left to the worker is part of what they cost.
         await self.drain()
         return self._finish(load, before, SHOP)
+
+    def port_of(self, operation: Operation) -> int:
+        return self.stack.port if operation.kept else self.stack.unkept_port
 
     async def run_ceiling(
         self, calls: Sequence[tuple[str, str, bytes]], *, reads: bool, connections: int, seconds: float
@@ -112,7 +115,7 @@ class Bench:
         """Statements of one operation: the server's while the worker stands still, then the worker's."""
         if not self._statements.available:
             return None
-        connection, chance = Connection(HOST, self.stack.port), Random(7)
+        connection, chance = Connection(HOST, self.port_of(operation)), Random(7)
 
         async def once(place: int) -> None:
             if operation.steps is None:

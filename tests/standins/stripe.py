@@ -52,6 +52,7 @@ PARAMETERS = {
     "search": {"query"},
     "refund": {"payment_intent", "amount", "metadata[refund]"},
     "list_refunds": {"payment_intent", "limit", "starting_after"},
+    "list_disputes": {"payment_intent", "limit"},
 }
 CANCELLABLE = {"requires_payment_method", "requires_confirmation", "requires_action", "requires_capture"}
 
@@ -78,6 +79,7 @@ class StripeStandIn:
     url: str = ""
     intents: dict[str, Intent] = field(default_factory=dict)
     refunds: list[dict[str, Any]] = field(default_factory=list)
+    disputes: list[dict[str, Any]] = field(default_factory=list)
     log: list[Taken] = field(default_factory=list)
     events: list[dict[str, Any]] = field(default_factory=list)
     calls: list[str] = field(default_factory=list)
@@ -130,13 +132,14 @@ class StripeStandIn:
         self._tell("refund.updated", refund)
         self._tell("refund.failed", refund)
 
-    def dispute(self, reference: str) -> None:
-        """The shopper's bank asks for the money back, and gets it."""
+    def dispute(self, reference: str) -> dict[str, Any]:
+        """The shopper's bank asks for the money back, and takes it for now, with a fee of 15.00."""
         intent = self._get(reference)
         dispute = {
             "id": f"du_{secrets.token_hex(12)}",
             "object": "dispute",
             "amount": intent["amount_received"],
+            "balance_transactions": [],
             "currency": intent["currency"],
             "livemode": False,
             "metadata": {},
@@ -144,9 +147,32 @@ class StripeStandIn:
             "reason": "fraudulent",
             "status": "needs_response",
         }
+        self.disputes.append(dispute)
         self._tell("charge.dispute.created", dispute)
-        dispute["status"] = "lost"
+        self._move_disputed(dispute, "charge.dispute.funds_withdrawn", -dispute["amount"], fee=1500)
+        return dispute
+
+    def decide_dispute(self, dispute: dict[str, Any], status: str) -> None:
+        """`won` brings the money back, without the fee; `lost` leaves it where it is."""
+        assert dispute["status"] in ("needs_response", "under_review")
+        dispute["status"] = status
         self._tell("charge.dispute.closed", dispute)
+        if status == "won":
+            self._move_disputed(dispute, "charge.dispute.funds_reinstated", dispute["amount"], fee=0)
+
+    def _move_disputed(self, dispute: dict[str, Any], kind: str, amount: int, *, fee: int) -> None:
+        dispute["balance_transactions"].append(
+            {
+                "id": f"txn_{secrets.token_hex(12)}",
+                "object": "balance_transaction",
+                "amount": amount,
+                "currency": dispute["currency"],
+                "fee": fee,
+                "net": amount - fee,
+                "type": "adjustment",
+            }
+        )
+        self._tell(kind, dispute)
 
     def events_about(self, reference: str) -> list[dict[str, Any]]:
         """The events of refunds and disputes of a payment."""
@@ -215,6 +241,8 @@ class StripeStandIn:
                 kind, act = "refund", self._refund
             case "GET", ["v1", "refunds"]:
                 kind, act = "list_refunds", self._list_refunds
+            case "GET", ["v1", "disputes"]:
+                kind, act = "list_disputes", self._list_disputes
             case _:
                 raise invalid("url_invalid", f"Unrecognized request URL ({call.method}: {call.path}).", 404)
         unknown = {name for name, _ in call.params} - PARAMETERS[kind]
@@ -386,6 +414,10 @@ class StripeStandIn:
             found = found[ids.index(given["starting_after"]) + 1 :]
         most = min(int(given.get("limit", "10")), self.page_size)
         return {"object": "list", "data": found[:most], "has_more": len(found) > most}
+
+    def _list_disputes(self, given: dict[str, str]) -> dict[str, Any]:
+        found = [one for one in self.disputes if one["payment_intent"] == given["payment_intent"]][::-1]
+        return {"object": "list", "data": found, "has_more": False}
 
     def refunded(self, reference: str) -> int:
         """What has gone back of a payment, and stayed away."""

@@ -7,12 +7,13 @@ from typing import Any
 
 import msgspec
 from litestar import Response
-from litestar.di import NamedDependency, Provide
+from litestar.di import Provide
 
+from app.api.asked import asked_tags
 from app.api.caching import NotModified, cached_response, matches, version_tag
 from app.api.dependencies import STATE_KEY, Shop, provide_store
 from app.api.kept import KeptAnswers
-from app.api.paging import page_bytes
+from app.api.paging import Limit, Number, Offset, PerPage, page_bytes, read_page
 from app.api.request import ShopRequest
 from app.db.reads import Reads
 from app.domain.catalogue.queries import Items
@@ -64,7 +65,7 @@ async def _version(request: ShopRequest, store: StoreConfig) -> int | None:
     if not kept.is_on:
         return None
     version = await kept.versions.get(store.id)
-    known = request.headers.get("if-none-match")
+    known = asked_tags(request.scope)
     if known is not None and known.strip() != "*":
         tag = version_tag(request.scope, store.id, version)
         if matches(known, tag):
@@ -78,8 +79,15 @@ async def provide_counter(request: ShopRequest) -> Counter:
     return Counter(request, shop.reads, store, shop.kept, await _version(request, store))
 
 
-async def provide_page_counter(request: ShopRequest, paging: NamedDependency[PageRequest]) -> PageCounter:
+async def provide_page_counter(
+    request: ShopRequest,
+    page: Number = 1,
+    offset: Offset = None,
+    limit: Limit = None,
+    per_page: PerPage = None,
+) -> PageCounter:
     shop: Shop = request.app.state[STATE_KEY]
+    paging = read_page(page, offset, limit, per_page)
     store = await provide_store(request)
     return PageCounter(request, shop.reads, store, shop.kept, await _version(request, store), paging)
 

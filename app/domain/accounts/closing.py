@@ -34,11 +34,13 @@ from app.domain.customers.models import (
 from app.domain.customers.queries import lock_customer
 from app.domain.giftcards.service import give_up_credits, list_credits
 from app.domain.newsletter.service import forget_customer
+from app.domain.orders.jobs import ORDER_MAILS
 from app.domain.stores.directory import StoreDirectory
 from app.domain.stores.mail import Mailer, MailWriter
 from app.domain.stores.queries import StoreConfig
 from app.kit.errors import Conflict, declare
 from app.kit.ids import new_name
+from app.kit.places import NOBODYS_DOMAIN
 
 Handler = Callable[[Job], Awaitable[None]]
 
@@ -62,8 +64,11 @@ _ADDRESSES: Final = (
     f"shipping_address = {_NO_ADDRESS.format('shipping_address')}, "
     f"billing_address = {_NO_ADDRESS.format('billing_address')}"
 )
-# An address of a domain that can never be (RFC 2606), and that nobody can guess and ask for a link to.
-_NOBODY: Final = "gen_random_uuid() || '@closed.invalid'"
+# Nobody can guess it and ask for a link to it.
+_NOBODY: Final = f"gen_random_uuid() || '@{NOBODYS_DOMAIN}'"
+_THEIR_ORDERS: Final = (
+    "SELECT o.id FROM orders o WHERE o.store_id = :store_id AND o.customer_id = :customer_id"
+)
 
 _FORGET: Final = tuple(
     text(statement)
@@ -81,10 +86,18 @@ _FORGET: Final = tuple(
         UPDATE orders SET email = {_NOBODY}, additional_fields = NULL, {_ADDRESSES}
         WHERE store_id = :store_id AND customer_id = :customer_id
         """,  # noqa: S608 - columns of our own
-        """
-        DELETE FROM order_links l USING orders o
-        WHERE o.store_id = :store_id AND o.customer_id = :customer_id AND l.order_id = o.id
-        """,
+        f"DELETE FROM order_links WHERE order_id IN ({_THEIR_ORDERS})",  # noqa: S608 - columns of our own
+        # By its number the carrier says who was sent a parcel, and to where.
+        f"""
+        UPDATE parcels SET number = NULL, url = NULL WHERE order_id IN ({_THEIR_ORDERS})
+        """,  # noqa: S608 - columns of our own
+        f"""
+        UPDATE order_events SET detail = ''
+        WHERE order_id IN ({_THEIR_ORDERS}) AND event IN ('shipped', 'cancellation_refused')
+        """,  # noqa: S608 - columns of our own
+        f"""
+        UPDATE order_cancellations SET note = '' WHERE order_id IN ({_THEIR_ORDERS})
+        """,  # noqa: S608 - columns of our own
         """
         DELETE FROM cart_lines l USING carts c
         WHERE c.store_id = :store_id AND c.customer_id = :customer_id AND l.cart_id = c.id
@@ -105,19 +118,17 @@ _FORGET: Final = tuple(
         WHERE store_id = :store_id AND customer_id = :customer_id
         """,
         # Mails to them: none is sent any more, and none says any more to whom it was.
-        """
-        UPDATE jobs j SET payload = '{}', dedupe_key = 'forgotten-' || j.id,
+        f"""
+        UPDATE jobs j SET payload = '{{}}', dedupe_key = 'forgotten-' || j.id,
             state = CASE WHEN j.state = 'running' THEN j.state ELSE 'done' END,
             finished_at = coalesce(j.finished_at, :now), reason = NULL
         WHERE j.store_id = :store_id AND (
             (j.kind LIKE 'accounts.%' AND j.kind <> 'accounts.order_paid' AND (
                 j.payload->'customer_id' = to_jsonb(CAST(:customer_id AS bigint)) OR j.payload->>'email_key' = :email_key
             ))
-            OR (j.kind IN ('orders.confirm', 'orders.send_link') AND CAST(j.payload->>'order_id' AS bigint) IN (
-                SELECT o.id FROM orders o WHERE o.store_id = :store_id AND o.customer_id = :customer_id
-            ))
+            OR (j.kind = ANY (:order_mails) AND CAST(j.payload->>'order_id' AS bigint) IN ({_THEIR_ORDERS}))
         )
-        """,
+        """,  # noqa: S608 - columns of our own
     )
 )
 
@@ -149,6 +160,7 @@ async def close_account(
         "customer_id": customer_id,
         "email_key": customer.email_key,
         "now": now,
+        "order_mails": list(ORDER_MAILS),
     }
     for statement in _FORGET:
         known = {name: value for name, value in values.items() if name in statement.compile().params}
@@ -198,7 +210,7 @@ async def _end_checkouts(session: AsyncSession, store_id: int, customer_id: int,
 
 
 def _empty(customer: Customer, *, now: datetime) -> None:
-    nobody = f"{new_name()}@closed.invalid"
+    nobody = f"{new_name()}@{NOBODYS_DOMAIN}"
     customer.email = customer.email_key = nobody
     customer.email_verified_at = customer.owner_proven_at = customer.new_email = None
     customer.password_digest = customer.password_changed_at = None

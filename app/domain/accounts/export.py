@@ -65,6 +65,21 @@ _EXPORT: Final = text(
                         'at', p.created_at) ORDER BY p.attempt), '[]')
                     FROM payments p WHERE p.order_id = t.id
                 ),
+                'refunds', (
+                    SELECT coalesce(jsonb_agg(jsonb_build_object('amount', r.amount, 'currency', r.currency,
+                        'state', r.state, 'at', r.noted_at) ORDER BY r.id), '[]')
+                    FROM payment_refunds r JOIN payments p ON p.id = r.payment_id WHERE p.order_id = t.id
+                ),
+                'parcels', (
+                    SELECT coalesce(jsonb_agg(jsonb_build_object('carrier', s.carrier, 'number', s.number,
+                        'url', s.url, 'status', s.status, 'at', s.created_at) ORDER BY s.id), '[]')
+                    FROM parcels s WHERE s.order_id = t.id
+                ),
+                'cancellation', (
+                    SELECT jsonb_build_object('status', w.status, 'reason', w.reason, 'note', w.note,
+                        'requested_at', w.requested_at, 'decided_at', w.decided_at)
+                    FROM order_cancellations w WHERE w.order_id = t.id
+                ),
                 'timeline', (
                     SELECT coalesce(jsonb_agg(jsonb_build_object('at', e.at, 'event', e.event,
                         'detail', e.detail) ORDER BY e.id), '[]')

@@ -11,11 +11,20 @@ from app.domain.checkout.placing import settle
 from app.domain.orders.service import lock_order, note_event
 from app.domain.payments.models import Payment
 from app.domain.payments.service import find_payment_by_reference, receive_event
-from app.domain.payments.services import Approved, Captured, Disputed, GivenBack, Refused, ServiceEvent
+from app.domain.payments.services import (
+    Approved,
+    Captured,
+    Contested,
+    Disputed,
+    GivenBack,
+    Refused,
+    ServiceEvent,
+)
 from app.domain.stores.directory import StoreDirectory
 
-Effect = Captured | Refused | Approved | GivenBack | Disputed
+Effect = Captured | Refused | Approved | GivenBack | Disputed | Contested
 COMPARE_REFUNDS: Final = "payments.compare_refunds"
+COMPARE_DISPUTES: Final = "payments.compare_disputes"
 ASK: Final = "payments.ask"
 
 
@@ -39,6 +48,8 @@ async def take_event(
         return fresh
     if isinstance(finding, GivenBack):
         await _ask_later(session, COMPARE_REFUNDS, payment, service=service, event=event, now=now)
+    elif isinstance(finding, Contested):
+        await _ask_later(session, COMPARE_DISPUTES, payment, service=service, event=event, now=now)
     elif isinstance(finding, Approved):
         await _ask_later(session, ASK, payment, service=service, event=event, now=now)
     elif payment is not None and isinstance(finding, Disputed):
@@ -77,7 +88,7 @@ async def _ask_later(
 
 def _has_effect(payment: Payment | None, finding: Effect | None) -> bool:
     """A signed event about another sum is no payment of this one. What really came in, the service is asked."""
-    if isinstance(finding, GivenBack):
+    if isinstance(finding, (GivenBack, Contested)):
         return True
     if payment is None or finding is None:
         return False

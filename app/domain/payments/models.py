@@ -102,6 +102,23 @@ class PaymentRefund(Base):
     noted_at: Mapped[datetime]
 
 
+class PaymentDispute(Base):
+    """A payment that the shopper's bank disputes, as its service says. What it moved stands in the ledger."""
+
+    __tablename__ = "payment_disputes"
+    __table_args__ = (UniqueConstraint("store_id", "payment_id", "reference"),)
+
+    id: Mapped[BigId]
+    store_id: Mapped[StoreId]
+    payment_id: Mapped[Ref] = mapped_column(ForeignKey("payments.id"))
+    reference: Mapped[str]
+    amount: Mapped[Minor]
+    currency: Mapped[str]
+    status: Mapped[str]
+    reason: Mapped[str]
+    noted_at: Mapped[datetime]
+
+
 class RefundOrder(Base):
     """Money that we mean to give back: written before the service is called, made or failed once it has said so.
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import msgspec
 
@@ -73,6 +73,35 @@ class Disputed(msgspec.Struct, frozen=True, tag="disputed"):
     reason: str
 
 
+class Contested(msgspec.Struct, frozen=True, tag="contested"):
+    """Something happened to the disputes of this payment of the service; how they stand, it is asked."""
+
+    reference: str
+
+
+class DisputeMove(msgspec.Struct, frozen=True):
+    """Money that a dispute moved on the account: below 0 it was taken, above it came back. Minor units.
+
+    fee is what the service asked for it; below 0 it gave a fee back. The currency is the account's.
+    """
+
+    reference: str
+    amount: int
+    fee: int
+    currency: str
+
+
+class ServiceDispute(msgspec.Struct, frozen=True):
+    """A dispute as it stands at the service: about how much of the payment, and what it moved so far."""
+
+    reference: str
+    amount: int
+    currency: str
+    status: str
+    reason: str
+    moves: tuple[DisputeMove, ...]
+
+
 class ServiceRefund(msgspec.Struct, frozen=True):
     """Money on its way back, or back; failed: it came to the service again. Minor units."""
 
@@ -96,7 +125,7 @@ class ServiceEvent(msgspec.Struct, frozen=True):
     event_id: str
     kind: str
     key: str
-    finding: Captured | Refused | Approved | GivenBack | Disputed | None
+    finding: Captured | Refused | Approved | GivenBack | Disputed | Contested | None
 
 
 class PaymentService(Protocol):
@@ -137,4 +166,13 @@ class PaymentService(Protocol):
 
         Raises Forbidden bad_signature, Invalid for nonsense, Unavailable where the service did not answer.
         """
+        ...
+
+
+@runtime_checkable
+class TellsDisputes(Protocol):
+    """A service that can be asked how the disputes of a payment stand."""
+
+    async def list_disputes(self, reference: str) -> Sequence[ServiceDispute] | None:
+        """Every dispute of a payment with what it moved; None where the answer is not known."""
         ...

@@ -59,3 +59,21 @@ MOVES: Final[dict[PaymentState, frozenset[PaymentState]]] = {
 
 def may_move(old: str, new: PaymentState) -> bool:
     return new in MOVES[PaymentState(old)]
+
+
+# How far a dispute has come, in the words of its service; one that is not known yet lies before its end.
+_DISPUTE_STEPS: Final = {
+    "warning_needs_response": 0,
+    "warning_under_review": 1,
+    "needs_response": 2,
+    "under_review": 3,
+    "warning_closed": 5,
+    "prevented": 5,
+    "lost": 5,
+    "won": 6,  # also after it was lost: banks correct themselves
+}
+
+
+def is_further(old: str, new: str) -> bool:
+    """Whether a dispute's status comes after another one. What is heard of late never takes it back."""
+    return _DISPUTE_STEPS.get(new, 4) > _DISPUTE_STEPS.get(old, 4)
