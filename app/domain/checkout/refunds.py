@@ -107,7 +107,12 @@ async def note_refund(
         store_id=order.store_id,
         kind=REFUNDED,
         dedupe_key=f"refund-{noted.id}",
-        payload={"order_id": order.id, "amount": refund.amount, "currency": payment.currency},
+        payload={
+            "order_id": order.id,
+            "amount": refund.amount,
+            "currency": payment.currency,
+            "goes_to": service,
+        },
         run_at=now,
         wanted=noted.state == "made",
     )
