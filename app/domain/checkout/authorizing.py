@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db import queue
-from app.domain.ledger.service import post_entries
+from app.domain.ledger.service import payments_account, post_entries
 from app.domain.orders.models import Order
 from app.domain.orders.service import note_event, queue_paid
 from app.domain.orders.shipping import complete_if_done
@@ -81,7 +81,10 @@ async def _book_capture(
         order.store_id,
         key=f"payment-{payment.id}-capture",
         currency=payment.currency,
-        amounts={f"payments:{payment.service}": payment.captured, "receivable": -payment.captured},
+        amounts={
+            payments_account(payment.service, payment.source_id): payment.captured,
+            "receivable": -payment.captured,
+        },
         order_id=order.id,
         now=now,
     )

@@ -198,7 +198,8 @@ async def _send(
 
 def _told_besides(job: Job, order: OrderView) -> dict[str, Any]:
     """What a mail says beside the order itself: the parcel on its way, or the sum that went back."""
-    told: dict[str, Any] = {name: job.payload[name] for name in ("amount", "currency") if name in job.payload}
+    named = ("amount", "currency", "goes_to")
+    told: dict[str, Any] = {name: job.payload[name] for name in named if name in job.payload}
     if "parcel_id" not in job.payload:
         return told
     parcel = next(one for one in order.parcels if one.id == job.payload["parcel_id"])
