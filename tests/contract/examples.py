@@ -140,9 +140,9 @@ def join(shopper: Shopper) -> None:
 
 def ship(number: str, data: Path) -> None:
     """As the merchant does it, beside the shop that runs on this data folder."""
+    said = ["--carrier", "Swift Post", "--tracking", "SP10045", "--url", "https://parcels.example/SP10045"]
     subprocess.run(
-        [sys.executable, "-m", "app.cli", "order", "ship", number.removeprefix("#")]
-        + ["--carrier", "Swift Post", "--tracking", "SP10045", "--url", "https://parcels.example/SP10045"],
+        [sys.executable, "-m", "app.cli", "order", "ship", number.removeprefix("#"), *said],
         cwd=ROOT,
         env=os.environ | {"STOREFRONT_DATA_DIR": str(data)},
         check=True,
@@ -160,7 +160,9 @@ def walk(client: httpx.Client, data: Path) -> Iterator[tuple[str, Any]]:
     buy(shopper, variant, "ok")
     order = shopper.ask("listOrders", "GET", "/orders")["items"][0]
     shopper.ask("getOrder", "GET", f"/orders/{order['id']}")
-    shopper.ask("cancelOrder", "POST", f"/orders/{order['id']}/cancellation", json={"reason": "I changed my mind"})
+    shopper.ask(
+        "cancelOrder", "POST", f"/orders/{order['id']}/cancellation", json={"reason": "I changed my mind"}
+    )
     shopper.ask("", "DELETE", f"/orders/{order['id']}/cancellation")
     ship(order["number"], data)
     shopper.ask("trackOrder", "GET", f"/orders/{order['id']}/tracking")
