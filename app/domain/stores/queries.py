@@ -1,6 +1,6 @@
 """What is read of a store: its whole configuration in one statement."""
 
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 
@@ -108,6 +108,12 @@ class OrderRules(msgspec.Struct, frozen=True):
     cancel_at_once: bool = False
 
 
+class PaymentRules(msgspec.Struct, frozen=True):
+    """Whether services take the money with the order, or hold it until it is shipped."""
+
+    capture: Literal["now", "later"] = "now"
+
+
 class CartRules(msgspec.Struct, frozen=True):
     """Whether whoever left a cart, and wants the shop's mails, is reminded of it by one."""
 
@@ -164,6 +170,7 @@ class StoreConfig(msgspec.Struct, frozen=True):
     pickups: tuple[ShippingChoice, ...] = ()
     delivery: DeliveryRules = DeliveryRules()
     orders: OrderRules = OrderRules()
+    payment: PaymentRules = PaymentRules()
     carts: CartRules = CartRules()
     currencies: tuple[CurrencyRule, ...] = ()
     consents: tuple[ConsentRule, ...] = ()
@@ -303,6 +310,7 @@ SELECT json_build_object(
     'search', coalesce(s.settings->'search', '{}'),
     'delivery', coalesce(s.settings->'delivery', '{}'),
     'orders', coalesce(s.settings->'orders', '{}'),
+    'payment', coalesce(s.settings->'payment', '{}'),
     'carts', coalesce(s.settings->'carts', '{}'),
     'currencies', coalesce(s.settings->'currencies', '[]'),
     'consents', coalesce(s.settings->'consents', '[]'),
