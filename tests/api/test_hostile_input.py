@@ -39,6 +39,7 @@ SOON = 1.0
 # Calls that look at no body, or only at a customer's own, so that a stranger's is not wrong for them.
 READ_NO_BODY = {
     "DELETE /storefront/v1/checkout/{checkout_token}/coupon",
+    "DELETE /storefront/v1/checkout/{checkout_token}/gift-card",
     "DELETE /storefront/v1/customer",
     "POST /storefront/v1/customer/logout",
     "DELETE /storefront/v1/customer/addresses/{address_id}",

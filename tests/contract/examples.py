@@ -34,6 +34,7 @@ ADDRESS = {
     "phone": "+1 503 555 0123",
 }
 BROWSER = {"User-Agent": "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"}
+GIFT_CARD = "TARN-AND-HEARTH-GIFT"  # of fixtures/gift_cards.toml
 LOGIN = {"email": "ada@example.com", "password": "correct horse battery"}
 
 
@@ -132,6 +133,8 @@ def join(shopper: Shopper) -> None:
     ask("listSessions", "GET", "/customer/sessions")
     ask("listPasskeys", "GET", "/customer/passkeys")
     ask("getReferral", "GET", "/customer/referral")
+    ask("getStoreCredit", "GET", "/customer/store-credit")
+    ask("readGiftCard", "POST", "/gift-cards/balance", json={"code": GIFT_CARD})
     ask("mergeCart", "POST", "/cart/merge", json={})
 
 

@@ -55,6 +55,7 @@ from app.domain.checkout.service import (
 )
 from app.domain.checkout.states import CheckoutState
 from app.domain.customers.passwords import check_password
+from app.domain.giftcards.split import Split
 from app.domain.orders.queries import get_order
 from app.domain.stores.queries import StoreConfig
 from app.domain.stores.shipping import Shipping
@@ -95,6 +96,13 @@ class StorefrontService(msgspec.Struct):
     public_key: str | None = None
 
 
+class StorefrontGiftCard(msgspec.Struct):
+    """The gift card that is on a checkout, and what it pays: 0 where nothing on it can be spent any more."""
+
+    last_four: str
+    amount: int
+
+
 class StorefrontCheckout(msgspec.Struct, kw_only=True):
     """A checkout: until it is paid a view of its cart with today's prices.
 
@@ -116,6 +124,8 @@ class StorefrontCheckout(msgspec.Struct, kw_only=True):
     coupon: StorefrontCoupon | None
     discounts: list[StorefrontApplied]
     totals: StorefrontTotals
+    gift_card: StorefrontGiftCard | None
+    use_store_credit: bool
     tax_included: bool
     payment_services: list[StorefrontService]
     order: OrderName | None
@@ -134,6 +144,10 @@ def show_services(store: StoreConfig, shop: Shop) -> list[StorefrontService]:
             public = shop.till.services[choice.name].public_settings()
             services.append(StorefrontService(choice.name, choice.title, public.get("public_key")))
     return services
+
+
+def show_gift_card(split: Split) -> StorefrontGiftCard | None:
+    return StorefrontGiftCard(split.last_four, split.gift_card) if split.last_four else None
 
 
 def show_checkout(
@@ -177,7 +191,9 @@ def show_checkout(
         shipping_option_id=quote.shipping_option.id if quote.shipping_option else None,
         coupon=show_coupon(quote.coupon),
         discounts=show_applied(quote.applied),
-        totals=StorefrontTotals(**totals_of(quote)),
+        totals=StorefrontTotals(**totals_of(quote, view.split)),
+        gift_card=show_gift_card(view.split),
+        use_store_credit=checkout.use_store_credit,
         tax_included=quote.tax_included,
         payment_services=show_services(store, shop),
         order=name,

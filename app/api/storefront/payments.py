@@ -24,6 +24,7 @@ from app.db.retries import run_transaction
 from app.domain.checkout.placing import AT_ONCE, Placed, Started, made_by, recall, reserve
 from app.domain.checkout.queries import get_checkout, view_checkout
 from app.domain.checkout.till import Pending
+from app.domain.giftcards.split import KINDS
 from app.domain.payments.errors import SECOND_STEP, SERVICE_NOT_FOUND
 from app.domain.payments.service import get_payment, new_mark
 from app.domain.stores.queries import StoreConfig
@@ -32,7 +33,11 @@ from app.kit.ids import digest
 
 
 class Pay(msgspec.Struct, forbid_unknown_fields=True):
-    """`amount` is the total that the page showed, in minor units; `payment_type` a service's name."""
+    """`amount` is what the page showed as `due`, in minor units; `payment_type` a service's name.
+
+    Where a gift card and store credit pay the whole total, `due` is 0 and `payment_type` is `gift_card` or
+    `store_credit`, whichever pays.
+    """
 
     payment_type: Word
     amount: Amount
@@ -67,8 +72,8 @@ class StillPaying(msgspec.Struct):
 
 
 def check_offered(store: StoreConfig, shop: Shop, service: str) -> None:
-    """Raise NotFound for a service that the store does not offer."""
-    if service not in {choice.name for choice in show_services(store, shop)}:
+    """Raise NotFound for a service that the store does not offer. Gift cards and credit are none."""
+    if service not in KINDS and service not in {choice.name for choice in show_services(store, shop)}:
         raise NotFound(SERVICE_NOT_FOUND, "This store does not take payments by this service.")
 
 
@@ -138,11 +143,11 @@ class PaymentController(Controller):
         """204 with Location once the order is made, also for every later or parallel caller.
 
         202 while the outcome is not known, 402 where the payment was declined or needs a second step,
-        409 where the total or the stock has changed. Takes Idempotency-Key.
+        409 where what is due or the stock has changed. Takes Idempotency-Key.
         """
         service = data.payment_type
         check_offered(store, shop, service)
-        if service not in AT_ONCE and not data.payment_token:
+        if service not in AT_ONCE and service not in KINDS and not data.payment_token:
             raise invalid_field("payment_token", "required", "This service needs a payment token.")
         extra = bounded(data.order_additional_fields, "order_additional_fields")
         key = await read_key(request, caller=digest(checkout_token).hex())
@@ -203,8 +208,8 @@ class PaymentController(Controller):
 
         Takes Idempotency-Key.
         """
-        check_offered(store, shop, service)
         shop.till.get_service(service)
+        check_offered(store, shop, service)
         key = await read_key(request, caller=digest(checkout_token).hex())
         until = shop.till.deadline()
         result, replayed = await _reserve(

@@ -53,6 +53,9 @@ class Checkout(Base):
     identity: Mapped[str | None]
     time_zone: Mapped[str | None]
     detected_country: Mapped[str | None]
+    # What pays a part of it: a card by whoever put it on, and the customer's credit where they want that.
+    gift_card_id: Mapped[OptionalRef]
+    use_store_credit: Mapped[bool] = mapped_column(server_default="false")
     frozen: Mapped[dict[str, Any] | None]
     held_until: Mapped[datetime | None]
     order_id: Mapped[OptionalRef]

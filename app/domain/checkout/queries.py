@@ -14,6 +14,8 @@ from app.domain.checkout.errors import checkout_not_found
 from app.domain.checkout.models import Checkout
 from app.domain.checkout.quote import shipping_choices
 from app.domain.checkout.states import EDITABLE, LIVE, CheckoutState
+from app.domain.giftcards.holds import Source, read_balances
+from app.domain.giftcards.split import Balances, Split, split_total
 from app.domain.orders.models import Order
 from app.domain.promotions.offers import Offers
 from app.domain.promotions.pricing import make_quote
@@ -32,14 +34,26 @@ class CheckoutView(msgspec.Struct, frozen=True):
     choices: tuple[Shipping, ...]
     missing: tuple[int, ...]
     order_name: str | None
+    split: Split = Split()
 
 
 class Priced(msgspec.Struct, frozen=True):
-    """A basket priced for a checkout as it stands."""
+    """A basket priced for a checkout as it stands, and what a gift card and store credit pay of it."""
 
     quote: Quote
     choices: tuple[Shipping, ...]
     missing: tuple[int, ...]
+    split: Split = Split()
+
+    @property
+    def due(self) -> int:
+        """What is left to be paid at a service, in minor units."""
+        return self.quote.total - self.split.covered
+
+
+def source_of(checkout: Checkout) -> Source:
+    """What a checkout draws on beside a service."""
+    return Source(checkout.gift_card_id, checkout.customer_id if checkout.use_store_credit else None)
 
 
 async def get_checkout(session: AsyncSession, store_id: int, token: str) -> Checkout:
@@ -98,7 +112,15 @@ async def lock_checkout_by_id(session: AsyncSession, store_id: int, checkout_id:
     return found
 
 
-def price(store: StoreConfig, checkout: Checkout, cart: CartView, offers: Offers, *, now: datetime) -> Priced:
+def price(
+    store: StoreConfig,
+    checkout: Checkout,
+    cart: CartView,
+    offers: Offers,
+    balances: Balances,
+    *,
+    now: datetime,
+) -> Priced:
     """Price a cart for a checkout: its address decides on tax and on the options that reach it."""
     basket = basket_of(cart, offers)
     address = checkout.shipping_address or checkout.billing_address
@@ -114,7 +136,9 @@ def price(store: StoreConfig, checkout: Checkout, cart: CartView, offers: Offers
     )
     chosen = next((choice for choice in choices if choice.id == checkout.shipping_option_id), None)
     quote = make_quote(store, basket.lines, place=place, shipping_option=chosen, offers=offers)
-    return Priced(quote=quote, choices=choices, missing=basket.missing)
+    return Priced(
+        quote=quote, choices=choices, missing=basket.missing, split=split_total(quote.total, balances)
+    )
 
 
 async def list_checkout_offers(
@@ -126,12 +150,20 @@ async def list_checkout_offers(
     )
 
 
+async def list_checkout_balances(
+    session: AsyncSession, store: StoreConfig, checkout: Checkout, *, now: datetime
+) -> Balances:
+    """What the gift card and the credit of a checkout have to spend now."""
+    return await read_balances(session, store.id, source_of(checkout), currency=store.currency, now=now)
+
+
 async def price_checkout(
     session: AsyncSession, store: StoreConfig, checkout: Checkout, cart: CartView, *, now: datetime
 ) -> Priced:
-    """Price a cart for a checkout with what is offered on it now."""
+    """Price a cart for a checkout with what is offered on it, and with what there is to spend, now."""
     offers = await list_checkout_offers(session, store, checkout, cart, now=now)
-    return price(store, checkout, cart, offers, now=now)
+    balances = await list_checkout_balances(session, store, checkout, now=now)
+    return price(store, checkout, cart, offers, balances, now=now)
 
 
 async def view_checkout(
@@ -162,6 +194,7 @@ async def view_checkout(
         choices=priced.choices,
         missing=priced.missing,
         order_name=order_name,
+        split=priced.split,
     )
 
 
@@ -175,4 +208,5 @@ def make_view(checkout: Checkout, cart: CartView, priced: Priced) -> CheckoutVie
         choices=priced.choices,
         missing=priced.missing,
         order_name=None,
+        split=priced.split,
     )
