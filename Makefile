@@ -108,8 +108,8 @@ faults-short: $(VENV)/.dev-stamp $(VENV)/.redis-stamp ## The same in short: fewe
 
 .PHONY: bench-accounts
 bench-accounts: $(VENV)/.dev-stamp $(VENV)/.redis-stamp ## Measure logins beside reads, and whether times tell who has an account
-	@$(BIN)/python -m tests.benchmarks.same_time
-	@$(BIN)/python -m tests.benchmarks.logins $(ARGS)
+	@$(BIN)/python -m tests.benchmarks.logins $(ARGS); load=$$?; \
+		$(BIN)/python -m tests.benchmarks.same_time && exit $$load
 
 .PHONY: migrations-check
 migrations-check: $(VENV)/.dev-stamp ## Run the migrations up, down and up, and compare them with the models
