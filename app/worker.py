@@ -25,6 +25,7 @@ from app.domain.accounts.referral import referral_jobs
 from app.domain.catalogue.back_in_stock import forget_old_wishes
 from app.domain.catalogue.jobs import catalogue_jobs
 from app.domain.checkout.abandoned import note_abandoned, reminder_jobs
+from app.domain.checkout.capturing import capturing_jobs
 from app.domain.checkout.jobs import checkout_jobs, reconcile, sweep
 from app.domain.discovery.popular import forget_queries
 from app.domain.newsletter.jobs import forget_requests, newsletter_jobs
@@ -68,6 +69,7 @@ async def run_worker(settings: Settings) -> None:
         **reminder_jobs(**mailing),
         **catalogue_jobs(**mailing),
         **checkout_jobs(till=shop.till, stores=shop.stores, clock=utc_now),
+        **capturing_jobs(till=shop.till, stores=shop.stores, clock=utc_now),
         **closing_jobs(sessions=shop.sessions, stores=shop.stores, writer=writer, mailer=mailer),
         **referral_jobs(sessions=shop.sessions, stores=shop.stores, clock=utc_now),
     }

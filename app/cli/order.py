@@ -9,7 +9,9 @@ from app.cli.in_store import read_amount, store_option, work_in_store
 from app.domain.checkout.cancelling import cancel_order, refund_order, refuse_wish
 from app.domain.orders.errors import order_not_found
 from app.domain.orders.queries import OrderView, find_order_id, load_order
+from app.domain.orders.service import lock_order
 from app.domain.orders.shipping import ship_order
+from app.domain.payments.authorizations import capture_later
 from app.domain.payments.disputes import list_disputes
 from app.domain.payments.models import PaymentDispute
 from app.domain.stores.models import Store
@@ -102,6 +104,24 @@ def ship(
         return await load_order(session, store.id, order.id)
 
     click.echo(f"{_name(order := work_in_store(code, work))}: {order.fulfilment_status}")
+
+
+@command.command()
+@click.argument("number", type=OrderNumber())
+@store_option
+def capture(number: int, code: str) -> None:
+    """Take the money that is held for order NUMBER. Shipping does so by itself; the worker asks the service."""
+
+    async def work(session: AsyncSession, store: Store) -> tuple[OrderView, int]:
+        order = await _load(number, session, store)
+        await lock_order(session, store.id, order.id)
+        held = await capture_later(session, store.id, order.id, now=utc_now())
+        return order, sum(payment.amount for payment in held)
+
+    order, held = work_in_store(code, work)
+    if not held:
+        raise click.ClickException(f"no money is held for {_name(order)}")
+    click.echo(f"{_name(order)}: {to_decimal_text(held, order.currency)} {order.currency} is taken")
 
 
 @command.command()

@@ -20,7 +20,7 @@ from stripe import (
     StripeClient,
     StripeError,
 )
-from stripe.params import RefundListParams
+from stripe.params import PaymentIntentCreateParams, RefundListParams
 
 from app.domain.payments.services import (
     ActionNeeded,
@@ -43,6 +43,7 @@ from app.integrations.stripe_events import (
     FLOW,
     PAGE_FLOW,
     SIGNATURE_HEADER,
+    authorized,
     captured,
     check_signature,
     read_event,
@@ -106,19 +107,7 @@ class StripePayments:
             return Refused("amount_not_supported")
         try:
             intent = await self._intents.create_async(
-                {
-                    "amount": amount,
-                    "currency": charge.currency.lower(),
-                    "automatic_payment_methods": (
-                        {"enabled": True, "allow_redirects": "never"} if charge.token else {"enabled": True}
-                    ),
-                    "metadata": {
-                        ATTEMPT: charge.key,
-                        "order_id": str(charge.order_id),
-                        FLOW: CARD_FLOW if charge.token else PAGE_FLOW,
-                    },
-                },
-                {"idempotency_key": charge.key},
+                _intent_of(charge, amount), {"idempotency_key": charge.key}
             )
         except InvalidRequestError as problem:
             return Refused(problem.code or "invalid_request")
@@ -169,11 +158,36 @@ class StripePayments:
             intent = await (self._intents.retrieve_async(reference) if reference else self._search(key))
             if intent is None:
                 return Unheard()
-            if intent.status in ("succeeded", "canceled", "processing"):
+            if intent.status in ("succeeded", "requires_capture", "canceled", "processing"):
                 return _said(intent)
             return await self._end(intent)
         except StripeError as problem:
             _note(problem, "a payment could not be cancelled")
+            return Unknown(_reason(problem), reference)
+
+    async def capture(self, reference: str) -> Finding:
+        try:
+            # Once by its nature: what was captured can't be captured again.
+            return _said(await self._intents.capture_async(reference))
+        except InvalidRequestError as problem:
+            _note(problem, "a payment could not be captured")
+            return await self._look(reference)
+        except StripeError as problem:
+            _note(problem, "it is not known whether a payment was captured")
+            return Unknown(_reason(problem), reference)
+
+    async def void(self, reference: str) -> Finding:
+        try:
+            intent = await self._intents.retrieve_async(reference)
+            return await self._end(intent) if intent.status == "requires_capture" else _said(intent)
+        except StripeError as problem:
+            _note(problem, "what is held could not be let go")
+            return Unknown(_reason(problem), reference)
+
+    async def _look(self, reference: str) -> Finding:
+        try:
+            return _said(await self._intents.retrieve_async(reference))
+        except StripeError as problem:
             return Unknown(_reason(problem), reference)
 
     async def _end(self, intent: PaymentIntent) -> Finding:
@@ -259,6 +273,25 @@ class StripePayments:
         return read_event(body, is_live=self._is_live, account_id=self._account_id)
 
 
+def _intent_of(charge: Charge, amount: int) -> PaymentIntentCreateParams:
+    """What is asked for; amount in Stripe's units."""
+    wanted: PaymentIntentCreateParams = {
+        "amount": amount,
+        "currency": charge.currency.lower(),
+        "automatic_payment_methods": (
+            {"enabled": True, "allow_redirects": "never"} if charge.token else {"enabled": True}
+        ),
+        "metadata": {
+            ATTEMPT: charge.key,
+            "order_id": str(charge.order_id),
+            FLOW: CARD_FLOW if charge.token else PAGE_FLOW,
+        },
+    }
+    if charge.later:
+        wanted["capture_method"] = "manual"
+    return wanted
+
+
 def _metadata(thing: PaymentIntent | Refund) -> dict[str, str]:
     return thing.metadata.to_dict() if thing.metadata else {}
 
@@ -283,6 +316,9 @@ def _said(intent: PaymentIntent) -> Outcome:
         case "succeeded":
             found = captured(intent.id, intent.amount_received, intent.currency)
             return found or Unknown("strange_amount", intent.id)
+        case "requires_capture":
+            held = authorized(intent.id, intent.amount_capturable, intent.currency)
+            return held or Unknown("strange_amount", intent.id)
         case "canceled":
             return Refused("cancelled", intent.id)
         case "requires_action" | "requires_payment_method" | "requires_confirmation":

@@ -5,7 +5,10 @@
 To be run again when an answer has got another shape; a test of the document says so.
 """
 
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -135,7 +138,19 @@ def join(shopper: Shopper) -> None:
     ask("mergeCart", "POST", "/cart/merge", json={})
 
 
-def walk(client: httpx.Client) -> Iterator[tuple[str, Any]]:
+def ship(number: str, data: Path) -> None:
+    """As the merchant does it, beside the shop that runs on this data folder."""
+    subprocess.run(
+        [sys.executable, "-m", "app.cli", "order", "ship", number.removeprefix("#")]
+        + ["--carrier", "Swift Post", "--tracking", "SP10045", "--url", "https://parcels.example/SP10045"],
+        cwd=ROOT,
+        env=os.environ | {"STOREFRONT_DATA_DIR": str(data)},
+        check=True,
+        capture_output=True,
+    )
+
+
+def walk(client: httpx.Client, data: Path) -> Iterator[tuple[str, Any]]:
     made: dict[str, Any] = {"health": client.get("/health").json(), "ready": client.get("/ready").json()}
     shopper = Shopper(client, made)
     variant = browse(shopper)
@@ -143,8 +158,12 @@ def walk(client: httpx.Client) -> Iterator[tuple[str, Any]]:
     buy(shopper, variant, "late")
     join(shopper)
     buy(shopper, variant, "ok")
-    order = shopper.ask("listOrders", "GET", "/orders")["items"][0]["id"]
-    shopper.ask("getOrder", "GET", f"/orders/{order}")
+    order = shopper.ask("listOrders", "GET", "/orders")["items"][0]
+    shopper.ask("getOrder", "GET", f"/orders/{order['id']}")
+    shopper.ask("cancelOrder", "POST", f"/orders/{order['id']}/cancellation", json={"reason": "I changed my mind"})
+    shopper.ask("", "DELETE", f"/orders/{order['id']}/cancellation")
+    ship(order["number"], data)
+    shopper.ask("trackOrder", "GET", f"/orders/{order['id']}/tracking")
     shopper.ask("exportAccount", "GET", "/customer/export")
     shopper.ask("listBestSelling", "GET", "/products/best-selling")
     shopper.ask("listPopularQueries", "GET", "/search/popular")
@@ -158,10 +177,10 @@ def walk(client: httpx.Client) -> Iterator[tuple[str, Any]]:
 
 def main() -> None:
     with (
-        started_shop() as (base_url, _),
+        started_shop() as (base_url, data),
         httpx.Client(base_url=base_url, timeout=30, headers=BROWSER) as client,
     ):
-        text = msgspec.json.format(msgspec.json.encode(dict(walk(client))), indent=1).decode()
+        text = msgspec.json.format(msgspec.json.encode(dict(walk(client, data))), indent=1).decode()
     # The port was any free one.
     Path(FILE).write_text(text.replace(base_url.removeprefix("http://"), "localhost:8000") + "\n", "utf-8")
 

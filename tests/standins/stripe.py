@@ -40,12 +40,14 @@ PARAMETERS = {
         "amount",
         "currency",
         "automatic_payment_methods[enabled]",
+        "capture_method",
         "automatic_payment_methods[allow_redirects]",
         "metadata[attempt]",
         "metadata[order_id]",
         "metadata[flow]",
     },
     "confirm": {"payment_method", "use_stripe_sdk"},
+    "capture": set(),
     "cancel": set(),
     "retrieve": set(),
     "list": {"limit"},
@@ -108,7 +110,7 @@ class StripeStandIn:
         intent = self.intents[reference]
         assert intent["status"] == "requires_action"
         if success:
-            self._take(intent)
+            self._agree(intent)
         else:
             self._decline(intent, "payment_intent_authentication_failure", None)
 
@@ -121,6 +123,14 @@ class StripeStandIn:
             assert intent["last_payment_error"]
         status: str = intent["status"]
         return status
+
+    def let_go(self, reference: str) -> None:
+        """What happens to money that was held for seven days, or at somebody's wish at the service's own pages."""
+        self._cancel(self._get(reference))
+
+    def take_held(self, reference: str) -> None:
+        """Somebody captures a payment at the service's own pages."""
+        self._capture(self._get(reference))
 
     def give_back(self, reference: str, amount: int, *, status: str = "succeeded") -> dict[str, Any]:
         """A refund that somebody makes at the service's own pages."""
@@ -235,6 +245,8 @@ class StripeStandIn:
                 kind, act = "retrieve", lambda _: self._get(reference)
             case "POST", ["v1", "payment_intents", reference, "confirm"]:
                 kind, act = "confirm", lambda given: self._confirm(self._get(reference), given)
+            case "POST", ["v1", "payment_intents", reference, "capture"]:
+                kind, act = "capture", lambda _: self._capture(self._get(reference))
             case "POST", ["v1", "payment_intents", reference, "cancel"]:
                 kind, act = "cancel", lambda _: self._cancel(self._get(reference))
             case "POST", ["v1", "refunds"]:
@@ -291,6 +303,8 @@ class StripeStandIn:
     def _create(self, given: dict[str, str]) -> Intent:
         if not given.get("amount", "").isdigit() or int(given["amount"]) < 50:
             raise invalid("amount_too_small", "Amount must be at least 50 cents.")
+        if given.get("capture_method", "automatic") not in ("automatic", "manual"):
+            raise invalid("parameter_invalid", "Invalid capture_method.")
         if len(given.get("currency", "")) != 3 or given["currency"] != given["currency"].lower():
             raise invalid("parameter_invalid", "Invalid currency.")
         reference = f"pi_{secrets.token_hex(12)}"
@@ -298,7 +312,9 @@ class StripeStandIn:
             "id": reference,
             "object": "payment_intent",
             "amount": int(given["amount"]),
+            "amount_capturable": 0,
             "amount_received": 0,
+            "capture_method": given.get("capture_method", "automatic"),
             "currency": given["currency"],
             "client_secret": f"{reference}_secret_{secrets.token_hex(12)}",
             "created": int(time.time()),
@@ -360,13 +376,19 @@ class StripeStandIn:
             intent["next_action"] = {"type": "use_stripe_sdk", "use_stripe_sdk": {}}
             self._tell("payment_intent.requires_action", intent)
         else:
-            self._take(intent)
+            self._agree(intent)
+        return intent
+
+    def _capture(self, intent: Intent) -> Intent:
+        if intent["status"] != "requires_capture":
+            raise invalid("payment_intent_unexpected_state", "It cannot be captured now.")
+        self._take(intent)
         return intent
 
     def _cancel(self, intent: Intent) -> Intent:
         if intent["status"] not in CANCELLABLE:
             raise invalid("payment_intent_unexpected_state", "It cannot be canceled now.")
-        intent.update(status="canceled", next_action=None)
+        intent.update(status="canceled", next_action=None, amount_capturable=0)
         self._tell("payment_intent.canceled", intent)
         return intent
 
@@ -427,9 +449,26 @@ class StripeStandIn:
             if one["payment_intent"] == reference and one["status"] not in ("failed", "canceled")
         )
 
+    def _agree(self, intent: Intent) -> None:
+        """The shopper's bank says yes: the money is taken, or held where somebody captures it later."""
+        if intent["capture_method"] == "automatic":
+            self._take(intent)
+            return
+        intent.update(
+            status="requires_capture",
+            amount_capturable=intent["amount"],
+            next_action=None,
+            last_payment_error=None,
+        )
+        self._tell("payment_intent.amount_capturable_updated", intent)
+
     def _take(self, intent: Intent) -> None:
         intent.update(
-            status="succeeded", amount_received=intent["amount"], next_action=None, last_payment_error=None
+            status="succeeded",
+            amount_capturable=0,
+            amount_received=intent["amount"],
+            next_action=None,
+            last_payment_error=None,
         )
         self.log.append(
             Taken(intent["id"], intent["metadata"]["attempt"], intent["amount"], intent["currency"])

@@ -44,6 +44,7 @@ PAYMENT_STATUS = {
     "action_needed": "pending",
     "unknown": "pending",
     "pending": "pending",
+    "authorized": "authorized",
     "captured": "paid",
     "declined": "failed",
     "cancelled": "failed",

@@ -28,6 +28,7 @@ from app.domain.orders.errors import (
 )
 from app.domain.orders.models import Order, OrderCancellation, OrderLine
 from app.domain.orders.service import COUNT_SOLD, lock_order, note_event
+from app.domain.payments.authorizations import void_later
 from app.domain.payments.errors import REFUND_TOO_LARGE
 from app.domain.payments.models import Payment, RefundOrder
 from app.domain.payments.refunds import count_refundable
@@ -206,6 +207,8 @@ async def _give_money_back(
     for payment in await _lock_payments(session, order):
         if payment.state == PaymentState.PENDING:
             move_payment(payment, PaymentState.CANCELLED, reason="order cancelled", now=now)
+        elif payment.state == PaymentState.AUTHORIZED:
+            await void_later(session, payment, now=now)
         elif payment.state == PaymentState.CAPTURED:
             captured += payment.captured
             left = await count_refundable(session, payment)

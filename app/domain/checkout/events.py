@@ -13,6 +13,7 @@ from app.domain.payments.models import Payment
 from app.domain.payments.service import find_payment_by_reference, receive_event
 from app.domain.payments.services import (
     Approved,
+    Authorized,
     Captured,
     Contested,
     Disputed,
@@ -22,7 +23,7 @@ from app.domain.payments.services import (
 )
 from app.domain.stores.directory import StoreDirectory
 
-Effect = Captured | Refused | Approved | GivenBack | Disputed | Contested
+Effect = Captured | Authorized | Refused | Approved | GivenBack | Disputed | Contested
 COMPARE_REFUNDS: Final = "payments.compare_refunds"
 COMPARE_DISPUTES: Final = "payments.compare_disputes"
 ASK: Final = "payments.ask"
@@ -56,7 +57,7 @@ async def take_event(
         order = await lock_order(session, payment.store_id, payment.order_id)
         told = f"{service}: {finding.status}, {finding.reason}"
         await note_event(session, order, "disputed", told, now=now)
-    elif payment is not None and isinstance(finding, (Captured, Refused)):
+    elif payment is not None and isinstance(finding, (Captured, Authorized, Refused)):
         store = await stores.get(payment.store_id)
         await settle(session, store, payment=payment, finding=finding, now=now)
     return fresh
@@ -92,6 +93,6 @@ def _has_effect(payment: Payment | None, finding: Effect | None) -> bool:
         return True
     if payment is None or finding is None:
         return False
-    if not isinstance(finding, Captured):
+    if not isinstance(finding, (Captured, Authorized)):
         return True
     return (finding.amount, finding.currency) == (payment.amount, payment.currency)

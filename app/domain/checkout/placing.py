@@ -21,6 +21,7 @@ from app.db import queue
 from app.domain.carts.coupons import take_off_spent
 from app.domain.carts.queries import CartView, load_cart
 from app.domain.carts.service import take_out_bought
+from app.domain.checkout.authorizing import note_authorized, settle_authorized
 from app.domain.checkout.errors import CHECKOUT_INCOMPLETE, TOTAL_CHANGED
 from app.domain.checkout.freezing import demand_of, new_order
 from app.domain.checkout.models import Checkout
@@ -55,6 +56,7 @@ from app.domain.orders.service import (
     place_order,
     write_pending_order,
 )
+from app.domain.payments.authorizations import void_later
 from app.domain.payments.models import Payment
 from app.domain.payments.service import (
     find_live_payment,
@@ -65,7 +67,15 @@ from app.domain.payments.service import (
     new_mark,
     start_payment,
 )
-from app.domain.payments.services import ActionNeeded, Captured, Finding, Refused, Unheard, Unknown
+from app.domain.payments.services import (
+    ActionNeeded,
+    Authorized,
+    Captured,
+    Finding,
+    Refused,
+    Unheard,
+    Unknown,
+)
 from app.domain.payments.states import UNFINISHED, PaymentState
 from app.domain.promotions.errors import coupon_refused
 from app.domain.promotions.pricing import without
@@ -325,7 +335,14 @@ async def settle(
         told = f"{payment.service} speaks of {finding.reference} for {payment.key}"
         await note_event(session, order, "payment_mismatch", told, now=now)
         return PaymentState(payment.state)
+    if payment.state == PaymentState.AUTHORIZED and await settle_authorized(
+        session, order, payment, finding, now=now
+    ):
+        await session.flush()
+        return PaymentState(payment.state)
     match finding:
+        case Authorized():
+            await _settle_held(session, store, checkout, order, payment, finding, now=now)
         case Captured():
             await _settle_captured(session, store, checkout, order, payment, finding, now=now)
         case Refused():
@@ -384,6 +401,34 @@ async def _settle_captured(
         await _owe_back(session, order, payment, now=now)
         if wanted:
             await _reopen(session, checkout, now=now)
+
+
+async def _settle_held(
+    session: AsyncSession,
+    store: StoreConfig,
+    checkout: Checkout,
+    order: Order,
+    payment: Payment,
+    finding: Authorized,
+    *,
+    now: datetime,
+) -> None:
+    """Place the order whose money is held; what is held for nobody any more is let go."""
+    asked_for = (payment.amount, payment.currency) == (finding.amount, finding.currency)
+    wanted = payment.state in UNFINISHED and order.status == "pending"
+    if asked_for and wanted and checkout.state == CheckoutState.PAYING:
+        move_payment(payment, PaymentState.AUTHORIZED, reference=finding.reference, now=now)
+        paid = await take_parts(session, checkout, order, now=now)
+        await sell_reserved(session, store.id, checkout_id=checkout.id, order_id=order.id, now=now)
+        await _complete(session, store, checkout, order, paid=paid, now=now)
+        await note_authorized(session, order, payment, now=now)
+    elif payment.state != PaymentState.CAPTURED:
+        payment.reference = finding.reference
+        await void_later(session, payment, now=now)
+        if wanted:
+            await _give_back(
+                session, checkout, order, payment, PaymentState.DECLINED, reason="another_sum", now=now
+            )
 
 
 async def _owe_back(session: AsyncSession, order: Order, payment: Payment, *, now: datetime) -> None:

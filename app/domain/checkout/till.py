@@ -162,6 +162,12 @@ class Till:
             return PaymentState(payment.state)
         return await self._settle(store, payment, finding)
 
+    async def settle_call(self, store: StoreConfig, payment: Payment, call: Awaitable[Finding]) -> Finding:
+        """Make a call about an attempt and settle what it says."""
+        finding = await _heard(call)
+        await self._settle(store, payment, finding)
+        return finding
+
     async def _settle(self, store: StoreConfig, payment: Payment, finding: Finding) -> PaymentState:
         now = self.clock()
         return await run_transaction(
@@ -190,6 +196,7 @@ class Till:
             checkout_token=order.checkout_token,
             email=order.email,
             return_url=self.return_url,
+            later=store.payment.capture == "later",
         )
         finding = await _heard(self.get_service(payment.service).charge(charge))
         async with self.places:
@@ -212,7 +219,7 @@ async def _heard(call: Awaitable[Finding]) -> Finding:
 def said_of(payment: Payment) -> Placed | Pending:
     """What an attempt's state means to whoever tries to pay."""
     match PaymentState(payment.state):
-        case PaymentState.CAPTURED | PaymentState.PENDING:
+        case PaymentState.CAPTURED | PaymentState.AUTHORIZED | PaymentState.PENDING:
             return Placed(payment.order_id)
         case PaymentState.DECLINED | PaymentState.CANCELLED | PaymentState.LATE:
             raise Declined(

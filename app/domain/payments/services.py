@@ -18,10 +18,20 @@ class Charge(msgspec.Struct, frozen=True):
     checkout_token: str
     email: str
     return_url: str
+    # Only hold the money, where the service can; it is captured by a call of its own.
+    later: bool = False
 
 
 class Captured(msgspec.Struct, frozen=True, tag="captured"):
     """The money was taken: this much, in this currency, under this reference of the service."""
+
+    reference: str
+    amount: int
+    currency: str
+
+
+class Authorized(msgspec.Struct, frozen=True, tag="authorized"):
+    """The money is held for us and not taken: this much, in this currency, under this reference of the service."""
 
     reference: str
     amount: int
@@ -111,8 +121,8 @@ class ServiceRefund(msgspec.Struct, frozen=True):
     failed: bool = False
 
 
-Outcome = Captured | Refused | ActionNeeded | Unknown
-Finding = Captured | Refused | ActionNeeded | Unknown | Unheard
+Outcome = Captured | Authorized | Refused | ActionNeeded | Unknown
+Finding = Outcome | Unheard
 
 
 class ServiceEvent(msgspec.Struct, frozen=True):
@@ -125,7 +135,7 @@ class ServiceEvent(msgspec.Struct, frozen=True):
     event_id: str
     kind: str
     key: str
-    finding: Captured | Refused | Approved | GivenBack | Disputed | Contested | None
+    finding: Captured | Authorized | Refused | Approved | GivenBack | Disputed | Contested | None
 
 
 class PaymentService(Protocol):
@@ -166,6 +176,19 @@ class PaymentService(Protocol):
 
         Raises Forbidden bad_signature, Invalid for nonsense, Unavailable where the service did not answer.
         """
+        ...
+
+
+@runtime_checkable
+class HoldsMoney(Protocol):
+    """A service that can hold the money first and take it later. What it says of a charge may be Authorized."""
+
+    async def capture(self, reference: str) -> Finding:
+        """Take the whole of what is held, once; what became of it, also where it is over."""
+        ...
+
+    async def void(self, reference: str) -> Finding:
+        """Let go of what is held; Captured where the money was taken before."""
         ...
 
 

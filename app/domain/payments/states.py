@@ -9,6 +9,7 @@ class PaymentState(StrEnum):
     ACTION_NEEDED = "action_needed"  # the shopper has a step to do at the service
     UNKNOWN = "unknown"  # the service was called and its answer is not known
     PENDING = "pending"  # to be paid outside: on delivery, by invoice
+    AUTHORIZED = "authorized"  # the service holds the money and has not taken it
     CAPTURED = "captured"
     DECLINED = "declined"
     CANCELLED = "cancelled"
@@ -16,7 +17,7 @@ class PaymentState(StrEnum):
 
 
 UNFINISHED: Final = (PaymentState.STARTED, PaymentState.ACTION_NEEDED, PaymentState.UNKNOWN)
-LIVE: Final = (*UNFINISHED, PaymentState.PENDING, PaymentState.CAPTURED)
+LIVE: Final = (*UNFINISHED, PaymentState.PENDING, PaymentState.AUTHORIZED, PaymentState.CAPTURED)
 
 MOVES: Final[dict[PaymentState, frozenset[PaymentState]]] = {
     PaymentState.STARTED: frozenset(
@@ -24,6 +25,7 @@ MOVES: Final[dict[PaymentState, frozenset[PaymentState]]] = {
             PaymentState.ACTION_NEEDED,
             PaymentState.UNKNOWN,
             PaymentState.PENDING,
+            PaymentState.AUTHORIZED,
             PaymentState.CAPTURED,
             PaymentState.DECLINED,
             PaymentState.CANCELLED,
@@ -33,6 +35,7 @@ MOVES: Final[dict[PaymentState, frozenset[PaymentState]]] = {
     PaymentState.ACTION_NEEDED: frozenset(
         {
             PaymentState.UNKNOWN,
+            PaymentState.AUTHORIZED,
             PaymentState.CAPTURED,
             PaymentState.DECLINED,
             PaymentState.CANCELLED,
@@ -42,6 +45,7 @@ MOVES: Final[dict[PaymentState, frozenset[PaymentState]]] = {
     PaymentState.UNKNOWN: frozenset(
         {
             PaymentState.ACTION_NEEDED,
+            PaymentState.AUTHORIZED,
             PaymentState.CAPTURED,
             PaymentState.DECLINED,
             PaymentState.CANCELLED,
@@ -49,6 +53,7 @@ MOVES: Final[dict[PaymentState, frozenset[PaymentState]]] = {
         }
     ),
     PaymentState.PENDING: frozenset({PaymentState.CAPTURED, PaymentState.CANCELLED}),
+    PaymentState.AUTHORIZED: frozenset({PaymentState.CAPTURED, PaymentState.CANCELLED, PaymentState.LATE}),
     # A capture after the attempt was given up is real money all the same.
     PaymentState.DECLINED: frozenset({PaymentState.LATE}),
     PaymentState.CANCELLED: frozenset({PaymentState.LATE}),

@@ -117,7 +117,7 @@ def _apply_colors(store: Store, colors: dict[str, str]) -> list[str]:
 
 
 # Sections that are kept as they stand, among the store's settings.
-_SECTIONS: Final = ("customers", "look", "newsletter", "search", "orders", "carts")
+_SECTIONS: Final = ("customers", "look", "newsletter", "search", "orders", "payment", "carts")
 
 
 def _apply_sections(store: Store, file: StoreFile) -> list[str]:

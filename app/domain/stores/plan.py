@@ -8,7 +8,7 @@ is left as it is.
 from collections.abc import Iterator
 from datetime import date
 from functools import cache
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 import msgspec
 import pycountry
@@ -172,6 +172,12 @@ class OrdersPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     cancel_at_once: bool = False
 
 
+class PaymentPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The [payment] section: whether services take the money with the order, or once it is shipped."""
+
+    capture: Literal["now", "later"] = "now"
+
+
 class CartsPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The [carts] section: whether a newsletter's reader is reminded of a cart that they left."""
 
@@ -195,6 +201,7 @@ class StoreFile(msgspec.Struct, frozen=True, kw_only=True):
     referral: ReferralPlan | UnsetType = UNSET
     search: SearchPlan | UnsetType = UNSET
     orders: OrdersPlan | UnsetType = UNSET
+    payment: PaymentPlan | UnsetType = UNSET
     carts: CartsPlan | UnsetType = UNSET
 
 

@@ -1,6 +1,6 @@
 """What is read of a store: its whole configuration in one statement."""
 
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 
@@ -107,6 +107,12 @@ class OrderRules(msgspec.Struct, frozen=True):
     cancel_at_once: bool = False
 
 
+class PaymentRules(msgspec.Struct, frozen=True):
+    """Whether services take the money with the order, or hold it until it is shipped."""
+
+    capture: Literal["now", "later"] = "now"
+
+
 class CartRules(msgspec.Struct, frozen=True):
     """Whether whoever left a cart, and wants the shop's mails, is reminded of it by one."""
 
@@ -140,6 +146,7 @@ class StoreConfig(msgspec.Struct, frozen=True):
     pickups: tuple[ShippingChoice, ...] = ()
     delivery: DeliveryRules = DeliveryRules()
     orders: OrderRules = OrderRules()
+    payment: PaymentRules = PaymentRules()
     carts: CartRules = CartRules()
     # Whether anything can change what a basket costs; where nothing can, nobody has to ask.
     has_offers: bool = True
@@ -214,6 +221,7 @@ SELECT json_build_object(
     'search', coalesce(s.settings->'search', '{}'),
     'delivery', coalesce(s.settings->'delivery', '{}'),
     'orders', coalesce(s.settings->'orders', '{}'),
+    'payment', coalesce(s.settings->'payment', '{}'),
     'carts', coalesce(s.settings->'carts', '{}'),
     'has_offers', EXISTS (SELECT 1 FROM promotions p WHERE p.store_id = s.id AND p.enabled)
         OR EXISTS (SELECT 1 FROM unit_prices u WHERE u.store_id = s.id)
