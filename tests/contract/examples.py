@@ -160,7 +160,9 @@ def walk(client: httpx.Client, data: Path) -> Iterator[tuple[str, Any]]:
     buy(shopper, variant, "ok")
     order = shopper.ask("listOrders", "GET", "/orders")["items"][0]
     shopper.ask("getOrder", "GET", f"/orders/{order['id']}")
-    shopper.ask("cancelOrder", "POST", f"/orders/{order['id']}/cancellation", json={"reason": "I changed my mind"})
+    shopper.ask(
+        "cancelOrder", "POST", f"/orders/{order['id']}/cancellation", json={"reason": "I changed my mind"}
+    )
     shopper.ask("", "DELETE", f"/orders/{order['id']}/cancellation")
     ship(order["number"], data)
     shopper.ask("trackOrder", "GET", f"/orders/{order['id']}/tracking")
