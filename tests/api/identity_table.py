@@ -115,6 +115,7 @@ CART = (
         looks=True,
     ),
     Call("DELETE /cart/items", query={"product_id": "$variant", "cart_uuid": "$cart"}, ok=204, looks=True),
+    Call("PUT /cart", {"cart_uuid": "$cart", "note": "Ring twice."}, looks=True),
     Call("POST /cart/merge", {"cart_uuid": "$cart", "merge": 1}),
     Call("POST /cart/merge", {"cart_uuid": "$cart", "merge": 0}),
     Call("POST /cart/coupon", {"cart_uuid": "$cart", "code": "NONE"}, ok=422),

@@ -140,9 +140,9 @@ def join(shopper: Shopper) -> None:
 
 def ship(number: str, data: Path) -> None:
     """As the merchant does it, beside the shop that runs on this data folder."""
+    said = ["--carrier", "Swift Post", "--tracking", "SP10045", "--url", "https://parcels.example/SP10045"]
     subprocess.run(
-        [sys.executable, "-m", "app.cli", "order", "ship", number.removeprefix("#")]
-        + ["--carrier", "Swift Post", "--tracking", "SP10045", "--url", "https://parcels.example/SP10045"],
+        [sys.executable, "-m", "app.cli", "order", "ship", number.removeprefix("#"), *said],
         cwd=ROOT,
         env=os.environ | {"STOREFRONT_DATA_DIR": str(data)},
         check=True,

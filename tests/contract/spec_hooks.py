@@ -252,6 +252,7 @@ REAL: dict[str, tuple[Callable[[Scene], Real], int]] = {
     "getCart": (_cart, 1),
     "addCartItem": (_cart, FRESH),
     "setCartItem": (_cart, FRESH),
+    "describeCart": (_cart_code, FRESH),
     "removeCartItem": (_cart, FRESH),
     "putCartCoupon": (_cart_code, FRESH),
     "removeCartCoupon": (_cart_code, FRESH),

@@ -83,7 +83,8 @@ _FORGET: Final = tuple(
         )
         """,  # noqa: S608 - columns of our own
         f"""
-        UPDATE orders SET email = {_NOBODY}, additional_fields = NULL, {_ADDRESSES}
+        UPDATE orders SET email = {_NOBODY}, additional_fields = NULL, note = NULL,
+            attributes = '[]', {_ADDRESSES}
         WHERE store_id = :store_id AND customer_id = :customer_id
         """,  # noqa: S608 - columns of our own
         f"DELETE FROM order_links WHERE order_id IN ({_THEIR_ORDERS})",  # noqa: S608 - columns of our own

@@ -11,7 +11,7 @@ from app.kit.errors import LOGIN_REQUIRED, Unauthenticated
 # What proves who somebody is, and inner ids of ours: nobody's data, and nothing that should lie in a file.
 _NOT_THEIRS: Final = (
     "'{store_id,password_digest,passkey_handle,public_key,credential_id,digest,confirm_digest,uuid,form_uuid,"
-    "checkout_token,token,customer_id,email_key,cart_id,checkout_id,order_id,gift_card_id,frozen,held_until,"
+    "checkout_token,token,customer_id,email_key,cart_id,checkout_id,order_id,gift_card_id,frozen,seen,held_until,"
     "referral_balance,invite_token,invited_by}'::text[]"
 )
 
