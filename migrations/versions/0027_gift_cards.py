@@ -8,7 +8,7 @@ down_revision = "0026"
 branch_labels = None
 depends_on = None
 
-LIVE = "state IN ('started', 'action_needed', 'unknown', 'pending', 'captured')"
+LIVE = "state IN ('started', 'action_needed', 'unknown', 'pending', 'authorized', 'captured')"
 
 
 def upgrade() -> None:
