@@ -125,7 +125,13 @@ async def test_another_price_is_said_with_the_new_quote_before_anything_is_paid(
     assert (refused.status_code, found["code"], found["currency"]) == (409, "total_changed", "USD")
     totals = (await guest.read_checkout())["totals"]
     assert found["totals"] == totals
-    assert [totals[name] for name in ("items", "discount", "shipping", "tax", "total")] == [2500, 0, 500, 0, 3000]
+    assert [totals[name] for name in ("items", "discount", "shipping", "tax", "total")] == [
+        2500,
+        0,
+        500,
+        0,
+        3000,
+    ]
     assert [(line["variant_id"], line["quantity"], line["line_price"]) for line in found["lines"]] == [
         (variant, 2, 2200),
         (other, 1, 300),
@@ -198,3 +204,40 @@ async def test_nobody_pays_without_having_agreed_to_what_the_store_asks_in_the_w
     assert paid.status_code == 204, paid.text
     order = (await guest.read_order(int(paid.headers["location"].rpartition("/")[2]))).json()
     assert [(one["key"], one["text"]) for one in order["consents"]] == [("terms", "I accept the terms.")]
+
+
+async def test_a_funnel_offers_what_goes_with_the_checkout_and_can_be_had(guest: Guest, sessions):
+    mug, by_hand, together, alike, sold_out, unlisted = [
+        await add_variant(sessions, guest.store, price=1000 + place) for place in range(6)
+    ]
+    await guest.prepare(mug)
+    path = f"/checkout/{guest.token}?funnel=1"
+    assert (await guest.call("GET", path)).json()["funnel"] == []
+    assert "funnel" not in await guest.read_checkout()
+    products = "ARRAY(SELECT product_id FROM variants WHERE id = ANY(CAST(:{} AS bigint[])))"
+    await change(
+        sessions,
+        f"UPDATE products SET related = :hand, bought_with = {products.format('with')}, "
+        f"similar_to = {products.format('alike')} WHERE id = (SELECT product_id FROM variants WHERE id = :mug)",
+        **{"hand": [sold_out, unlisted, by_hand], "with": [together], "alike": [alike, mug], "mug": mug},
+    )
+    await change(
+        sessions,
+        "UPDATE products SET lead_variant_id = v.id FROM variants v "
+        "WHERE v.product_id = products.id AND v.store_id = :id",
+        id=guest.store.id,
+    )
+    await change(sessions, "UPDATE stock_items SET on_hand = 0 WHERE variant_id = :id", id=sold_out)
+    await change(
+        sessions,
+        "UPDATE products SET status = 'draft' WHERE id = (SELECT product_id FROM variants WHERE id = :id)",
+        id=unlisted,
+    )
+    offered = (await guest.call("GET", path)).json()["funnel"]
+    assert [(one["variant_id"], one["price"]) for one in offered] == [
+        (by_hand, 1001),
+        (together, 1002),
+        (alike, 1003),
+    ]
+    await guest.pay((await guest.read_checkout())["totals"]["total"])
+    assert (await guest.call("GET", path)).json()["funnel"] == []
