@@ -43,6 +43,7 @@ UNNUMBERED = {
     "DELETE /customer",
     "POST /subscriptions/confirm",
     "GET /customer/referral",
+    "PUT /cart",
     "DELETE /cart/coupon",
     "PUT /checkout/{checkout_token}/gift-card",
     "DELETE /checkout/{checkout_token}/gift-card",
