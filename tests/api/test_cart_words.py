@@ -71,6 +71,9 @@ async def test_note_and_attributes_of_a_cart_go_along_with_its_order(guest: Gues
     body = {"cart_uuid": guest.cart_uuid, "note": "Ring twice.", "attributes": WORDS}
     said = await guest.call("PUT", "/cart", body)
     assert (said.status_code, said.json()["note"], said.json()["attributes"]) == (200, "Ring twice.", WORDS)
+    form = {"cart_uuid": guest.cart_uuid, "attributes[0][name]": "gift wrap", "attributes[0][value]": "yes"}
+    sent = await guest.client.put("/storefront/v1/cart", data=form, headers=guest.headers)
+    assert (sent.status_code, sent.json()["attributes"]) == (200, WORDS), sent.text
     # What is left out stays.
     said = await guest.call("PUT", "/cart", {"cart_uuid": guest.cart_uuid, "note": "Ring thrice."})
     assert (said.json()["note"], said.json()["attributes"]) == ("Ring thrice.", WORDS)
