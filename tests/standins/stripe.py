@@ -45,11 +45,16 @@ PARAMETERS = {
         "metadata[attempt]",
         "metadata[order_id]",
         "metadata[flow]",
+        "customer",
+        "setup_future_usage",
     },
     "confirm": {"payment_method", "use_stripe_sdk"},
     "capture": set(),
     "cancel": set(),
-    "retrieve": set(),
+    "retrieve": {"expand[0]"},
+    "make_customer": {"metadata[made_by]"},
+    "delete_customer": set(),
+    "detach": set(),
     "list": {"limit"},
     "search": {"query"},
     "refund": {"payment_intent", "amount", "metadata[refund]"},
@@ -82,6 +87,8 @@ class StripeStandIn:
     intents: dict[str, Intent] = field(default_factory=dict)
     refunds: list[dict[str, Any]] = field(default_factory=list)
     disputes: list[dict[str, Any]] = field(default_factory=list)
+    customers: dict[str, dict[str, Any]] = field(default_factory=dict)
+    methods: dict[str, dict[str, Any]] = field(default_factory=dict)
     log: list[Taken] = field(default_factory=list)
     events: list[dict[str, Any]] = field(default_factory=list)
     calls: list[str] = field(default_factory=list)
@@ -218,7 +225,7 @@ class StripeStandIn:
             fault = self._faults[kind].pop(0) if self._faults[kind] else ""
             if fault == "limit":
                 return invalid("rate_limit", "Too many requests.", 429).reply
-            if call.method == "GET":
+            if call.method in ("GET", "DELETE"):
                 return await self._told(fault, Reply(200, act(dict(call.params))))
             return await self._once(call, act, fault)
         except Refusal as refusal:
@@ -242,13 +249,19 @@ class StripeStandIn:
             case "GET", ["v1", "payment_intents", "search"]:
                 kind, act = "search", self._search
             case "GET", ["v1", "payment_intents", reference]:
-                kind, act = "retrieve", lambda _: self._get(reference)
+                kind, act = "retrieve", lambda given: self._retrieve(reference, given)
             case "POST", ["v1", "payment_intents", reference, "confirm"]:
                 kind, act = "confirm", lambda given: self._confirm(self._get(reference), given)
             case "POST", ["v1", "payment_intents", reference, "capture"]:
                 kind, act = "capture", lambda _: self._capture(self._get(reference))
             case "POST", ["v1", "payment_intents", reference, "cancel"]:
                 kind, act = "cancel", lambda _: self._cancel(self._get(reference))
+            case "POST", ["v1", "customers"]:
+                kind, act = "make_customer", self._make_customer
+            case "DELETE", ["v1", "customers", reference]:
+                kind, act = "delete_customer", lambda _: self._delete_customer(reference)
+            case "POST", ["v1", "payment_methods", reference, "detach"]:
+                kind, act = "detach", lambda _: self._detach(reference)
             case "POST", ["v1", "refunds"]:
                 kind, act = "refund", self._refund
             case "GET", ["v1", "refunds"]:
@@ -307,6 +320,10 @@ class StripeStandIn:
             raise invalid("parameter_invalid", "Invalid capture_method.")
         if len(given.get("currency", "")) != 3 or given["currency"] != given["currency"].lower():
             raise invalid("parameter_invalid", "Invalid currency.")
+        if "customer" in given and given["customer"] not in self.customers:
+            raise invalid("resource_missing", f"No such customer: '{given['customer']}'")
+        if given.get("setup_future_usage", "on_session") not in ("on_session", "off_session"):
+            raise invalid("parameter_invalid", "Invalid setup_future_usage.")
         reference = f"pi_{secrets.token_hex(12)}"
         intent: Intent = {
             "id": reference,
@@ -316,6 +333,8 @@ class StripeStandIn:
             "amount_received": 0,
             "capture_method": given.get("capture_method", "automatic"),
             "currency": given["currency"],
+            "customer": given.get("customer"),
+            "setup_future_usage": given.get("setup_future_usage"),
             "client_secret": f"{reference}_secret_{secrets.token_hex(12)}",
             "created": int(time.time()),
             "last_payment_error": None,
@@ -334,6 +353,60 @@ class StripeStandIn:
             raise invalid("resource_missing", f"No such payment_intent: '{reference}'", 404)
         return self.intents[reference]
 
+    def _retrieve(self, reference: str, given: dict[str, str]) -> Intent:
+        intent = self._get(reference)
+        if given.get("expand[0]", "payment_method") != "payment_method":
+            raise invalid("parameter_invalid", "This property cannot be expanded.")
+        if "expand[0]" not in given or intent["payment_method"] is None:
+            return intent
+        return {**intent, "payment_method": self.methods[intent["payment_method"]]}
+
+    def _make_customer(self, given: dict[str, str]) -> dict[str, Any]:
+        made = {
+            "id": f"cus_{secrets.token_hex(7)}",
+            "object": "customer",
+            "metadata": {"made_by": given["metadata[made_by]"]},
+        }
+        self.customers[made["id"]] = made
+        return made
+
+    def _delete_customer(self, reference: str) -> dict[str, Any]:
+        if self.customers.pop(reference, None) is None:
+            raise invalid("resource_missing", f"No such customer: '{reference}'", 404)
+        for method in self.methods.values():
+            if method["customer"] == reference:
+                method.update(customer=None, used=True)
+        return {"id": reference, "object": "customer", "deleted": True}
+
+    def _detach(self, reference: str) -> dict[str, Any]:
+        method = self.methods.get(reference)
+        if method is None or method["customer"] is None:
+            raise invalid("resource_missing", "It is not attached to a customer.")
+        method.update(customer=None, used=True)
+        return method
+
+    def _method(self, intent: Intent, named: str | None) -> dict[str, Any]:
+        """A test card makes a PaymentMethod of its own; one that is kept is for its customer's payments only."""
+        method = self.methods.get(named or "")
+        if method is None:
+            if named not in CARDS:
+                raise invalid("resource_missing", f"No such PaymentMethod: '{named}'")
+            method = {
+                "id": f"pm_{secrets.token_hex(12)}",
+                "object": "payment_method",
+                "type": "card",
+                "card": {"brand": "visa", "last4": "4242", "exp_month": 8, "exp_year": 2031},
+                "customer": None,
+                "card_of": named,
+                "used": False,
+            }
+            self.methods[method["id"]] = method
+        elif method["used"] and method["customer"] is None:
+            raise invalid("invalid_request", "It was used or detached before, and may not be used again.")
+        elif method["customer"] is not None and method["customer"] != intent["customer"]:
+            raise invalid("resource_missing", "The customer does not have a payment method with this ID.")
+        return method
+
     def _list(self, given: dict[str, str]) -> dict[str, Any]:
         shown = [] if self.hidden_from_lists else list(self.intents.values())[::-1]
         most = int(given.get("limit", "10"))
@@ -351,14 +424,13 @@ class StripeStandIn:
         }
 
     def _confirm(self, intent: Intent, given: dict[str, str]) -> Intent:
-        card = given.get("payment_method")
-        if card not in CARDS:
-            raise invalid("resource_missing", f"No such PaymentMethod: '{card}'")
+        method = self._method(intent, given.get("payment_method"))
+        card = method["card_of"]
         if intent["status"] not in {"requires_payment_method", "requires_confirmation"}:
             raise invalid(
                 "payment_intent_unexpected_state", "It cannot be confirmed now.", payment_intent=intent
             )
-        intent["payment_method"] = card
+        intent["payment_method"] = method["id"]
         if (why := CARDS[card]) is not None:
             self._decline(intent, *why)
             error = intent["last_payment_error"]
@@ -451,6 +523,10 @@ class StripeStandIn:
 
     def _agree(self, intent: Intent) -> None:
         """The shopper's bank says yes: the money is taken, or held where somebody captures it later."""
+        method = self.methods[intent["payment_method"]]
+        method["used"] = True
+        if intent["setup_future_usage"] and intent["customer"]:
+            method["customer"] = intent["customer"]
         if intent["capture_method"] == "automatic":
             self._take(intent)
             return

@@ -50,6 +50,7 @@ from app.domain.orders.service import (
 from app.domain.payments.authorizations import void_later
 from app.domain.payments.errors import PAYMENT_NOT_FREE
 from app.domain.payments.models import Payment
+from app.domain.payments.saved import Payer, save_later
 from app.domain.payments.service import (
     find_live_payment,
     get_payment,
@@ -124,6 +125,7 @@ async def reserve(
     hold_seconds: int,
     now: datetime,
     mark: str = "",
+    payer: Payer | None = None,
 ) -> Placed | Started:
     """The first phase, to be committed before any service is called.
 
@@ -182,6 +184,7 @@ async def reserve(
         amount=quote.total,
         currency=quote.currency,
         now=now,
+        payer=payer,
     )
     checkout.frozen = msgspec.to_builtins(priced)
     checkout.held_until = held_until
@@ -402,6 +405,8 @@ async def settle(
             move_payment(
                 payment, PaymentState.UNKNOWN, reference=finding.reference, reason=finding.reason, now=now
             )
+    if payment.saves and payment.state in (PaymentState.CAPTURED, PaymentState.AUTHORIZED):
+        await save_later(session, payment, now=now)
     await session.flush()
     return PaymentState(payment.state)
 
