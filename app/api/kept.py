@@ -32,7 +32,10 @@ class Kept(msgspec.Struct, frozen=True):
 
 
 class KeptAnswers:
-    """Whole answers in memory, as many as `most_bytes` hold, the longest unused leaving first; 0 keeps none."""
+    """Whole answers in memory, as many as `most_bytes` hold, the longest unused leaving first; 0 keeps none.
+
+    The versions are known in any case: tags are made of them.
+    """
 
     def __init__(self, versions: Versions, *, most_bytes: int) -> None:
         self.versions = versions
@@ -45,8 +48,7 @@ class KeptAnswers:
         return self._most > 0
 
     async def open(self) -> None:
-        if self.is_on:
-            self.versions.open(forget=self.forget)
+        self.versions.open(forget=self.forget)
 
     async def close(self) -> None:
         await self.versions.close()

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import click
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.cli.in_store import store_option, work_in_store
+from app.cli.in_store import read_amount, store_option, work_in_store
 from app.domain.checkout.cancelling import cancel_order, refund_order, refuse_wish
 from app.domain.orders.errors import order_not_found
 from app.domain.orders.queries import OrderView, find_order_id, load_order
@@ -16,7 +16,7 @@ from app.domain.payments.disputes import list_disputes
 from app.domain.payments.models import PaymentDispute
 from app.domain.stores.models import Store
 from app.kit.clock import isoformat, utc_now
-from app.kit.money import MoneyError, to_decimal_text, to_minor
+from app.kit.money import to_decimal_text
 
 
 class OrderNumber(click.ParamType[int]):
@@ -45,6 +45,11 @@ class LineUnits(click.ParamType[tuple[int, int]]):
         if not line.isdigit() or (sign and not units.isdigit()) or len(line + units) > 12:
             self.fail(f"{value!r} is no line with its units, as 2=1.", param, ctx)
         return int(line), int(units or 1)
+
+
+credit_option = click.option(
+    "--to-credit", is_flag=True, help="All of it as store credit of the buyer's account."
+)
 
 
 @click.group()
@@ -123,16 +128,19 @@ def capture(number: int, code: str) -> None:
 @click.argument("number", type=OrderNumber())
 @click.option("--reason", required=True, help="Why; kept with the order.")
 @click.option("--note", default="", help="More about it.")
+@credit_option
 @store_option
-def cancel(number: int, reason: str, note: str, code: str) -> None:
+def cancel(number: int, reason: str, note: str, to_credit: bool, code: str) -> None:
     """Cancel order NUMBER while nothing of it is shipped: the money goes back, and so do stock and coupons.
 
-    So is a buyer's wish to cancel granted.
+    What a gift card or store credit paid goes back there. So is a buyer's wish to cancel granted.
     """
 
     async def work(session: AsyncSession, store: Store) -> tuple[OrderView, bool]:
         order_id = (await _load(number, session, store)).id
-        done = await cancel_order(session, store.id, order_id, reason=reason, note=note, now=utc_now())
+        done = await cancel_order(
+            session, store.id, order_id, reason=reason, note=note, to_credit=to_credit, now=utc_now()
+        )
         return await load_order(session, store.id, order_id), done
 
     order, done = work_in_store(code, work)
@@ -160,20 +168,27 @@ def keep(number: int, note: str, code: str) -> None:
 @click.argument("number", type=OrderNumber())
 @click.argument("amount", required=False)
 @click.option("--reason", required=True, help="Why; kept with the refund.")
+@credit_option
 @store_option
-def refund(number: int, amount: str | None, reason: str, code: str) -> None:
+def refund(number: int, amount: str | None, reason: str, to_credit: bool, code: str) -> None:
     """Give AMOUNT of what was paid for order NUMBER back, as 12.50; without it, all that is left.
 
-    The worker asks the payment service; the buyer is mailed once that has said yes.
+    What a payment service took goes back first: the worker asks it, and the buyer is mailed once it has said
+    yes. Then comes what store credit paid, and what a gift card did.
     """
 
     async def work(session: AsyncSession, store: Store) -> tuple[OrderView, int]:
         order = await _load(number, session, store)
-        try:
-            minor = None if amount is None else to_minor(amount, order.currency)
-        except MoneyError as error:
-            raise click.BadParameter(str(error), param_hint="AMOUNT") from error
-        made = await refund_order(session, store.id, order.id, amount=minor, reason=reason, now=utc_now())
+        minor = None if amount is None else read_amount(amount, order.currency)
+        made = await refund_order(
+            session,
+            store.id,
+            order.id,
+            amount=minor,
+            reason=reason,
+            to_credit=to_credit,
+            now=utc_now(),
+        )
         return order, sum(one.amount for one in made)
 
     order, given = work_in_store(code, work)

@@ -279,9 +279,11 @@ def email_key(text: str) -> str | None:
     """The address as it is compared and searched, or None where it has not the form of one.
 
     RFC 5321 lets a mail server tell `Ada@` from `ada@`; people and nearly all servers do not, so we do not.
+    But folding goes no further than lower case: `faß.de` and `fass.de` belong to two different people (RFC 5894,
+    section 7.2), and one of them must not come in as the other.
     """
     form = email_form(text)
-    return form.casefold() if form else None
+    return form.lower() if form else None
 
 
 def find_time_zone(text: str) -> str | None:

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import timedelta
+from http import HTTPStatus
 from typing import Any, Final, Literal
 from urllib.parse import urlencode
 from uuid import uuid4
@@ -69,6 +70,8 @@ class World:
     things: dict[str, Any] = field(default_factory=dict)
     # What there is for everybody, by name as well.
     shared: dict[str, Any] = field(default_factory=dict)
+    # Logins of others whom no call of theirs can change.
+    others: dict[str, str] = field(default_factory=dict)
 
     @property
     def theirs(self) -> dict[str, Any]:
@@ -87,26 +90,32 @@ class World:
         made = await self.logins.start(store.id, customer_id, remember=True, device="a phone", now=now)
         return made.token
 
-    async def come(self, who: str) -> tuple[Store, str]:
-        """The store at which somebody calls, and the login that they bring; everybody is new."""
+    async def come(self, who: str, *, to_read: bool) -> tuple[Store, str]:
+        """The store at which somebody calls, and the login that they bring; who comes to write is new each time."""
+        store = self.elsewhere if who.endswith("at home") else self.store
         if who in ("nobody", "a guest with another's cart"):
-            return self.store, ""
+            return store, ""
         if who == "customer A":
-            return self.store, self.owner_key
+            return store, self.owner_key
+        if who in self.others and (to_read or who in ENDED):
+            return store, self.others[who]
+        token = self.others[who] = await self._log_in(who)
+        return store, token
+
+    async def _log_in(self, who: str) -> str:
         if who == "customer B":
-            return self.store, await self.log_in(self.store, await make_customer(self.sessions, self.store))
+            return await self.log_in(self.store, await make_customer(self.sessions, self.store))
         if who == "an expired session":
-            return self.store, await self.log_in(self.store, self.owner, days_ago=400)
+            return await self.log_in(self.store, self.owner, days_ago=400)
         if who == "a revoked session":
             token = await self.log_in(self.store, self.owner)
             await self.logins.end(self.store.id, token)
-            return self.store, token
-        token = await self.log_in(self.elsewhere, await make_customer(self.sessions, self.elsewhere))
-        return (self.elsewhere if who.endswith("at home") else self.store), token
+            return token
+        return await self.log_in(self.elsewhere, await make_customer(self.sessions, self.elsewhere))
 
     async def call(self, who: str, mode: Mode, asked: "Call", named: Mapping[str, Any]) -> httpx.Response:
         """Send a call as somebody, in a mode, with these things in the places of their names."""
-        store, token = await self.come(who)
+        store, token = await self.come(who, to_read=asked.reads)
         by_cookie, by_form = mode.startswith("cookie"), mode.endswith("form")
         headers = {"X-Store": store.code}
         cookies = []
@@ -130,11 +139,9 @@ class World:
                 headers["Content-Type"] = "application/x-www-form-urlencoded"
             else:
                 body = {"json": sent}
-        answer = await self.client.request(
+        return await self.client.request(
             asked.method, API + path, headers=headers, params=filled(asked.query, named) or None, **body
         )
-        self.client.cookies.clear()
-        return answer
 
     async def snapshot(self) -> dict[str, Any]:
         """Everything that A can see of themselves, but for the times at which they looked."""
@@ -189,6 +196,15 @@ class Call:
     @property
     def path(self) -> str:
         return self.route.partition(" ")[2]
+
+    @property
+    def reads(self) -> bool:
+        return self.method == "GET"
+
+    @property
+    def changes(self) -> bool:
+        """Whether A's things are others once A has made the call."""
+        return not self.reads and self.ok < HTTPStatus.BAD_REQUEST
 
     @property
     def template(self) -> str:

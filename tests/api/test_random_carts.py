@@ -14,6 +14,8 @@ from tests.conftest import make_store
 from tests.decimal_model import PLACES, Basket, Deal, Item, cost_of, random_amount, random_deal
 from tests.shop import Guest, add_promotion, add_variant, open_till
 
+SUMS = ("items", "discount", "shipping", "tax", "total")
+
 
 async def offer(sessions, store, deal: Deal, coins: int) -> None:
     """A deal of the model as a promotion that comes by itself."""
@@ -85,7 +87,9 @@ async def test_a_bought_cart_costs_what_the_model_says(client, sessions, currenc
                 cost.discount,
                 cost.items - cost.discount,
             )
-            totals = {name: Decimal(value) / coins for name, value in checkout["totals"].items()}
+            totals = {
+                name: Decimal(value) / coins for name, value in checkout["totals"].items() if name in SUMS
+            }
             assert totals == {name: getattr(cost, name) for name in totals}
             service = "test" if checkout["totals"]["total"] else "free_payment"
             paid = await guest.pay(checkout["totals"]["total"], service=service)

@@ -77,7 +77,7 @@ async def save_one(buyer: Buyer) -> dict[str, Any]:
 
 
 async def test_a_card_is_saved_by_wish_paid_with_again_and_removed(buyer: Buyer, sessions):
-    before = set(buyer.stripe.customers)
+    before = set(buyer.stripe.kept.customers)
     assert (await pay(buyer.guest, payment_token="pm_card_visa")).status_code == 204
     assert (await buyer.intent())["customer"] is None
     await again(buyer, buyer.guest)
@@ -85,7 +85,7 @@ async def test_a_card_is_saved_by_wish_paid_with_again_and_removed(buyer: Buyer,
     assert method | CARD == method
     intent = await buyer.intent()
     assert (intent["customer"], intent["setup_future_usage"]) == (
-        buyer.stripe.methods[intent["payment_method"]]["customer"],
+        buyer.stripe.kept.methods[intent["payment_method"]]["customer"],
         "on_session",
     )
     for _ in range(2):
@@ -96,7 +96,7 @@ async def test_a_card_is_saved_by_wish_paid_with_again_and_removed(buyer: Buyer,
         assert latest["setup_future_usage"] is None
     await work(buyer, SAVE)
     assert await saved(buyer.guest) == [method]
-    assert len(set(buyer.stripe.customers) - before) == 1
+    assert len(set(buyer.stripe.kept.customers) - before) == 1
     await buyer.check_books(orders=4, stock=(5, 0))
 
     path = f"/customer/payment-methods/{method['id']}"
@@ -104,7 +104,7 @@ async def test_a_card_is_saved_by_wish_paid_with_again_and_removed(buyer: Buyer,
     assert await saved(buyer.guest) == []
     await work(buyer, FORGET_METHOD)
     await work(buyer, FORGET_METHOD)
-    assert buyer.stripe.methods[intent["payment_method"]]["customer"] is None
+    assert buyer.stripe.kept.methods[intent["payment_method"]]["customer"] is None
     await again(buyer, buyer.guest)
     gone = await pay(buyer.guest, payment_method_id=method["id"])
     assert (gone.status_code, gone.json()["code"]) == (404, "payment_method_not_found")
@@ -189,8 +189,8 @@ async def test_a_closed_account_leaves_nothing_at_stripe(buyer: Buyer):
     assert closed.status_code == 204, closed.text
     await work(buyer, FORGET_CUSTOMER)
     await work(buyer, FORGET_CUSTOMER)
-    assert intent["customer"] not in buyer.stripe.customers
-    assert buyer.stripe.methods[intent["payment_method"]]["customer"] is None
+    assert intent["customer"] not in buyer.stripe.kept.customers
+    assert buyer.stripe.kept.methods[intent["payment_method"]]["customer"] is None
     # A look that comes late keeps nothing for whoever is gone.
     await work(buyer, SAVE)
     assert await buyer.rows("SELECT id FROM saved_methods WHERE store_id = :store") == []

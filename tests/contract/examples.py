@@ -5,7 +5,10 @@
 To be run again when an answer has got another shape; a test of the document says so.
 """
 
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -32,6 +35,7 @@ ADDRESS = {
     "phone": "+1 503 555 0123",
 }
 BROWSER = {"User-Agent": "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"}
+GIFT_CARD = "TARN-AND-HEARTH-GIFT"  # of fixtures/gift_cards.toml
 LOGIN = {"email": "ada@example.com", "password": "correct horse battery"}
 
 
@@ -130,10 +134,24 @@ def join(shopper: Shopper) -> None:
     ask("listSessions", "GET", "/customer/sessions")
     ask("listPasskeys", "GET", "/customer/passkeys")
     ask("getReferral", "GET", "/customer/referral")
+    ask("getStoreCredit", "GET", "/customer/store-credit")
+    ask("readGiftCard", "POST", "/gift-cards/balance", json={"code": GIFT_CARD})
     ask("mergeCart", "POST", "/cart/merge", json={})
 
 
-def walk(client: httpx.Client) -> Iterator[tuple[str, Any]]:
+def ship(number: str, data: Path) -> None:
+    """As the merchant does it, beside the shop that runs on this data folder."""
+    said = ["--carrier", "Swift Post", "--tracking", "SP10045", "--url", "https://parcels.example/SP10045"]
+    subprocess.run(
+        [sys.executable, "-m", "app.cli", "order", "ship", number.removeprefix("#"), *said],
+        cwd=ROOT,
+        env=os.environ | {"STOREFRONT_DATA_DIR": str(data)},
+        check=True,
+        capture_output=True,
+    )
+
+
+def walk(client: httpx.Client, data: Path) -> Iterator[tuple[str, Any]]:
     made: dict[str, Any] = {"health": client.get("/health").json(), "ready": client.get("/ready").json()}
     shopper = Shopper(client, made)
     variant = browse(shopper)
@@ -144,9 +162,14 @@ def walk(client: httpx.Client) -> Iterator[tuple[str, Any]]:
     for _ in every(MAIL_PATIENCE):
         if shopper.ask("listPaymentMethods", "GET", "/customer/payment-methods")["items"]:
             break
-    order = shopper.ask("listOrders", "GET", "/orders")["items"][0]["id"]
-    shopper.ask("getOrder", "GET", f"/orders/{order}")
-    shopper.ask("trackOrder", "GET", f"/orders/{order}/tracking")
+    order = shopper.ask("listOrders", "GET", "/orders")["items"][0]
+    shopper.ask("getOrder", "GET", f"/orders/{order['id']}")
+    shopper.ask(
+        "cancelOrder", "POST", f"/orders/{order['id']}/cancellation", json={"reason": "I changed my mind"}
+    )
+    shopper.ask("", "DELETE", f"/orders/{order['id']}/cancellation")
+    ship(order["number"], data)
+    shopper.ask("trackOrder", "GET", f"/orders/{order['id']}/tracking")
     shopper.ask("exportAccount", "GET", "/customer/export")
     shopper.ask("listBestSelling", "GET", "/products/best-selling")
     shopper.ask("listPopularQueries", "GET", "/search/popular")
@@ -160,10 +183,10 @@ def walk(client: httpx.Client) -> Iterator[tuple[str, Any]]:
 
 def main() -> None:
     with (
-        started_shop() as (base_url, _),
+        started_shop() as (base_url, data),
         httpx.Client(base_url=base_url, timeout=30, headers=BROWSER) as client,
     ):
-        text = msgspec.json.format(msgspec.json.encode(dict(walk(client))), indent=1).decode()
+        text = msgspec.json.format(msgspec.json.encode(dict(walk(client, data))), indent=1).decode()
     # The port was any free one.
     Path(FILE).write_text(text.replace(base_url.removeprefix("http://"), "localhost:8000") + "\n", "utf-8")
 

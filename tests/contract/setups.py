@@ -213,6 +213,14 @@ def customer_cart(scene: Scene) -> dict[str, Any]:
     return scene.ask("POST", "/cart/items", body=body, caller=_customer(scene))
 
 
+def customer_checkout(scene: Scene) -> dict[str, Any]:
+    """The checkout of the customer's cart."""
+    who = _customer(scene)
+    line = scene.use("customer_cart")
+    opened = scene.ask("POST", "/checkout", body={"cart_uuid": line["cart_uuid"]}, caller=who)
+    return {"token": opened["checkout_token"], "email": scene.use(who)["email"]}
+
+
 def customer_order(scene: Scene) -> dict[str, Any]:
     """An order in the customer's account, paid by `test`."""
     return _buy_as_customer(scene)
@@ -229,9 +237,7 @@ def payment_method(scene: Scene) -> dict[str, Any]:
 
 def _buy_as_customer(scene: Scene, **wishes: Any) -> dict[str, Any]:
     who = _customer(scene)
-    line = scene.use("customer_cart")
-    opened = scene.ask("POST", "/checkout", body={"cart_uuid": line["cart_uuid"]}, caller=who)
-    made = {"token": opened["checkout_token"], "email": scene.use(who)["email"]}
+    made = scene.use("customer_checkout")
     path = f"/checkout/{made['token']}"
     body = {"email": made["email"], "shipping_address": dict(ADDRESS)}
     reached = scene.ask("PUT", f"{path}/customer", body=body, caller=who)
@@ -440,7 +446,7 @@ SETUPS: dict[str, Callable[[Scene], Any]] = {
     function.__name__: function
     for function in (
         name, secret, catalogue, cart, checkout, addressed, priced, order, paid_order, second_step, late, oauth_back, oauth_code,
-        order_link, found_link, login_link, customer, other_customer, address, customer_cart, customer_order, payment_method, rewarded, cancellation, reset_token, found_reset,
+        order_link, found_link, login_link, customer, other_customer, address, customer_cart, customer_checkout, customer_order, payment_method, rewarded, cancellation, reset_token, found_reset,
         verify_token, login_code, found_code, passkey_answer, passkey, passkey_login, subscription, subscription_token, application, options, session, collection,
         category, blog_category, post, page, reviewed, searched, lead, times,
     )

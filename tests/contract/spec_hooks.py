@@ -86,6 +86,19 @@ def _code(scene: Scene) -> Real:
     return {"path": {"checkout_token": made["token"]}, "body": {"coupon": scene.demo("coupon")}}
 
 
+def _gift_card(scene: Scene) -> Real:
+    made = scene.use("checkout")
+    return {"path": {"checkout_token": made["token"]}, "body": {"code": scene.demo("gift_card")}}
+
+
+def _credit(scene: Scene) -> Real:
+    token = scene.use("customer_checkout")["token"]
+    return _customer_call(scene) | {
+        "path": {"checkout_token": token},
+        "body": {"use_store_credit": True},
+    }
+
+
 def _shipping(scene: Scene) -> Real:
     made = scene.use("addressed")
     return {"path": {"checkout_token": made["token"]}, "body": {"shipping_option_id": made["option"]["id"]}}
@@ -244,6 +257,7 @@ REAL: dict[str, tuple[Callable[[Scene], Real], int]] = {
     "getCart": (_cart, 1),
     "addCartItem": (_cart, FRESH),
     "setCartItem": (_cart, FRESH),
+    "describeCart": (_cart_code, FRESH),
     "removeCartItem": (_cart, FRESH),
     "putCartCoupon": (_cart_code, FRESH),
     "removeCartCoupon": (_cart_code, FRESH),
@@ -254,6 +268,11 @@ REAL: dict[str, tuple[Callable[[Scene], Real], int]] = {
     "setCheckoutShipping": (_shipping, FRESH),
     "putCheckoutCoupon": (_code, FRESH),
     "removeCheckoutCoupon": (_code, FRESH),
+    "putCheckoutGiftCard": (_gift_card, FRESH),
+    "removeCheckoutGiftCard": (_gift_card, FRESH),
+    "useStoreCredit": (_credit, FRESH),
+    "readGiftCard": (lambda scene: {"body": {"code": scene.demo("gift_card")}}, 1),
+    "getStoreCredit": (_customer_call, 1),
     "payCheckout": (_pay, FRESH),
     "startPayment": (_pay, FRESH),
     "confirmPayment": (_confirm, FRESH),

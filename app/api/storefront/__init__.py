@@ -18,6 +18,13 @@ from app.api.storefront.coupons import (
 )
 from app.api.storefront.customers import CustomerController
 from app.api.storefront.discounts import earned_gift
+from app.api.storefront.gift_cards import (
+    gift_card_balance,
+    put_checkout_gift_card,
+    remove_checkout_gift_card,
+    store_credit,
+    use_store_credit,
+)
 from app.api.storefront.login_codes import LoginCodeController
 from app.api.storefront.logins import LoginController
 from app.api.storefront.options import options
@@ -56,6 +63,10 @@ def storefront_handlers() -> list[Any]:
         CheckoutController,
         put_checkout_coupon,
         remove_checkout_coupon,
+        put_checkout_gift_card,
+        remove_checkout_gift_card,
+        use_store_credit,
+        gift_card_balance,
         PaymentController,
         OrderController,
         CancellationController,
@@ -73,6 +84,7 @@ def storefront_handlers() -> list[Any]:
         password_setting,
         headers,
         ReferralController,
+        store_credit,
         SubscriptionController,
         options,
     ]

@@ -25,18 +25,18 @@ from app.kit.paging import PageRequest
 class Counter:
     """The store that is meant, and the way to the database.
 
-    `version` is that of the store's catalogue before anything was read, None where answers are not kept.
+    `version` is that of the store's catalogue before anything was read.
     """
 
     request: ShopRequest
     reads: Reads
     store: StoreConfig
     kept: KeptAnswers
-    version: int | None
+    version: int
 
     def send(self, body: bytes, *, lasting: bool = True) -> Response[bytes]:
         """JSON that the database has joined, with its tag. Not `lasting` where it changes by the clock alone."""
-        if self.version is None or not lasting:
+        if not lasting:
             return cached_response(self.request, body)
         tag = version_tag(self.request.scope, self.store.id, self.version)
         self.kept.keep(self.request.scope, body, store_id=self.store.id, version=self.version, tag=tag)
@@ -51,7 +51,14 @@ class PageCounter(Counter):
 
     def send_page(self, found: Items, *, lasting: bool = True) -> Response[bytes]:
         """A page of items that the database has joined, with its tag; see `send`."""
-        page = page_bytes(self.request, self.paging, [found.text], found.total, after=found.after)
+        page = page_bytes(
+            self.request,
+            self.paging,
+            [found.text],
+            found.total,
+            after=found.after,
+            is_capped=found.is_capped,
+        )
         return self.send(page, lasting=lasting)
 
     def beginning(self, after: str) -> PageRequest:
@@ -59,11 +66,9 @@ class PageCounter(Counter):
         return msgspec.structs.replace(self.paging, after=after) if after else self.paging
 
 
-async def _version(request: ShopRequest, store: StoreConfig) -> int | None:
+async def _version(request: ShopRequest, store: StoreConfig) -> int:
     """Raises NotModified where the reader has the answer of this very version: nothing else is read then."""
     kept: KeptAnswers = request.app.state[STATE_KEY].kept
-    if not kept.is_on:
-        return None
     version = await kept.versions.get(store.id)
     known = asked_tags(request.scope)
     if known is not None and known.strip() != "*":

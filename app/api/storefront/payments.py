@@ -24,6 +24,7 @@ from app.db.retries import run_transaction
 from app.domain.checkout.placing import AT_ONCE, Placed, Started, made_by, recall, reserve
 from app.domain.checkout.queries import get_checkout, view_checkout
 from app.domain.checkout.till import Pending
+from app.domain.giftcards.split import KINDS
 from app.domain.payments.errors import CANNOT_SAVE, SECOND_STEP, SERVICE_NOT_FOUND
 from app.domain.payments.saved import Payer, get_method
 from app.domain.payments.service import get_payment, new_mark
@@ -35,7 +36,10 @@ from app.kit.ids import digest
 
 
 class Pay(msgspec.Struct, forbid_unknown_fields=True):
-    """`amount` is the total that the page showed, in minor units; `payment_type` a service's name.
+    """`amount` is what the page showed as `due`, in minor units; `payment_type` a service's name.
+
+    Where a gift card and store credit pay the whole total, `due` is 0 and `payment_type` is `gift_card` or
+    `store_credit`, whichever pays.
 
     A customer can have what they pay with saved (`save_payment_method`: it is theirs to say so), and pay with what
     was saved before: `payment_method_id` then stands in the place of `payment_token`.
@@ -82,8 +86,8 @@ class StillPaying(msgspec.Struct):
 
 
 def check_offered(store: StoreConfig, shop: Shop, service: str) -> None:
-    """Raise NotFound for a service that the store does not offer."""
-    if service not in {choice.name for choice in show_services(store, shop)}:
+    """Raise NotFound for a service that the store does not offer. Gift cards and credit are none."""
+    if service not in KINDS and service not in {choice.name for choice in show_services(store, shop)}:
         raise NotFound(SERVICE_NOT_FOUND, "This store does not take payments by this service.")
 
 
@@ -98,7 +102,7 @@ def _saver(shop: Shop, actor: Actor, service: str) -> Payer:
 async def _means(shop: Shop, store: StoreConfig, actor: Actor, data: Pay) -> tuple[str, Payer | None]:
     """The token to pay with, and whose means it is where that is saved or to be saved."""
     if data.payment_method_id is None:
-        if data.payment_type not in AT_ONCE and not data.payment_token:
+        if data.payment_type not in (*AT_ONCE, *KINDS) and not data.payment_token:
             raise invalid_field("payment_token", "required", "This service needs a payment token.")
         payer = _saver(shop, actor, data.payment_type) if data.save_payment_method else None
         return data.payment_token, payer
@@ -179,7 +183,7 @@ class PaymentController(Controller):
         """204 with Location once the order is made, also for every later or parallel caller.
 
         202 while the outcome is not known, 402 where the payment was declined or needs a second step,
-        409 where the total or the stock has changed. Takes Idempotency-Key.
+        409 where what is due or the stock has changed. Takes Idempotency-Key.
         """
         service = data.payment_type
         check_offered(store, shop, service)
@@ -245,8 +249,8 @@ class PaymentController(Controller):
 
         Takes Idempotency-Key.
         """
-        check_offered(store, shop, service)
         shop.till.get_service(service)
+        check_offered(store, shop, service)
         key = await read_key(request, caller=digest(checkout_token).hex())
         until = shop.till.deadline()
         result, replayed = await _reserve(

@@ -32,6 +32,7 @@ from app.domain.customers.models import (
     Passkey,
 )
 from app.domain.customers.queries import lock_customer
+from app.domain.giftcards.service import give_up_credits, list_credits
 from app.domain.newsletter.service import forget_customer
 from app.domain.orders.jobs import ORDER_MAILS
 from app.domain.payments.saved import forget_payer
@@ -45,7 +46,9 @@ from app.kit.places import NOBODYS_DOMAIN
 Handler = Callable[[Job], Awaitable[None]]
 
 BALANCE_LEFT: Final = declare(
-    Conflict, "balance_left", "There is a balance left; withdraw it, or send `give_up_balance`."
+    Conflict,
+    "balance_left",
+    "There is a balance or store credit left; withdraw or spend it, or send `give_up_balance`.",
 )
 PAYMENT_UNDERWAY: Final = declare(
     Conflict, "payment_underway", "A payment is on its way; close the account once it is done."
@@ -81,7 +84,8 @@ _FORGET: Final = tuple(
         )
         """,  # noqa: S608 - columns of our own
         f"""
-        UPDATE orders SET email = {_NOBODY}, additional_fields = NULL, {_ADDRESSES}
+        UPDATE orders SET email = {_NOBODY}, additional_fields = NULL, note = NULL,
+            attributes = '[]', {_ADDRESSES}
         WHERE store_id = :store_id AND customer_id = :customer_id
         """,  # noqa: S608 - columns of our own
         f"DELETE FROM order_links WHERE order_id IN ({_THEIR_ORDERS})",  # noqa: S608 - columns of our own
@@ -140,15 +144,18 @@ async def close_account(
     is still owed. Locks the customer, then open checkouts in the order of their ids.
     """
     customer = await lock_customer(session, store.id, customer_id)
-    if customer.referral_balance and not give_up:
+    credits_left = [one for one in await list_credits(session, store.id, customer_id) if one.balance]
+    if (customer.referral_balance or credits_left) and not give_up:
         raise Conflict(
             BALANCE_LEFT,
-            "There is a balance left. Withdraw it, or give it up.",
+            "There is a balance or store credit left. Withdraw or spend it, or give it up.",
             balance=customer.referral_balance,
             currency=store.currency,
+            store_credit=[{"balance": one.balance, "currency": one.currency} for one in credits_left],
         )
     await _end_checkouts(session, store.id, customer_id, now=now)
     await give_up_balance(session, customer, currency=store.currency, now=now)
+    await give_up_credits(session, store.id, customer_id, now=now)
     await session.flush()
     values: dict[str, Any] = {
         "store_id": store.id,

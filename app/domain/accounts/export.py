@@ -11,8 +11,8 @@ from app.kit.errors import LOGIN_REQUIRED, Unauthenticated
 # What proves who somebody is, and inner ids of ours: nobody's data, and nothing that should lie in a file.
 _NOT_THEIRS: Final = (
     "'{store_id,password_digest,passkey_handle,public_key,credential_id,digest,confirm_digest,uuid,form_uuid,"
-    "checkout_token,token,customer_id,email_key,cart_id,checkout_id,order_id,frozen,held_until,referral_balance,"
-    "invite_token,invited_by}'::text[]"
+    "checkout_token,token,customer_id,email_key,cart_id,checkout_id,order_id,gift_card_id,frozen,seen,held_until,"
+    "referral_balance,invite_token,invited_by}'::text[]"
 )
 
 
@@ -94,6 +94,14 @@ _EXPORT: Final = text(
             ) ORDER BY t.id), '[]')
             FROM orders t
             WHERE t.store_id = c.store_id AND t.customer_id = c.id AND t.status <> 'pending'
+        ),
+        'store_credit', (
+            SELECT coalesce(jsonb_agg(jsonb_build_object('balance', s.balance, 'currency', s.currency, 'given', (
+                SELECT coalesce(jsonb_agg(jsonb_build_object('amount', g.amount, 'reason', g.reason,
+                    'at', g.created_at) ORDER BY g.id), '[]')
+                FROM credit_grants g WHERE g.credit_id = s.id
+            )) ORDER BY s.id), '[]')
+            FROM store_credits s WHERE s.store_id = c.store_id AND s.customer_id = c.id
         ),
         'reviews', {_rows("product_reviews")},
         'questions', {_rows("product_questions")},

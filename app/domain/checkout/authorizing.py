@@ -7,16 +7,15 @@ for it is not ours. Only a capture is booked.
 from datetime import datetime, timedelta
 from typing import Final
 
-from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db import queue
-from app.domain.ledger.service import post_entries
+from app.domain.ledger.service import payments_account, post_entries
 from app.domain.orders.models import Order
 from app.domain.orders.service import note_event, queue_paid
 from app.domain.orders.shipping import complete_if_done
 from app.domain.payments.models import Payment
-from app.domain.payments.service import move_payment
+from app.domain.payments.service import move_payment, sum_captured
 from app.domain.payments.services import Captured, Finding, Refused, Unheard
 from app.domain.payments.states import PaymentState
 from app.kit.clock import isoformat
@@ -81,20 +80,17 @@ async def _book_capture(
         order.store_id,
         key=f"payment-{payment.id}-capture",
         currency=payment.currency,
-        amounts={f"payments:{payment.service}": payment.captured, "receivable": -payment.captured},
+        amounts={
+            payments_account(payment.service, payment.source_id): payment.captured,
+            "receivable": -payment.captured,
+        },
         order_id=order.id,
         now=now,
     )
     await note_event(session, order, "paid", payment.service, now=now)
     await session.flush()
-    captured = await session.scalar(
-        select(func.sum(Payment.captured)).where(
-            Payment.store_id == order.store_id,
-            Payment.order_id == order.id,
-            Payment.state == PaymentState.CAPTURED,
-        )
-    )
-    if captured == order.total:
+    taken = await sum_captured(session, order.store_id, order.id)
+    if taken.captured == order.total:
         order.payment_status, order.paid_at = "paid", now
         await queue_paid(session, order, now=now)
         await complete_if_done(session, order, now=now)

@@ -65,8 +65,9 @@ _COUNT_SOLD: Final = (
             SELECT DISTINCT l.variant_id AS id FROM order_lines l
             WHERE l.store_id = :store_id AND l.order_id = :order_id
         )
-        UPDATE variants v SET sold = (
-            SELECT coalesce(sum(l.quantity), 0) FROM order_lines l JOIN orders o ON o.store_id = l.store_id AND o.id = l.order_id
+        UPDATE variants v SET (sold, sold_amount) = (
+            SELECT coalesce(sum(l.quantity), 0), coalesce(sum(l.line_price - l.discount), 0)
+            FROM order_lines l JOIN orders o ON o.store_id = l.store_id AND o.id = l.order_id
             WHERE l.store_id = v.store_id AND l.variant_id = v.id
               AND o.status IN ('open', 'completed') AND o.placed_at > :since
         )
@@ -197,7 +198,8 @@ async def _send(
 
 def _told_besides(job: Job, order: OrderView) -> dict[str, Any]:
     """What a mail says beside the order itself: the parcel on its way, or the sum that went back."""
-    told: dict[str, Any] = {name: job.payload[name] for name in ("amount", "currency") if name in job.payload}
+    named = ("amount", "currency", "goes_to")
+    told: dict[str, Any] = {name: job.payload[name] for name in named if name in job.payload}
     if "parcel_id" not in job.payload:
         return told
     parcel = next(one for one in order.parcels if one.id == job.payload["parcel_id"])

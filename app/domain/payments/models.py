@@ -15,10 +15,13 @@ def _in(column: str, values: tuple[str, ...]) -> str:
 
 
 class Payment(Base):
-    """One attempt to be paid for an order. At most one attempt of an order is alive.
+    """One attempt to be paid for an order. At most one attempt of an order at a service is alive.
 
     The row is committed before the service is called, and its key is the service's idempotency key:
     after a crash the same attempt is repeated, after a decline a new one is made. Minor units.
+
+    What a gift card or store credit pays is a row of its own, captured from the first: source_id is that card's or
+    credit's. Together the captured rows of a paid order come to its total.
     """
 
     __tablename__ = "payments"
@@ -29,7 +32,19 @@ class Payment(Base):
         CheckConstraint("refunded >= 0 AND refunded <= captured", name="refunded"),
         CheckConstraint("captured >= 0", name="captured"),
         CheckConstraint("state <> 'captured' OR captured = amount", name="captured_whole"),
-        Index("payments_live_key", "order_id", unique=True, postgresql_where=_in("state", LIVE)),
+        Index(
+            "payments_live_key",
+            "order_id",
+            unique=True,
+            postgresql_where=f"{_in('state', LIVE)} AND source_id IS NULL",
+        ),
+        Index(
+            "payments_part_key",
+            "order_id",
+            "service",
+            unique=True,
+            postgresql_where="source_id IS NOT NULL",
+        ),
         Index(
             "payments_unfinished_idx",
             "asked_at",
@@ -45,6 +60,7 @@ class Payment(Base):
     attempt: Mapped[int]
     key: Mapped[str]
     service: Mapped[str]
+    source_id: Mapped[OptionalRef]
     # SHA-256 of the payment token: whether a later call means the same card. The token itself is not kept.
     means: Mapped[bytes] = mapped_column(LargeBinary)
     state: Mapped[str]
