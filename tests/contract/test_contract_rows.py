@@ -34,6 +34,8 @@ UNNUMBERED = {
     "DELETE /customer/passkeys/{id}",
     "POST /customer/login/passkey/options",
     "POST /customer/login/passkey",
+    "GET /customer/payment-methods",
+    "DELETE /customer/payment-methods/{id}",
     "GET /customer/addresses",
     "DELETE /customer/addresses/{id}",
     "GET /customer/sessions",
