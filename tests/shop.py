@@ -18,6 +18,7 @@ from app.domain.giftcards.service import create_gift_card
 from app.domain.promotions.codes import code_key
 from app.domain.promotions.models import Coupon, PromotionRow
 from app.domain.stores.models import ShippingOption, ShippingZone, Store, StorePaymentService, TaxRate
+from app.domain.stores.queries import StoreConfig
 from app.kit.clock import utc_now
 from app.main import create_app
 from app.settings import Settings, load_settings
@@ -195,6 +196,24 @@ async def add_gift_card(
             **values,
         )
         return made, card.id
+
+
+def config_of(store: Store, **more: Any) -> StoreConfig:
+    """A store without shipping, taxes or services, as a request knows it."""
+    values: dict[str, Any] = {
+        "zones": (),
+        "taxes": (),
+        "payment_services": (),
+        **dict.fromkeys(("cancellation_reasons", "contact_subjects"), ()),
+        **{
+            name: getattr(store, name)
+            for name in (
+                *("id", "code", "host", "name", "email", "currency", "language", "country", "order_prefix"),
+                *("tax_included", "tax_shipping"),
+            )
+        },
+    }
+    return StoreConfig(**{**values, **more})
 
 
 async def waiting_for_locks(sessions: Sessions, least: int) -> None:

@@ -156,8 +156,9 @@ async def _apply_offers(
     yet, of each.
     """
     promotions, prices = file.promotions or (), file.unit_prices or ()
+    sold_in = [rule["code"] for rule in store.settings.get("currencies", [])]
     faults = [
-        *find_faults(promotions, prices, currency=store.currency),
+        *find_faults(promotions, prices, currency=store.currency, sold_in=sold_in),
         *find_card_faults(file.gift_cards, currency=store.currency),
     ]
     if faults:

@@ -4,11 +4,11 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0027"
-down_revision = "0029"
+down_revision = "0026"
 branch_labels = None
 depends_on = None
 
-LIVE = "state IN ('started', 'action_needed', 'unknown', 'pending', 'captured')"
+LIVE = "state IN ('started', 'action_needed', 'unknown', 'pending', 'authorized', 'captured')"
 
 
 def upgrade() -> None:

@@ -163,7 +163,7 @@ async def test_stock_that_left_meanwhile_is_said_before_paying(guest: Guest, ses
         await session.commit()
     late = await guest.pay(checkout["totals"]["total"])
     assert (late.status_code, late.json()["code"]) == (409, "out_of_stock")
-    assert late.json()["items"] == [{"variant_id": variant}]
+    assert late.json()["items"] == [{"variant_id": variant, "available": 0}]
     assert (await guest.read_checkout())["state"] == "priced"
 
 

@@ -15,6 +15,7 @@ from app.api.limits import Id, Line, Token
 from app.api.openapi import ACCEPT_LANGUAGE, EXAMPLE, KEYED, READS, X_SESSION
 from app.api.rate_limits import LIMIT
 from app.api.request import ShopRequest
+from app.api.storefront.cart_shapes import StorefrontWarning, show_warnings
 from app.api.storefront.carts import SOME_CART, read_uuid
 from app.api.storefront.checkout_accounts import hash_for_account, make_account
 from app.api.storefront.checkout_customers import CheckoutCustomer, Uuid, check_customer, fill_customer
@@ -38,6 +39,7 @@ from app.db import idempotency
 from app.domain.accounts.signing import NewAccount
 from app.domain.carts.errors import cart_not_found
 from app.domain.checkout.asking import ask_carriers
+from app.domain.checkout.consents import consents_of
 from app.domain.checkout.coupons import put_checkout_code
 from app.domain.checkout.placing import AT_ONCE, totals_of
 from app.domain.checkout.queries import (
@@ -103,6 +105,15 @@ class StorefrontGiftCard(msgspec.Struct):
     amount: int
 
 
+class StorefrontConsent(msgspec.Struct):
+    """What the store asks buyers to agree to; `given_at` is null while they have not."""
+
+    key: str
+    text: str
+    required: bool
+    given_at: str | None
+
+
 class StorefrontCheckout(msgspec.Struct, kw_only=True):
     """A checkout: until it is paid a view of its cart with today's prices.
 
@@ -130,6 +141,10 @@ class StorefrontCheckout(msgspec.Struct, kw_only=True):
     payment_services: list[StorefrontService]
     order: OrderName | None
     unavailable_items: list[int]
+    # The cart's note, which the order takes along; what changed since things were added; what to agree to.
+    note: str | None
+    warnings: list[StorefrontWarning]
+    consents: list[StorefrontConsent]
     expires_at: str
     auth_key: str | msgspec.UnsetType = msgspec.UNSET
 
@@ -198,6 +213,12 @@ def show_checkout(
         payment_services=show_services(store, shop),
         order=name,
         unavailable_items=list(view.missing),
+        note=view.note,
+        warnings=show_warnings(view.changes),
+        consents=[
+            StorefrontConsent(rule.key, rule.text, rule.required, given_at)
+            for rule, given_at in consents_of(store, checkout)
+        ],
         expires_at=isoformat(checkout.expires_at),
     )
 
@@ -358,6 +379,8 @@ class CheckoutController(Controller):
             shipping_address=goes_to,
             billing_address=billing.as_json() if billing else None,
             subscribe=data.subscribe,
+            consents=data.consents,
+            note=data.note,
             facts={
                 "identity": data.identity,
                 "time_zone": data.time_zone,

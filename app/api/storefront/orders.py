@@ -134,6 +134,14 @@ class StorefrontEvent(msgspec.Struct):
     detail: str
 
 
+class StorefrontGiven(msgspec.Struct):
+    """What a buyer agreed to, in the words that they read, and when."""
+
+    key: str
+    text: str
+    at: str
+
+
 class OrderName(msgspec.Struct):
     """Which order it is; where `expand=order` asks for it, the whole order stands in its place."""
 
@@ -156,6 +164,10 @@ class StorefrontOrder(OrderName, kw_only=True):
     shipping_option: dict[str, Any] | None
     totals: StorefrontTotals
     total_price: int
+    # What the buyer wrote, and what they agreed to, in the words that they read.
+    note: str | None
+    attributes: list[dict[str, str]]
+    consents: list[StorefrontGiven]
     payments: list[StorefrontPayment]
     refunds: list[StorefrontRefund]
     timeline: list[StorefrontEvent]
@@ -219,6 +231,9 @@ def show_order(order: OrderView, *, to_buyer: bool, expand: frozenset[str] = fro
         shipping_option=order.shipping_option,
         totals=_totals(order),
         total_price=order.total,
+        note=order.note,
+        attributes=list(order.attributes),
+        consents=[StorefrontGiven(**given) for given in order.consents],
         payments=[
             StorefrontPayment(p.id, p.service, PAYMENT_STATUS[p.state], p.amount, p.refunded)
             for p in order.payments

@@ -35,6 +35,7 @@ from app.domain.customers.queries import lock_customer
 from app.domain.giftcards.service import give_up_credits, list_credits
 from app.domain.newsletter.service import forget_customer
 from app.domain.orders.jobs import ORDER_MAILS
+from app.domain.payments.saved import forget_payer
 from app.domain.stores.directory import StoreDirectory
 from app.domain.stores.mail import Mailer, MailWriter
 from app.domain.stores.queries import StoreConfig
@@ -83,7 +84,8 @@ _FORGET: Final = tuple(
         )
         """,  # noqa: S608 - columns of our own
         f"""
-        UPDATE orders SET email = {_NOBODY}, additional_fields = NULL, {_ADDRESSES}
+        UPDATE orders SET email = {_NOBODY}, additional_fields = NULL, note = NULL,
+            attributes = '[]', {_ADDRESSES}
         WHERE store_id = :store_id AND customer_id = :customer_id
         """,  # noqa: S608 - columns of our own
         f"DELETE FROM order_links WHERE order_id IN ({_THEIR_ORDERS})",  # noqa: S608 - columns of our own
@@ -171,6 +173,7 @@ async def close_account(
         await session.execute(statement, known)
     await forget_customer(session, store.id, customer_id=customer_id, email_key=customer.email_key)
     await forget_wisher(session, store.id, email_key=customer.email_key)
+    await forget_payer(session, store.id, customer_id, now=now)
     for table in _OWNED:
         await session.execute(
             delete(table).where(table.store_id == store.id, table.customer_id == customer_id)

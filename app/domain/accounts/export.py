@@ -11,7 +11,7 @@ from app.kit.errors import LOGIN_REQUIRED, Unauthenticated
 # What proves who somebody is, and inner ids of ours: nobody's data, and nothing that should lie in a file.
 _NOT_THEIRS: Final = (
     "'{store_id,password_digest,passkey_handle,public_key,credential_id,digest,confirm_digest,uuid,form_uuid,"
-    "checkout_token,token,customer_id,email_key,cart_id,checkout_id,order_id,gift_card_id,frozen,held_until,"
+    "checkout_token,token,customer_id,email_key,cart_id,checkout_id,order_id,gift_card_id,frozen,seen,held_until,"
     "referral_balance,invite_token,invited_by}'::text[]"
 )
 
@@ -42,6 +42,12 @@ _EXPORT: Final = text(
         'addresses', {_rows("customer_addresses")},
         'logins_by_providers', {_rows("customer_identities")},
         'passkeys', {_rows("passkeys")},
+        'payment_methods', (
+            SELECT coalesce(jsonb_agg(jsonb_build_object('service', m.service, 'kind', m.kind, 'brand', m.brand,
+                'last_four', m.last_four, 'exp_month', m.exp_month, 'exp_year', m.exp_year, 'at', m.created_at)
+                ORDER BY m.id), '[]')
+            FROM saved_methods m WHERE m.store_id = c.store_id AND m.customer_id = c.id
+        ),
         'devices', {_rows("customer_devices", order="first_seen_at")},
         'newsletter', {_rows("subscriptions", _NEWSLETTER)},
         'back_in_stock', {_rows("stock_wishes", _OF_THE_ADDRESS)},

@@ -269,7 +269,8 @@ class FacetSet(Base):
 class UnitPriceRow(Base):
     """What a unit costs from so many units on (minimum), to everybody ('') or to one customer group.
 
-    Beside the variant's own price the lowest that fits counts. Minor units.
+    Beside the variant's own price the lowest that fits counts. Minor units of the currency, of the store's where
+    it is ''. A variant that has prices in another currency is sold by these alone there.
     """
 
     __tablename__ = "unit_prices"
@@ -283,6 +284,7 @@ class UnitPriceRow(Base):
     variant_id: Mapped[KeyRef]
     customer_group: Mapped[str] = mapped_column(primary_key=True)
     minimum: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    currency: Mapped[str] = mapped_column(primary_key=True, server_default="")
     price: Mapped[Minor]
 
 

@@ -7,16 +7,15 @@ for it is not ours. Only a capture is booked.
 from datetime import datetime, timedelta
 from typing import Final
 
-from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db import queue
 from app.domain.ledger.service import payments_account, post_entries
 from app.domain.orders.models import Order
-from app.domain.orders.service import note_event, queue_paid
+from app.domain.orders.service import note_event, queue_paid, show_refunded
 from app.domain.orders.shipping import complete_if_done
 from app.domain.payments.models import Payment
-from app.domain.payments.service import move_payment
+from app.domain.payments.service import move_payment, sum_captured
 from app.domain.payments.services import Captured, Finding, Refused, Unheard
 from app.domain.payments.states import PaymentState
 from app.kit.clock import isoformat
@@ -90,14 +89,10 @@ async def _book_capture(
     )
     await note_event(session, order, "paid", payment.service, now=now)
     await session.flush()
-    captured = await session.scalar(
-        select(func.sum(Payment.captured)).where(
-            Payment.store_id == order.store_id,
-            Payment.order_id == order.id,
-            Payment.state == PaymentState.CAPTURED,
-        )
-    )
-    if captured == order.total:
-        order.payment_status, order.paid_at = "paid", now
+    taken = await sum_captured(session, order.store_id, order.id)
+    if taken.captured == order.total:
+        order.paid_at = now
+        # What a gift card paid may have gone back before.
+        show_refunded(order, captured=taken.captured, refunded=taken.refunded)
         await queue_paid(session, order, now=now)
         await complete_if_done(session, order, now=now)

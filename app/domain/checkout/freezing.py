@@ -4,6 +4,7 @@ from typing import Any
 
 import msgspec
 
+from app.domain.carts.queries import CartView
 from app.domain.checkout.models import Checkout
 from app.domain.orders.service import NewLine, NewOrder
 from app.domain.promotions.quotes import Quote
@@ -18,7 +19,7 @@ def demand_of(quote: Quote) -> dict[int, int]:
     return demand
 
 
-def new_order(checkout: Checkout, quote: Quote, additional_fields: Any) -> NewOrder:
+def new_order(checkout: Checkout, cart: CartView, quote: Quote, additional_fields: Any) -> NewOrder:
     """The order of a checkout as this quote has it."""
     return NewOrder(
         checkout_id=checkout.id,
@@ -38,6 +39,9 @@ def new_order(checkout: Checkout, quote: Quote, additional_fields: Any) -> NewOr
         coupon_code=next((entry.code for entry in quote.applied if entry.code is not None), None),
         discounts=msgspec.to_builtins(quote.applied),
         additional_fields=additional_fields,
+        note=cart.note,
+        attributes=cart.attributes,
+        consents=checkout.consents,
         lines=tuple(
             NewLine(
                 position=position,

@@ -50,6 +50,10 @@ class Checkout(Base):
     shipping_option_id: Mapped[OptionalRef]
     # What carriers asked for the parcel last, and for which parcel that was.
     rates: Mapped[dict[str, Any] | None]
+    # Units and prices as the last call that changed it showed them.
+    seen: Mapped[dict[str, Any] | None]
+    # What the buyer agreed to, in the words that they read, and when.
+    consents: Mapped[list[Any]] = mapped_column(server_default="[]")
     identity: Mapped[str | None]
     time_zone: Mapped[str | None]
     detected_country: Mapped[str | None]

@@ -5,7 +5,7 @@ from typing import Final
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.domain.carts.queries import load_cart
+from app.domain.carts.queries import CartView, load_cart
 from app.domain.checkout.errors import checkout_not_found
 from app.domain.checkout.models import Checkout
 from app.domain.checkout.queries import CheckoutView, Priced, make_view, price_checkout, source_of
@@ -32,11 +32,13 @@ async def put_gift_card(
 
     Raises Invalid gift_card_not_usable. The caller holds the checkout's lock.
     """
+    cart = await load_cart(session, store, checkout.cart_id)
     card = None
     if code is not None:
-        card = await find_usable_card(session, store.id, code, currency=checkout.currency, now=now)
+        currency = store.selling_in(cart.currency).currency
+        card = await find_usable_card(session, store.id, code, currency=currency, now=now)
     checkout.gift_card_id = None if card is None else card.id
-    return await _look_again(session, store, checkout, now=now)
+    return await _look_again(session, store, checkout, cart, now=now)
 
 
 async def use_credit(
@@ -55,15 +57,15 @@ async def use_credit(
     if checkout.customer_id != customer_id:
         raise checkout_not_found()
     checkout.use_store_credit = use
-    return await _look_again(session, store, checkout, now=now)
+    cart = await load_cart(session, store, checkout.cart_id)
+    return await _look_again(session, store, checkout, cart, now=now)
 
 
 async def _look_again(
-    session: AsyncSession, store: StoreConfig, checkout: Checkout, *, now: datetime
+    session: AsyncSession, store: StoreConfig, checkout: Checkout, cart: CartView, *, now: datetime
 ) -> CheckoutView:
-    cart = await load_cart(session, store.id, checkout.cart_id)
     priced = await price_checkout(session, store, checkout, cart, now=now)
-    settle_state(checkout, priced, now=now)
+    settle_state(store, checkout, priced, now=now)
     return make_view(checkout, cart, priced)
 
 

@@ -36,6 +36,7 @@ from app.domain.checkout.queries import (
     price_checkout,
     source_of,
 )
+from app.domain.checkout.seen import quote_facts, saying
 from app.domain.checkout.service import (
     check_basket,
     check_editable,
@@ -58,6 +59,7 @@ from app.domain.orders.service import (
 )
 from app.domain.payments.authorizations import void_later
 from app.domain.payments.models import Payment
+from app.domain.payments.saved import Payer, save_later
 from app.domain.payments.service import (
     find_live_payment,
     get_payment,
@@ -135,6 +137,7 @@ async def reserve(
     hold_seconds: int,
     now: datetime,
     mark: str = "",
+    payer: Payer | None = None,
 ) -> Placed | Started:
     """The first phase, to be committed before any service is called.
 
@@ -155,33 +158,38 @@ async def reserve(
             abandoned = other and live.state == PaymentState.ACTION_NEEDED
             return Started(live.id, checkout.order_id, mine=is_marked(live, mark), abandoned=abandoned)
     check_editable(checkout, now=now)
-    cart = await load_cart(session, store.id, checkout.cart_id)
+    cart = await load_cart(session, store, checkout.cart_id)
     check_basket(cart)
     priced = await price_checkout(session, store, checkout, cart, now=now)
-    faults = what_is_missing(checkout, priced)
+    faults = what_is_missing(store, checkout, priced)
     if faults:
         raise Invalid(CHECKOUT_INCOMPLETE, "Something is still missing.", errors=faults)
-    check_stock(cart)
     quote = priced.quote
+    facts = quote_facts(checkout, quote)
+    with saying(facts):
+        check_stock(cart)
     if quote.coupon is not None and quote.coupon.refusal is not None:
         raise coupon_refused("coupon", quote.coupon.refusal)
     if amount is not None and amount != priced.due:
-        raise total_changed(priced)
+        raise total_changed(checkout, priced)
     check_way(service, priced)
     order = await write_pending_order(
-        session, store.id, new_order(checkout, quote, additional_fields), now=now
+        session, store.id, new_order(checkout, cart, quote, additional_fields), now=now
     )
     checkout.order_id = order.id
+    checkout.currency = quote.currency
     if not await hold_checkout_parts(session, checkout, priced, now=now):
-        raise total_changed(await price_checkout(session, store, checkout, cart, now=now))
+        raise total_changed(checkout, await price_checkout(session, store, checkout, cart, now=now))
     await _hold_uses(session, store, checkout, cart, quote, now=now)
     demand = demand_of(quote)
     if service in AT_ONCE or service in KINDS:
-        await sell_stock(session, store.id, order_id=order.id, demand=demand, now=now)
+        with saying(facts):
+            await sell_stock(session, store.id, order_id=order.id, demand=demand, now=now)
         await _place_at_once(session, store, checkout, order, priced, service=service, now=now)
         return Placed(order.id)
     held_until = now + timedelta(seconds=hold_seconds)
-    await reserve_stock(session, store.id, checkout_id=checkout.id, demand=demand, expires_at=held_until)
+    with saying(facts):
+        await reserve_stock(session, store.id, checkout_id=checkout.id, demand=demand, expires_at=held_until)
     payment = await start_payment(
         session,
         store.id,
@@ -193,6 +201,7 @@ async def reserve(
         amount=priced.due,
         currency=quote.currency,
         now=now,
+        payer=payer,
     )
     checkout.frozen = msgspec.to_builtins(priced)
     checkout.held_until = held_until
@@ -229,17 +238,18 @@ async def _hold_uses(
     offers = await list_checkout_offers(session, store, checkout, cart, now=now)
     # Whatever is held by now goes back with this transaction.
     await release_parts(session, store.id, checkout_id=checkout.id)
-    balances = await list_checkout_balances(session, store, checkout, now=now)
+    balances = await list_checkout_balances(session, store, checkout, cart, now=now)
     kept = without(offers, frozenset({lost.promotion_id}))
-    raise total_changed(price(store, checkout, cart, kept, balances, now=now))
+    raise total_changed(checkout, price(store, checkout, cart, kept, balances, now=now))
 
 
-def total_changed(priced: Priced) -> Conflict:
+def total_changed(checkout: Checkout, priced: Priced) -> Conflict:
+    """The refusal that has the new quote, for the page to show before it asks again."""
     return Conflict(
         TOTAL_CHANGED,
         "The total is another one by now.",
         totals=totals_of(priced.quote, priced.split),
-        currency=priced.quote.currency,
+        **quote_facts(checkout, priced.quote),
     )
 
 
@@ -305,7 +315,8 @@ async def _complete(
     now: datetime,
 ) -> None:
     await place_order(session, order, prefix=store.order_prefix, paid=paid, now=now)
-    await take_out_bought(session, store.id, checkout.cart_id, order_id=order.id)
+    said = bool(order.note or order.attributes)
+    await take_out_bought(session, store.id, checkout.cart_id, order_id=order.id, said=said)
     if checkout.state == CheckoutState.OPEN:
         move_checkout(checkout, CheckoutState.PRICED, now=now)
     move_checkout(checkout, CheckoutState.COMPLETED, now=now)
@@ -365,6 +376,8 @@ async def settle(
             move_payment(
                 payment, PaymentState.UNKNOWN, reference=finding.reference, reason=finding.reason, now=now
             )
+    if payment.saves and payment.state in (PaymentState.CAPTURED, PaymentState.AUTHORIZED):
+        await save_later(session, payment, now=now)
     await session.flush()
     return PaymentState(payment.state)
 

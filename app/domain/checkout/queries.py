@@ -6,6 +6,7 @@ import msgspec
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.domain.carts.changes import Change, list_changes
 from app.domain.carts.models import Cart
 from app.domain.carts.pricing import basket_of, list_cart_offers
 from app.domain.carts.queries import CartView, load_cart
@@ -13,6 +14,7 @@ from app.domain.checkout.carriers import rates_for
 from app.domain.checkout.errors import checkout_not_found
 from app.domain.checkout.models import Checkout
 from app.domain.checkout.quote import shipping_choices
+from app.domain.checkout.seen import note_seen
 from app.domain.checkout.states import EDITABLE, LIVE, CheckoutState
 from app.domain.giftcards.holds import Source, read_balances
 from app.domain.giftcards.split import Balances, Split, split_total
@@ -35,6 +37,8 @@ class CheckoutView(msgspec.Struct, frozen=True):
     missing: tuple[int, ...]
     order_name: str | None
     split: Split = Split()
+    note: str | None = None
+    changes: tuple[Change, ...] = ()
 
 
 class Priced(msgspec.Struct, frozen=True):
@@ -122,6 +126,7 @@ def price(
     now: datetime,
 ) -> Priced:
     """Price a cart for a checkout: its address decides on tax and on the options that reach it."""
+    store = store.selling_in(cart.currency)
     basket = basket_of(cart, offers)
     address = checkout.shipping_address or checkout.billing_address
     place = Place(address["country_code"], address.get("province")) if address else None
@@ -151,10 +156,11 @@ async def list_checkout_offers(
 
 
 async def list_checkout_balances(
-    session: AsyncSession, store: StoreConfig, checkout: Checkout, *, now: datetime
+    session: AsyncSession, store: StoreConfig, checkout: Checkout, cart: CartView, *, now: datetime
 ) -> Balances:
-    """What the gift card and the credit of a checkout have to spend now."""
-    return await read_balances(session, store.id, source_of(checkout), currency=store.currency, now=now)
+    """What the gift card and the credit of a checkout have to spend now, in the currency of its cart."""
+    currency = store.selling_in(cart.currency).currency
+    return await read_balances(session, store.id, source_of(checkout), currency=currency, now=now)
 
 
 async def price_checkout(
@@ -162,7 +168,7 @@ async def price_checkout(
 ) -> Priced:
     """Price a cart for a checkout with what is offered on it, and with what there is to spend, now."""
     offers = await list_checkout_offers(session, store, checkout, cart, now=now)
-    balances = await list_checkout_balances(session, store, checkout, now=now)
+    balances = await list_checkout_balances(session, store, checkout, cart, now=now)
     return price(store, checkout, cart, offers, balances, now=now)
 
 
@@ -170,16 +176,22 @@ async def view_checkout(
     session: AsyncSession, store: StoreConfig, checkout: Checkout, *, now: datetime
 ) -> CheckoutView:
     """A checkout with its basket: priced now, or as frozen from reserve to settle and ever after."""
+    note: str | None = None
+    changes: tuple[Change, ...] = ()
     if checkout.frozen is not None and checkout.state not in EDITABLE:
         priced = msgspec.convert(checkout.frozen, Priced)
-        cart_uuid = str(
-            await session.scalar(
-                select(Cart.uuid).where(Cart.store_id == store.id, Cart.id == checkout.cart_id)
+        bought = (
+            await session.execute(
+                select(Cart.uuid, Order.note)
+                .outerjoin(Order, (Order.store_id == store.id) & (Order.id == checkout.order_id))
+                .where(Cart.store_id == store.id, Cart.id == checkout.cart_id)
             )
-        )
+        ).one()
+        cart_uuid, note = str(bought.uuid), bought.note
     else:
-        cart = await load_cart(session, store.id, checkout.cart_id)
+        cart = await load_cart(session, store, checkout.cart_id)
         priced, cart_uuid = await price_checkout(session, store, checkout, cart, now=now), str(cart.uuid)
+        note, changes = cart.note, tuple(list_changes(cart))
     order_name = None
     if checkout.state == CheckoutState.COMPLETED:
         order_name = await session.scalar(
@@ -195,11 +207,14 @@ async def view_checkout(
         missing=priced.missing,
         order_name=order_name,
         split=priced.split,
+        note=note,
+        changes=changes,
     )
 
 
 def make_view(checkout: Checkout, cart: CartView, priced: Priced) -> CheckoutView:
-    """The view of a checkout that was just changed."""
+    """The view of a checkout that was just changed; what it shows is remembered."""
+    note_seen(checkout, priced.quote)
     return CheckoutView(
         checkout=checkout,
         state=CheckoutState(checkout.state),
@@ -209,4 +224,6 @@ def make_view(checkout: Checkout, cart: CartView, priced: Priced) -> CheckoutVie
         missing=priced.missing,
         order_name=None,
         split=priced.split,
+        note=cart.note,
+        changes=tuple(list_changes(cart)),
     )

@@ -65,6 +65,9 @@ class NewOrder(msgspec.Struct, frozen=True):
     coupon_code: str | None
     discounts: list[dict[str, Any]]
     additional_fields: Any
+    note: str | None
+    attributes: list[Any]
+    consents: list[Any]
     lines: tuple[NewLine, ...]
 
 
