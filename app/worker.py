@@ -27,6 +27,7 @@ from app.domain.catalogue.jobs import catalogue_jobs
 from app.domain.checkout.abandoned import note_abandoned, reminder_jobs
 from app.domain.checkout.capturing import capturing_jobs
 from app.domain.checkout.jobs import checkout_jobs, reconcile, sweep
+from app.domain.checkout.saving import saving_jobs
 from app.domain.discovery.popular import forget_queries
 from app.domain.newsletter.jobs import forget_requests, newsletter_jobs
 from app.domain.orders.jobs import order_jobs
@@ -70,6 +71,7 @@ async def run_worker(settings: Settings) -> None:
         **catalogue_jobs(**mailing),
         **checkout_jobs(till=shop.till, stores=shop.stores, clock=utc_now),
         **capturing_jobs(till=shop.till, stores=shop.stores, clock=utc_now),
+        **saving_jobs(till=shop.till, clock=utc_now),
         **closing_jobs(sessions=shop.sessions, stores=shop.stores, writer=writer, mailer=mailer),
         **referral_jobs(sessions=shop.sessions, stores=shop.stores, clock=utc_now),
     }

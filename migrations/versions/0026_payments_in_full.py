@@ -1,4 +1,4 @@
-"""Payments whose money is held and taken later, and disputes of payments."""
+"""Payments whose money is held and taken later, disputes of payments, and means of payment that are saved."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -53,8 +53,56 @@ def upgrade() -> None:
         ),
     )
 
+    op.create_table(
+        "payment_customers",
+        sa.Column("store_id", sa.BigInteger(), nullable=False),
+        sa.Column("customer_id", sa.BigInteger(), nullable=False),
+        sa.Column("service", sa.Text(), nullable=False),
+        sa.Column("reference", sa.Text(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["customer_id"],
+            ["customers.id"],
+            name=op.f("payment_customers_customer_id_fkey"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("store_id", "customer_id", "service", name=op.f("payment_customers_pkey")),
+    )
+    op.create_table(
+        "saved_methods",
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
+        sa.Column("store_id", sa.BigInteger(), nullable=False),
+        sa.Column("customer_id", sa.BigInteger(), nullable=False),
+        sa.Column("service", sa.Text(), nullable=False),
+        sa.Column("reference", sa.Text(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("brand", sa.Text(), nullable=False),
+        sa.Column("last_four", sa.Text(), nullable=False),
+        sa.Column("exp_month", sa.Integer(), nullable=True),
+        sa.Column("exp_year", sa.Integer(), nullable=True),
+        sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["customer_id"], ["customers.id"], name=op.f("saved_methods_customer_id_fkey"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("saved_methods_pkey")),
+        sa.UniqueConstraint(
+            "store_id",
+            "customer_id",
+            "service",
+            "reference",
+            name=op.f("saved_methods_store_id_customer_id_service_reference_key"),
+        ),
+    )
+    op.create_index(op.f("saved_methods_customer_id_idx"), "saved_methods", ["customer_id"])
+    op.add_column("payments", sa.Column("payer_id", sa.BigInteger(), nullable=True))
+    op.add_column("payments", sa.Column("saves", sa.Boolean(), server_default="false", nullable=False))
+
 
 def downgrade() -> None:
+    op.drop_column("payments", "saves")
+    op.drop_column("payments", "payer_id")
+    op.drop_table("saved_methods")
+    op.drop_table("payment_customers")
     op.drop_table("payment_disputes")
     # Money that a service still holds is then known to the service only.
     op.execute("UPDATE payments SET state = 'cancelled' WHERE state = 'authorized'")

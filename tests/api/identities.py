@@ -19,6 +19,7 @@ from app.domain.customers.models import Customer, Passkey
 from app.domain.customers.secrets import Purpose, make_secret
 from app.domain.newsletter.models import Subscription
 from app.domain.orders.service import make_order_link
+from app.domain.payments.models import SavedMethod
 from app.domain.stores.models import Store
 from app.integrations.redis_sessions import RedisSessions
 from app.kit.clock import utc_now
@@ -223,6 +224,7 @@ PARAMETERS: Final = {
     "address": "address_id",
     "session": "session_id",
     "passkey": "passkey_id",
+    "method": "method_id",
     "checkout": "checkout_token",
     "order": "order_id",
     "newsletter": "uuid",
@@ -320,7 +322,9 @@ async def make_world(
     *,
     password_digest: str,
 ) -> World:
-    """Customer A with an order, an open checkout, a cart, an address, two sessions, a passkey and a newsletter."""
+    """Customer A with an order, an open checkout, a cart, an address, two sessions, a passkey, a saved means of
+    payment and a newsletter.
+    """
     store, elsewhere = stores
     world = World(client, sessions, logins, store, elsewhere, shared=shared)
     variant, option = shared["variant"], shared["option"]
@@ -367,10 +371,20 @@ async def make_world(
             backed_up=False,
             name=f"{FIRST}s key",
         )
-        session.add(passkey)
+        method = SavedMethod(
+            store_id=store.id,
+            customer_id=world.owner,
+            service="test",
+            reference=f"saved_{uuid4().hex}",
+            kind="card",
+            brand=f"{FIRST}s bank",
+            last_four="4242",
+        )
+        session.add_all([passkey, method])
         await session.flush()
         world.things = {
             "passkey": passkey.id,
+            "method": method.id,
             "order_link": await make_order_link(session, store.id, order, now=utc_now(), seconds=HOUR),
             "mailed_newsletter": str(subscription.uuid),
         }

@@ -34,6 +34,8 @@ CUSTOMER = (
     Call("POST /customer/passkeys/options", {"password": PASSWORD}, shows=FIRST),
     Call("POST /customer/passkeys", {"credential": NEW_CREDENTIAL, "name": "mine"}, ok=422),
     Call("DELETE /customer/passkeys/$passkey", ok=204, once=True),
+    Call("GET /customer/payment-methods", shows=FIRST),
+    Call("DELETE /customer/payment-methods/$method", ok=204, once=True),
     Call("POST /customer/logout", shows="true", once=True),
     Call(
         "POST /customer/password/reset", NEW_PASSWORD | {"current_password": PASSWORD}, shows=LAST, once=True
@@ -139,6 +141,11 @@ CHECKOUT = (
     Call("PUT /checkout/$checkout/store-credit", {"use_store_credit": True}),
     Call("POST /gift-cards/balance", {"code": "NONE"}, ok=422),
     Call("POST /checkout/$checkout/payment", {"payment_type": "manual", "amount": 1}, ok=409, is_key=True),
+    Call(
+        "POST /checkout/$checkout/payment",
+        {"payment_type": "test", "amount": 1, "payment_method_id": "$method"},
+        ok=409,
+    ),
     Call("POST /checkout/$checkout/payment/$service", {"service": "test"}, is_key=True),
     Call("POST /checkout/$checkout/payment/$service/confirm", {"service": "test"}, ok=409, is_key=True),
 )

@@ -51,7 +51,7 @@ async def test_a_dispute_is_noted_and_booked_as_it_goes_on(
     taken = {"payments:stripe": 3000, "disputes:stripe": -4500, "disputed": 3000, "dispute_fees": 1500}
     assert await booked(buyer) == taken
 
-    buyer.stripe.decide_dispute(dispute, "won")
+    buyer.stripe.disputes.decide(dispute, "won")
     await tell_all(buyer, seed=2)
     await tell_all(buyer, seed=3)
     assert (await timeline(buyer))[2:] == [
@@ -74,13 +74,13 @@ async def test_what_is_heard_of_a_dispute_late_does_not_take_it_back(buyer: Buye
     assert (await buyer.pay()).status_code == 204
     dispute = buyer.stripe.dispute((await buyer.intent())["id"])
     before = dict(dispute)
-    buyer.stripe.decide_dispute(dispute, "lost")
+    buyer.stripe.disputes.decide(dispute, "lost")
     await tell_all(buyer, seed=4)
     assert [detail for event, detail in await timeline(buyer) if event == "disputed"] == [
         "stripe: lost, fraudulent"
     ]
     # An answer that was on its way for long.
-    monkeypatch.setattr(buyer.stripe, "disputes", [before])
+    monkeypatch.setattr(buyer.stripe.disputes, "made", [before])
     await tell_all(buyer, seed=5)
     assert await buyer.rows("SELECT status FROM payment_disputes WHERE store_id = :store") == [("lost",)]
     assert len(await timeline(buyer)) == 2

@@ -44,6 +44,7 @@ READ_NO_BODY = {
     "POST /storefront/v1/customer/logout",
     "DELETE /storefront/v1/customer/addresses/{address_id}",
     "DELETE /storefront/v1/customer/passkeys/{passkey_id}",
+    "DELETE /storefront/v1/customer/payment-methods/{method_id}",
     "DELETE /storefront/v1/customer/sessions",
     "DELETE /storefront/v1/customer/sessions/{session_id}",
     "DELETE /storefront/v1/orders/{order_id}/cancellation",

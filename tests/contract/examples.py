@@ -16,6 +16,7 @@ from typing import Any
 import httpx
 import msgspec
 
+from tests.contract.scene import MAIL_PATIENCE, every
 from tests.contract.shop import ROOT, started_shop
 
 API = "/storefront/v1"
@@ -92,7 +93,7 @@ def browse(shopper: Shopper) -> int:
     return variant
 
 
-def buy(shopper: Shopper, variant: int, token: str) -> str:
+def buy(shopper: Shopper, variant: int, token: str, **wishes: Any) -> str:
     """From an empty cart to a payment by one of the test service's tokens; the checkout's token."""
     ask = shopper.ask
     cart = ask("addCartItem", "POST", "/cart/items", json={"product_id": variant, "quantity": 1})["cart_uuid"]
@@ -111,7 +112,7 @@ def buy(shopper: Shopper, variant: int, token: str) -> str:
         shown = ask("setCheckoutShipping", "PUT", f"{at}/shipping", json=option)
     ask("getCheckout", "GET", at)
     if token:
-        paid = {"payment_type": "test", "payment_token": token, "amount": shown["totals"]["total"]}
+        paid = {"payment_type": "test", "payment_token": token, "amount": shown["totals"]["total"], **wishes}
         ask("payCheckout", "POST", f"{at}/payment", json=paid)
     else:
         ask("startPayment", "POST", f"{at}/payment/test", json={})
@@ -157,7 +158,10 @@ def walk(client: httpx.Client, data: Path) -> Iterator[tuple[str, Any]]:
     buy(shopper, variant, "")
     buy(shopper, variant, "late")
     join(shopper)
-    buy(shopper, variant, "ok")
+    buy(shopper, variant, "ok", save_payment_method=True)
+    for _ in every(MAIL_PATIENCE):
+        if shopper.ask("listPaymentMethods", "GET", "/customer/payment-methods")["items"]:
+            break
     order = shopper.ask("listOrders", "GET", "/orders")["items"][0]
     shopper.ask("getOrder", "GET", f"/orders/{order['id']}")
     shopper.ask(

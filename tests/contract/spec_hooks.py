@@ -206,6 +206,11 @@ def _passkey(scene: Scene) -> Real:
     return {"headers": _customer_call(scene)["headers"], "path": {"passkey_id": made["id"]}}
 
 
+def _payment_method(scene: Scene) -> Real:
+    made = scene.use("payment_method")
+    return {"headers": _customer_call(scene)["headers"], "path": {"method_id": made["id"]}}
+
+
 def _passkey_login(scene: Scene) -> Real:
     made = scene.use("passkey_login")
     return {"body": {"login_id": made["login_id"], "credential": made["credential"]}}
@@ -311,6 +316,8 @@ REAL: dict[str, tuple[Callable[[Scene], Real], int]] = {
     "endSessions": (_customer_call, 2),
     "endSession": (_session, 2),
     "mergeCart": (_merge, FRESH),
+    "listPaymentMethods": (_payment_method, 1),
+    "removePaymentMethod": (_payment_method, 2),
     "listAddresses": (_address, 1),
     "getAddress": (_address, 1),
     "addAddress": (_address, 1),

@@ -31,6 +31,7 @@ from app.api.storefront.options import options
 from app.api.storefront.orders import OrderController
 from app.api.storefront.passkeys import PasskeyController, PasskeyLoginController
 from app.api.storefront.passwords import PasswordController
+from app.api.storefront.payment_methods import PaymentMethodController
 from app.api.storefront.payments import PaymentController
 from app.api.storefront.products import ProductController
 from app.api.storefront.referrals import ReferralController
@@ -76,6 +77,7 @@ def storefront_handlers() -> list[Any]:
         CustomerController,
         SocialController,
         AddressController,
+        PaymentMethodController,
         AccountController,
         PasswordController,
         SessionController,

@@ -35,6 +35,7 @@ from app.domain.customers.queries import lock_customer
 from app.domain.giftcards.service import give_up_credits, list_credits
 from app.domain.newsletter.service import forget_customer
 from app.domain.orders.jobs import ORDER_MAILS
+from app.domain.payments.saved import forget_payer
 from app.domain.stores.directory import StoreDirectory
 from app.domain.stores.mail import Mailer, MailWriter
 from app.domain.stores.queries import StoreConfig
@@ -168,6 +169,7 @@ async def close_account(
         await session.execute(statement, known)
     await forget_customer(session, store.id, customer_id=customer_id, email_key=customer.email_key)
     await forget_wisher(session, store.id, email_key=customer.email_key)
+    await forget_payer(session, store.id, customer_id, now=now)
     for table in _OWNED:
         await session.execute(
             delete(table).where(table.store_id == store.id, table.customer_id == customer_id)

@@ -42,6 +42,12 @@ _EXPORT: Final = text(
         'addresses', {_rows("customer_addresses")},
         'logins_by_providers', {_rows("customer_identities")},
         'passkeys', {_rows("passkeys")},
+        'payment_methods', (
+            SELECT coalesce(jsonb_agg(jsonb_build_object('service', m.service, 'kind', m.kind, 'brand', m.brand,
+                'last_four', m.last_four, 'exp_month', m.exp_month, 'exp_year', m.exp_year, 'at', m.created_at)
+                ORDER BY m.id), '[]')
+            FROM saved_methods m WHERE m.store_id = c.store_id AND m.customer_id = c.id
+        ),
         'devices', {_rows("customer_devices", order="first_seen_at")},
         'newsletter', {_rows("subscriptions", _NEWSLETTER)},
         'back_in_stock', {_rows("stock_wishes", _OF_THE_ADDRESS)},

@@ -59,6 +59,7 @@ from app.domain.orders.service import (
 )
 from app.domain.payments.authorizations import void_later
 from app.domain.payments.models import Payment
+from app.domain.payments.saved import Payer, save_later
 from app.domain.payments.service import (
     find_live_payment,
     get_payment,
@@ -136,6 +137,7 @@ async def reserve(
     hold_seconds: int,
     now: datetime,
     mark: str = "",
+    payer: Payer | None = None,
 ) -> Placed | Started:
     """The first phase, to be committed before any service is called.
 
@@ -199,6 +201,7 @@ async def reserve(
         amount=priced.due,
         currency=quote.currency,
         now=now,
+        payer=payer,
     )
     checkout.frozen = msgspec.to_builtins(priced)
     checkout.held_until = held_until
@@ -373,6 +376,8 @@ async def settle(
             move_payment(
                 payment, PaymentState.UNKNOWN, reference=finding.reference, reason=finding.reason, now=now
             )
+    if payment.saves and payment.state in (PaymentState.CAPTURED, PaymentState.AUTHORIZED):
+        await save_later(session, payment, now=now)
     await session.flush()
     return PaymentState(payment.state)
 

@@ -21,6 +21,10 @@ PAYMENT_COVERED: Final = declare(
 )
 NO_PAYMENT: Final = declare(Conflict, "no_payment_started", "No payment with this service was started.")
 BAD_SIGNATURE: Final = declare(Forbidden, "bad_signature", "The signature does not fit, or is too old.")
+METHOD_NOT_FOUND: Final = declare(
+    NotFound, "payment_method_not_found", "The customer has no such saved means of payment at this service."
+)
+CANNOT_SAVE: Final = declare(Invalid, "cannot_save", "This service keeps no means of payment.")
 REFUND_TOO_LARGE: Final = declare(
     Conflict, "refund_too_large", "More than is left of what was paid; `left` says how much that is."
 )

@@ -70,6 +70,9 @@ class Payment(Base):
     refunded: Mapped[Minor] = mapped_column(server_default="0")
     reference: Mapped[str | None]
     reason: Mapped[str | None]
+    # Whose saved means it is paid with, or for whom what it is paid with is to be saved.
+    payer_id: Mapped[OptionalRef]
+    saves: Mapped[bool] = mapped_column(server_default="false")
     # What the page needs to go on: next_step_url, client_secret, approval_url.
     action: Mapped[dict[str, Any] | None]
     created_at: Mapped[CreatedAt]
@@ -140,6 +143,40 @@ class RefundOrder(Base):
     state: Mapped[str] = mapped_column(server_default="wanted")
     created_at: Mapped[CreatedAt]
     called_at: Mapped[datetime | None]
+
+
+class PaymentCustomer(Base):
+    """Who a customer is at a service that keeps means of payment for them."""
+
+    __tablename__ = "payment_customers"
+
+    store_id: Mapped[StoreId] = mapped_column(primary_key=True)
+    customer_id: Mapped[Ref] = mapped_column(ForeignKey("customers.id", ondelete="CASCADE"), primary_key=True)
+    service: Mapped[str] = mapped_column(primary_key=True)
+    reference: Mapped[str]
+    created_at: Mapped[CreatedAt]
+
+
+class SavedMethod(Base):
+    """A means of payment that a service keeps for a customer: its name there, and what its owner knows it by."""
+
+    __tablename__ = "saved_methods"
+    __table_args__ = (
+        UniqueConstraint("store_id", "customer_id", "service", "reference"),
+        Index(None, "customer_id"),
+    )
+
+    id: Mapped[BigId]
+    store_id: Mapped[StoreId]
+    customer_id: Mapped[Ref] = mapped_column(ForeignKey("customers.id", ondelete="CASCADE"))
+    service: Mapped[str]
+    reference: Mapped[str]
+    kind: Mapped[str]
+    brand: Mapped[str]
+    last_four: Mapped[str]
+    exp_month: Mapped[int | None]
+    exp_year: Mapped[int | None]
+    created_at: Mapped[CreatedAt]
 
 
 class PaymentEvent(Base):

@@ -9,6 +9,7 @@ from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.domain.payments.models import Payment
+from app.domain.payments.saved import Payer
 from app.domain.payments.services import ServiceRefund
 from app.domain.payments.states import LIVE, PaymentState, may_move
 from app.kit.errors import NotFound
@@ -38,6 +39,7 @@ async def start_payment(
     currency: str,
     now: datetime,
     source_id: int | None = None,
+    payer: Payer | None = None,
 ) -> Payment:
     """Write the row of a new attempt, to be committed before the service is called.
 
@@ -66,6 +68,8 @@ async def start_payment(
         captured=0,
         refunded=0,
         updated_at=now,
+        payer_id=payer.customer_id if payer else None,
+        saves=payer.saves if payer else False,
     )
     session.add(payment)
     await session.flush()

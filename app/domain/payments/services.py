@@ -20,6 +20,9 @@ class Charge(msgspec.Struct, frozen=True):
     return_url: str
     # Only hold the money, where the service can; it is captured by a call of its own.
     later: bool = False
+    # The service's customer whose saved means the token is, or for whom it is to be saved with `save`.
+    customer: str = ""
+    save: bool = False
 
 
 class Captured(msgspec.Struct, frozen=True, tag="captured"):
@@ -189,6 +192,39 @@ class HoldsMoney(Protocol):
 
     async def void(self, reference: str) -> Finding:
         """Let go of what is held; Captured where the money was taken before."""
+        ...
+
+
+class ServiceMethod(msgspec.Struct, frozen=True):
+    """A means of payment as the service keeps it; customer is empty where it is kept for nobody."""
+
+    reference: str
+    customer: str
+    kind: str
+    brand: str = ""
+    last_four: str = ""
+    exp_month: int | None = None
+    exp_year: int | None = None
+
+
+@runtime_checkable
+class KeepsMethods(Protocol):
+    """A service that keeps means of payment for those who want to pay with them again."""
+
+    async def make_customer(self, key: str) -> str | None:
+        """A new customer of the service, once for each key; its reference, None where the answer is not known."""
+        ...
+
+    async def find_method(self, reference: str) -> ServiceMethod | None:
+        """What a charge was paid with; None where the answer is not known."""
+        ...
+
+    async def forget_method(self, reference: str) -> bool:
+        """Keep a means of payment no longer; True also where it was gone before, False where that is not known."""
+        ...
+
+    async def forget_customer(self, reference: str) -> bool:
+        """Forget a customer with all that is kept for them; as forget_method."""
         ...
 
 
