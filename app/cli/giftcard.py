@@ -14,6 +14,7 @@ from app.kit.clock import isoformat, utc_now
 from app.kit.money import to_decimal_text
 
 MOST_CARDS = 10_000
+_END_OF_DAY = time(23, 59, 59)
 
 
 @click.group()
@@ -39,7 +40,7 @@ def create(amount: str, count: int, expires: datetime | None, note: str, code: s
 
     async def work(session: AsyncSession, store: Store) -> list[tuple[GiftCard, str]]:
         minor = read_amount(amount, store.currency)
-        end = None if expires is None else datetime.combine(expires, time.max, UTC)
+        end = None if expires is None else datetime.combine(expires, _END_OF_DAY, UTC)
         return [
             await create_gift_card(
                 session,

@@ -10,6 +10,7 @@ from app.db.audit import run_audit
 from app.db.session import transaction
 from app.domain.accounts.closing import closing_jobs
 from app.domain.checkout.cancelling import ask_to_cancel
+from app.domain.giftcards.service import give_credit
 from app.domain.orders.jobs import order_jobs
 from app.domain.orders.shipping import ship_order
 from app.domain.stores.directory import StoreDirectory
@@ -292,9 +293,13 @@ async def test_a_balance_is_not_lost_without_a_word(person, guest, sessions, rea
             ),
             {"store": guest.store.id, "account": f"referral:{person.id}"},
         )
+        store = guest.store.id
+        given = {"amount": 300, "currency": "USD", "reason": "Sorry", "now": utc_now()}
+        await give_credit(session, store, person.id, **given)
     answer = await close(person)
     assert (answer.status_code, answer.json()["code"]) == (409, "balance_left")
     assert (answer.json()["balance"], answer.json()["currency"]) == (700, "USD")
+    assert answer.json()["store_credit"] == [{"balance": 300, "currency": "USD"}]
     assert (await close(person, give_up_balance=True)).status_code == 204
     assert await run_audit(reads, utc_now(), store_id=guest.store.id) == []
 

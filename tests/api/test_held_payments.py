@@ -20,7 +20,7 @@ from app.kit.clock import utc_now
 from app.main import build_shop, close_shop
 from tests.api.after_order import forget_jobs, work_off
 from tests.api.stripe_shop import Buyer
-from tests.shop import Guest, add_variant, open_till
+from tests.shop import Guest, add_gift_card, add_variant, open_till
 
 
 @pytest.fixture
@@ -228,3 +228,31 @@ async def test_what_is_held_for_an_attempt_that_was_given_up_is_let_go(buyer: Bu
     states = await buyer.rows("SELECT state FROM payments WHERE store_id = :store ORDER BY attempt")
     assert states == [("declined",), ("authorized",)]
     await buyer.check_books(orders=1, stock=(4, 0))
+
+
+@pytest.mark.parametrize("end", ["ship", "cancel"])
+async def test_a_gift_card_pays_at_once_what_it_pays_and_only_the_rest_is_held(
+    buyer: Buyer, run, sessions, end
+):
+    code, _ = await add_gift_card(sessions, buyer.guest.store, 1000)
+    put = await buyer.guest.call("PUT", f"/checkout/{buyer.guest.token}/gift-card", {"code": code})
+    assert put.json()["totals"]["due"] == 2000
+    paid = await buyer.guest.pay(2000, service="stripe", payment_token="pm_card_visa")
+    assert paid.status_code == 204, paid.text
+    assert await booked(buyer) | {"receivable": 2000} == await booked(buyer)
+    assert await buyer.rows("SELECT balance, held FROM gift_cards WHERE store_id = :store") == [(0, 0)]
+    order_id = int(paid.headers["location"].rpartition("/")[2])
+    assert (await buyer.guest.read_order(order_id)).json()["payment_status"] == "authorized"
+    ways = {"ship": ("--carrier", "Alpine Post"), "cancel": ("--reason", "Gone")}
+    assert (await run(end, await number(buyer), *ways[end])).exit_code == 0
+    await do_held(buyer, {"ship": CAPTURE, "cancel": VOID}[end])
+    order = (await buyer.guest.read_order(order_id)).json()
+    assert {one["service"]: one["status"] for one in order["payments"]} == {
+        "stripe": "paid" if end == "ship" else "failed",
+        "gift_card": "paid",
+    }
+    left = await buyer.rows("SELECT balance, held FROM gift_cards WHERE store_id = :store")
+    assert (order["payment_status"], left) == {
+        "ship": ("paid", [(0, 0)]),
+        "cancel": ("failed", [(1000, 0)]),
+    }[end]

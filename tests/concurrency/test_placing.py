@@ -82,19 +82,32 @@ async def test_baskets_with_the_same_items_in_another_order_never_deadlock(
     guests: list[Guest] = crowd(number)
     before = await deadlocks(sessions)
 
-    async def walk(guest: Guest, turn: int) -> int:
+    async def fill(guest: Guest, turn: int) -> int:
         """All five, each guest in an order of their own, and one of them once more at the end."""
         for step in range(5):
             await guest.add(variants[(turn + step) % 5 if turn % 2 else (turn - step) % 5])
-        checkout = await guest.prepare(variants[turn % 5])
-        return (await guest.pay(checkout["totals"]["total"])).status_code
+        total: int = (await guest.prepare(variants[turn % 5]))["totals"]["total"]
+        return total
 
-    answers = await asyncio.gather(*(walk(guest, turn) for turn, guest in enumerate(guests)))
+    asked_again = 0
+
+    async def pay(guest: Guest, total: int) -> int:
+        """Pay, and ask again where the till is too busy, or does not know the outcome yet, as its answer says."""
+        nonlocal asked_again
+        while (answer := await guest.pay(total)).status_code in (202, 503) and asked_again < 10 * number:
+            asked_again += 1
+        return answer.status_code
+
+    totals = await in_batches(fill(guest, turn) for turn, guest in enumerate(guests))
+    answers = await asyncio.gather(*(pay(guest, total) for guest, total in zip(guests, totals, strict=True)))
     assert Counter(answers) == {204: number}
     assert await deadlocks(sessions) == before
     sold = [(await tally(sessions, store, variant)).on_hand for variant in variants]
     assert sum(2 * number - left for left in sold) == 6 * number
-    figure(f"{number} parallel carts and checkouts over 5 hot items: {number} orders, 0 deadlocks, no 5xx")
+    figure(
+        f"{number} parallel carts and checkouts over 5 hot items: {number} orders, 0 deadlocks in the "
+        f"database, asked again {asked_again} times"
+    )
 
 
 async def test_without_the_guard_the_race_is_real(sessions, store):

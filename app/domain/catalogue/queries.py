@@ -20,7 +20,7 @@ from app.domain.catalogue.errors import product_not_found, variant_not_found
 from app.domain.catalogue.filtering import EVERYTHING, Filters, Shape, arguments, conditions
 from app.domain.catalogue.pieces import PRODUCT_ITEM, joined, variant_item
 from app.domain.catalogue.search_text import Synonyms, match, search_text
-from app.domain.catalogue.word_hits import MOST_FOUND, RANK, is_short, product_hits
+from app.domain.catalogue.word_hits import MOST_FOUND, RANK, Way, product_hits, way_of
 from app.kit.paging import PageRequest
 from app.kit.words import split_words
 
@@ -103,7 +103,7 @@ def _variants_sql(
 
 @lru_cache(maxsize=512)
 def _found_variants_sql(
-    shape: Shape, order_by: str, *, short: bool, descending: bool, expands: frozenset[str]
+    shape: Shape, order_by: str, way: Way, *, descending: bool, expands: frozenset[str]
 ) -> str:
     """Variants of what fits words. Those of the products that fit best are looked at, MOST_FOUND of them at most.
 
@@ -120,8 +120,10 @@ def _found_variants_sql(
         # Variants of a product stay together and in their own order.
         order = f"found.rank {direction}, found.product_id, v.position, v.id"
     return f"""
-        WITH asked AS MATERIALIZED (SELECT {match(asked.next)} AS query),
-        {product_hits(RANK, short=short, narrowed=narrowed)},
+        WITH asked AS MATERIALIZED (
+            SELECT {match(asked.next)} AS query, ${asked.next + 5}::text AS leading
+        ),
+        {product_hits(RANK, asked.next, way, narrowed)},
         found AS MATERIALIZED (
             SELECT v.id, p.id AS product_id, p.rank
             FROM (SELECT id, rank FROM hits ORDER BY rank DESC, id) p
@@ -154,14 +156,15 @@ async def list_variants(
     shape = Shape.of(wanted.filters)
     values = arguments(wanted.filters)
     if words:
+        query = search_text(words, wanted.language, synonyms=wanted.synonyms)
         sql = _found_variants_sql(
             shape,
             wanted.order_by,
-            short=is_short(words),
+            way_of(words, query),
             descending=descending,
             expands=frozenset(expands),
         )
-        values += search_text(words, wanted.language, synonyms=wanted.synonyms).arguments
+        values += query.arguments
         # What is found is ranked as a whole, so that each page costs the same: its number will do.
         skip = (paging.number - 1) * paging.size
         row = await reads.fetchrow(sql, store_id, paging.size, skip, *values)

@@ -7,37 +7,46 @@ first that the index has, so that what it costs does not grow with the shop.
 # ruff: noqa: S608 - every part is written here; values travel as parameters
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, Literal
+
+from app.domain.catalogue.search_text import FEW_LETTERS, SearchText, match_leading
 
 # A search finds so many at most; up to there all are ranked, and the total is exact.
 MOST_FOUND: Final = 1000
 # Of a broad search the products that sell best are looked at, up to here.
 BEST_SELLERS: Final = 1000
-# A word of so few letters begins so many others that the index takes long to put them together. If so many of the
-# best sellers fit it, it is not asked.
-FEW_LETTERS: Final = 2
+# If so many of the best sellers fit the first letters of a word, the index is not asked.
 ENOUGH: Final = 100
+
+# letters: the first ones of a word, alone. leading: the index is asked for the words before a last one of few letters,
+# which is looked for in what they find.
+Way = Literal["usual", "letters", "leading"]
 
 _FITS: Final = "p.search @@ (SELECT query FROM asked)"
 # What sells comes first among what fits as well.
 RANK: Final = "ts_rank(p.search, (SELECT query FROM asked)) * (1 + ln(1 + p.sold) / 10)"
 
 
-def is_short(words: Sequence[str]) -> bool:
-    """Whether the words are but the first letters of one."""
-    return len(words) == 1 and len(words[0]) <= FEW_LETTERS
+def way_of(words: Sequence[str], query: SearchText) -> Way:
+    """How what stands for these words is looked for best."""
+    if len(words) == 1 and len(words[0]) <= FEW_LETTERS:
+        return "letters"
+    return "leading" if query.leading else "usual"
 
 
-def product_hits(rank: str, *, short: bool, narrowed: Sequence[str] = ()) -> str:
+def product_hits(rank: str, place: int, way: Way = "usual", narrowed: Sequence[str] = ()) -> str:
     """The CTEs `hits` (id, rank) and `more` (found), beside a CTE `asked` with the text search query.
 
-    rank and narrowed are SQL over p (id, title, type_id, vendor, tags, sold, search); $1 is the store. more.found
-    says whether more products fit than are in `hits`.
+    The arguments of the query begin at $place. rank and narrowed are SQL over p (id, title, type_id, vendor, tags,
+    sold, search); $1 is the store. more.found says whether more products fit than are in `hits`.
     """
     fits = " AND ".join([_FITS, *narrowed])
+    # IS TRUE keeps the index from looking for the last word after all.
+    found = f"p.search @@ {match_leading(place)} AND ({_FITS}) IS TRUE" if way == "leading" else _FITS
     few = f"""few AS MATERIALIZED (
         SELECT p.id, {rank} AS rank FROM products p
-        WHERE p.store_id = $1 AND p.listed AND {fits} {{unless}} LIMIT {MOST_FOUND + 1}
+        WHERE p.store_id = $1 AND p.listed AND {" AND ".join([found, *narrowed])} {{unless}}
+        LIMIT {MOST_FOUND + 1}
     )"""
     best = f"""best AS MATERIALIZED (
         SELECT p.id, {rank} AS rank FROM (
@@ -46,7 +55,7 @@ def product_hits(rank: str, *, short: bool, narrowed: Sequence[str] = ()) -> str
         ) p WHERE {fits}
     )"""
     is_broad = f"(SELECT count(*) FROM few) > {MOST_FOUND}"
-    if short:
+    if way == "letters":
         enough = f"(SELECT count(*) FROM best) >= {ENOUGH}"
         beyond = f"""{enough} AND EXISTS (
             SELECT FROM products WHERE store_id = $1 AND listed

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.db import queue
 from app.domain.ledger.service import payments_account, post_entries
 from app.domain.orders.models import Order
-from app.domain.orders.service import note_event, queue_paid
+from app.domain.orders.service import note_event, queue_paid, show_refunded
 from app.domain.orders.shipping import complete_if_done
 from app.domain.payments.models import Payment
 from app.domain.payments.service import move_payment, sum_captured
@@ -91,6 +91,8 @@ async def _book_capture(
     await session.flush()
     taken = await sum_captured(session, order.store_id, order.id)
     if taken.captured == order.total:
-        order.payment_status, order.paid_at = "paid", now
+        order.paid_at = now
+        # What a gift card paid may have gone back before.
+        show_refunded(order, captured=taken.captured, refunded=taken.refunded)
         await queue_paid(session, order, now=now)
         await complete_if_done(session, order, now=now)

@@ -6,14 +6,13 @@ One statement where something is found as typed; two more at most where words ha
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from datetime import datetime
-from typing import Any
 
 import msgspec
 
 from app.db.reads import Reads
 from app.domain.catalogue.queries import NOTHING, Items, capped
 from app.domain.catalogue.search_text import Synonyms, search_text
-from app.domain.catalogue.word_hits import is_short
+from app.domain.catalogue.word_hits import way_of
 from app.domain.discovery.spelling import closest
 from app.domain.discovery.sql import KINDS, PRODUCTS, search_sql
 from app.kit.paging import PageRequest
@@ -61,9 +60,17 @@ async def search(
 
     async def run(chosen: Sequence[str], joined: str, meant: str) -> tuple[Found, str | None]:
         asked = search_text(chosen, wanted.language, joined=joined, synonyms=wanted.synonyms)
-        values = (list(chosen), *asked.arguments, now)
-        pages, near = await _look(reads, store_id, wanted, paging, values, mending=chosen is words)
-        return Found(pages, meant), near
+        sql = search_sql(
+            wanted.kinds, frozenset(wanted.expands), way_of(chosen, asked), mending=chosen is words
+        )
+        row = await reads.fetchrow(
+            sql, store_id, paging.size, paging.skip, wanted.query.strip(), list(chosen), *asked.arguments, now
+        )
+        assert row is not None
+        pages = {kind: Items(row[kind], row[f"{kind}_total"]) for kind in wanted.kinds}
+        if PRODUCTS in pages:
+            pages[PRODUCTS] = capped(pages[PRODUCTS], more=row["more"])
+        return Found(pages, meant), row["near"]
 
     found, near = await run(words, " & ", wanted.query)
     if not found.is_empty:
@@ -81,19 +88,6 @@ async def search(
             return found
     found, _ = await run(known, " | ", "")
     return found
-
-
-async def _look(
-    reads: Reads, store_id: int, wanted: Wanted, paging: PageRequest, values: Sequence[Any], *, mending: bool
-) -> tuple[dict[str, Items], str | None]:
-    """One statement: a page of each kind, and words that are like the typed ones where nothing is found."""
-    sql = search_sql(wanted.kinds, frozenset(wanted.expands), mending=mending, short=is_short(values[0]))
-    row = await reads.fetchrow(sql, store_id, paging.size, paging.skip, wanted.query.strip(), *values)
-    assert row is not None
-    pages = {kind: Items(row[kind], row[f"{kind}_total"]) for kind in wanted.kinds}
-    if PRODUCTS in pages:
-        pages[PRODUCTS] = capped(pages[PRODUCTS], more=row["more"])
-    return pages, row["near"]
 
 
 async def search_products(

@@ -1,6 +1,6 @@
 """The one statement of a search: what is found of products, pages and posts, a page of each, as JSON.
 
-$1 the store, $2 and $3 the page, $4 the query as typed, $5 its words, $6 to $10 the text search query, $11 now.
+$1 the store, $2 and $3 the page, $4 the query as typed, $5 its words, $6 to $11 the text search query, $12 now.
 """
 # ruff: noqa: S608 - every part is written here; values travel as parameters
 
@@ -9,7 +9,7 @@ from typing import Final
 
 from app.domain.catalogue.pieces import joined, variant_item
 from app.domain.catalogue.search_text import match
-from app.domain.catalogue.word_hits import MOST_FOUND, RANK, product_hits
+from app.domain.catalogue.word_hits import MOST_FOUND, RANK, Way, product_hits
 
 PRODUCTS: Final = "products"
 PAGES: Final = "pages"
@@ -21,10 +21,16 @@ HIGHLIGHTS: Final = "highlights"
 _ASKED: Final = f"""
     asked AS MATERIALIZED (
         SELECT {match(6)} AS query, $2::bigint AS size, $3::bigint AS skip, $4::text AS typed,
-            $5::text[] AS words, $11::timestamptz AS now
+            $5::text[] AS words, $11::text AS leading, $12::timestamptz AS now
     )
 """
-_RANK: Final = f"{RANK} + CASE WHEN lower(p.title) = lower($4::text) THEN 100 ELSE 0 END"
+_RANK: Final = f"""
+    {RANK} + CASE WHEN length(p.title) = length($4::text) AND lower(p.title) = lower($4::text) THEN 100 ELSE 0 END
+"""
+# A code of several parts that was typed whole means what has it, and nothing else.
+_NOT_NAMED: Final = (
+    r"NOT EXISTS (SELECT FROM exact WHERE $4::text ~ '^\S*\d\S*$' AND cardinality($5::text[]) > 2)"
+)
 _EXACT: Final = """
     exact AS MATERIALIZED (
         SELECT coded.product_id AS id, min(coded.id) AS variant_id FROM (
@@ -60,7 +66,7 @@ _BEST_VARIANTS: Final = f"""
 _TEXT_HITS: Final = """
     {kind}_hits AS MATERIALIZED (
         SELECT t.id, ts_rank(t.search, (SELECT query FROM asked)) AS rank, t.published_at FROM {kind} t
-        WHERE t.store_id = $1 AND t.visible AND t.published_at <= $11 AND t.search @@ (SELECT query FROM asked)
+        WHERE t.store_id = $1 AND t.visible AND t.published_at <= $12 AND t.search @@ (SELECT query FROM asked)
     )
 """
 # Newer ones come first among what fits as well.
@@ -97,19 +103,22 @@ _HEADLINE: Final = (
 )
 _MARKED: Final = "json_build_object('title', {title}, 'body', {body})"
 # Candidates by what the trigram index finds fast: words that are alike, and for mistakes that leave few trigrams
-# alike, those that begin as the word does, as it would with its first letters swapped, or end as it does. LIMIT
-# keeps the look-ups of parts what they are: PostgreSQL would make joins over all words of them.
+# alike, those that begin as the word does, as it would with its first letters swapped, or end as it does. Trigrams
+# are compared last: of all this it takes longest. LIMIT keeps the look-ups of parts what they are: PostgreSQL would
+# make joins over all words of them.
 _NEAR: Final = """
     CASE WHEN {nothing} THEN (
         SELECT json_agg(json_build_array(asked.word, near.word))
         FROM unnest($5::text[]) AS asked (word)
         CROSS JOIN LATERAL (
             (SELECT w.word FROM search_words w
-            WHERE w.store_id = $1 AND (w.word % asked.word OR w.word LIKE left(asked.word, 2) || '%'
+            WHERE w.store_id = $1 AND (w.word LIKE left(asked.word, 2) || '%'
                 OR w.word LIKE substr(asked.word, 2, 1) || left(asked.word, 1) || '%'
                 OR w.word LIKE left(asked.word, 1) || substr(asked.word, 3, 1) || '%'
-                OR length(asked.word) <= 5 AND w.word LIKE '%' || right(asked.word, 2))
-                AND (w.word % asked.word OR abs(length(w.word) - length(asked.word)) <= 2)
+                OR w.word LIKE CASE WHEN length(asked.word) <= 5
+                    THEN '%' || right(asked.word, 2) ELSE asked.word END
+                OR w.word % asked.word)
+                AND (abs(length(w.word) - length(asked.word)) <= 2 OR w.word % asked.word)
             ORDER BY similarity(w.word, asked.word) DESC, w.word LIMIT 40)
             UNION ALL
             SELECT left(asked.word, place) || ' ' || substr(asked.word, place + 1)
@@ -124,17 +133,16 @@ _NEAR: Final = """
 
 
 @lru_cache(maxsize=256)
-def search_sql(kinds: tuple[str, ...], expands: frozenset[str], *, mending: bool, short: bool) -> str:
+def search_sql(kinds: tuple[str, ...], expands: frozenset[str], way: Way, *, mending: bool) -> str:
     """For each kind its items and its total; mending: where nothing is found, `near` has words that are like it.
 
     Nearness by trigrams finds candidates, and two known words that were written as one; which of them was
-    meant is decided by edits (spelling.py). Of products MOST_FOUND are shown; `more` says whether more fit. short:
-    the query is but the first letters of a word.
+    meant is decided by edits (spelling.py). Of products MOST_FOUND are shown; `more` says whether more fit.
     """
     hits = []
     for kind in kinds:
         if kind == PRODUCTS:
-            hits += [_EXACT, product_hits(_RANK, short=short), _PRODUCT_HITS]
+            hits += [_EXACT, product_hits(_RANK, 6, way, [_NOT_NAMED]), _PRODUCT_HITS]
         else:
             hits.append(_TEXT_HITS.format(kind=kind))
     columns = [
