@@ -16,9 +16,9 @@ from app.api.gate import Gate
 from app.api.kept import KeptAnswers
 from app.api.request import ShopRequest
 from app.api.transactions import REPEATABLE, is_repeatable
-from app.db.kept import Kept
 from app.db.reads import Reads
 from app.db.session import Sessions
+from app.domain.catalogue.large_shelves import LargeShelves
 from app.domain.checkout.carriers import Carrier
 from app.domain.checkout.till import Till
 from app.domain.discovery.broad import BroadHits
@@ -47,7 +47,7 @@ class Shop:
     broad: BroadHits
     best_selling: BestSellers
     kept: KeptAnswers
-    counts: Kept
+    large_shelves: LargeShelves
     carriers: Mapping[str, Carrier]
 
 
@@ -71,10 +71,10 @@ async def provide_gate(request: ShopRequest) -> Gate:
     return gate
 
 
-def counts_of(request: ShopRequest) -> Kept:
-    """What this process keeps of counts and totals that are dear to read."""
+def large_shelves_of(request: ShopRequest) -> LargeShelves:
+    """What this process keeps of large collections and categories."""
     shop: Shop = request.app.state[STATE_KEY]
-    return shop.counts
+    return shop.large_shelves
 
 
 async def provide_reads(request: ShopRequest) -> Reads:

@@ -6,7 +6,7 @@ from litestar import Controller, Response, get
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery
 
-from app.api.dependencies import counts_of
+from app.api.dependencies import large_shelves_of
 from app.api.expand import parse_expand
 from app.api.openapi import PARAMETERS
 from app.api.storefront.counter import Counter, PageCounter, counters
@@ -97,7 +97,7 @@ class CategoryController(Controller):
             handle,
             pages.paging,
             filters=filters,
-            kept=counts_of(pages.request),
+            large=large_shelves_of(pages.request),
             order_by=order_by,
             descending=None if order_type is None else order_type == "desc",
             expands=parse_expand(expand, VARIANT_EXPANDS),
@@ -107,7 +107,5 @@ class CategoryController(Controller):
 
 async def _count(counter: Counter, handle: str) -> bytes:
     filters, store_id = asked_filters(counter.request), counter.store.id
-    return await counts_of(counter.request).get(
-        ("category", store_id, handle, filters),
-        lambda: list_category_filters(counter.reads, store_id, handle, filters),
-    )
+    large = large_shelves_of(counter.request)
+    return await list_category_filters(counter.reads, store_id, handle, filters, large=large)
