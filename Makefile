@@ -29,14 +29,19 @@ run: $(VENV)/.run-stamp $(VENV)/.redis-stamp ## Run the whole shop here: databas
 
 .PHONY: test
 test: $(VENV)/.dev-stamp $(VENV)/.redis-stamp .cache/npm/.stamp ## Run the tests, on real PostgreSQL and Redis (ARGS= for pytest)
-	@$(BIN)/python -m pytest $(PARALLEL) --ignore=tests/browser --ignore=tests/second_opinion $(ARGS)
+	@$(BIN)/python -m pytest $(PARALLEL) $(addprefix --ignore=tests/,browser embedded second_opinion) $(ARGS)
+
+# Apart from the others, for each of them starts and kills whole servers.
+.PHONY: test-embedded
+test-embedded: $(VENV)/.dev-stamp $(VENV)/.redis-stamp ## Test what starts, ends and replaces processes: embedded databases, server, the whole shop
+	@$(BIN)/python -m pytest $(PARALLEL) tests/embedded $(ARGS)
 
 .PHONY: figures
 figures: $(VENV)/.dev-stamp $(VENV)/.redis-stamp ## Run the storms in full size and print what they came to, a line each
 	@$(BIN)/python -m pytest --full tests/concurrency tests/domain/test_random_carts.py tests/domain/test_filters.py tests/api/test_random_carts.py $(ARGS)
 
 .PHONY: check
-check: lint types imports test mutants faults-short second-opinion browser-test contract spec pg15 ## Everything that must pass before a change lands
+check: lint types imports test test-embedded mutants faults-short second-opinion browser-test contract spec pg15 ## Everything that must pass before a change lands
 
 .PHONY: lint
 lint: $(VENV)/.dev-stamp ## Look for mistakes and for untidy code
@@ -103,8 +108,8 @@ faults-short: $(VENV)/.dev-stamp $(VENV)/.redis-stamp ## The same in short: fewe
 
 .PHONY: bench-accounts
 bench-accounts: $(VENV)/.dev-stamp $(VENV)/.redis-stamp ## Measure logins beside reads, and whether times tell who has an account
-	@$(BIN)/python -m tests.benchmarks.same_time
-	@$(BIN)/python -m tests.benchmarks.logins $(ARGS)
+	@$(BIN)/python -m tests.benchmarks.logins $(ARGS); load=$$?; \
+		$(BIN)/python -m tests.benchmarks.same_time && exit $$load
 
 .PHONY: migrations-check
 migrations-check: $(VENV)/.dev-stamp ## Run the migrations up, down and up, and compare them with the models

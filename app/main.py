@@ -35,9 +35,7 @@ from app.domain.customers.providers import (
     RedirectProvider,
 )
 from app.domain.customers.sessions import SessionLimits
-from app.domain.discovery.broad import broad_hits
 from app.domain.discovery.popular import SearchTally
-from app.domain.orders.best_selling import best_sellers
 from app.domain.payments.services import PaymentService
 from app.domain.stores.directory import StoreDirectory
 from app.integrations.argon2 import create_hasher
@@ -100,8 +98,6 @@ def build_shop(settings: Settings, *, application_name: str = "storefront") -> S
         stores=StoreDirectory(reads),
         till=till,
         searches=SearchTally(sessions, clock=utc_now),
-        broad=broad_hits(),
-        best_selling=best_sellers(),
         kept=KeptAnswers(versions, most_bytes=settings.cache_bytes),
         large_shelves=LargeShelves(reads, versions.get, seconds=settings.counts_seconds),
         carriers=_carriers(settings),

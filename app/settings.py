@@ -63,6 +63,8 @@ LIMITS: tuple[Limit, ...] = (
     Limit("password", 30, 600),
     Limit("lookup", 10, 60),
     Limit("coupon", 20, 60),
+    # What is on a card belongs to whoever knows its code, which nobody should find by trying.
+    Limit("gift_card", 10, 60),
     Limit("forms", 10, 60),
     Limit("checkout", 600, 60),
     Limit("payment", 300, 60),

@@ -1,9 +1,14 @@
-"""The worker: takes jobs from the queue, and keeps the clockwork of reconciling and sweeping going."""
+"""The worker: takes jobs from the queue, and keeps the clockwork of reconciling and sweeping going.
+
+Jobs that wait for somebody else have a lane of their own: a mail server or a payment service that says nothing
+holds up what waits for it, and nothing else.
+"""
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
+from functools import partial
 from typing import Any, Final
 
 import asyncpg
@@ -11,7 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db import queue
-from app.db.queue import Bell, GiveUp, Job
+from app.db.queue import Bell, GiveUp, Job, Kinds
 from app.db.retries import run_transaction
 from app.db.session import Sessions, database_address
 from app.domain.accounts.closing import closing_jobs
@@ -20,7 +25,9 @@ from app.domain.accounts.referral import referral_jobs
 from app.domain.catalogue.back_in_stock import forget_old_wishes
 from app.domain.catalogue.jobs import catalogue_jobs
 from app.domain.checkout.abandoned import note_abandoned, reminder_jobs
+from app.domain.checkout.capturing import capturing_jobs
 from app.domain.checkout.jobs import checkout_jobs, reconcile, sweep
+from app.domain.checkout.saving import saving_jobs
 from app.domain.discovery.popular import forget_queries
 from app.domain.newsletter.jobs import forget_requests, newsletter_jobs
 from app.domain.orders.jobs import order_jobs
@@ -33,10 +40,12 @@ from app.settings import Settings
 
 Handler = Callable[[Job], Awaitable[None]]
 
-BATCH: Final = 10
+BATCH: Final = 6  # of each lane
 JOB_SECONDS: Final = 60.0  # well inside the lease, so that no job is taken twice while it runs
 SWEEP_SECONDS: Final = 60.0
 PAUSE_SECONDS: Final = 1.0
+# Whoever a handler may have to wait for, by the name under which it was given them.
+WAITED_FOR: Final = ("mailer", "till")
 
 logger = logging.getLogger("storefront.worker")
 
@@ -61,6 +70,8 @@ async def run_worker(settings: Settings) -> None:
         **reminder_jobs(**mailing),
         **catalogue_jobs(**mailing),
         **checkout_jobs(till=shop.till, stores=shop.stores, clock=utc_now),
+        **capturing_jobs(till=shop.till, stores=shop.stores, clock=utc_now),
+        **saving_jobs(till=shop.till, clock=utc_now),
         **closing_jobs(sessions=shop.sessions, stores=shop.stores, writer=writer, mailer=mailer),
         **referral_jobs(sessions=shop.sessions, stores=shop.stores, clock=utc_now),
     }
@@ -68,7 +79,7 @@ async def run_worker(settings: Settings) -> None:
     if isinstance(test, TestPayments):
         address = f"http://{_reachable(settings.host)}:{settings.port}/storefront/v1/webhooks/test"
         handlers[DELIVER] = lambda job: test.deliver(job.payload, address=address)
-    bell = Bell()
+    lanes = [(kinds, Bell()) for kinds in lanes_of(handlers)]
     # A payment is asked about once nobody can be waiting for its first answer any more.
     quiet = timedelta(seconds=max(settings.reconcile_seconds, 1))
 
@@ -87,12 +98,29 @@ async def run_worker(settings: Settings) -> None:
 
     try:
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(_listen(settings.database_url, bell))
-            tasks.create_task(_work(shop.sessions, handlers, bell, settings.queue_poll_seconds))
+            tasks.create_task(_listen(settings.database_url, [bell for _, bell in lanes]))
+            for kinds, bell in lanes:
+                tasks.create_task(_work(shop.sessions, handlers, kinds, bell, settings.queue_poll_seconds))
             tasks.create_task(_repeat(ask, settings.reconcile_seconds))
             tasks.create_task(_repeat(tidy, SWEEP_SECONDS))
     finally:
         await close_shop(shop)
+
+
+def lanes_of(handlers: Mapping[str, Handler]) -> list[Kinds]:
+    """The kinds of jobs by whom they may have to wait for; the last lane has those that wait for nobody."""
+    lanes = [
+        Kinds(
+            frozenset(
+                kind
+                for kind, handler in handlers.items()
+                if isinstance(handler, partial) and name in handler.keywords
+            ),
+            among=True,
+        )
+        for name in WAITED_FOR
+    ]
+    return [*lanes, Kinds(frozenset().union(*(lane.named for lane in lanes)))]
 
 
 def _reachable(host: str) -> str:
@@ -114,14 +142,19 @@ def _complain(what: str, problem: Exception) -> None:
     logger.warning("%s: %r", what, problem, exc_info=None if away else problem)
 
 
-async def _listen(database_url: str, bell: Bell) -> None:
-    """Ring whenever a job was committed; without a connection the poll interval does the work."""
+async def _listen(database_url: str, bells: Sequence[Bell]) -> None:
+    """Ring all whenever a job was committed; without a connection the poll interval does the work."""
+
+    def ring(*_: object) -> None:
+        for bell in bells:
+            bell.ring()
+
     while True:
         try:
             connection: Any = await asyncpg.connect(database_address(database_url).asyncpg, timeout=5)
             try:
-                await connection.add_listener(queue.CHANNEL, bell.ring)
-                bell.ring()
+                await connection.add_listener(queue.CHANNEL, ring)
+                ring()
                 while not connection.is_closed():
                     await connection.fetchval("SELECT 1")
                     await asyncio.sleep(10)
@@ -132,10 +165,12 @@ async def _listen(database_url: str, bell: Bell) -> None:
         await asyncio.sleep(PAUSE_SECONDS)
 
 
-async def _work(sessions: Sessions, handlers: Mapping[str, Handler], bell: Bell, poll_seconds: float) -> None:
+async def _work(
+    sessions: Sessions, handlers: Mapping[str, Handler], kinds: Kinds, bell: Bell, poll_seconds: float
+) -> None:
     while True:
         try:
-            done = await work_once(sessions, handlers)
+            done = await work_once(sessions, handlers, kinds)
         except Exception as problem:  # noqa: BLE001 - what was leased comes back by itself
             _complain("the queue cannot be read", problem)
             done = 0
@@ -144,11 +179,16 @@ async def _work(sessions: Sessions, handlers: Mapping[str, Handler], bell: Bell,
             await bell.wait(poll_seconds)
 
 
-async def work_once(sessions: Sessions, handlers: Mapping[str, Handler]) -> int:
-    """Take one batch of due jobs and work on them side by side; how many there were."""
+async def work_once(
+    sessions: Sessions,
+    handlers: Mapping[str, Handler],
+    kinds: Kinds = Kinds(),  # noqa: B008 - a constant: every job
+    most: int = BATCH,
+) -> int:
+    """Take at most so many due jobs of these kinds and work on them side by side; how many there were."""
     # What was leased by a COMMIT whose answer was lost comes back when its lease runs out.
     jobs = await run_transaction(
-        sessions, lambda session: queue.take(session, now=utc_now(), most=BATCH), repeatable=True
+        sessions, lambda session: queue.take(session, now=utc_now(), most=most, kinds=kinds), repeatable=True
     )
     await asyncio.gather(*(_run(sessions, handlers, job) for job in jobs))
     return len(jobs)

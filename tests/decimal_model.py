@@ -46,7 +46,10 @@ class Deal:
 
 @dataclass(frozen=True)
 class Basket:
-    """Rates in percent; shipping is free where the goods are worth free_from. deals in the order of their age."""
+    """Rates in percent; shipping is free where the goods are worth free_from. deals in the order of their age.
+
+    card and credit are what is on a gift card and what credit the buyer has.
+    """
 
     currency: str
     items: tuple[Item, ...]
@@ -57,6 +60,8 @@ class Basket:
     free_from: Decimal | None = None
     deals: tuple[Deal, ...] = ()
     reduced_rate: Decimal = NOTHING
+    card: Decimal = NOTHING
+    credit: Decimal = NOTHING
 
 
 @dataclass(frozen=True)
@@ -66,6 +71,9 @@ class Cost:
     shipping: Decimal
     tax: Decimal
     total: Decimal
+    gift_card: Decimal
+    store_credit: Decimal
+    due: Decimal
     line_discounts: tuple[Decimal, ...]
     line_taxes: tuple[Decimal, ...]
 
@@ -91,7 +99,16 @@ def cost_of(basket: Basket) -> Cost:
         rest = sum(left, NOTHING)
         total = rest + shipping + (0 if basket.included else tax)
         shares = tuple(line - still for line, still in zip(lines, left, strict=True))
-        return Cost(worth, worth - rest, shipping, tax, total, shares, taxes)
+        return Cost(worth, worth - rest, shipping, tax, total, *_purses(total, basket), shares, taxes)
+
+
+def _purses(total: Decimal, basket: Basket) -> tuple[Decimal, Decimal, Decimal]:
+    """What the card pays, what credit pays of the rest, and what is still due: each purse is emptied or enough."""
+    due, paid = total, []
+    for purse in (basket.card, basket.credit):
+        paid.append(min(purse, due))
+        due -= paid[-1]
+    return paid[0], paid[1], due
 
 
 def _tax(value: Decimal, rate: Decimal, basket: Basket, coin: Decimal) -> Decimal:
@@ -266,4 +283,6 @@ def random_basket(dice: random.Random, currency: str, *, most_lines: int = 12) -
         free_from=amount(10**7) if dice.random() < 0.3 else None,
         deals=tuple(random_deal(dice, currency) for _ in range(dice.choice((0, 1, 1, 2, 3, 5)))),
         reduced_rate=Decimal(dice.choice(rates)) / 100,
+        card=amount(10**9) if dice.random() < 0.5 else NOTHING,
+        credit=amount(10**9) if dice.random() < 0.5 else NOTHING,
     )

@@ -14,14 +14,16 @@ import httpx
 from sqlalchemy import text
 
 from app.db.session import Sessions, transaction
+from app.domain.giftcards.service import create_gift_card
 from app.domain.promotions.codes import code_key
 from app.domain.promotions.models import Coupon, PromotionRow
 from app.domain.stores.models import ShippingOption, ShippingZone, Store, StorePaymentService, TaxRate
+from app.domain.stores.queries import StoreConfig
 from app.kit.clock import utc_now
 from app.main import create_app
 from app.settings import Settings, load_settings
 from tests.api.live import serve
-from tests.canaries import COOKIE, SECRET_KEY, WATCH
+from tests.canaries import COOKIE, MARK, SECRET_KEY, WATCH
 
 ADDRESS = {
     "first_name": "Ada",
@@ -45,6 +47,9 @@ def settings_for(database_url: str, redis_url: str, **environ: str) -> Settings:
             # Tests write past the shop and read at once; what is kept has tests of its own.
             "STOREFRONT_CACHE_BYTES": "0",
             "STOREFRONT_COUNTS_SECONDS": "0",
+            # Nobody guesses at these passwords; what guessing costs has tests of its own.
+            "STOREFRONT_ARGON2_MEMORY_KIB": "64",
+            "STOREFRONT_ARGON2_TIME_COST": "1",
             "STOREFRONT_DATA_DIR": str(Path(tempfile.gettempdir()) / f"storefront-tests-{os.getpid()}"),
             **environ,
         }
@@ -174,6 +179,41 @@ async def add_promotion(
                 )
             )
         return row.id
+
+
+async def add_gift_card(
+    sessions: Sessions, store: Store, amount: int, *, code: str = "", currency: str = "", **values: Any
+) -> tuple[str, int]:
+    """A gift card with so much on it, whose code carries the mark of a secret; code and id."""
+    async with transaction(sessions) as session:
+        card, made = await create_gift_card(
+            session,
+            store.id,
+            amount=amount,
+            currency=currency or store.currency,
+            code=code or f"{MARK}{uuid4().hex[:12]}",
+            now=utc_now(),
+            **values,
+        )
+        return made, card.id
+
+
+def config_of(store: Store, **more: Any) -> StoreConfig:
+    """A store without shipping, taxes or services, as a request knows it."""
+    values: dict[str, Any] = {
+        "zones": (),
+        "taxes": (),
+        "payment_services": (),
+        **dict.fromkeys(("cancellation_reasons", "contact_subjects"), ()),
+        **{
+            name: getattr(store, name)
+            for name in (
+                *("id", "code", "host", "name", "email", "currency", "language", "country", "order_prefix"),
+                *("tax_included", "tax_shipping"),
+            )
+        },
+    }
+    return StoreConfig(**{**values, **more})
 
 
 async def waiting_for_locks(sessions: Sessions, least: int) -> None:

@@ -21,9 +21,7 @@ from app.db.session import Sessions
 from app.domain.catalogue.large_shelves import LargeShelves
 from app.domain.checkout.carriers import Carrier
 from app.domain.checkout.till import Till
-from app.domain.discovery.broad import BroadHits
 from app.domain.discovery.popular import SearchTally
-from app.domain.orders.best_selling import BestSellers
 from app.domain.stores.directory import StoreDirectory
 from app.domain.stores.queries import StoreConfig
 from app.kit.actor import Actor
@@ -44,8 +42,6 @@ class Shop:
     stores: StoreDirectory
     till: Till
     searches: SearchTally
-    broad: BroadHits
-    best_selling: BestSellers
     kept: KeptAnswers
     large_shelves: LargeShelves
     carriers: Mapping[str, Carrier]

@@ -111,6 +111,42 @@ def _response(status: str) -> dict[str, Any]:
     return answer
 
 
+def _line_schema(**more: Any) -> dict[str, Any]:
+    number = {"type": "integer"}
+    properties = {"variant_id": number, **more}
+    return {"type": "object", "required": list(properties), "properties": properties}
+
+
+def _quote_properties() -> dict[str, Any]:
+    """What a 409 of a checkout says of the price as it is now: nothing moves before the page has shown that."""
+    number, text = {"type": "integer"}, {"type": "string"}
+    totals = ("items", "discount", "shipping", "tax", "total")
+    codes = ["added", "removed", "price_changed", "quantity_changed"]
+    return {
+        "totals": {
+            "type": "object",
+            "required": list(totals),
+            "properties": dict.fromkeys(totals, number),
+            "description": "With `total_changed`: what it costs now, in minor units.",
+        },
+        "currency": text,
+        "lines": {
+            "type": "array",
+            "items": _line_schema(
+                title=text,
+                **dict.fromkeys(("quantity", "price", "line_price", "total_discount", "tax"), number),
+                gift={"type": "boolean"},
+            ),
+            "description": "With `total_changed` and `out_of_stock`: the lines as they are now.",
+        },
+        "changes": {
+            "type": "array",
+            "items": _line_schema(code={"type": "string", "enum": codes}, was=number, now=number),
+            "description": "Beside `lines`: how they differ from the last answer of a call that changed the checkout.",
+        },
+    }
+
+
 def problem_schema() -> dict[str, Any]:
     text = {"type": "string"}
     fault = {
@@ -130,5 +166,6 @@ def problem_schema() -> dict[str, Any]:
             "code": {"type": "string", "description": "A stable word; /docs/errors lists them all."},
             "request_id": text,
             "errors": {"type": "array", "items": fault, "description": "With 422: which fields, and why."},
+            **_quote_properties(),
         },
     }

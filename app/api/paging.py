@@ -76,10 +76,13 @@ class Links(msgspec.Struct, frozen=True, rename={"self_": "self"}):
 
 
 class PageMeta(msgspec.Struct, frozen=True, rename="camel"):
+    """total_is_minimum stands there, and is true, where a search fits more than it counts and shows."""
+
     total_count: int
     page_count: int
     current_page: int
     per_page: int
+    total_is_minimum: bool | msgspec.UnsetType = msgspec.UNSET
 
 
 class PageAnswer(msgspec.Struct, Generic[T], frozen=True):
@@ -108,16 +111,21 @@ def page_bytes(
     total: int,
     *,
     after: str | None = None,
+    is_capped: bool = False,
 ) -> bytes:
-    """A page whose items are JSON documents already: they are joined, not decoded. See page_links for after."""
+    """A page whose items are JSON documents already: they are joined, not decoded. See page_links for after.
+
+    is_capped: more than `total` were found, which the page then tells.
+    """
     joined = b",".join(item.encode() if isinstance(item, str) else item for item in items)
     links = msgspec.json.encode(page_links(request, paging, total, after=after))
-    meta = msgspec.json.encode(page_meta(paging, total))
+    meta = msgspec.json.encode(page_meta(paging, total, is_capped=is_capped))
     return b'{"items":[%b],"_links":%b,"_meta":%b}' % (joined, links, meta)
 
 
-def page_meta(paging: PageRequest, total: int) -> PageMeta:
-    return PageMeta(total, page_count(total, paging.size), paging.number, paging.size)
+def page_meta(paging: PageRequest, total: int, *, is_capped: bool = False) -> PageMeta:
+    least = True if is_capped else msgspec.UNSET
+    return PageMeta(total, page_count(total, paging.size), paging.number, paging.size, least)
 
 
 def page_links(

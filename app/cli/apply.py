@@ -21,6 +21,7 @@ from app.domain.catalogue.presence import find_handles, find_product_ids, has_pr
 from app.domain.catalogue.refreshing import refresh_search
 from app.domain.content.models import BlogPost, Page
 from app.domain.content.searching import refresh_texts
+from app.domain.giftcards.applying import GiftCardPlan, apply_gift_cards, find_card_faults
 from app.domain.promotions.applying import apply_promotions, apply_unit_prices
 from app.domain.promotions.plan import PromotionPlan, UnitPricePlan, find_faults
 from app.domain.stores.applying import apply_store, find_store
@@ -34,12 +35,13 @@ T = TypeVar("T")
 
 
 class ShopFile(StoreFile, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A whole shop file: the store, how its products are arranged, and what is offered on them."""
+    """A whole shop file: the store, how its products are arranged, what is offered on them, and gift cards."""
 
     collections: tuple[CollectionDraft, ...] = ()
     categories: tuple[CategoryDraft, ...] = ()
     promotions: tuple[PromotionPlan, ...] | UnsetType = UNSET
     unit_prices: tuple[UnitPricePlan, ...] | UnsetType = UNSET
+    gift_cards: tuple[GiftCardPlan, ...] = ()
 
 
 class Applied(msgspec.Struct):
@@ -54,7 +56,7 @@ class Applied(msgspec.Struct):
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 def command(file: Path) -> None:
     """Set a store up as FILE says: name, currency, shipping, taxes, payment, collections, categories,
-    promotions.
+    promotions, gift cards.
 
     Only what differs is written, and each change is told; applied again, nothing changes. All of it is done,
     or nothing. fixtures/shop.toml is an example to copy.
@@ -150,9 +152,15 @@ async def _apply_shelves(
 async def _apply_offers(
     session: AsyncSession, store: Store, file: ShopFile, *, now: datetime
 ) -> list[tuple[list[str], list[str]]]:
-    """Promotions and unit prices, after what they name: the changes, and what could not be done yet, of each."""
+    """Promotions and unit prices, after what they name, and gift cards: the changes, and what could not be done
+    yet, of each.
+    """
     promotions, prices = file.promotions or (), file.unit_prices or ()
-    faults = find_faults(promotions, prices, currency=store.currency)
+    sold_in = [rule["code"] for rule in store.settings.get("currencies", [])]
+    faults = [
+        *find_faults(promotions, prices, currency=store.currency, sold_in=sold_in),
+        *find_card_faults(file.gift_cards, currency=store.currency),
+    ]
     if faults:
         first = f"{faults[0].field}: {faults[0].message}"
         raise Invalid(INVALID_PLAN, f"The shop file cannot be applied: {first}.", errors=faults)
@@ -161,6 +169,9 @@ async def _apply_offers(
         done.append(await apply_promotions(session, store.id, promotions, currency=store.currency, now=now))
     if file.unit_prices is not UNSET:
         done.append(await apply_unit_prices(session, store.id, prices, currency=store.currency))
+    if file.gift_cards:
+        cards = await apply_gift_cards(session, store.id, file.gift_cards, currency=store.currency, now=now)
+        done.append((cards, []))
     return done
 
 

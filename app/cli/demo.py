@@ -19,6 +19,7 @@ from app.db.session import Sessions, create_engine, create_sessions, transaction
 from app.domain.catalogue.image_addresses import move_images
 from app.domain.catalogue.presence import has_products
 from app.domain.content.service import ContentFile, apply_content, move_media
+from app.domain.giftcards.applying import GiftCardPlan
 from app.domain.reviews.service import ProductVoices, QuestionDraft, ReviewDraft, load_voices
 from app.domain.stores.applying import find_store, keep_setting
 from app.domain.stores.models import Store
@@ -47,6 +48,12 @@ class QuestionEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     on: date
     answer: str = ""
     answered_on: date | None = None
+
+
+class GiftCardsFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """fixtures/gift_cards.toml: what can be paid with in the demo shop, and must not come into another."""
+
+    gift_cards: tuple[GiftCardPlan, ...] = ()
 
 
 class ProductEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -114,7 +121,8 @@ async def _load(engine: AsyncEngine, sessions: Sessions, plan: ShopFile, base: s
     )
     now = utc_now()
     async with transaction(sessions) as session:
-        await apply_shop(session, plan, now=now)
+        cards = read_toml(folder / "gift_cards.toml", GiftCardsFile).gift_cards
+        await apply_shop(session, msgspec.structs.replace(plan, gift_cards=cards), now=now)
         content = await apply_content(session, store.id, _content(folder, base), now=now)
         voices = await load_voices(session, store.id, _voices(folder))
         await keep_setting(session, store.id, SETTING, base)

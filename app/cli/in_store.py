@@ -13,6 +13,7 @@ from app.domain.stores.applying import find_store
 from app.domain.stores.models import Store
 from app.domain.stores.service import DEFAULT_STORE
 from app.kit.errors import AppError
+from app.kit.money import MoneyError, to_minor
 from app.settings import Settings
 
 T = TypeVar("T")
@@ -27,6 +28,17 @@ def work_in_store(code: str, work: Work[T]) -> T:
     """What `work` comes to in the store of that code; all of it is done, or nothing."""
     with with_databases(production_checked_settings()) as settings:
         return asyncio.run(_work(settings, code, work))
+
+
+def read_amount(text: str, currency: str) -> int:
+    """An amount that was typed, as 12.50, in minor units; a fault ends the command."""
+    try:
+        minor = to_minor(text, currency)
+    except MoneyError as error:
+        raise click.BadParameter(str(error), param_hint="AMOUNT") from error
+    if minor <= 0:
+        raise click.BadParameter("is more than nothing", param_hint="AMOUNT")
+    return minor
 
 
 async def _work(settings: Settings, code: str, work: Work[T]) -> T:

@@ -1,18 +1,22 @@
 """`storefront order`: what the shop does about an order: look, ship, cancel, give money back."""
 
-from functools import partial
+from collections.abc import Sequence
 
 import click
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.cli.in_store import store_option, work_in_store
+from app.cli.in_store import read_amount, store_option, work_in_store
 from app.domain.checkout.cancelling import cancel_order, refund_order, refuse_wish
 from app.domain.orders.errors import order_not_found
 from app.domain.orders.queries import OrderView, find_order_id, load_order
+from app.domain.orders.service import lock_order
 from app.domain.orders.shipping import ship_order
+from app.domain.payments.authorizations import capture_later
+from app.domain.payments.disputes import list_disputes
+from app.domain.payments.models import PaymentDispute
 from app.domain.stores.models import Store
 from app.kit.clock import isoformat, utc_now
-from app.kit.money import MoneyError, to_decimal_text, to_minor
+from app.kit.money import to_decimal_text
 
 
 class OrderNumber(click.ParamType[int]):
@@ -43,6 +47,11 @@ class LineUnits(click.ParamType[tuple[int, int]]):
         return int(line), int(units or 1)
 
 
+credit_option = click.option(
+    "--to-credit", is_flag=True, help="All of it as store credit of the buyer's account."
+)
+
+
 @click.group()
 def command() -> None:
     """Look after an order: show it, ship it, cancel it, give money back."""
@@ -53,7 +62,12 @@ def command() -> None:
 @store_option
 def show(number: int, code: str) -> None:
     """Show order NUMBER: what was bought, what was paid, and all that happened."""
-    click.echo("\n".join(_describe(work_in_store(code, partial(_load, number)))))
+
+    async def work(session: AsyncSession, store: Store) -> tuple[OrderView, Sequence[PaymentDispute]]:
+        order = await _load(number, session, store)
+        return order, await list_disputes(session, store.id, order.id)
+
+    click.echo("\n".join(_describe(*work_in_store(code, work))))
 
 
 @command.command()
@@ -94,18 +108,39 @@ def ship(
 
 @command.command()
 @click.argument("number", type=OrderNumber())
+@store_option
+def capture(number: int, code: str) -> None:
+    """Take the money that is held for order NUMBER. Shipping does so by itself; the worker asks the service."""
+
+    async def work(session: AsyncSession, store: Store) -> tuple[OrderView, int]:
+        order = await _load(number, session, store)
+        await lock_order(session, store.id, order.id)
+        held = await capture_later(session, store.id, order.id, now=utc_now())
+        return order, sum(payment.amount for payment in held)
+
+    order, held = work_in_store(code, work)
+    if not held:
+        raise click.ClickException(f"no money is held for {_name(order)}")
+    click.echo(f"{_name(order)}: {to_decimal_text(held, order.currency)} {order.currency} is taken")
+
+
+@command.command()
+@click.argument("number", type=OrderNumber())
 @click.option("--reason", required=True, help="Why; kept with the order.")
 @click.option("--note", default="", help="More about it.")
+@credit_option
 @store_option
-def cancel(number: int, reason: str, note: str, code: str) -> None:
+def cancel(number: int, reason: str, note: str, to_credit: bool, code: str) -> None:
     """Cancel order NUMBER while nothing of it is shipped: the money goes back, and so do stock and coupons.
 
-    So is a buyer's wish to cancel granted.
+    What a gift card or store credit paid goes back there. So is a buyer's wish to cancel granted.
     """
 
     async def work(session: AsyncSession, store: Store) -> tuple[OrderView, bool]:
         order_id = (await _load(number, session, store)).id
-        done = await cancel_order(session, store.id, order_id, reason=reason, note=note, now=utc_now())
+        done = await cancel_order(
+            session, store.id, order_id, reason=reason, note=note, to_credit=to_credit, now=utc_now()
+        )
         return await load_order(session, store.id, order_id), done
 
     order, done = work_in_store(code, work)
@@ -133,20 +168,27 @@ def keep(number: int, note: str, code: str) -> None:
 @click.argument("number", type=OrderNumber())
 @click.argument("amount", required=False)
 @click.option("--reason", required=True, help="Why; kept with the refund.")
+@credit_option
 @store_option
-def refund(number: int, amount: str | None, reason: str, code: str) -> None:
+def refund(number: int, amount: str | None, reason: str, to_credit: bool, code: str) -> None:
     """Give AMOUNT of what was paid for order NUMBER back, as 12.50; without it, all that is left.
 
-    The worker asks the payment service; the buyer is mailed once that has said yes.
+    What a payment service took goes back first: the worker asks it, and the buyer is mailed once it has said
+    yes. Then comes what store credit paid, and what a gift card did.
     """
 
     async def work(session: AsyncSession, store: Store) -> tuple[OrderView, int]:
         order = await _load(number, session, store)
-        try:
-            minor = None if amount is None else to_minor(amount, order.currency)
-        except MoneyError as error:
-            raise click.BadParameter(str(error), param_hint="AMOUNT") from error
-        made = await refund_order(session, store.id, order.id, amount=minor, reason=reason, now=utc_now())
+        minor = None if amount is None else read_amount(amount, order.currency)
+        made = await refund_order(
+            session,
+            store.id,
+            order.id,
+            amount=minor,
+            reason=reason,
+            to_credit=to_credit,
+            now=utc_now(),
+        )
         return order, sum(one.amount for one in made)
 
     order, given = work_in_store(code, work)
@@ -175,7 +217,7 @@ def _name(order: OrderView) -> str:
     return order.name or f"order {order.id}"
 
 
-def _describe(order: OrderView) -> list[str]:
+def _describe(order: OrderView, disputes: Sequence[PaymentDispute]) -> list[str]:
     def money(minor: int) -> str:
         return f"{to_decimal_text(minor, order.currency)} {order.currency}"
 
@@ -196,6 +238,11 @@ def _describe(order: OrderView) -> list[str]:
     for payment in order.payments:
         back = f", {money(payment.refunded)} went back" if payment.refunded else ""
         rows.append(f"  payment by {payment.service}: {payment.state}, {money(payment.captured)}{back}")
+    rows += [
+        f"  DISPUTED at {one.reference}: {one.status}, {one.reason}, "
+        f"{to_decimal_text(one.amount, one.currency)} {one.currency}"
+        for one in disputes
+    ]
     rows += [
         f"  parcel by {' '.join(filter(None, (parcel.carrier, parcel.number)))}: {parcel.status}"
         for parcel in order.parcels

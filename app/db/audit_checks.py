@@ -117,14 +117,15 @@ _ORDERS: Final = {
 _MONEY: Final = {
     "paid_without_payment": """
         SELECT o.store_id, 'order ' || o.id,
-            format('%s of %s %s, and no payment captured that', o.payment_status, o.total, o.currency)
+            format('%s of %s %s, and %s captured', o.payment_status, o.total, o.currency,
+                coalesce(p.captured, 0))
         FROM orders o
+        LEFT JOIN (
+            SELECT order_id, currency, sum(captured_minor) AS captured
+            FROM audit.payments WHERE state = 'captured' GROUP BY 1, 2
+        ) p ON p.order_id = o.id AND p.currency = o.currency
         WHERE o.payment_status IN ('paid', 'partially_refunded', 'refunded')
-          AND NOT EXISTS (
-            SELECT 1 FROM audit.payments p
-            WHERE p.order_id = o.id AND p.state = 'captured'
-              AND p.captured_minor = o.total AND p.currency = o.currency
-          )
+          AND p.captured IS DISTINCT FROM o.total
     """,
     # Whoever hears of a capture first settles it, which takes a moment. A second capture of a placed order
     # is money without an order as well.
@@ -188,6 +189,12 @@ _MONEY: Final = {
     """,
 }
 
+# (table, what its row is called, the service by which it pays)
+_PREPAID_TABLES: Final = (
+    ("gift_cards", "gift card", "gift_card"),
+    ("store_credits", "store credit", "store_credit"),
+)
+
 # What a customer is owed for inviting others: a column to spend from, and the ledger's account of it.
 _REFERRAL: Final = {
     "balance_not_ledger": """
@@ -217,6 +224,51 @@ _REFERRAL: Final = {
     """,
 }
 
+# Cards and credit are balances as well: a column to spend from, and the ledger's account of each. Beside them
+# stands what open payments hold.
+_PREPAID: Final = {
+    "prepaid_below_zero": " UNION ALL ".join(
+        f"""
+        SELECT store_id, '{name} ' || id, format('%s on it, of which %s are held', balance, held)
+        FROM {table} WHERE balance < 0 OR held < 0 OR held > balance
+        """  # noqa: S608 - names of our own tables
+        for table, name, _ in _PREPAID_TABLES
+    ),
+    "prepaid_not_ledger": " UNION ALL ".join(
+        f"""
+        SELECT s.store_id, '{name} ' || s.id,
+            format('%s on it, and %s in the ledger', s.balance, coalesce(-booked.amount, 0))
+        FROM {table} s
+        LEFT JOIN (
+            SELECT store_id, account, currency, sum(amount) AS amount FROM ledger_entries
+            WHERE account LIKE 'payments:{kind}:%' GROUP BY 1, 2, 3
+        ) booked ON booked.store_id = s.store_id AND booked.account = 'payments:{kind}:' || s.id
+            AND booked.currency = s.currency
+        WHERE s.balance <> coalesce(-booked.amount, 0)
+        """  # noqa: S608 - as above
+        for table, name, kind in _PREPAID_TABLES
+    ),
+    "prepaid_not_held": " UNION ALL ".join(
+        f"""
+        SELECT s.store_id, '{name} ' || s.id,
+            format('%s held, and checkouts hold %s', s.held, coalesce(h.amount, 0))
+        FROM {table} s
+        LEFT JOIN (
+            SELECT store_id, source_id, sum(amount) AS amount FROM balance_holds
+            WHERE kind = '{kind}' GROUP BY 1, 2
+        ) h ON h.store_id = s.store_id AND h.source_id = s.id
+        WHERE s.held <> coalesce(h.amount, 0)
+        """  # noqa: S608 - as above
+        for table, name, kind in _PREPAID_TABLES
+    ),
+    "prepaid_held_for_nobody": """
+        SELECT h.store_id, 'balance hold ' || h.id,
+            format('%s of a %s, and checkout %s is %s', h.amount, h.kind, h.checkout_id, c.state)
+        FROM balance_holds h JOIN checkouts c ON c.store_id = h.store_id AND c.id = h.checkout_id
+        WHERE c.state <> 'paying'
+    """,
+}
+
 # A parked job is not stuck: it has its reason, and waits for somebody.
 _JOBS: Final = {
     "job_twice": """
@@ -243,10 +295,13 @@ _REFERENCES: Final = (
     ("payments", "payment", "order_id", "orders"),
     ("payments", "payment", "checkout_id", "checkouts"),
     ("payment_refunds", "refund", "payment_id", "payments"),
+    ("payment_disputes", "dispute", "payment_id", "payments"),
     ("checkouts", "checkout", "order_id", "orders"),
     ("checkouts", "checkout", "cart_id", "carts"),
     ("reservations", "reservation", "checkout_id", "checkouts"),
     ("coupon_uses", "coupon use", "checkout_id", "checkouts"),
+    ("balance_holds", "balance hold", "checkout_id", "checkouts"),
+    ("checkouts", "checkout", "gift_card_id", "gift_cards"),
     ("stock_movements", "stock movement", "order_id", "orders"),
     ("order_lines", "order line", "order_id", "orders"),
     ("order_events", "order event", "order_id", "orders"),
@@ -282,6 +337,16 @@ _ORPHANS: Final = {
             GROUP BY m.store_id, m.variant_id HAVING sum(m.delta) <> 0
             """,
             """
+            SELECT p.store_id, 'payment ' || p.id, format('of %s %s, which is missing', p.service, p.source_id)
+            FROM payments p
+            LEFT JOIN gift_cards g
+                ON p.service = 'gift_card' AND g.store_id = p.store_id AND g.id = p.source_id
+            LEFT JOIN store_credits c
+                ON p.service = 'store_credit' AND c.store_id = p.store_id AND c.id = p.source_id
+            WHERE (p.source_id IS NOT NULL OR p.service IN ('gift_card', 'store_credit'))
+              AND coalesce(g.currency, c.currency) IS DISTINCT FROM p.currency
+            """,
+            """
             SELECT c.store_id, 'checkout ' || c.id, 'paying, without an attempt to pay on its way'
             FROM checkouts c
             WHERE c.state = 'paying' AND NOT EXISTS (
@@ -300,4 +365,4 @@ _ORPHANS: Final = {
     ),
 }
 
-CHECKS: Final[dict[str, str]] = {**_STOCK, **_ORDERS, **_MONEY, **_REFERRAL, **_JOBS, **_ORPHANS}
+CHECKS: Final[dict[str, str]] = {**_STOCK, **_ORDERS, **_MONEY, **_REFERRAL, **_PREPAID, **_JOBS, **_ORPHANS}

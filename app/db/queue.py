@@ -9,10 +9,10 @@ import random
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
-from sqlalchemy import CheckConstraint, Index, UniqueConstraint, text
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy import CheckConstraint, Index, Text, UniqueConstraint, text
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 from sqlalchemy.sql import bindparam
@@ -85,14 +85,15 @@ _TAKE = text(
     UPDATE jobs SET state = 'running', tries = tries + 1, lease_until = :lease_until
     WHERE id IN (
         SELECT id FROM jobs
-        WHERE (state = 'queued' AND run_at <= :now) OR (state = 'running' AND lease_until < :now)
+        WHERE ((state = 'queued' AND run_at <= :now) OR (state = 'running' AND lease_until < :now))
+          AND (kind = ANY(:kinds)) = :among
         ORDER BY run_at, id
         LIMIT :most
         FOR UPDATE SKIP LOCKED
     )
     RETURNING id, store_id, kind, dedupe_key, payload, tries
     """
-)
+).bindparams(bindparam("kinds", type_=ARRAY(Text)))
 
 _FINISH = text(
     "UPDATE jobs SET state = 'done', finished_at = :now, lease_until = NULL, reason = NULL "
@@ -134,9 +135,32 @@ async def enqueue(
     return result.first() is not None
 
 
-async def take(session: AsyncSession, *, now: datetime, most: int, lease: timedelta = LEASE) -> list[Job]:
-    """Lease due jobs, those of dead workers among them; commit before working on them."""
-    rows = await session.execute(_TAKE, {"now": now, "most": most, "lease_until": now + lease})
+class Kinds(NamedTuple):
+    """Some kinds of jobs: those that are named, or all but those."""
+
+    named: frozenset[str] = frozenset()
+    among: bool = False
+
+
+async def take(
+    session: AsyncSession,
+    *,
+    now: datetime,
+    most: int,
+    kinds: Kinds = Kinds(),  # noqa: B008 - a constant: every job
+    lease: timedelta = LEASE,
+) -> list[Job]:
+    """Lease due jobs of these kinds, those of dead workers among them; commit before working on them."""
+    rows = await session.execute(
+        _TAKE,
+        {
+            "now": now,
+            "most": most,
+            "kinds": sorted(kinds.named),
+            "among": kinds.among,
+            "lease_until": now + lease,
+        },
+    )
     return [Job(**row) for row in rows.mappings()]
 
 

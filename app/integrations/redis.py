@@ -1,4 +1,7 @@
-"""The way to Redis: short time limits, and a breaker that stops asking a Redis that does not answer."""
+"""The way to Redis: short time limits, and a breaker that stops asking a Redis that does not answer.
+
+Only silence and broken lines open it. A full Redis still answers, so what can be read of it is.
+"""
 
 import asyncio
 import math
@@ -22,18 +25,22 @@ MOST_CONNECTIONS: Final = 64
 FAILURES: Final = 5
 OPEN_SECONDS: Final = 1.0
 
-# Answers of a Redis that is there but cannot serve: for a caller as good as away.
 AWAY: Final = (
     redis.exceptions.ConnectionError,
     redis.exceptions.TimeoutError,
-    redis.exceptions.ReadOnlyError,
-    redis.exceptions.OutOfMemoryError,
-    redis.exceptions.ClusterDownError,
     TimeoutError,
     OSError,
 )
+# Answers of a Redis that is there and refuses this one call: it is full, cannot save, or may not write. The caller
+# goes without it as if it were away; others need not, for what it refuses costs nobody any time.
+REFUSED: Final = (
+    redis.exceptions.ReadOnlyError,
+    redis.exceptions.OutOfMemoryError,
+    redis.exceptions.ClusterDownError,
+)
 # The same, where the client library has no class of its own: no disk to save to, too few replicas.
 CANNOT_WRITE: Final = ("MISCONF", "NOREPLICAS")
+SAY_AGAIN_SECONDS: Final = 60.0
 
 
 class RedisDown(Unavailable):
@@ -103,6 +110,7 @@ class RedisGateway:
         self, url: str, *, wait_seconds: float = WAIT_SECONDS, breaker: Breaker | None = None
     ) -> None:
         self._wait = wait_seconds
+        self._says_again_at = 0.0
         self.breaker = breaker or Breaker()
         pool = BlockingConnectionPool.from_url(
             url,
@@ -129,15 +137,29 @@ class RedisGateway:
             # The socket limits hold per step; this one holds for all steps together.
             async with asyncio.timeout(self._wait):
                 answer = await call(self.client)
-        except (*AWAY, redis.exceptions.ResponseError) as problem:
-            if not isinstance(problem, AWAY) and not str(problem).startswith(CANNOT_WRITE):
-                raise
+        except AWAY as problem:
             if self.breaker.failed():
                 log.warning("redis is away", reason=type(problem).__name__)
             raise RedisDown(self.breaker.retry_after) from problem
+        except redis.exceptions.ResponseError as problem:
+            if not isinstance(problem, REFUSED) and not str(problem).startswith(CANNOT_WRITE):
+                raise
+            self._answered()
+            self._say_refused(problem)
+            raise RedisDown(self.breaker.retry_after) from problem
+        self._answered()
+        return answer
+
+    def _answered(self) -> None:
         if self.breaker.succeeded():
             log.info("redis is back")
-        return answer
+
+    def _say_refused(self, problem: Exception) -> None:
+        """A line a minute, however many calls are refused."""
+        now = time.monotonic()
+        if now >= self._says_again_at:
+            self._says_again_at = now + SAY_AGAIN_SECONDS
+            log.warning("redis refuses calls", reason=type(problem).__name__)
 
     async def ping(self) -> None:
         """Raises RedisDown where Redis does not answer."""

@@ -11,7 +11,7 @@ import msgspec
 from stripe import SignatureVerificationError, WebhookSignature
 
 from app.domain.payments.errors import BAD_SIGNATURE
-from app.domain.payments.services import Captured, Disputed, GivenBack, Refused, ServiceEvent
+from app.domain.payments.services import Authorized, Captured, Contested, GivenBack, Refused, ServiceEvent
 from app.integrations.stripe_amounts import from_stripe
 from app.kit.errors import Forbidden, Invalid
 from app.kit.money import is_currency
@@ -34,6 +34,7 @@ class _Failure(msgspec.Struct, frozen=True):
 _ABOUT: Final = {
     "payment_intent.succeeded": "payment_intent",
     "payment_intent.canceled": "payment_intent",
+    "payment_intent.amount_capturable_updated": "payment_intent",
     "payment_intent.payment_failed": "payment_intent",
     "charge.refunded": "charge",
     "refund.created": "refund",
@@ -41,6 +42,9 @@ _ABOUT: Final = {
     "refund.failed": "refund",
     "charge.refund.updated": "refund",
     "charge.dispute.created": "dispute",
+    "charge.dispute.updated": "dispute",
+    "charge.dispute.funds_withdrawn": "dispute",
+    "charge.dispute.funds_reinstated": "dispute",
     "charge.dispute.closed": "dispute",
 }
 
@@ -52,12 +56,12 @@ class _Intent(msgspec.Struct, frozen=True):
     object: str = ""
     status: str | None = None
     amount_received: int | None = None
+    amount_capturable: int | None = None
     currency: str | None = None
     livemode: bool | None = None
     metadata: dict[str, Any] | None = None
     last_payment_error: _Failure | None = None
     payment_intent: str | None = None
-    reason: str | None = None
 
 
 class _Data(msgspec.Struct, frozen=True):
@@ -122,11 +126,13 @@ def release(version: str | None) -> str:
     return (version or "").partition(".")[2]
 
 
-def _finding(kind: str, intent: _Intent) -> Captured | Refused | GivenBack | Disputed | None:
+def _finding(kind: str, intent: _Intent) -> Captured | Authorized | Refused | GivenBack | Contested | None:
     if intent.object != "payment_intent":
         return _about_a_payment(intent)
     if kind == "payment_intent.succeeded" and intent.status == "succeeded":
         return captured(intent.id, intent.amount_received or 0, intent.currency or "")
+    if kind == "payment_intent.amount_capturable_updated" and intent.status == "requires_capture":
+        return authorized(intent.id, intent.amount_capturable or 0, intent.currency or "")
     if kind == "payment_intent.canceled" and intent.status == "canceled":
         return Refused("cancelled", intent.id)
     flow = (intent.metadata or {}).get(FLOW)
@@ -136,12 +142,10 @@ def _finding(kind: str, intent: _Intent) -> Captured | Refused | GivenBack | Dis
     return None
 
 
-def _about_a_payment(thing: _Intent) -> GivenBack | Disputed | None:
+def _about_a_payment(thing: _Intent) -> GivenBack | Contested | None:
     if not thing.payment_intent:
         return None
-    if thing.object == "dispute":
-        return Disputed(thing.payment_intent, thing.status or "", thing.reason or "")
-    return GivenBack(thing.payment_intent)
+    return (Contested if thing.object == "dispute" else GivenBack)(thing.payment_intent)
 
 
 def captured(reference: str, amount: int, currency: str) -> Captured | None:
@@ -149,3 +153,9 @@ def captured(reference: str, amount: int, currency: str) -> Captured | None:
     code = currency.upper()
     minor = from_stripe(amount, code) if is_currency(code) else None
     return None if minor is None else Captured(reference, minor, code)
+
+
+def authorized(reference: str, amount: int, currency: str) -> Authorized | None:
+    """What is held in our terms; None where the sum cannot be said in them."""
+    found = captured(reference, amount, currency)
+    return None if found is None else Authorized(found.reference, found.amount, found.currency)

@@ -5,7 +5,6 @@ known, so that after a trouble in confirming it Stripe can be asked by that id, 
 and not by a search, which lags behind. Both calls are idempotent by the attempt's key.
 """
 
-import logging
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
@@ -20,7 +19,7 @@ from stripe import (
     StripeClient,
     StripeError,
 )
-from stripe.params import RefundListParams
+from stripe.params import PaymentIntentCreateParams, RefundListParams
 
 from app.domain.payments.services import (
     ActionNeeded,
@@ -28,12 +27,14 @@ from app.domain.payments.services import (
     Finding,
     Outcome,
     Refused,
+    ServiceDispute,
     ServiceEvent,
     ServiceRefund,
     Unheard,
     Unknown,
 )
 from app.integrations.stripe_amounts import from_stripe, to_stripe
+from app.integrations.stripe_disputes import read_disputes
 from app.integrations.stripe_events import (
     API_VERSION,
     ATTEMPT,
@@ -41,11 +42,14 @@ from app.integrations.stripe_events import (
     FLOW,
     PAGE_FLOW,
     SIGNATURE_HEADER,
+    authorized,
     captured,
     check_signature,
     read_event,
 )
 from app.integrations.stripe_http import StripeHttp
+from app.integrations.stripe_methods import StripeMethods
+from app.integrations.stripe_trouble import note, reason_of
 from app.kit.money import is_currency
 
 RECENT: Final = 100
@@ -56,10 +60,8 @@ OUT_OF_ORDER: Final = "service_unavailable"
 # The library would keep an id of this machine in the home folder and send it along.
 stripe.enable_telemetry = False
 
-logger = logging.getLogger(__name__)
 
-
-class StripePayments:
+class StripePayments(StripeMethods):
     """The `stripe` service."""
 
     name = "stripe"
@@ -82,8 +84,10 @@ class StripePayments:
             max_network_retries=0,
             http_client=self._http,
         )
+        super().__init__(client)
         self._intents = client.v1.payment_intents
         self._refunds = client.v1.refunds
+        self._disputes = client.v1.disputes
         self._publishable_key = publishable_key
         self._account_id = account_id
         self._webhook_secrets = webhook_secrets
@@ -103,19 +107,7 @@ class StripePayments:
             return Refused("amount_not_supported")
         try:
             intent = await self._intents.create_async(
-                {
-                    "amount": amount,
-                    "currency": charge.currency.lower(),
-                    "automatic_payment_methods": (
-                        {"enabled": True, "allow_redirects": "never"} if charge.token else {"enabled": True}
-                    ),
-                    "metadata": {
-                        ATTEMPT: charge.key,
-                        "order_id": str(charge.order_id),
-                        FLOW: CARD_FLOW if charge.token else PAGE_FLOW,
-                    },
-                },
-                {"idempotency_key": charge.key},
+                _intent_of(charge, amount), {"idempotency_key": charge.key}
             )
         except InvalidRequestError as problem:
             return Refused(problem.code or "invalid_request")
@@ -124,7 +116,7 @@ class StripePayments:
                 # Another call of this attempt is on its way, or was, and may confirm what it made.
                 return Unknown("idempotency")
             # Nothing was confirmed, and nobody was given what it takes to confirm: nothing can be charged.
-            _note(problem, "a payment could not be opened")
+            note(problem, "a payment could not be opened")
             return Refused(OUT_OF_ORDER)
         if charge.token:
             return await self._confirm(intent.id, charge)
@@ -144,8 +136,8 @@ class StripePayments:
                 return Unknown(problem.code, reference)
             return Refused(problem.code or "invalid_request", reference)
         except StripeError as problem:
-            _note(problem, "it is not known whether a payment was made")
-            return Unknown(_reason(problem), reference)
+            note(problem, "it is not known whether a payment was made")
+            return Unknown(reason_of(problem), reference)
         return _said(intent)
 
     async def find(self, key: str, reference: str | None) -> Finding:
@@ -157,8 +149,8 @@ class StripePayments:
                 # Nobody is going to confirm it; ending it makes what we say of it final.
                 return await self._end(intent)
         except StripeError as problem:
-            _note(problem, "a payment could not be looked up")
-            return Unknown(_reason(problem), reference)
+            note(problem, "a payment could not be looked up")
+            return Unknown(reason_of(problem), reference)
         return _said(intent)
 
     async def cancel(self, key: str, reference: str | None) -> Finding:
@@ -166,12 +158,37 @@ class StripePayments:
             intent = await (self._intents.retrieve_async(reference) if reference else self._search(key))
             if intent is None:
                 return Unheard()
-            if intent.status in ("succeeded", "canceled", "processing"):
+            if intent.status in ("succeeded", "requires_capture", "canceled", "processing"):
                 return _said(intent)
             return await self._end(intent)
         except StripeError as problem:
-            _note(problem, "a payment could not be cancelled")
-            return Unknown(_reason(problem), reference)
+            note(problem, "a payment could not be cancelled")
+            return Unknown(reason_of(problem), reference)
+
+    async def capture(self, reference: str) -> Finding:
+        try:
+            # Once by its nature: what was captured can't be captured again.
+            return _said(await self._intents.capture_async(reference))
+        except InvalidRequestError as problem:
+            note(problem, "a payment could not be captured")
+            return await self._look(reference)
+        except StripeError as problem:
+            note(problem, "it is not known whether a payment was captured")
+            return Unknown(reason_of(problem), reference)
+
+    async def void(self, reference: str) -> Finding:
+        try:
+            intent = await self._intents.retrieve_async(reference)
+            return await self._end(intent) if intent.status == "requires_capture" else _said(intent)
+        except StripeError as problem:
+            note(problem, "what is held could not be let go")
+            return Unknown(reason_of(problem), reference)
+
+    async def _look(self, reference: str) -> Finding:
+        try:
+            return _said(await self._intents.retrieve_async(reference))
+        except StripeError as problem:
+            return Unknown(reason_of(problem), reference)
 
     async def _end(self, intent: PaymentIntent) -> Finding:
         """Cancel, and say what the payment came to; where something was quicker, what it is now."""
@@ -202,10 +219,10 @@ class StripePayments:
             before = [one for one in made if _metadata(one).get(REFUND) == key]
             refund = before[0] if before else await self._give_back(key, reference, wanted)
         except InvalidRequestError as problem:
-            _note(problem, "a refund was refused")
+            note(problem, "a refund was refused")
             return None
         except StripeError as problem:
-            _note(problem, "it is not known whether a refund was made")
+            note(problem, "it is not known whether a refund was made")
             return None
         return _refunded(refund)
 
@@ -213,7 +230,7 @@ class StripePayments:
         try:
             found = [_refunded(refund) for refund in await self._every_refund(reference)]
         except StripeError as problem:
-            _note(problem, "the refunds of a payment could not be listed")
+            note(problem, "the refunds of a payment could not be listed")
             return None
         known = [refund for refund in found if refund is not None]
         return known if len(known) == len(found) else None
@@ -236,6 +253,15 @@ class StripePayments:
             {"idempotency_key": key},
         )
 
+    async def list_disputes(self, reference: str) -> Sequence[ServiceDispute] | None:
+        try:
+            # Nobody disputes one payment a hundred times.
+            found = await self._disputes.list_async({"payment_intent": reference, "limit": RECENT})
+        except StripeError as problem:
+            note(problem, "the disputes of a payment could not be listed")
+            return None
+        return read_disputes(found.data)
+
     async def read_event(self, body: bytes, headers: Mapping[str, str], *, now: datetime) -> ServiceEvent:
         check_signature(
             body,
@@ -245,6 +271,30 @@ class StripePayments:
             now=now,
         )
         return read_event(body, is_live=self._is_live, account_id=self._account_id)
+
+
+def _intent_of(charge: Charge, amount: int) -> PaymentIntentCreateParams:
+    """What is asked for; amount in Stripe's units."""
+    wanted: PaymentIntentCreateParams = {
+        "amount": amount,
+        "currency": charge.currency.lower(),
+        "automatic_payment_methods": (
+            {"enabled": True, "allow_redirects": "never"} if charge.token else {"enabled": True}
+        ),
+        "metadata": {
+            ATTEMPT: charge.key,
+            "order_id": str(charge.order_id),
+            FLOW: CARD_FLOW if charge.token else PAGE_FLOW,
+        },
+    }
+    if charge.later:
+        wanted["capture_method"] = "manual"
+    if charge.customer:
+        wanted["customer"] = charge.customer
+    if charge.save:
+        # They will be there themselves when they pay with it again.
+        wanted["setup_future_usage"] = "on_session"
+    return wanted
 
 
 def _metadata(thing: PaymentIntent | Refund) -> dict[str, str]:
@@ -271,6 +321,9 @@ def _said(intent: PaymentIntent) -> Outcome:
         case "succeeded":
             found = captured(intent.id, intent.amount_received, intent.currency)
             return found or Unknown("strange_amount", intent.id)
+        case "requires_capture":
+            held = authorized(intent.id, intent.amount_capturable, intent.currency)
+            return held or Unknown("strange_amount", intent.id)
         case "canceled":
             return Refused("cancelled", intent.id)
         case "requires_action" | "requires_payment_method" | "requires_confirmation":
@@ -283,12 +336,3 @@ def _decline_of(failure: Any) -> str:
     """The closest word that Stripe has for a failure. Fields that say nothing are left out of it."""
     words = (getattr(failure, name, None) for name in ("decline_code", "code"))
     return str(next(filter(None, words), "card_declined"))
-
-
-def _reason(problem: StripeError) -> str:
-    return str(problem.code or (f"http_{problem.http_status}" if problem.http_status else "no_answer"))
-
-
-def _note(problem: StripeError, what: str) -> None:
-    """A line for the operator. Stripe's own words stay out: they may repeat what a caller sent."""
-    logger.warning("%s: %s %s (%s)", what, type(problem).__name__, _reason(problem), problem.request_id)

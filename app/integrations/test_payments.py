@@ -21,6 +21,7 @@ from app.domain.payments.services import (
     Outcome,
     Refused,
     ServiceEvent,
+    ServiceMethod,
     ServiceRefund,
     Unheard,
     Unknown,
@@ -32,6 +33,7 @@ from app.kit.errors import Forbidden, Invalid
 HANG_SECONDS: Final = 30.0
 LATE: Final = timedelta(seconds=3)
 DELIVER: Final = "test_payments.deliver"
+SAVED: Final = "saved_"  # how tokens of saved means begin; they pay
 SIGNATURE_HEADER: Final = "test-signature"
 
 # What each `payment_token` leads to, as the document and docs/test-payments.md tell it.
@@ -111,7 +113,7 @@ class TestPayments:
         return {"public_key": "test"}
 
     async def charge(self, charge: Charge) -> Outcome:
-        state = _FIRST_STATE.get(charge.token)
+        state = "captured" if charge.token.startswith(SAVED) else _FIRST_STATE.get(charge.token)
         if state is None:
             return Refused("unknown_test_card")
         async with transaction(self._sessions) as session:
@@ -160,6 +162,18 @@ class TestPayments:
 
     async def list_refunds(self, reference: str) -> Sequence[ServiceRefund] | None:  # noqa: ARG002 - as above
         return ()
+
+    async def make_customer(self, key: str) -> str | None:  # noqa: ARG002 - all are the same one here
+        return SAVED
+
+    async def find_method(self, reference: str) -> ServiceMethod | None:
+        return ServiceMethod(f"{SAVED}{reference}", SAVED, "card", "test", "4242", 12, 2099)
+
+    async def forget_method(self, reference: str) -> bool:  # noqa: ARG002 - it kept nothing
+        return True
+
+    async def forget_customer(self, reference: str) -> bool:  # noqa: ARG002 - as above
+        return True
 
     async def close(self) -> None:
         """Nothing of its own is open."""

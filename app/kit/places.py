@@ -19,6 +19,8 @@ _ENGLISH: Final = Locale("en").territories
 _SUBDIVISIONS: Final[Any] = pycountry.subdivisions  # carries no types of its own
 _KOSOVO: Final = "XK"
 _PHONE_TEXT: Final = re.compile(r"\+?[\d\s().\-/\u2010-\u2015]+(?:(?:ext\.?|x|#)\s*\d{1,7})?", re.IGNORECASE)
+# Where nobody ever has an address (RFC 2606): what stands in the place of one that was forgotten.
+NOBODYS_DOMAIN: Final = "closed.invalid"
 _PRIVATE_DOMAIN: Final = re.compile(r"(?<=[@.])(?:invalid|local|localhost)$", re.IGNORECASE)
 
 # What people and other shops write, and neither Babel nor pycountry knows.
@@ -277,9 +279,11 @@ def email_key(text: str) -> str | None:
     """The address as it is compared and searched, or None where it has not the form of one.
 
     RFC 5321 lets a mail server tell `Ada@` from `ada@`; people and nearly all servers do not, so we do not.
+    But folding goes no further than lower case: `faß.de` and `fass.de` belong to two different people (RFC 5894,
+    section 7.2), and one of them must not come in as the other.
     """
     form = email_form(text)
-    return form.casefold() if form else None
+    return form.lower() if form else None
 
 
 def find_time_zone(text: str) -> str | None:

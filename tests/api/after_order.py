@@ -9,6 +9,7 @@ from sqlalchemy import text
 
 from app.db.session import Sessions, transaction
 from app.domain.checkout.abandoned import reminder_jobs
+from app.domain.checkout.capturing import capturing_jobs
 from app.domain.checkout.jobs import checkout_jobs
 from app.domain.orders.jobs import order_jobs
 from app.integrations.mail import FileMailer, MailTemplates
@@ -33,6 +34,7 @@ async def work_off(settings: Settings, folder: Path) -> list[EmailMessage]:
         **order_jobs(**mailing),
         **reminder_jobs(**mailing),
         **checkout_jobs(till=shop.till, stores=shop.stores, clock=utc_now),
+        **capturing_jobs(till=shop.till, stores=shop.stores, clock=utc_now),
     }
     try:
         while await work_once(shop.sessions, handlers):

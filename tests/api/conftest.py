@@ -73,10 +73,10 @@ async def mails(sessions: Sessions, reads, database_url, redis_url, tmp_path: Pa
     seen: set[Path] = set()
 
     async def run() -> list[tuple[str, str, str]]:
-        while await work_once(sessions, handlers):
-            pass
-        new = sorted(set(tmp_path.iterdir()) - seen, key=lambda path: path.stat().st_mtime_ns)
-        seen.update(new)
+        new: list[Path] = []
+        while await work_once(sessions, handlers, most=1):
+            new += set(tmp_path.iterdir()) - seen
+            seen.update(new)
         read = [message_from_bytes(path.read_bytes(), policy=default) for path in new]
         return [(m["To"], m["Subject"], m.get_body(("plain",)).get_content()) for m in read]
 

@@ -93,6 +93,7 @@ def nothing() -> dict[str, Any]:
     """Values of the right form that name nothing in the shop."""
     return {
         "product_id": BIG,
+        "product_ids": [BIG],
         "cart_uuid": str(uuid4()),
         "checkout_token": f"nobody-{uuid4().hex}",
         "order_id": BIG,

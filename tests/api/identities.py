@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import timedelta
+from http import HTTPStatus
 from typing import Any, Final, Literal
 from urllib.parse import urlencode
 from uuid import uuid4
@@ -18,6 +19,7 @@ from app.domain.customers.models import Customer, Passkey
 from app.domain.customers.secrets import Purpose, make_secret
 from app.domain.newsletter.models import Subscription
 from app.domain.orders.service import make_order_link
+from app.domain.payments.models import SavedMethod
 from app.domain.stores.models import Store
 from app.integrations.redis_sessions import RedisSessions
 from app.kit.clock import utc_now
@@ -68,6 +70,8 @@ class World:
     things: dict[str, Any] = field(default_factory=dict)
     # What there is for everybody, by name as well.
     shared: dict[str, Any] = field(default_factory=dict)
+    # Logins of others whom no call of theirs can change.
+    others: dict[str, str] = field(default_factory=dict)
 
     @property
     def theirs(self) -> dict[str, Any]:
@@ -86,26 +90,32 @@ class World:
         made = await self.logins.start(store.id, customer_id, remember=True, device="a phone", now=now)
         return made.token
 
-    async def come(self, who: str) -> tuple[Store, str]:
-        """The store at which somebody calls, and the login that they bring; everybody is new."""
+    async def come(self, who: str, *, to_read: bool) -> tuple[Store, str]:
+        """The store at which somebody calls, and the login that they bring; who comes to write is new each time."""
+        store = self.elsewhere if who.endswith("at home") else self.store
         if who in ("nobody", "a guest with another's cart"):
-            return self.store, ""
+            return store, ""
         if who == "customer A":
-            return self.store, self.owner_key
+            return store, self.owner_key
+        if who in self.others and (to_read or who in ENDED):
+            return store, self.others[who]
+        token = self.others[who] = await self._log_in(who)
+        return store, token
+
+    async def _log_in(self, who: str) -> str:
         if who == "customer B":
-            return self.store, await self.log_in(self.store, await make_customer(self.sessions, self.store))
+            return await self.log_in(self.store, await make_customer(self.sessions, self.store))
         if who == "an expired session":
-            return self.store, await self.log_in(self.store, self.owner, days_ago=400)
+            return await self.log_in(self.store, self.owner, days_ago=400)
         if who == "a revoked session":
             token = await self.log_in(self.store, self.owner)
             await self.logins.end(self.store.id, token)
-            return self.store, token
-        token = await self.log_in(self.elsewhere, await make_customer(self.sessions, self.elsewhere))
-        return (self.elsewhere if who.endswith("at home") else self.store), token
+            return token
+        return await self.log_in(self.elsewhere, await make_customer(self.sessions, self.elsewhere))
 
     async def call(self, who: str, mode: Mode, asked: "Call", named: Mapping[str, Any]) -> httpx.Response:
         """Send a call as somebody, in a mode, with these things in the places of their names."""
-        store, token = await self.come(who)
+        store, token = await self.come(who, to_read=asked.reads)
         by_cookie, by_form = mode.startswith("cookie"), mode.endswith("form")
         headers = {"X-Store": store.code}
         cookies = []
@@ -129,11 +139,9 @@ class World:
                 headers["Content-Type"] = "application/x-www-form-urlencoded"
             else:
                 body = {"json": sent}
-        answer = await self.client.request(
+        return await self.client.request(
             asked.method, API + path, headers=headers, params=filled(asked.query, named) or None, **body
         )
-        self.client.cookies.clear()
-        return answer
 
     async def snapshot(self) -> dict[str, Any]:
         """Everything that A can see of themselves, but for the times at which they looked."""
@@ -190,6 +198,15 @@ class Call:
         return self.route.partition(" ")[2]
 
     @property
+    def reads(self) -> bool:
+        return self.method == "GET"
+
+    @property
+    def changes(self) -> bool:
+        """Whether A's things are others once A has made the call."""
+        return not self.reads and self.ok < HTTPStatus.BAD_REQUEST
+
+    @property
     def template(self) -> str:
         """The route as the application has it: parameters in braces."""
         return re.sub(r"\$(\w+)", lambda found: f"{{{PARAMETERS.get(found[1], found[1])}}}", self.route)
@@ -207,6 +224,7 @@ PARAMETERS: Final = {
     "address": "address_id",
     "session": "session_id",
     "passkey": "passkey_id",
+    "method": "method_id",
     "checkout": "checkout_token",
     "order": "order_id",
     "newsletter": "uuid",
@@ -304,7 +322,9 @@ async def make_world(
     *,
     password_digest: str,
 ) -> World:
-    """Customer A with an order, an open checkout, a cart, an address, two sessions, a passkey and a newsletter."""
+    """Customer A with an order, an open checkout, a cart, an address, two sessions, a passkey, a saved means of
+    payment and a newsletter.
+    """
     store, elsewhere = stores
     world = World(client, sessions, logins, store, elsewhere, shared=shared)
     variant, option = shared["variant"], shared["option"]
@@ -351,10 +371,20 @@ async def make_world(
             backed_up=False,
             name=f"{FIRST}s key",
         )
-        session.add(passkey)
+        method = SavedMethod(
+            store_id=store.id,
+            customer_id=world.owner,
+            service="test",
+            reference=f"saved_{uuid4().hex}",
+            kind="card",
+            brand=f"{FIRST}s bank",
+            last_four="4242",
+        )
+        session.add_all([passkey, method])
         await session.flush()
         world.things = {
             "passkey": passkey.id,
+            "method": method.id,
             "order_link": await make_order_link(session, store.id, order, now=utc_now(), seconds=HOUR),
             "mailed_newsletter": str(subscription.uuid),
         }

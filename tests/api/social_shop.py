@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from http.cookiejar import DefaultCookiePolicy
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -54,6 +55,8 @@ async def social_shop(
             },
         )
         async with running_shop(settings) as client:
+            # Everybody has cookies of their own, also where many call at once.
+            client.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=()))
             yield SocialShop(client, issuer, facebook, settings, sessions)
 
 

@@ -10,6 +10,7 @@ from sqlalchemy import text
 from app.api.dependencies import STATE_KEY as SHOP_KEY
 from app.api.gate import STATE_KEY as GATE_KEY
 from app.db.session import Sessions, transaction
+from app.domain.checkout import claiming
 from app.domain.customers.queries import find_customer_by_email, lock_customer
 from app.domain.orders.service import make_order_link
 from app.domain.stores.models import Store
@@ -166,6 +167,27 @@ async def test_nothing_wrong_with_a_cart_or_checkout_makes_a_login_fail(client, 
         {"cart_uuid": "", "checkout_token": ""},
     ):
         assert (await ada.log_in(**brought)).status_code == 200
+
+
+async def test_a_mistake_of_ours_in_merging_carts_makes_no_login_fail(
+    guest: Guest, client, sessions, monkeypatch
+):
+    ada = await signed_up(client, guest.store)
+    mine, theirs = await add_variant(sessions, guest.store), await add_variant(sessions, guest.store)
+    member = Guest(client, guest.store, guest.option_id, headers={"Authorization": f"Bearer {ada.auth_key}"})
+    await member.add(mine, 1)
+    await guest.add(theirs, 2)
+
+    async def stumble(session, *args, **kwargs):
+        await session.execute(text("DELETE FROM cart_lines WHERE variant_id = :id"), {"id": theirs})
+        raise KeyError("a mistake")
+
+    monkeypatch.setattr(claiming, "merge_lines", stumble)
+    assert (await ada.log_in(cart_uuid=guest.cart_uuid)).status_code == 200
+    monkeypatch.undo()
+    # What was half done is undone: nothing is lost, and it can be merged later.
+    await ada.log_in(cart_uuid=guest.cart_uuid)
+    assert (await ada.call("GET", "/cart")).json()["item_count"] == 3
 
 
 async def test_logging_out_of_an_open_checkout_asks_for_a_new_one(buyer, client):

@@ -1,7 +1,9 @@
 """Search over HTTP: words, beginnings, typing errors, accents, SKUs, and questions that are no words."""
 
 import pytest
+from sqlalchemy import text
 
+from app.db.session import transaction
 from tests.api.catalogue_shop import Shelf, fill
 
 
@@ -53,6 +55,19 @@ async def test_the_variant_that_fits_is_shown(shelf):
     assert await shown("tent rust") == "Ridge Tent - Rust"
     assert await shown("TNT-1") == "Ridge Tent - Rust"
     assert await shown("ridge tent") == "Ridge Tent - Pine Green"
+
+
+async def test_a_code_that_is_typed_whole_finds_what_has_it_alone(shelf, sessions):
+    async with transaction(sessions) as session:
+        await session.execute(text("UPDATE variants SET sku = 'RT-7-X' WHERE sku = 'TNT-1'"))
+        await session.execute(
+            text(
+                "UPDATE products SET search = to_tsvector('storefront_simple', 'rt 7 x') WHERE handle = 'kettle'"
+            )
+        )
+    assert await found(shelf, "rt-7-x") == ["ridge-tent"]
+    assert await found(shelf, "rt 7 x") == ["kettle"]
+    assert await found(shelf, "rt-7") == ["kettle"]
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,10 @@ async def test_a_guest_buys_with_the_test_service(guest: Guest, sessions: Sessio
     variant = await add_variant(sessions, guest.store, price=2500, on_hand=10)
     checkout = await guest.prepare(variant, 2)
     assert checkout["state"] == "priced"
-    assert checkout["totals"] == {"items": 5000, "discount": 0, "shipping": 500, "tax": 0, "total": 5500}
+    assert (
+        checkout["totals"].items()
+        >= {"items": 5000, "discount": 0, "shipping": 500, "tax": 0, "total": 5500}.items()
+    )
     paid = await guest.pay(5500)
     assert paid.status_code == 204, paid.text
     order_id = int(paid.headers["location"].rpartition("/")[2])
@@ -160,7 +163,7 @@ async def test_stock_that_left_meanwhile_is_said_before_paying(guest: Guest, ses
         await session.commit()
     late = await guest.pay(checkout["totals"]["total"])
     assert (late.status_code, late.json()["code"]) == (409, "out_of_stock")
-    assert late.json()["items"] == [{"variant_id": variant}]
+    assert late.json()["items"] == [{"variant_id": variant, "available": 0}]
     assert (await guest.read_checkout())["state"] == "priced"
 
 
@@ -173,7 +176,10 @@ async def test_tax_is_added_per_line_and_shown(guest: Guest, sessions: Sessions)
     variant = await add_variant(sessions, guest.store, price=999)
     checkout = await guest.prepare(variant, 3)
     # 29.97 * 8.25 % = 2.472525, half up
-    assert checkout["totals"] == {"items": 2997, "discount": 0, "shipping": 500, "tax": 247, "total": 3744}
+    assert (
+        checkout["totals"].items()
+        >= {"items": 2997, "discount": 0, "shipping": 500, "tax": 247, "total": 3744}.items()
+    )
 
 
 async def test_every_fault_of_an_address_is_named(guest: Guest, sessions: Sessions):

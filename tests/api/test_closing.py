@@ -9,6 +9,10 @@ from sqlalchemy import text
 from app.db.audit import run_audit
 from app.db.session import transaction
 from app.domain.accounts.closing import closing_jobs
+from app.domain.checkout.cancelling import ask_to_cancel
+from app.domain.giftcards.service import give_credit
+from app.domain.orders.jobs import order_jobs
+from app.domain.orders.shipping import ship_order
 from app.domain.stores.directory import StoreDirectory
 from app.integrations.mail import MailTemplates
 from app.kit.clock import utc_now
@@ -28,6 +32,8 @@ PERSONAL = (
     "Shop app 2.0",
     "visitor-77",
     "127.0.0.1",
+    "SNAIL-77",
+    "Elderflower",
 )
 STREET = {**ADDRESS, "first_name": "Ottilie", "last_name": "Quandt", "address_one": "4 Silberweg"}
 
@@ -64,6 +70,45 @@ async def buy(person: Person, guest: Guest, sessions, *, card: str = "ok") -> st
     return paid.headers.get("location", f"/storefront/v1/checkout/{member.token}")
 
 
+async def ship(sessions, store, path: str) -> int:
+    """Send the order of that address off; its id."""
+    order_id = int(path.rpartition("/")[2])
+    async with transaction(sessions) as session:
+        await ship_order(
+            session,
+            store.id,
+            order_id,
+            quantities=None,
+            carrier="Snail Post",
+            number="SNAIL-77",
+            url="https://snails.example/SNAIL-77",
+            now=utc_now(),
+        )
+    return order_id
+
+
+async def wish_away(sessions, reads, store, path: str) -> None:
+    """Ask for the end of the order of that address, in the customer's own words."""
+    offered = {"reasons": ["Other"], "orders": {"cancel_at_once": False}}
+    query = text(
+        "UPDATE stores SET cancellation_reasons = CAST(:reasons AS jsonb),"
+        " settings = jsonb_set(settings, '{orders}', CAST(:orders AS jsonb)) WHERE id = :id"
+    )
+    async with transaction(sessions) as session:
+        written = {name: json.dumps(value) for name, value in offered.items()}
+        await session.execute(query, {"id": store.id, **written})
+    config = await StoreDirectory(reads).get(store.id)
+    async with transaction(sessions) as session:
+        await ask_to_cancel(
+            session,
+            config,
+            int(path.rpartition("/")[2]),
+            reason="Other",
+            note="I am moving to Elderflower Alley",
+            now=utc_now(),
+        )
+
+
 async def everything(sessions, store) -> str:
     """Every row of every table that the store has, as one text."""
     async with sessions() as session:
@@ -91,7 +136,8 @@ async def close(person: Person, **body):
 
 
 async def test_nothing_personal_is_left_anywhere(person, guest, sessions, reads):
-    await buy(person, guest, sessions)
+    await ship(sessions, guest.store, await buy(person, guest, sessions))
+    await wish_away(sessions, reads, guest.store, await buy(person, guest, sessions))
     await person.call("POST", "/customer/password/forgot", {"email": person.email})
     await person.elsewhere(agent="Shop app 2.0").log_in()  # a new device, of which a mail tells
     # A checkout and a cart that are open.
@@ -132,6 +178,28 @@ async def say_goodbye(sessions, reads, store) -> Box:
     while await work_once(sessions, handlers):
         pass
     return box
+
+
+async def test_what_happens_to_an_order_afterwards_is_mailed_to_nobody(person, guest, sessions, reads):
+    path = await buy(person, guest, sessions)
+    await close(person)
+    await ship(sessions, guest.store, path)
+    box = Box()
+    settings = settings_for("postgresql://", "redis://")
+    handlers = order_jobs(
+        sessions=sessions,
+        stores=StoreDirectory(reads),
+        writer=MailTemplates(settings),
+        mailer=box,
+        settings=settings,
+        clock=utc_now,
+    )
+    while await work_once(sessions, handlers):
+        pass
+    assert [mail.to for mail in box.mails if mail.to.endswith("closed.invalid")] == []
+    query = "SELECT state FROM jobs WHERE store_id = :id AND kind = 'orders.shipped'"
+    async with sessions() as session:
+        assert await session.scalar(text(query), {"id": guest.store.id}) == "done"
 
 
 async def test_the_address_that_was_is_told_once(person, sessions, reads, guest):
@@ -225,9 +293,13 @@ async def test_a_balance_is_not_lost_without_a_word(person, guest, sessions, rea
             ),
             {"store": guest.store.id, "account": f"referral:{person.id}"},
         )
+        store = guest.store.id
+        given = {"amount": 300, "currency": "USD", "reason": "Sorry", "now": utc_now()}
+        await give_credit(session, store, person.id, **given)
     answer = await close(person)
     assert (answer.status_code, answer.json()["code"]) == (409, "balance_left")
     assert (answer.json()["balance"], answer.json()["currency"]) == (700, "USD")
+    assert answer.json()["store_credit"] == [{"balance": 300, "currency": "USD"}]
     assert (await close(person, give_up_balance=True)).status_code == 204
     assert await run_audit(reads, utc_now(), store_id=guest.store.id) == []
 
@@ -285,8 +357,9 @@ async def test_others_keep_what_is_theirs(person, guest, sessions):
     assert before == after
 
 
-async def test_the_export_is_a_file_with_everything_and_no_secret(person, guest, sessions):
-    await buy(person, guest, sessions)
+async def test_the_export_is_a_file_with_everything_and_no_secret(person, guest, sessions, reads):
+    await ship(sessions, guest.store, await buy(person, guest, sessions))
+    await wish_away(sessions, reads, guest.store, await buy(person, guest, sessions))
     answer = await person.call("GET", "/customer/export")
     assert answer.headers["content-disposition"].startswith(f'attachment; filename="{guest.store.code}-')
     assert answer.headers["cache-control"] == "private, no-store"
@@ -295,6 +368,8 @@ async def test_the_export_is_a_file_with_everything_and_no_secret(person, guest,
     assert said["addresses"][0]["address"]["address_one"] == "4 Silberweg"
     assert said["orders"][0]["items"][0]["quantity"] == 2
     assert said["orders"][0]["payments"][0]["state"] == "captured"
+    assert said["orders"][0]["parcels"][0]["number"] == "SNAIL-77"
+    assert said["orders"][1]["cancellation"]["note"] == "I am moving to Elderflower Alley"
     assert [one["device"] for one in said["sessions"]]
     for kind in (
         "newsletter",

@@ -48,7 +48,10 @@ async def test_a_code_takes_its_part_off_cart_checkout_and_order_alike(guest: Gu
     assert await read_cart(guest) == cart
 
     checkout = await guest.prepare(await add_variant(sessions, guest.store, price=1))
-    assert checkout["totals"] == {"items": 2998, "discount": 300, "shipping": 500, "tax": 0, "total": 3198}
+    assert (
+        checkout["totals"].items()
+        >= {"items": 2998, "discount": 300, "shipping": 500, "tax": 0, "total": 3198}.items()
+    )
     assert checkout["coupon"] == {"code": "SAVE10", "discount": 300, "refused": None}
     assert [item["total_discount"] for item in checkout["items"]] == [300, 0]
     paid = await guest.pay(3198)

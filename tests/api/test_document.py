@@ -99,6 +99,7 @@ UNKEYED = {
     "/customer/password/forgot": "only the newest mail counts, and they are limited",
     "/customer/password/reset": "a login",
     "/customer/signup": "a login",
+    "/gift-cards/balance": "looks only, and its code stands in no address",
     "/orders/find": "answers nothing, and is limited",
     "/orders/{order_id}/access": "a login, by a secret that is good once",
     "/subscriptions/confirm": "what is confirmed stays so",

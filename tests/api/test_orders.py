@@ -75,12 +75,12 @@ async def test_what_sells_is_counted_once_however_often_the_job_runs(
         async with sessions() as session:
             sold = await session.execute(
                 text(
-                    "SELECT v.sold, p.sold FROM variants v JOIN products p ON p.id = v.product_id"
+                    "SELECT v.sold, v.sold_amount, p.sold FROM variants v JOIN products p ON p.id = v.product_id"
                     " WHERE v.id = :id"
                 ),
                 {"id": variant},
             )
-            assert tuple(sold.one()) == (3, 3)
+            assert tuple(sold.one()) == (3, 3 * 2500, 3)
             await session.execute(text("UPDATE jobs SET state = 'queued' WHERE kind = 'orders.count_sold'"))
             await session.commit()
 

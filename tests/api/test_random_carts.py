@@ -9,10 +9,39 @@ from decimal import Decimal
 import pytest
 from sqlalchemy import text
 
+from app.db.audit import run_audit
 from app.db.session import transaction
+from app.domain.giftcards.service import give_credit
+from app.kit.clock import utc_now
 from tests.conftest import make_store
 from tests.decimal_model import PLACES, Basket, Deal, Item, cost_of, random_amount, random_deal
-from tests.shop import Guest, add_promotion, add_variant, open_till
+from tests.people import join
+from tests.shop import Guest, add_gift_card, add_promotion, add_variant, open_till
+
+
+def random_purse(dice: random.Random, currency: str) -> Decimal:
+    """What is on a gift card or credit: often nothing, else little or much."""
+    return random_amount(dice, currency, 10**7) if dice.random() < 0.6 else Decimal(0)
+
+
+async def give(sessions, store, customer: int, amount: int) -> None:
+    if amount:
+        async with transaction(sessions) as session:
+            await give_credit(
+                session,
+                store.id,
+                customer,
+                amount=amount,
+                currency=store.currency,
+                reason="Random",
+                now=utc_now(),
+            )
+
+
+async def put(guest: Guest, what: str, body: dict) -> dict:
+    answer = await guest.call("PUT", f"/checkout/{guest.token}/{what}", body)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
 
 
 async def offer(sessions, store, deal: Deal, coins: int) -> None:
@@ -34,7 +63,9 @@ async def offer(sessions, store, deal: Deal, coins: int) -> None:
 
 
 @pytest.mark.parametrize("currency", PLACES)
-async def test_a_bought_cart_costs_what_the_model_says(client, sessions, currency, sized, figure):
+async def test_a_bought_cart_costs_what_the_model_says(
+    client, sessions, reads, redis_url, currency, sized, figure
+):
     number = sized(24, 4)
     dice = random.Random(currency)
     coins = 10 ** PLACES[currency]
@@ -61,8 +92,14 @@ async def test_a_bought_cart_costs_what_the_model_says(client, sessions, currenc
                 sessions, store, price=int(price * coins), on_hand=10**6, taxable=taxable
             )
             kinds.append((variant, price, taxable))
-        for _ in range(number // 2):
+        for turn in range(number // 2):
             guest = Guest(client, store, option)
+            card, credit = (random_purse(dice, currency) for _ in range(2))
+            if turn % 2:
+                guest = await join(guest, sessions, redis_url)
+                await give(sessions, store, guest.customer_id, int(credit * coins))
+            else:
+                credit = Decimal(0)
             picked = [(kind, dice.randint(1, 9)) for kind in dice.sample(kinds, dice.randint(1, len(kinds)))]
             for (variant, _, _), quantity in picked[:-1]:
                 await guest.add(variant, quantity)
@@ -76,6 +113,8 @@ async def test_a_bought_cart_costs_what_the_model_says(client, sessions, currenc
                     taxed_shipping=taxed_shipping,
                     shipping=Decimal(shipping) / coins,
                     deals=deals,
+                    card=card,
+                    credit=credit,
                 )
             )
             cart = (await guest.call("GET", f"/cart?cart_uuid={guest.cart_uuid}")).json()
@@ -85,21 +124,32 @@ async def test_a_bought_cart_costs_what_the_model_says(client, sessions, currenc
                 cost.discount,
                 cost.items - cost.discount,
             )
+            if card:
+                code, _ = await add_gift_card(sessions, store, int(card * coins))
+                checkout = await put(guest, "gift-card", {"code": code})
+            if credit:
+                checkout = await put(guest, "store-credit", {})
             totals = {name: Decimal(value) / coins for name, value in checkout["totals"].items()}
             assert totals == {name: getattr(cost, name) for name in totals}
-            service = "test" if checkout["totals"]["total"] else "free_payment"
-            paid = await guest.pay(checkout["totals"]["total"], service=service)
+            ways = ("gift_card", "store_credit") if cost.total else ("free_payment",)
+            service = "test" if cost.due else next(way for way in ways if totals.get(way, 1))
+            paid = await guest.pay(checkout["totals"]["due"], service=service)
             assert paid.status_code == 204, paid.text
             order = (await guest.read_order(int(paid.headers["location"].rpartition("/")[2]))).json()
             assert (order["currency"], Decimal(order["total_price"]) / coins) == (currency, cost.total)
+            assert order["totals"] == checkout["totals"]
             bought += 1
         async with sessions() as session:
             differ = await session.scalar(
                 text(
-                    "SELECT count(*) FROM orders o JOIN payments p ON p.order_id = o.id "
-                    "WHERE o.store_id = :id AND (p.captured, p.currency) IS DISTINCT FROM (o.total, o.currency)"
+                    "SELECT count(*) FROM orders o WHERE o.store_id = :id AND o.total IS DISTINCT FROM "
+                    "(SELECT sum(captured) FROM payments p WHERE p.order_id = o.id AND p.currency = o.currency)"
                 ),
                 {"id": store.id},
             )
         assert differ == 0
-    figure(f"{bought} random carts bought in {currency}: cart, checkout, order and payment to the last unit")
+        assert await run_audit(reads, utc_now(), store_id=store.id) == []
+    figure(
+        f"{bought} random carts bought in {currency}, by card, gift card and credit: cart, checkout, order and "
+        "payments to the last unit"
+    )

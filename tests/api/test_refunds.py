@@ -110,16 +110,6 @@ async def test_more_than_was_captured_is_never_booked(paid: Buyer):
     paid.stripe.refunds.remove(strange)
 
 
-async def test_disputes_stand_in_the_timeline_once(paid: Buyer):
-    paid.stripe.dispute((await paid.intent())["id"])
-    await tell_all(paid, times=3)
-    rows = await paid.rows(
-        "SELECT detail FROM order_events WHERE store_id = :store AND event = 'disputed' ORDER BY detail"
-    )
-    assert rows == [("stripe: lost, fraudulent",), ("stripe: needs_response, fraudulent",)]
-    assert await booked(paid) == {"payments:stripe": 3000}
-
-
 async def test_a_refund_that_is_heard_of_before_its_capture_settles_that_first(buyer: Buyer, reads: Reads):
     buyer.stripe.fail("confirm", "cut")
     assert (await buyer.pay()).status_code == 202

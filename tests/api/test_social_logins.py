@@ -184,6 +184,28 @@ async def test_a_verified_address_links_to_an_account_whose_address_was_verified
     assert (await ada.elsewhere().log_in()).status_code == 200
 
 
+@pytest.mark.parametrize(
+    ("mine", "theirs"),
+    [
+        ("{}@fass.de", "{}@faß.de"),
+        ("{}fin@example.de", "{}\ufb01n@example.de"),
+        ("{}s@example.de", "{}\u017f@example.de"),
+    ],
+    ids=["another domain", "a ligature", "a long s"],
+)
+async def test_an_address_that_only_looks_alike_is_somebody_elses(shop, store, mine, theirs):
+    word = f"ada-{uuid4().hex[:10]}"
+    ada = somebody(shop, store, mine.format(word))
+    await ada.sign_up()
+    await verify(shop, ada)
+    eve = somebody(shop, store, theirs.format(word))
+    answer = await with_google(eve, shop.issuer.id_token(sub=uuid4().hex, email=eve.email))
+    assert answer.status_code == 200, answer.text
+    assert (eve.id == ada.id, answer.json()["email"]) == (False, eve.email)
+    assert await identities(shop, ada) == []
+    assert (await ada.log_in()).status_code == 200
+
+
 @pytest.mark.parametrize("said", [False, None, "false"])
 async def test_an_address_that_the_provider_has_not_verified_opens_no_account(shop, store, said):
     ada = await signed_up(shop.client, store)

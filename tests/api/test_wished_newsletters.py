@@ -1,7 +1,7 @@
 """A newsletter that a sign-up wished for: it begins by whoever wished it, and everybody else is asked.
 
-Anybody can sign up with an address and wish. So what shows that somebody reads its mail begins nothing by itself: only
-the link that is opened in the account's own login does, else the mail that asks is sent.
+Anybody can sign up with an address and wish. So what shows that somebody reads its mail begins nothing by itself: it
+does where it is shown in the account's own login, else the mail that asks is sent.
 """
 
 import re
@@ -115,6 +115,21 @@ async def test_who_opens_the_link_to_verify_without_the_login_is_asked(wisher: P
 async def test_who_opens_the_link_in_the_login_that_wished_agrees_by_it(wisher: Person, mails, sessions):
     body = {"token": await secret_of(mails)}
     assert (await wisher.call("POST", "/customer/email/verify", body)).status_code == 204
+    (row,) = await rows_of(sessions, wisher.store)
+    assert (row.status, row.consent_at is not None) == ("subscribed", True)
+    assert not [body for _, _, body in await mails() if ASKS.search(body)]
+
+
+@pytest.mark.parametrize(
+    "way",
+    [by_code, by_link, by_link_of_staff, by_reset_token, by_new_password],
+    ids=lambda way: way.__name__,
+)
+async def test_who_proves_the_address_in_the_login_that_wished_agrees_by_it(
+    shop, wisher: Person, mails, sessions, way
+):
+    await mails()
+    assert await way(wisher, mails, shop) == 200
     (row,) = await rows_of(sessions, wisher.store)
     assert (row.status, row.consent_at is not None) == ("subscribed", True)
     assert not [body for _, _, body in await mails() if ASKS.search(body)]

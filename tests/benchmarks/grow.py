@@ -57,6 +57,7 @@ OWN: Final[Mapping[tuple[str, str], str]] = {
     ("variant_colors", "rgb"): "(o.rgb + n * 7919) % 16777216",
     ("variants", "price"): "o.price + n * 37 % 5000",
     ("variants", "sold"): "pg_temp.sales(o.id, n) / 3",
+    ("variants", "sold_amount"): "pg_temp.sales(o.id, n) / 3 * 1000",
     ("variant_documents", "price"): "o.price + n * 37 % 5000",
     ("variant_documents", "sold"): "pg_temp.sales(o.variant_id, n) / 3",
 }  # fmt: skip

@@ -28,6 +28,8 @@ API: Final = "/storefront/v1"
 CALLS: Final = {
     "login": ("/customer/login", lambda email: {"email": email, "password": "not the password"}),
     "login code": ("/customer/login/code", lambda email: {"email": email}),
+    # After the one before, so that those who have an account have a code to be wrong about.
+    "type a code": ("/customer/login/code/confirm", lambda email: {"email": email, "code": "000000"}),
     "forgot": ("/customer/password/forgot", lambda email: {"email": email}),
     "find an order": ("/orders/find", lambda email: {"order": "#1001", "email": email}),
     "subscribe": ("/subscriptions", lambda email: {"email": email}),

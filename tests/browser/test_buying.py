@@ -91,6 +91,17 @@ async def test_the_confirmation_mail_is_shown_and_leads_to_the_order(shopper):
     assert shopper.angry == []
 
 
+async def test_the_link_in_a_reminder_opens_the_cart_that_was_left(shopper):
+    await shopper.put_in_cart()
+    uuid = await shopper.page.evaluate("JSON.parse(localStorage.getItem('cart'))")
+    await shopper.page.evaluate("localStorage.clear()")
+    await shopper.visit(f"/cart?cart_uuid={uuid}")
+    cart = shopper.page.get_by_role("dialog")
+    await expect(cart.locator(".line")).to_contain_text("Tarnside Dome Tent")
+    await shopper.follow(cart.get_by_role("link", name="Go to checkout"))
+    assert shopper.angry == []
+
+
 async def test_a_mailed_link_finds_an_order_again(shopper):
     await shopper.put_in_cart()
     await shopper.go_to_payment()

@@ -10,7 +10,7 @@ from app.domain.carts.service import add_item
 from app.domain.checkout.claiming import Taken, take_cart
 from app.kit.clock import utc_now
 from tests.people import make_customer
-from tests.shop import add_variant
+from tests.shop import add_variant, config_of
 
 KEEP = 3600
 
@@ -19,12 +19,11 @@ async def fill(sessions, store, variant: int, quantity: int, *, customer: int | 
     async with transaction(sessions) as session:
         uuid, _ = await add_item(
             session,
-            store.id,
+            config_of(store),
             uuid=None,
             customer_id=customer,
             variant_id=variant,
             quantity=quantity,
-            currency="USD",
             now=utc_now(),
             keep_seconds=KEEP,
         )

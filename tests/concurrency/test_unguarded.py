@@ -223,12 +223,11 @@ async def test_looking_for_a_key_before_writing_it_repeats_the_effect(bare: Bare
 
     add = partial(
         add_item,
-        store_id=bare.store.id,
+        store=bare.config,
         uuid=UUID(bare.guest.cart_uuid),
         customer_id=None,
         variant_id=bare.variant,
         quantity=1,
-        currency="USD",
         now=utc_now(),
         keep_seconds=60,
     )
@@ -257,10 +256,10 @@ async def test_a_total_that_is_not_frozen_is_another_one_after_the_charge(bare: 
     checkout = await bare.guest.prepare(bare.variant)
     async with bare.shop.sessions() as session:
         row = (await session.scalars(select(Checkout).where(Checkout.store_id == bare.store.id))).one()
-        cart = await load_cart(session, bare.store.id, row.cart_id)
+        cart = await load_cart(session, bare.config, row.cart_id)
         charged = (await price_checkout(session, bare.config, row, cart, now=utc_now())).quote.total
         assert charged == checkout["totals"]["total"]
         await bare.guest.add(bare.variant)
-        cart = await load_cart(session, bare.store.id, row.cart_id)
+        cart = await load_cart(session, bare.config, row.cart_id)
         now_due = (await price_checkout(session, bare.config, row, cart, now=utc_now())).quote.total
     assert now_due == charged + 2500

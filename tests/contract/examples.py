@@ -5,7 +5,10 @@
 To be run again when an answer has got another shape; a test of the document says so.
 """
 
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +16,7 @@ from typing import Any
 import httpx
 import msgspec
 
+from tests.contract.scene import MAIL_PATIENCE, every
 from tests.contract.shop import ROOT, started_shop
 
 API = "/storefront/v1"
@@ -31,6 +35,7 @@ ADDRESS = {
     "phone": "+1 503 555 0123",
 }
 BROWSER = {"User-Agent": "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"}
+GIFT_CARD = "TARN-AND-HEARTH-GIFT"  # of fixtures/gift_cards.toml
 LOGIN = {"email": "ada@example.com", "password": "correct horse battery"}
 
 
@@ -88,7 +93,7 @@ def browse(shopper: Shopper) -> int:
     return variant
 
 
-def buy(shopper: Shopper, variant: int, token: str) -> str:
+def buy(shopper: Shopper, variant: int, token: str, **wishes: Any) -> str:
     """From an empty cart to a payment by one of the test service's tokens; the checkout's token."""
     ask = shopper.ask
     cart = ask("addCartItem", "POST", "/cart/items", json={"product_id": variant, "quantity": 1})["cart_uuid"]
@@ -107,7 +112,7 @@ def buy(shopper: Shopper, variant: int, token: str) -> str:
         shown = ask("setCheckoutShipping", "PUT", f"{at}/shipping", json=option)
     ask("getCheckout", "GET", at)
     if token:
-        paid = {"payment_type": "test", "payment_token": token, "amount": shown["totals"]["total"]}
+        paid = {"payment_type": "test", "payment_token": token, "amount": shown["totals"]["total"], **wishes}
         ask("payCheckout", "POST", f"{at}/payment", json=paid)
     else:
         ask("startPayment", "POST", f"{at}/payment/test", json={})
@@ -129,19 +134,42 @@ def join(shopper: Shopper) -> None:
     ask("listSessions", "GET", "/customer/sessions")
     ask("listPasskeys", "GET", "/customer/passkeys")
     ask("getReferral", "GET", "/customer/referral")
+    ask("getStoreCredit", "GET", "/customer/store-credit")
+    ask("readGiftCard", "POST", "/gift-cards/balance", json={"code": GIFT_CARD})
     ask("mergeCart", "POST", "/cart/merge", json={})
 
 
-def walk(client: httpx.Client) -> Iterator[tuple[str, Any]]:
+def ship(number: str, data: Path) -> None:
+    """As the merchant does it, beside the shop that runs on this data folder."""
+    said = ["--carrier", "Swift Post", "--tracking", "SP10045", "--url", "https://parcels.example/SP10045"]
+    subprocess.run(
+        [sys.executable, "-m", "app.cli", "order", "ship", number.removeprefix("#"), *said],
+        cwd=ROOT,
+        env=os.environ | {"STOREFRONT_DATA_DIR": str(data)},
+        check=True,
+        capture_output=True,
+    )
+
+
+def walk(client: httpx.Client, data: Path) -> Iterator[tuple[str, Any]]:
     made: dict[str, Any] = {"health": client.get("/health").json(), "ready": client.get("/ready").json()}
     shopper = Shopper(client, made)
     variant = browse(shopper)
     buy(shopper, variant, "")
     buy(shopper, variant, "late")
     join(shopper)
-    buy(shopper, variant, "ok")
-    order = shopper.ask("listOrders", "GET", "/orders")["items"][0]["id"]
-    shopper.ask("getOrder", "GET", f"/orders/{order}")
+    buy(shopper, variant, "ok", save_payment_method=True)
+    for _ in every(MAIL_PATIENCE):
+        if shopper.ask("listPaymentMethods", "GET", "/customer/payment-methods")["items"]:
+            break
+    order = shopper.ask("listOrders", "GET", "/orders")["items"][0]
+    shopper.ask("getOrder", "GET", f"/orders/{order['id']}")
+    shopper.ask(
+        "cancelOrder", "POST", f"/orders/{order['id']}/cancellation", json={"reason": "I changed my mind"}
+    )
+    shopper.ask("", "DELETE", f"/orders/{order['id']}/cancellation")
+    ship(order["number"], data)
+    shopper.ask("trackOrder", "GET", f"/orders/{order['id']}/tracking")
     shopper.ask("exportAccount", "GET", "/customer/export")
     shopper.ask("listBestSelling", "GET", "/products/best-selling")
     shopper.ask("listPopularQueries", "GET", "/search/popular")
@@ -155,10 +183,10 @@ def walk(client: httpx.Client) -> Iterator[tuple[str, Any]]:
 
 def main() -> None:
     with (
-        started_shop() as (base_url, _),
+        started_shop() as (base_url, data),
         httpx.Client(base_url=base_url, timeout=30, headers=BROWSER) as client,
     ):
-        text = msgspec.json.format(msgspec.json.encode(dict(walk(client))), indent=1).decode()
+        text = msgspec.json.format(msgspec.json.encode(dict(walk(client, data))), indent=1).decode()
     # The port was any free one.
     Path(FILE).write_text(text.replace(base_url.removeprefix("http://"), "localhost:8000") + "\n", "utf-8")
 

@@ -107,9 +107,9 @@ def paid_order(scene: Scene) -> dict[str, Any]:
 
 
 def place_order(
-    scene: Scene, made: dict[str, Any], service: str, token: str, caller: str = ""
+    scene: Scene, made: dict[str, Any], service: str, token: str, caller: str = "", **wishes: Any
 ) -> dict[str, Any]:
-    body = {"payment_type": service, "payment_token": token or service, "amount": made["amount"]}
+    body = {"payment_type": service, "payment_token": token or service, "amount": made["amount"], **wishes}
     scene.ask("POST", f"/checkout/{made['token']}/payment", status=204, body=body, caller=caller)
     return read_order(scene, made, caller)
 
@@ -213,18 +213,37 @@ def customer_cart(scene: Scene) -> dict[str, Any]:
     return scene.ask("POST", "/cart/items", body=body, caller=_customer(scene))
 
 
-def customer_order(scene: Scene) -> dict[str, Any]:
-    """An order in the customer's account, paid by `test`."""
+def customer_checkout(scene: Scene) -> dict[str, Any]:
+    """The checkout of the customer's cart."""
     who = _customer(scene)
     line = scene.use("customer_cart")
     opened = scene.ask("POST", "/checkout", body={"cart_uuid": line["cart_uuid"]}, caller=who)
-    made = {"token": opened["checkout_token"], "email": scene.use(who)["email"]}
+    return {"token": opened["checkout_token"], "email": scene.use(who)["email"]}
+
+
+def customer_order(scene: Scene) -> dict[str, Any]:
+    """An order in the customer's account, paid by `test`."""
+    return _buy_as_customer(scene)
+
+
+def payment_method(scene: Scene) -> dict[str, Any]:
+    """What a customer has saved by paying with it; the worker writes it down a moment later."""
+    _buy_as_customer(scene, save_payment_method=True)
+    for _ in every(MAIL_PATIENCE):
+        if found := scene.ask("GET", "/customer/payment-methods", caller="customer")["items"]:
+            return found[0]  # type: ignore[no-any-return]  # JSON
+    raise SetupError(f"no means of payment was saved within {MAIL_PATIENCE:.0f} s")
+
+
+def _buy_as_customer(scene: Scene, **wishes: Any) -> dict[str, Any]:
+    who = _customer(scene)
+    made = scene.use("customer_checkout")
     path = f"/checkout/{made['token']}"
     body = {"email": made["email"], "shipping_address": dict(ADDRESS)}
     reached = scene.ask("PUT", f"{path}/customer", body=body, caller=who)
     option = {"shipping_option_id": reached["shipping_options"][0]["id"]}
     priced_now = scene.ask("PUT", f"{path}/shipping", body=option, caller=who)
-    return place_order(scene, made | {"amount": priced_now["totals"]["total"]}, "test", "ok", who)
+    return place_order(scene, made | {"amount": priced_now["totals"]["total"]}, "test", "ok", who, **wishes)
 
 
 def rewarded(scene: Scene) -> dict[str, Any]:
@@ -427,7 +446,7 @@ SETUPS: dict[str, Callable[[Scene], Any]] = {
     function.__name__: function
     for function in (
         name, secret, catalogue, cart, checkout, addressed, priced, order, paid_order, second_step, late, oauth_back, oauth_code,
-        order_link, found_link, login_link, customer, other_customer, address, customer_cart, customer_order, rewarded, cancellation, reset_token, found_reset,
+        order_link, found_link, login_link, customer, other_customer, address, customer_cart, customer_checkout, customer_order, payment_method, rewarded, cancellation, reset_token, found_reset,
         verify_token, login_code, found_code, passkey_answer, passkey, passkey_login, subscription, subscription_token, application, options, session, collection,
         category, blog_category, post, page, reviewed, searched, lead, times,
     )

@@ -13,6 +13,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import tomllib
 from pathlib import Path
 
 import httpx
@@ -21,6 +22,7 @@ from rich.table import Table
 
 from tests.contract.providers import login_providers
 from tests.contract.shop import ROOT, StartError, started_shop
+from tests.contract.table import HERE
 
 CHECKS = (
     "not_a_server_error",
@@ -46,12 +48,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=1, help="another seed sends other cases")
     options = parser.parse_args(arguments)
     console = Console(width=None if sys.stdout.isatty() else 160)
+    demo = tomllib.loads((HERE / "demo.toml").read_text("utf-8"))["demo"]
     with tempfile.TemporaryDirectory(prefix="storefront-spec-") as folder:
         tally = Path(folder) / "tally.json"
         try:
             with login_providers() as providers, started_shop(providers.environ) as (base_url, data_dir):
                 known = {"SPEC_URL": base_url, "SPEC_DATA": str(data_dir), "SPEC_TALLY": str(tally)}
-                known["SPEC_DEMO"] = json.dumps(providers.demo)
+                known["SPEC_DEMO"] = json.dumps(demo | providers.demo)
                 status = _run(base_url, known, folder, options.examples, options.seed)
                 described = _operations(base_url)
         except StartError as error:

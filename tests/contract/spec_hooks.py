@@ -86,6 +86,19 @@ def _code(scene: Scene) -> Real:
     return {"path": {"checkout_token": made["token"]}, "body": {"coupon": scene.demo("coupon")}}
 
 
+def _gift_card(scene: Scene) -> Real:
+    made = scene.use("checkout")
+    return {"path": {"checkout_token": made["token"]}, "body": {"code": scene.demo("gift_card")}}
+
+
+def _credit(scene: Scene) -> Real:
+    token = scene.use("customer_checkout")["token"]
+    return _customer_call(scene) | {
+        "path": {"checkout_token": token},
+        "body": {"use_store_credit": True},
+    }
+
+
 def _shipping(scene: Scene) -> Real:
     made = scene.use("addressed")
     return {"path": {"checkout_token": made["token"]}, "body": {"shipping_option_id": made["option"]["id"]}}
@@ -193,6 +206,11 @@ def _passkey(scene: Scene) -> Real:
     return {"headers": _customer_call(scene)["headers"], "path": {"passkey_id": made["id"]}}
 
 
+def _payment_method(scene: Scene) -> Real:
+    made = scene.use("payment_method")
+    return {"headers": _customer_call(scene)["headers"], "path": {"method_id": made["id"]}}
+
+
 def _passkey_login(scene: Scene) -> Real:
     made = scene.use("passkey_login")
     return {"body": {"login_id": made["login_id"], "credential": made["credential"]}}
@@ -239,6 +257,7 @@ REAL: dict[str, tuple[Callable[[Scene], Real], int]] = {
     "getCart": (_cart, 1),
     "addCartItem": (_cart, FRESH),
     "setCartItem": (_cart, FRESH),
+    "describeCart": (_cart_code, FRESH),
     "removeCartItem": (_cart, FRESH),
     "putCartCoupon": (_cart_code, FRESH),
     "removeCartCoupon": (_cart_code, FRESH),
@@ -249,6 +268,11 @@ REAL: dict[str, tuple[Callable[[Scene], Real], int]] = {
     "setCheckoutShipping": (_shipping, FRESH),
     "putCheckoutCoupon": (_code, FRESH),
     "removeCheckoutCoupon": (_code, FRESH),
+    "putCheckoutGiftCard": (_gift_card, FRESH),
+    "removeCheckoutGiftCard": (_gift_card, FRESH),
+    "useStoreCredit": (_credit, FRESH),
+    "readGiftCard": (lambda scene: {"body": {"code": scene.demo("gift_card")}}, 1),
+    "getStoreCredit": (_customer_call, 1),
     "payCheckout": (_pay, FRESH),
     "startPayment": (_pay, FRESH),
     "confirmPayment": (_confirm, FRESH),
@@ -292,6 +316,8 @@ REAL: dict[str, tuple[Callable[[Scene], Real], int]] = {
     "endSessions": (_customer_call, 2),
     "endSession": (_session, 2),
     "mergeCart": (_merge, FRESH),
+    "listPaymentMethods": (_payment_method, 1),
+    "removePaymentMethod": (_payment_method, 2),
     "listAddresses": (_address, 1),
     "getAddress": (_address, 1),
     "addAddress": (_address, 1),

@@ -15,6 +15,15 @@ TWO_USES = (
     "SELECT store_id, id, unnest(ARRAY[{checkout}, {waiting}]), 7, 'used', now() "
     "FROM promotions WHERE handle = 'planted'"
 )
+# What is on it, and what of that is held.
+GIFT_CARD = (
+    "INSERT INTO gift_cards (store_id, digest, last_four, currency, amount, balance, held) "
+    "VALUES ({{store}}, 'planted', 'ABCD', 'USD', 9, {0}, {1})"
+)
+A_HOLD = (
+    "INSERT INTO balance_holds (store_id, checkout_id, kind, source_id, amount) "
+    "SELECT store_id, {checkout}, 'gift_card', id, 5 FROM gift_cards WHERE digest = 'planted'"
+)
 WITHOUT_CHECK = "ALTER TABLE {0} DROP CONSTRAINT {0}_{1}_check"
 BREACHES: list[tuple[str, list[str]]] = [
     (
@@ -152,6 +161,23 @@ BREACHES: list[tuple[str, list[str]]] = [
         ],
     ),
     (
+        "prepaid_below_zero",
+        [WITHOUT_CHECK.format("gift_cards", "balance"), GIFT_CARD.format(-1, -1)],
+    ),
+    ("prepaid_not_ledger", [GIFT_CARD.format(5, 0)]),
+    (
+        "prepaid_not_ledger",
+        [
+            A_CUSTOMER.format(0),
+            (
+                "INSERT INTO store_credits (store_id, customer_id, currency, balance) "
+                "SELECT store_id, id, 'USD', 5 FROM customers WHERE store_id = {store}"
+            ),
+        ],
+    ),
+    ("prepaid_not_held", [GIFT_CARD.format(5, 5)]),
+    ("prepaid_held_for_nobody", [GIFT_CARD.format(5, 5), A_HOLD]),
+    (
         "job_twice",
         [
             "ALTER TABLE jobs DROP CONSTRAINT jobs_kind_dedupe_key_key",
@@ -182,6 +208,8 @@ BREACHES: list[tuple[str, list[str]]] = [
     ("orphan", ["UPDATE reservations SET checkout_id = -1 WHERE checkout_id = {waiting}"]),
     ("orphan", ["DELETE FROM stock_items WHERE variant_id = {variant}"]),
     ("orphan", ["DELETE FROM payments WHERE checkout_id = {waiting}"]),
+    ("orphan", ["UPDATE payments SET source_id = 7, service = 'gift_card' WHERE id = {payment}"]),
+    ("orphan", ["UPDATE checkouts SET gift_card_id = -1 WHERE id = {checkout}"]),
     ("orphan", ["UPDATE checkouts SET state = 'open' WHERE id = {checkout}"]),
     ("orphan", ["UPDATE checkouts SET state = 'completed' WHERE id = {waiting}"]),
 ]

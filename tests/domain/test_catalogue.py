@@ -5,6 +5,8 @@ from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from sqlalchemy import text
 
 from app.db.session import transaction
@@ -26,7 +28,7 @@ from app.domain.catalogue.rules import Rule
 from app.domain.catalogue.sale_items import list_sale_items
 from app.domain.catalogue.service import save_product, save_products, set_related
 from app.domain.catalogue.shelves import list_collection_products
-from app.domain.discovery.spelling import closest, edits
+from app.domain.discovery.spelling import closest, edits, edits_within
 from app.kit.clock import utc_now
 from app.kit.errors import AppError, Invalid, NotFound
 from app.kit.languages import search_configuration
@@ -394,6 +396,12 @@ def test_a_handle_that_a_path_word_hides_gets_a_number():
 )
 def test_edits_count_swaps_as_one(first, second, away):
     assert edits(first, second) == away
+
+
+@given(st.text("abcde", max_size=8), st.text("abcde", max_size=8), st.integers(1, 2))
+def test_words_that_are_too_far_apart_are_told_without_counting(first, second, most):
+    away, told = edits(first, second), edits_within(first, second, most)
+    assert told == away if away <= most else told > most
 
 
 @pytest.mark.parametrize(

@@ -358,6 +358,20 @@ async def test_the_same_file_in_two_stores_makes_two_catalogues(engine, load, as
     assert await ask(STATE) == before
 
 
+async def test_a_store_that_the_statistics_have_not_seen_is_filled_within_the_time_limit_of_statements(
+    engine, load, sessions, tmp_path
+):
+    """The planner takes such a store for empty, however many products its first batch brings."""
+    await load(MUGS)
+    async with engine.begin() as connection:
+        await connection.execute(text("ANALYZE"))
+    rows = [(f"p-{n // 4}", f"Product {n // 4}", "Size", str(n % 4), "9.99") for n in range(1_000)]
+    path = tmp_path / "first.csv"
+    path.write_bytes(csv_bytes(("Handle", "Title", "Option1 Name", "Option1 Value", "Variant Price"), *rows))
+    summary = (await load_file(engine, await make_store(sessions), path))[0]
+    assert summary.outcome.created == 250
+
+
 async def test_ten_thousand_rows_take_a_minute_at_most(load):
     header = (
         "Handle",

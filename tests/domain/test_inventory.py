@@ -2,9 +2,11 @@
 
 import asyncio
 from datetime import timedelta
+from functools import partial
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 
 from app.db.session import transaction
 from app.domain.inventory.service import release_stock, reserve_stock, sell_reserved, sell_stock
@@ -76,6 +78,41 @@ async def test_who_waits_for_the_last_unit_finds_it_gone(sessions, store):
         await second
     assert refused.value.code == "out_of_stock"
     assert await stock(sessions, variant) == (1, 1, 0)
+
+
+async def test_stock_rows_are_locked_in_one_order_whatever_the_order_of_the_basket(sessions, store):
+    """Somebody holds the first row: who wants both must wait there, and not hold the second one meanwhile."""
+    first, second = [await add_variant(sessions, store, on_hand=9) for _ in range(2)]
+    basket = {second: 1, first: 1}
+    until = utc_now() + timedelta(minutes=5)
+    await hold(sessions, store, basket, 2)
+    await hold(sessions, store, basket, 3)
+    moves = (
+        partial(reserve_stock, checkout_id=1, demand=basket, expires_at=until),
+        partial(sell_stock, order_id=1, demand=basket, now=utc_now()),
+        partial(sell_reserved, checkout_id=2, order_id=2, now=utc_now()),
+        partial(release_stock, checkout_id=3),
+    )
+    lock = text("SELECT 1 FROM stock_items WHERE variant_id = :id FOR NO KEY UPDATE NOWAIT")
+    for move in moves:
+        async with sessions() as holder:
+            await holder.execute(lock, {"id": first})
+            waiting = asyncio.create_task(_do(sessions, store, move))
+            await waiting_for_locks(sessions, 1)
+            free = True
+            try:
+                async with sessions() as another:
+                    await another.execute(lock, {"id": second})
+            except DBAPIError:
+                free = False
+            await holder.rollback()
+        await waiting
+        assert free, move.func.__name__
+
+
+async def _do(sessions, store, move):
+    async with transaction(sessions) as session:
+        await move(session, store.id)
 
 
 async def test_all_of_a_demand_or_nothing(sessions, store):

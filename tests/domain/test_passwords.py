@@ -11,9 +11,10 @@ from app.domain.customers.devices import device_digest, device_name
 from app.domain.customers.passwords import check_password, common_passwords
 from app.domain.customers.queries import KnownLogin
 from app.domain.customers.service import create_customer
-from app.integrations.argon2 import Argon2Hasher
+from app.integrations.argon2 import Argon2Hasher, create_hasher
 from app.kit.clock import utc_now
 from app.kit.errors import Invalid, Unauthenticated, Unavailable
+from app.settings import load_settings
 
 
 @pytest.fixture
@@ -58,6 +59,12 @@ async def test_a_digest_is_verified_and_tells_nothing_else(hasher):
     assert not await hasher.verify(digest, "wrong horse")
     assert not await hasher.verify("not a digest", "correct horse")
     assert digest != await hasher.hash("correct horse")
+
+
+async def test_a_shop_that_sets_nothing_hashes_as_owasp_says():
+    hasher = create_hasher(load_settings({}))
+    assert (await hasher.hash("correct horse")).startswith("$argon2id$v=19$m=19456,t=2,p=1$")
+    hasher.close()
 
 
 async def test_nobody_has_a_password_even_the_one_that_is_verified_in_its_place(hasher):

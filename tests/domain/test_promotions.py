@@ -7,12 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.domain.catalogue.sale_items import UnitPrice, best_price
+from app.domain.catalogue.sale_items import Prices, UnitPrice, prices_in
 from app.domain.promotions.codes import code_key, mail_digest, new_codes
 from app.domain.promotions.offers import Buyer, Offers, Promotion, Scope, Shelf
 from app.domain.promotions.pricing import make_quote
 from app.domain.promotions.quotes import Place
 from app.domain.stores.shipping import Shipping
+from app.kit.exchange import exchange_at
 from tests.domain.test_quote import line, store
 
 NOW = datetime(2026, 3, 14, 12, tzinfo=UTC)
@@ -191,9 +192,28 @@ def test_what_is_not_known_yet_refuses_no_coupon_but_keeps_an_automatic_one_wait
 
 def test_the_best_price_for_the_quantity_and_the_group_counts():
     prices = (UnitPrice(900, 10, ""), UnitPrice(850, 1, "trade"), UnitPrice(1100, 20, ""))
-    assert best_price(1000, prices, 9, ()) == 1000
-    assert best_price(1000, prices, 25, ()) == 900
-    assert best_price(1000, prices, 1, ("trade",)) == 850
+    assert Prices(1000, prices).best(9, ()) == 1000
+    assert Prices(1000, prices).best(25, ()) == 900
+    assert Prices(1000, prices).best(1, ("trade",)) == 850
+
+
+def test_a_variant_with_prices_of_its_own_in_a_currency_is_sold_by_these_alone_there_and_else_by_the_rate():
+    euros = exchange_at("0.90", source="USD", target="EUR")
+    at_home = (UnitPrice(900, 10, ""), UnitPrice(850, 1, "trade"))
+    in_yen = (UnitPrice(1200, 1, "", "JPY"), UnitPrice(1100, 5, "", "JPY"))
+    by_rate = prices_in(euros, 1000, (*at_home, *in_yen))
+    assert [by_rate.best(units, groups) for units, groups in ((1, ()), (10, ()), (1, ("trade",)))] == [
+        900,
+        810,
+        765,
+    ]
+    yen = prices_in(exchange_at("150", source="USD", target="JPY"), 1000, (*at_home, *in_yen))
+    assert [yen.best(units, ("trade",)) for units in (1, 5, 10)] == [1200, 1100, 1100]
+    # Breaks alone leave a single unit at the rate.
+    only_breaks = prices_in(exchange_at("150", source="USD", target="JPY"), 1000, in_yen[1:])
+    assert [only_breaks.best(units, ()) for units in (1, 5)] == [1500, 1100]
+    home = prices_in(None, 1000, (*at_home, *in_yen))
+    assert [home.best(units, ()) for units in (1, 10)] == [1000, 900]
 
 
 def test_codes_are_the_same_in_upper_and_lower_case():

@@ -1,6 +1,8 @@
 """The queue: nothing is lost, nothing is accepted twice, and what fails is tried again."""
 
+import asyncio
 from datetime import timedelta
+from functools import partial
 from uuid import uuid4
 
 import pytest
@@ -10,7 +12,7 @@ from app.db import queue
 from app.db.queue import GiveUp
 from app.db.session import Sessions, transaction
 from app.kit.clock import utc_now
-from app.worker import work_once
+from app.worker import BATCH, lanes_of, work_once
 
 
 @pytest.fixture
@@ -123,3 +125,36 @@ def test_gaps_grow_to_an_hour():
     assert 1.5 <= gaps[0] <= 2.5
     assert all(gap <= 3600 * 1.25 for gap in gaps)
     assert gaps[-1] >= 2700
+
+
+async def test_jobs_that_wait_for_somebody_hold_up_no_others(sessions, kind):
+    """Both lanes of what waits are stuck for good; what waits for nobody is done all the same."""
+    never, done = asyncio.Event(), []
+
+    async def wait_for_somebody(job, **_):
+        await never.wait()
+
+    async def at_once(job):
+        done.append(job.payload["key"])
+
+    handlers = {
+        f"{kind}.mail": partial(partial(wait_for_somebody, mailer=None), name="hello"),
+        f"{kind}.pay": partial(wait_for_somebody, till=None),
+        kind: at_once,
+    }
+    stuck = 2 * BATCH
+    for number in range(stuck):
+        await put(sessions, f"{kind}.mail", f"mail {number}", after=-2)
+        await put(sessions, f"{kind}.pay", f"pay {number}", after=-2)
+    await put(sessions, kind, "order", after=-1)
+    mails, payments, rest = lanes_of(handlers)
+    waiting = [asyncio.create_task(work_once(sessions, handlers, lane)) for lane in (mails, payments)]
+    try:
+        assert await work_once(sessions, handlers, rest) == 1
+        assert done == ["order"]
+        await put(sessions, f"{kind}.unknown")
+        assert await work_once(sessions, handlers, rest) == 1
+        assert [state for state, _, _ in await state_of(sessions, f"{kind}.unknown")] == ["parked"]
+    finally:
+        never.set()
+        assert await asyncio.gather(*waiting) == [BATCH, BATCH]

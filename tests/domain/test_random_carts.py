@@ -1,10 +1,12 @@
 """Thousands of random carts in eight currencies: no cent differs from what a model in decimals says."""
 
 import random
+from collections import Counter
 from datetime import UTC, datetime
 from decimal import Decimal
 
 from app.domain.checkout.quote import shipping_choices
+from app.domain.giftcards.split import Balances, Split, split_total
 from app.domain.promotions.offers import Offers, Promotion, Scope, Shelf
 from app.domain.promotions.pricing import make_quote
 from app.domain.promotions.quotes import Line, Place, Quote
@@ -118,7 +120,7 @@ def quote_of(basket: Basket) -> Quote:
     )
 
 
-def in_decimals(quote: Quote) -> Cost:
+def in_decimals(quote: Quote, split: Split) -> Cost:
     def value(minor: int) -> Decimal:
         return Decimal(to_decimal_text(minor, quote.currency))
 
@@ -128,6 +130,9 @@ def in_decimals(quote: Quote) -> Cost:
         shipping=value(quote.shipping),
         tax=value(quote.tax),
         total=value(quote.total),
+        gift_card=value(split.gift_card),
+        store_credit=value(split.store_credit),
+        due=value(quote.total - split.covered),
         line_discounts=tuple(value(line.discount) for line in quote.lines),
         line_taxes=tuple(value(line.tax) for line in quote.lines),
     )
@@ -137,20 +142,26 @@ def test_no_cent_differs_from_the_decimal_model(sized, figure):
     number = sized(10_000, 1_000)
     dice = random.Random(20_26)
     currencies = list(PLACES)
+    ways: Counter[str] = Counter()
     for turn in range(number):
         basket = random_basket(dice, currencies[turn % len(currencies)])
         quote = quote_of(basket)
-        assert in_decimals(quote) == cost_of(basket), basket
+        card, credit = (to_minor(f"{purse:f}", basket.currency) for purse in (basket.card, basket.credit))
+        split = split_total(quote.total, Balances(card, credit, "GIFT"))
+        assert in_decimals(quote, split) == cost_of(basket), basket
+        ways.update(["card"] * (split.gift_card > 0) + ["credit"] * (split.store_credit > 0))
         # What a payment service is asked for is the same sum, or it is not asked at all.
-        asked = to_stripe(quote.total, basket.currency)
+        due = quote.total - split.covered
+        asked = to_stripe(due, basket.currency)
         if asked is not None:
-            assert from_stripe(asked, basket.currency) == quote.total
+            assert from_stripe(asked, basket.currency) == due
         else:
             assert PLACES[basket.currency] == 3
-            assert quote.total % 10
+            assert due % 10
+    assert min(ways["card"], ways["credit"]) > number / 5
     figure(
-        f"{number:,} random carts in {len(currencies)} currencies, with promotions: no cent differs from a "
-        "Decimal model"
+        f"{number:,} random carts in {len(currencies)} currencies, with promotions, gift cards and store credit: "
+        "no cent differs from a Decimal model"
     )
 
 

@@ -86,14 +86,13 @@ async def past_the_line(place: Place) -> AsyncIterator[Redis]:
 
 
 Fault = Callable[[Place], AbstractAsyncContextManager[None]]
-# What a customer meets meanwhile, and whether their session is there afterwards. A full Redis can still be read,
-# but what it refuses to write may count as its being away.
+# What a customer meets meanwhile, and whether their session is there afterwards. A full Redis can still be read.
 FAULTS: list[tuple[Fault, str, bool]] = [
     (killed, "asked to come back", False),
     (frozen, "asked to come back", True),
     (slow, "asked to come back", True),
     (emptied, "a stranger", False),
-    (full, "known, or asked to come back", True),
+    (full, "known", True),
 ]
 
 

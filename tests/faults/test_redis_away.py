@@ -10,7 +10,7 @@ import pytest
 
 from app.domain.customers.sessions import SessionLimits
 from app.integrations.embedded.redis import start_redis
-from app.integrations.redis import Breaker, RedisDown, RedisGateway
+from app.integrations.redis import FAILURES, Breaker, RedisDown, RedisGateway
 from app.integrations.redis_sessions import RedisSessions
 from app.kit.clock import utc_now
 from app.kit.ids import new_token
@@ -113,6 +113,25 @@ async def test_a_restart_between_two_calls_is_not_even_noticed(tmp_path: Path) -
         server = await asyncio.to_thread(start_redis, tmp_path)
         for _ in range(10):
             await gateway.ping()
+    finally:
+        await gateway.close()
+        await asyncio.to_thread(server.stop)
+
+
+async def test_a_full_redis_is_asked_for_what_it_can_still_say(tmp_path: Path) -> None:
+    server = await asyncio.to_thread(start_redis, tmp_path)
+    gateway = RedisGateway(server.url, wait_seconds=5)
+    store = RedisSessions(gateway, SessionLimits())
+    try:
+        made = await store.start(1, 7, remember=True, device="", now=utc_now())
+        await gateway.run(lambda client: client.config_set("maxmemory", "1"))
+        for _ in range(3 * FAILURES):
+            with pytest.raises(RedisDown):
+                await store.start(1, 8, remember=True, device="", now=utc_now())
+        assert await store.find(1, made.token, now=utc_now()) == made.session
+        assert not gateway.breaker.is_open
+        await gateway.run(lambda client: client.config_set("maxmemory", "0"))
+        assert (await store.start(1, 8, remember=True, device="", now=utc_now())).session.customer_id == 8
     finally:
         await gateway.close()
         await asyncio.to_thread(server.stop)

@@ -23,47 +23,36 @@ import httpx
 
 from tests.canaries import STRIPE_KEY, WEBHOOK_SECRET
 from tests.standins.books import Taken
+from tests.standins.stripe_kept import CARDS, Disputes, Intent, Kept, Refusal, invalid
 from tests.standins.wire import Call, Reply, plain_server
 
-Intent = dict[str, Any]
-
-CARDS = {
-    "pm_card_visa": None,
-    "pm_card_mastercard": None,
-    "pm_card_authenticationRequired": None,
-    "pm_card_chargeDeclined": ("card_declined", "generic_decline"),
-    "pm_card_chargeDeclinedInsufficientFunds": ("card_declined", "insufficient_funds"),
-    "pm_card_chargeDeclinedExpiredCard": ("expired_card", None),
-}
 PARAMETERS = {
     "create": {
         "amount",
         "currency",
         "automatic_payment_methods[enabled]",
+        "capture_method",
         "automatic_payment_methods[allow_redirects]",
         "metadata[attempt]",
         "metadata[order_id]",
         "metadata[flow]",
+        "customer",
+        "setup_future_usage",
     },
     "confirm": {"payment_method", "use_stripe_sdk"},
+    "capture": set(),
     "cancel": set(),
-    "retrieve": set(),
+    "retrieve": {"expand[0]"},
+    "make_customer": {"metadata[made_by]"},
+    "delete_customer": set(),
+    "detach": set(),
     "list": {"limit"},
     "search": {"query"},
     "refund": {"payment_intent", "amount", "metadata[refund]"},
     "list_refunds": {"payment_intent", "limit", "starting_after"},
+    "list_disputes": {"payment_intent", "limit"},
 }
 CANCELLABLE = {"requires_payment_method", "requires_confirmation", "requires_action", "requires_capture"}
-
-
-class Refusal(Exception):  # noqa: N818 - what the API answers, not an error of ours
-    def __init__(self, status: int, kind: str, code: str | None, message: str, **more: Any) -> None:
-        super().__init__(message)
-        self.reply = Reply(status, {"error": {"type": kind, "code": code, "message": message, **more}})
-
-
-def invalid(code: str, message: str, status: int = 400, **more: Any) -> Refusal:
-    return Refusal(status, "invalid_request_error", code, message, **more)
 
 
 @dataclass
@@ -78,6 +67,7 @@ class StripeStandIn:
     url: str = ""
     intents: dict[str, Intent] = field(default_factory=dict)
     refunds: list[dict[str, Any]] = field(default_factory=list)
+    kept: Kept = field(default_factory=Kept)
     log: list[Taken] = field(default_factory=list)
     events: list[dict[str, Any]] = field(default_factory=list)
     calls: list[str] = field(default_factory=list)
@@ -86,6 +76,9 @@ class StripeStandIn:
     _faults: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     _answers: dict[str, tuple[object, Reply | None]] = field(default_factory=dict)
     _released: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        self.disputes = Disputes(self._tell)
 
     # ---- what tests do
 
@@ -106,7 +99,7 @@ class StripeStandIn:
         intent = self.intents[reference]
         assert intent["status"] == "requires_action"
         if success:
-            self._take(intent)
+            self._agree(intent)
         else:
             self._decline(intent, "payment_intent_authentication_failure", None)
 
@@ -120,6 +113,14 @@ class StripeStandIn:
         status: str = intent["status"]
         return status
 
+    def let_go(self, reference: str) -> None:
+        """What happens to money that was held for seven days, or at somebody's wish at the service's own pages."""
+        self._cancel(self._get(reference))
+
+    def take_held(self, reference: str) -> None:
+        """Somebody captures a payment at the service's own pages."""
+        self._capture(self._get(reference))
+
     def give_back(self, reference: str, amount: int, *, status: str = "succeeded") -> dict[str, Any]:
         """A refund that somebody makes at the service's own pages."""
         return self._refund({"payment_intent": reference, "amount": str(amount)}, status=status)
@@ -130,23 +131,8 @@ class StripeStandIn:
         self._tell("refund.updated", refund)
         self._tell("refund.failed", refund)
 
-    def dispute(self, reference: str) -> None:
-        """The shopper's bank asks for the money back, and gets it."""
-        intent = self._get(reference)
-        dispute = {
-            "id": f"du_{secrets.token_hex(12)}",
-            "object": "dispute",
-            "amount": intent["amount_received"],
-            "currency": intent["currency"],
-            "livemode": False,
-            "metadata": {},
-            "payment_intent": reference,
-            "reason": "fraudulent",
-            "status": "needs_response",
-        }
-        self._tell("charge.dispute.created", dispute)
-        dispute["status"] = "lost"
-        self._tell("charge.dispute.closed", dispute)
+    def dispute(self, reference: str) -> dict[str, Any]:
+        return self.disputes.open(self._get(reference))
 
     def events_about(self, reference: str) -> list[dict[str, Any]]:
         """The events of refunds and disputes of a payment."""
@@ -182,7 +168,7 @@ class StripeStandIn:
             fault = self._faults[kind].pop(0) if self._faults[kind] else ""
             if fault == "limit":
                 return invalid("rate_limit", "Too many requests.", 429).reply
-            if call.method == "GET":
+            if call.method in ("GET", "DELETE"):
                 return await self._told(fault, Reply(200, act(dict(call.params))))
             return await self._once(call, act, fault)
         except Refusal as refusal:
@@ -206,15 +192,25 @@ class StripeStandIn:
             case "GET", ["v1", "payment_intents", "search"]:
                 kind, act = "search", self._search
             case "GET", ["v1", "payment_intents", reference]:
-                kind, act = "retrieve", lambda _: self._get(reference)
+                kind, act = "retrieve", lambda given: self._retrieve(reference, given)
             case "POST", ["v1", "payment_intents", reference, "confirm"]:
                 kind, act = "confirm", lambda given: self._confirm(self._get(reference), given)
+            case "POST", ["v1", "payment_intents", reference, "capture"]:
+                kind, act = "capture", lambda _: self._capture(self._get(reference))
             case "POST", ["v1", "payment_intents", reference, "cancel"]:
                 kind, act = "cancel", lambda _: self._cancel(self._get(reference))
+            case "POST", ["v1", "customers"]:
+                kind, act = "make_customer", self.kept.make_customer
+            case "DELETE", ["v1", "customers", reference]:
+                kind, act = "delete_customer", lambda _: self.kept.delete_customer(reference)
+            case "POST", ["v1", "payment_methods", reference, "detach"]:
+                kind, act = "detach", lambda _: self.kept.detach(reference)
             case "POST", ["v1", "refunds"]:
                 kind, act = "refund", self._refund
             case "GET", ["v1", "refunds"]:
                 kind, act = "list_refunds", self._list_refunds
+            case "GET", ["v1", "disputes"]:
+                kind, act = "list_disputes", self.disputes.list
             case _:
                 raise invalid("url_invalid", f"Unrecognized request URL ({call.method}: {call.path}).", 404)
         unknown = {name for name, _ in call.params} - PARAMETERS[kind]
@@ -263,15 +259,25 @@ class StripeStandIn:
     def _create(self, given: dict[str, str]) -> Intent:
         if not given.get("amount", "").isdigit() or int(given["amount"]) < 50:
             raise invalid("amount_too_small", "Amount must be at least 50 cents.")
+        if given.get("capture_method", "automatic") not in ("automatic", "manual"):
+            raise invalid("parameter_invalid", "Invalid capture_method.")
         if len(given.get("currency", "")) != 3 or given["currency"] != given["currency"].lower():
             raise invalid("parameter_invalid", "Invalid currency.")
+        if "customer" in given and given["customer"] not in self.kept.customers:
+            raise invalid("resource_missing", f"No such customer: '{given['customer']}'")
+        if given.get("setup_future_usage", "on_session") not in ("on_session", "off_session"):
+            raise invalid("parameter_invalid", "Invalid setup_future_usage.")
         reference = f"pi_{secrets.token_hex(12)}"
         intent: Intent = {
             "id": reference,
             "object": "payment_intent",
             "amount": int(given["amount"]),
+            "amount_capturable": 0,
             "amount_received": 0,
+            "capture_method": given.get("capture_method", "automatic"),
             "currency": given["currency"],
+            "customer": given.get("customer"),
+            "setup_future_usage": given.get("setup_future_usage"),
             "client_secret": f"{reference}_secret_{secrets.token_hex(12)}",
             "created": int(time.time()),
             "last_payment_error": None,
@@ -290,6 +296,14 @@ class StripeStandIn:
             raise invalid("resource_missing", f"No such payment_intent: '{reference}'", 404)
         return self.intents[reference]
 
+    def _retrieve(self, reference: str, given: dict[str, str]) -> Intent:
+        intent = self._get(reference)
+        if given.get("expand[0]", "payment_method") != "payment_method":
+            raise invalid("parameter_invalid", "This property cannot be expanded.")
+        if "expand[0]" not in given or intent["payment_method"] is None:
+            return intent
+        return {**intent, "payment_method": self.kept.methods[intent["payment_method"]]}
+
     def _list(self, given: dict[str, str]) -> dict[str, Any]:
         shown = [] if self.hidden_from_lists else list(self.intents.values())[::-1]
         most = int(given.get("limit", "10"))
@@ -307,14 +321,13 @@ class StripeStandIn:
         }
 
     def _confirm(self, intent: Intent, given: dict[str, str]) -> Intent:
-        card = given.get("payment_method")
-        if card not in CARDS:
-            raise invalid("resource_missing", f"No such PaymentMethod: '{card}'")
+        method = self.kept.method(intent, given.get("payment_method"))
+        card = method["card_of"]
         if intent["status"] not in {"requires_payment_method", "requires_confirmation"}:
             raise invalid(
                 "payment_intent_unexpected_state", "It cannot be confirmed now.", payment_intent=intent
             )
-        intent["payment_method"] = card
+        intent["payment_method"] = method["id"]
         if (why := CARDS[card]) is not None:
             self._decline(intent, *why)
             error = intent["last_payment_error"]
@@ -332,13 +345,19 @@ class StripeStandIn:
             intent["next_action"] = {"type": "use_stripe_sdk", "use_stripe_sdk": {}}
             self._tell("payment_intent.requires_action", intent)
         else:
-            self._take(intent)
+            self._agree(intent)
+        return intent
+
+    def _capture(self, intent: Intent) -> Intent:
+        if intent["status"] != "requires_capture":
+            raise invalid("payment_intent_unexpected_state", "It cannot be captured now.")
+        self._take(intent)
         return intent
 
     def _cancel(self, intent: Intent) -> Intent:
         if intent["status"] not in CANCELLABLE:
             raise invalid("payment_intent_unexpected_state", "It cannot be canceled now.")
-        intent.update(status="canceled", next_action=None)
+        intent.update(status="canceled", next_action=None, amount_capturable=0)
         self._tell("payment_intent.canceled", intent)
         return intent
 
@@ -395,9 +414,30 @@ class StripeStandIn:
             if one["payment_intent"] == reference and one["status"] not in ("failed", "canceled")
         )
 
+    def _agree(self, intent: Intent) -> None:
+        """The shopper's bank says yes: the money is taken, or held where somebody captures it later."""
+        method = self.kept.methods[intent["payment_method"]]
+        method["used"] = True
+        if intent["setup_future_usage"] and intent["customer"]:
+            method["customer"] = intent["customer"]
+        if intent["capture_method"] == "automatic":
+            self._take(intent)
+            return
+        intent.update(
+            status="requires_capture",
+            amount_capturable=intent["amount"],
+            next_action=None,
+            last_payment_error=None,
+        )
+        self._tell("payment_intent.amount_capturable_updated", intent)
+
     def _take(self, intent: Intent) -> None:
         intent.update(
-            status="succeeded", amount_received=intent["amount"], next_action=None, last_payment_error=None
+            status="succeeded",
+            amount_capturable=0,
+            amount_received=intent["amount"],
+            next_action=None,
+            last_payment_error=None,
         )
         self.log.append(
             Taken(intent["id"], intent["metadata"]["attempt"], intent["amount"], intent["currency"])

@@ -18,12 +18,20 @@ from app.api.storefront.coupons import (
 )
 from app.api.storefront.customers import CustomerController
 from app.api.storefront.discounts import earned_gift
+from app.api.storefront.gift_cards import (
+    gift_card_balance,
+    put_checkout_gift_card,
+    remove_checkout_gift_card,
+    store_credit,
+    use_store_credit,
+)
 from app.api.storefront.login_codes import LoginCodeController
 from app.api.storefront.logins import LoginController
 from app.api.storefront.options import options
 from app.api.storefront.orders import OrderController
 from app.api.storefront.passkeys import PasskeyController, PasskeyLoginController
 from app.api.storefront.passwords import PasswordController
+from app.api.storefront.payment_methods import PaymentMethodController
 from app.api.storefront.payments import PaymentController
 from app.api.storefront.products import ProductController
 from app.api.storefront.referrals import ReferralController
@@ -55,6 +63,10 @@ def storefront_handlers() -> list[Any]:
         CheckoutController,
         put_checkout_coupon,
         remove_checkout_coupon,
+        put_checkout_gift_card,
+        remove_checkout_gift_card,
+        use_store_credit,
+        gift_card_balance,
         PaymentController,
         OrderController,
         CancellationController,
@@ -65,12 +77,14 @@ def storefront_handlers() -> list[Any]:
         CustomerController,
         SocialController,
         AddressController,
+        PaymentMethodController,
         AccountController,
         PasswordController,
         SessionController,
         password_setting,
         headers,
         ReferralController,
+        store_credit,
         SubscriptionController,
         options,
     ]

@@ -1,8 +1,7 @@
 """The cart: read, add, change, remove, and the guest's joining the customer's (contract rows B60 to B64)."""
 
-from collections.abc import Sequence
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 from uuid import UUID
 
 import msgspec
@@ -23,44 +22,47 @@ from app.api.dependencies import (
     GivenStore,
 )
 from app.api.idempotency import answered, caller_of, read_key
-from app.api.limits import Id, Quantity, QuantityOrNone, Token
+from app.api.limits import CurrencyCode, Id, Quantity, QuantityOrNone, Token
 from app.api.openapi import EXAMPLE, KEYED, QUERY, READS, X_SESSION
 from app.api.openapi_security import CART
 from app.api.request import ShopRequest, read_query_or_body
-from app.api.storefront.discounts import (
-    StorefrontApplied,
-    StorefrontCoupon,
-    StorefrontDiscount,
-    StorefrontGift,
-    show_applied,
-    show_coupon,
-    show_gifts,
-    show_line_discounts,
+from app.api.storefront.cart_shapes import (
+    MOST_ATTRIBUTES,
+    CartAttribute,
+    MergedCart,
+    StorefrontCart,
+    StorefrontCartLine,
+    empty_cart,
+    line_in,
+    show_cart,
+    show_line,
 )
 from app.api.transactions import transactional
 from app.db import idempotency
 from app.db.reads import Reads
 from app.domain.carts.errors import cart_not_found
-from app.domain.carts.merging import Capped
 from app.domain.carts.pricing import list_cart_offers, quote_cart, quote_lean, read_cart_quote
-from app.domain.carts.queries import CartItem, CartView, find_cart, find_cart_id, get_cart, load_cart
+from app.domain.carts.queries import CartView, find_cart, find_cart_id, get_cart, load_cart
 from app.domain.carts.service import add_item, remove_item, set_item
+from app.domain.carts.words import CartWords, write_words
 from app.domain.checkout.claiming import Taken, take_cart
-from app.domain.promotions.quotes import Quote, QuotedLine
 from app.domain.stores.queries import StoreConfig
 from app.kit.actor import Actor
 from app.kit.errors import NOT_FOUND, NotFound
-from app.kit.money import round_half_up
 
 SOME_CART = "3350b0bf-c517-4589-8092-5df7a29c0dd0"
 
 
 class AddToCart(msgspec.Struct, forbid_unknown_fields=True):
-    """`product_id` is a variant's id; without a `cart_uuid`, or with an unknown one, a new cart is made."""
+    """`product_id` is a variant's id; without a `cart_uuid`, or with an unknown one, a new cart is made.
+
+    `currency` is that of a new cart, the store's own where it is left out; a cart that is there keeps its own.
+    """
 
     product_id: Id
     quantity: Quantity
     cart_uuid: Token | None = None
+    currency: CurrencyCode | None = None
 
 
 class ChangeCart(msgspec.Struct, forbid_unknown_fields=True):
@@ -83,162 +85,18 @@ class MergeCart(msgspec.Struct, forbid_unknown_fields=True):
     merge: bool | Literal["0", "1"] = True
 
 
-class StorefrontCartLine(msgspec.Struct, kw_only=True):
-    """A line with today's price. Money in minor units of the cart's currency."""
+class DescribeCart(msgspec.Struct, forbid_unknown_fields=True):
+    """What is left out stays as it is. Without a `cart_uuid` the customer's cart is meant, or that of a cookie.
 
-    id: int
-    properties: None = None
-    quantity: int
-    variant_id: int
-    key: None = None
-    title: str
-    price: int
-    original_price: int
-    discounted_price: int
-    line_price: int
-    original_line_price: int
-    total_discount: int
-    discounts: list[StorefrontDiscount]
-    sku: str
-    grams: int
-    taxable: bool
-    product_id: int | None
-    gift_card: bool
-    url: str
-    image: str | None
-    handle: str
-    requires_shipping: bool
-    product_type: str
-    product_title: str
-    product_description: str
-    variant_title: str
-    variant_options: dict[str, str]
-    product_options: dict[str, list[str]]
-    related_products: dict[str, Any]
-    available: bool
-    added_price: int
-    compare_at_price: int | None
-    cart_uuid: str
-
-
-class StorefrontCart(msgspec.Struct, kw_only=True):
-    """A cart; `token` is its uuid, null while there is none.
-
-    `original_total_price` is what its lines cost without discounts, `total_price` with them. `discounts` are the
-    promotions that it has, `gifts` what is added to its order for nothing.
+    The order takes `note` and `attributes` along. `currency` is one of GET /options: prices follow it.
     """
 
-    token: str | None
-    note: str | None = None
-    attributes: list[Any]
-    currency: str
-    original_total_price: int
-    total_price: int
-    total_discount: int
-    total_weight: int
-    item_count: int
-    items: list[StorefrontCartLine]
-    coupon: StorefrontCoupon | None = None
-    discounts: list[StorefrontApplied]
-    gifts: list[StorefrontGift]
-
-
-class MergedCart(StorefrontCart, kw_only=True):
-    """The customer's cart. `capped` names what the two carts held more of than one line or cart can hold, or
-    than there is; `waits` says that the guest's cart is being paid, and was left as it is.
-    """
-
-    capped: list[Capped]
-    waits: bool
-
-
-def show_line(entry: CartItem, cart_uuid: str, found: QuotedLine | None) -> StorefrontCartLine:
-    """A line as shoppers see it, with its price in the cart's quote; None where nothing is offered on it.
-
-    What is gone from sale stays visible with available false.
-    """
-    item = entry.item
-    full_price = item.price_for(entry.quantity) if item else entry.added_price
-    price = found.line.price if found else full_price
-    full = price * entry.quantity
-    discount = found.discount if found else 0
-    return StorefrontCartLine(
-        id=entry.id,
-        quantity=entry.quantity,
-        variant_id=entry.variant_id,
-        title=item.title if item else "",
-        price=price,
-        original_price=price,
-        discounted_price=round_half_up(full - discount, entry.quantity),
-        line_price=full - discount,
-        original_line_price=full,
-        total_discount=discount,
-        discounts=show_line_discounts(found.discounts) if found else [],
-        sku=item.sku if item else "",
-        grams=round(item.grams) if item else 0,
-        taxable=item.taxable if item else False,
-        product_id=item.product_id if item else None,
-        gift_card=item.gift_card if item else False,
-        url=item.url if item else "",
-        image=item.image if item else None,
-        handle=item.handle if item else "",
-        requires_shipping=item.requires_shipping if item else False,
-        product_type=item.product_type if item else "",
-        product_title=item.product_title if item else "",
-        product_description=item.product_description if item else "",
-        variant_title=item.variant_title if item else "",
-        variant_options=item.variant_options if item else {},
-        product_options=item.product_options if item else {},
-        related_products={},
-        available=item is not None
-        and item.on_sale
-        and (item.available_units is None or item.available_units >= entry.quantity),
-        added_price=entry.added_price,
-        compare_at_price=item.compare_at_price if item else None,
-        cart_uuid=cart_uuid,
-    )
-
-
-def show_cart(cart: CartView, quote: Quote) -> StorefrontCart:
-    by_variant = {one.line.variant_id: one for one in quote.lines if not one.line.gift}
-    lines = [show_line(entry, str(cart.uuid), by_variant.get(entry.variant_id)) for entry in cart.items]
-    shown = _cart(str(cart.uuid), cart.currency, lines, note=cart.note, attributes=cart.attributes)
-    shown.coupon = show_coupon(quote.coupon)
-    shown.discounts = show_applied(quote.applied)
-    shown.gifts = show_gifts(quote.lines, quote.applied)
-    return shown
-
-
-def line_in(quote: Quote | None, variant_id: int) -> QuotedLine | None:
-    """The line of a variant in a quote that may be none."""
-    lines = quote.lines if quote else ()
-    return next((one for one in lines if one.line.variant_id == variant_id and not one.line.gift), None)
-
-
-def _cart(
-    token: str | None,
-    currency: str,
-    lines: Sequence[StorefrontCartLine],
-    *,
-    note: str | None = None,
-    attributes: Sequence[Any] = (),
-) -> StorefrontCart:
-    full = sum(line.original_line_price for line in lines)
-    total = sum(line.line_price for line in lines)
-    return StorefrontCart(
-        token=token,
-        note=note,
-        attributes=list(attributes),
-        currency=currency,
-        original_total_price=full,
-        total_price=total,
-        total_discount=full - total,
-        total_weight=sum(line.grams * line.quantity for line in lines),
-        item_count=sum(line.quantity for line in lines),
-        items=list(lines),
-        discounts=[],
-        gifts=[],
-    )
+    cart_uuid: Token | None = None
+    note: Annotated[str, msgspec.Meta(max_length=2000)] | msgspec.UnsetType | None = msgspec.UNSET
+    attributes: (
+        Annotated[list[CartAttribute], msgspec.Meta(max_length=MOST_ATTRIBUTES)] | msgspec.UnsetType
+    ) = msgspec.UNSET
+    currency: CurrencyCode | msgspec.UnsetType = msgspec.UNSET
 
 
 def read_uuid(sent: str | None) -> UUID | None:
@@ -247,6 +105,16 @@ def read_uuid(sent: str | None) -> UUID | None:
         return UUID(sent) if sent else None
     except ValueError:
         return None
+
+
+def which_cart(request: ShopRequest, actor: Actor, sent: str | None) -> UUID | None:
+    """The cart that is meant; None is the customer's. Raises NotFound where none can be."""
+    if sent or actor.known().customer_id is None:
+        uuid = read_uuid(sent or find_cart_cookie(request))
+        if uuid is None:
+            raise cart_not_found()
+        return uuid
+    return None
 
 
 class CartController(Controller):
@@ -270,11 +138,11 @@ class CartController(Controller):
             uuid = read_uuid(cart_uuid)
             if uuid is None:
                 raise cart_not_found()
-            cart = await get_cart(reads, store.id, uuid=uuid, customer_id=actor.visitor(), now=now)
+            cart = await get_cart(reads, store, uuid=uuid, customer_id=actor.visitor(), now=now)
         else:
             found = await _find_unnamed(request, reads, store, actor, now=now)
             if found is None:
-                return Response(_cart(None, store.currency, []), headers=NO_STORE)
+                return Response(empty_cart(store.currency), headers=NO_STORE)
             cart = found
         quote = await read_cart_quote(reads, store, cart, customer_id=actor.customer_id, now=now)
         return Response(show_cart(cart, quote), headers=NO_STORE)
@@ -316,12 +184,12 @@ class CartController(Controller):
         else:
             uuid, entry = await add_item(
                 session,
-                store.id,
+                store,
                 uuid=uuid,
                 customer_id=customer_id,
                 variant_id=data.product_id,
                 quantity=data.quantity,
-                currency=store.currency,
+                currency=data.currency,
                 now=now,
                 keep_seconds=settings.cart_seconds,
             )
@@ -356,12 +224,11 @@ class CartController(Controller):
             raise cart_not_found()
         entry = await set_item(
             session,
-            store.id,
+            store,
             uuid=uuid,
             customer_id=actor.visitor(),
             variant_id=data.product_id,
             quantity=data.quantity,
-            currency=store.currency,
             now=now,
             keep_seconds=shop.settings.cart_seconds,
         )
@@ -369,6 +236,54 @@ class CartController(Controller):
             return Response(None, status_code=204)
         quote = await quote_lean(session, store, uuid=uuid, customer_id=actor.customer_id, now=now)
         return Response(show_line(entry, str(uuid), line_in(quote, entry.variant_id)))
+
+    @put(
+        "/",
+        operation_id="describeCart",
+        summary="Note, attributes and currency of a cart",
+        opt={
+            CART: True,
+            EXAMPLE: {
+                "cart_uuid": SOME_CART,
+                "note": "Please ring twice.",
+                "attributes": [{"name": "gift wrap", "value": "yes"}],
+            },
+        },
+    )
+    @transactional
+    async def describe(
+        self,
+        request: ShopRequest,
+        data: RequestBody[DescribeCart],
+        session: GivenSession,
+        shop: GivenShop,
+        store: GivenStore,
+        now: GivenNow,
+        actor: GivenActor,
+    ) -> Response[StorefrontCart]:
+        """Writes what a cart says beside its lines; the answer is the cart, at prices of its currency.
+
+        What was added keeps the memory of its price: another currency alone is no `price_changed`.
+        """
+        words = CartWords(
+            note=data.note,
+            attributes=msgspec.UNSET
+            if data.attributes is msgspec.UNSET
+            else [{"name": one.name, "value": one.value} for one in data.attributes],
+            currency=data.currency,
+        )
+        cart_id = await write_words(
+            session,
+            store,
+            words,
+            uuid=which_cart(request, actor, data.cart_uuid),
+            customer_id=actor.visitor(),
+            now=now,
+            keep_seconds=shop.settings.cart_seconds,
+        )
+        cart = await load_cart(session, store, cart_id)
+        offers = await list_cart_offers(session, store, cart, customer_id=actor.customer_id, now=now)
+        return Response(show_cart(cart, quote_cart(store, cart, offers)), headers=NO_STORE)
 
     @post(
         "/merge",
@@ -437,11 +352,10 @@ class CartController(Controller):
             raise cart_not_found()
         await remove_item(
             session,
-            store.id,
+            store,
             uuid=uuid,
             customer_id=actor.visitor(),
             variant_id=sent.product_id,
-            currency=store.currency,
             now=now,
             keep_seconds=shop.settings.cart_seconds,
         )
@@ -453,9 +367,9 @@ async def _find_unnamed(
     """The cart of a call that names none: the customer's, or the one of a guest's cookie."""
     customer_id = actor.known().visitor()
     if customer_id is not None:
-        return await find_cart(reads, store.id, customer_id=customer_id, now=now)
+        return await find_cart(reads, store, customer_id=customer_id, now=now)
     uuid = read_uuid(find_cart_cookie(request))
-    return None if uuid is None else await find_cart(reads, store.id, uuid=uuid, now=now)
+    return None if uuid is None else await find_cart(reads, store, uuid=uuid, now=now)
 
 
 async def _merged(
@@ -464,9 +378,9 @@ async def _merged(
     """The customer's cart after a merge; an empty one where they have none."""
     cart_id = taken.cart_id if taken else await find_cart_id(session, store.id, customer_id=customer_id)
     if cart_id is None:
-        shown = _cart(None, store.currency, [])
+        shown = empty_cart(store.currency)
     else:
-        cart = await load_cart(session, store.id, cart_id)
+        cart = await load_cart(session, store, cart_id)
         offers = await list_cart_offers(session, store, cart, customer_id=customer_id, now=now)
         shown = show_cart(cart, quote_cart(store, cart, offers))
     return MergedCart(
@@ -480,7 +394,7 @@ async def _find_line(
     reads: Reads, store: StoreConfig, actor: Actor, uuid: UUID, variant_id: int, *, now: datetime
 ) -> StorefrontCartLine:
     """The line that an earlier call made, as it stands now. Raises NotFound where it was taken out since."""
-    cart = await get_cart(reads, store.id, uuid=uuid, customer_id=actor.visitor(), now=now)
+    cart = await get_cart(reads, store, uuid=uuid, customer_id=actor.visitor(), now=now)
     for entry in cart.items:
         if entry.variant_id == variant_id:
             quote = await read_cart_quote(reads, store, cart, customer_id=actor.customer_id, now=now)

@@ -5,7 +5,7 @@ from typing import Annotated
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.api.limits import Line, Token
+from app.api.limits import Line, Token, Word
 from app.domain.accounts.queries import AccountView, get_account
 from app.domain.checkout.service import NO_ADDRESS
 from app.domain.customers.addresses import Address, AddressInput, check_address, filled_from
@@ -39,6 +39,9 @@ class CheckoutCustomer(msgspec.Struct, forbid_unknown_fields=True):
     skip_cart_merge: bool = False
     cart_uuid: Uuid | None = None
     invited_by_token: Line | None = None
+    # What the buyer agrees to, by the keys of the checkout's `consents`.
+    consents: Annotated[dict[Word, bool], msgspec.Meta(max_length=20)] = msgspec.field(default_factory=dict)
+    note: Annotated[str, msgspec.Meta(max_length=2000)] | msgspec.UnsetType | None = msgspec.UNSET
 
 
 async def fill_customer(

@@ -15,6 +15,7 @@ from app.api.limits import Id, Line, Token
 from app.api.openapi import ACCEPT_LANGUAGE, EXAMPLE, KEYED, READS, X_SESSION
 from app.api.rate_limits import LIMIT
 from app.api.request import ShopRequest
+from app.api.storefront.cart_shapes import StorefrontWarning, show_warnings
 from app.api.storefront.carts import SOME_CART, read_uuid
 from app.api.storefront.checkout_accounts import hash_for_account, make_account
 from app.api.storefront.checkout_customers import CheckoutCustomer, Uuid, check_customer, fill_customer
@@ -38,6 +39,7 @@ from app.db import idempotency
 from app.domain.accounts.signing import NewAccount
 from app.domain.carts.errors import cart_not_found
 from app.domain.checkout.asking import ask_carriers
+from app.domain.checkout.consents import consents_of
 from app.domain.checkout.coupons import put_checkout_code
 from app.domain.checkout.placing import AT_ONCE, totals_of
 from app.domain.checkout.queries import (
@@ -55,6 +57,7 @@ from app.domain.checkout.service import (
 )
 from app.domain.checkout.states import CheckoutState
 from app.domain.customers.passwords import check_password
+from app.domain.giftcards.split import Split
 from app.domain.orders.queries import get_order
 from app.domain.stores.queries import StoreConfig
 from app.domain.stores.shipping import Shipping
@@ -95,6 +98,22 @@ class StorefrontService(msgspec.Struct):
     public_key: str | None = None
 
 
+class StorefrontGiftCard(msgspec.Struct):
+    """The gift card that is on a checkout, and what it pays: 0 where nothing on it can be spent any more."""
+
+    last_four: str
+    amount: int
+
+
+class StorefrontConsent(msgspec.Struct):
+    """What the store asks buyers to agree to; `given_at` is null while they have not."""
+
+    key: str
+    text: str
+    required: bool
+    given_at: str | None
+
+
 class StorefrontCheckout(msgspec.Struct, kw_only=True):
     """A checkout: until it is paid a view of its cart with today's prices.
 
@@ -116,10 +135,16 @@ class StorefrontCheckout(msgspec.Struct, kw_only=True):
     coupon: StorefrontCoupon | None
     discounts: list[StorefrontApplied]
     totals: StorefrontTotals
+    gift_card: StorefrontGiftCard | None
+    use_store_credit: bool
     tax_included: bool
     payment_services: list[StorefrontService]
     order: OrderName | None
     unavailable_items: list[int]
+    # The cart's note, which the order takes along; what changed since things were added; what to agree to.
+    note: str | None
+    warnings: list[StorefrontWarning]
+    consents: list[StorefrontConsent]
     expires_at: str
     auth_key: str | msgspec.UnsetType = msgspec.UNSET
 
@@ -134,6 +159,10 @@ def show_services(store: StoreConfig, shop: Shop) -> list[StorefrontService]:
             public = shop.till.services[choice.name].public_settings()
             services.append(StorefrontService(choice.name, choice.title, public.get("public_key")))
     return services
+
+
+def show_gift_card(split: Split) -> StorefrontGiftCard | None:
+    return StorefrontGiftCard(split.last_four, split.gift_card) if split.last_four else None
 
 
 def show_checkout(
@@ -177,11 +206,19 @@ def show_checkout(
         shipping_option_id=quote.shipping_option.id if quote.shipping_option else None,
         coupon=show_coupon(quote.coupon),
         discounts=show_applied(quote.applied),
-        totals=StorefrontTotals(**totals_of(quote)),
+        totals=StorefrontTotals(**totals_of(quote, view.split)),
+        gift_card=show_gift_card(view.split),
+        use_store_credit=checkout.use_store_credit,
         tax_included=quote.tax_included,
         payment_services=show_services(store, shop),
         order=name,
         unavailable_items=list(view.missing),
+        note=view.note,
+        warnings=show_warnings(view.changes),
+        consents=[
+            StorefrontConsent(rule.key, rule.text, rule.required, given_at)
+            for rule, given_at in consents_of(store, checkout)
+        ],
         expires_at=isoformat(checkout.expires_at),
     )
 
@@ -342,6 +379,8 @@ class CheckoutController(Controller):
             shipping_address=goes_to,
             billing_address=billing.as_json() if billing else None,
             subscribe=data.subscribe,
+            consents=data.consents,
+            note=data.note,
             facts={
                 "identity": data.identity,
                 "time_zone": data.time_zone,

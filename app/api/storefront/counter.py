@@ -51,7 +51,14 @@ class PageCounter(Counter):
 
     def send_page(self, found: Items, *, lasting: bool = True) -> Response[bytes]:
         """A page of items that the database has joined, with its tag; see `send`."""
-        page = page_bytes(self.request, self.paging, [found.text], found.total, after=found.after)
+        page = page_bytes(
+            self.request,
+            self.paging,
+            [found.text],
+            found.total,
+            after=found.after,
+            is_capped=found.is_capped,
+        )
         return self.send(page, lasting=lasting)
 
     def beginning(self, after: str) -> PageRequest:

@@ -1,29 +1,26 @@
 """Codes on carts and checkouts: put on, taken off, and why one is refused (contract rows B37, B38 and B65)."""
 
 from typing import Annotated
-from uuid import UUID
 
 import msgspec
 from litestar import Response, delete, post, put
 from litestar.params import FromPath, RequestBody
 
 from app.api.caching import NO_STORE
-from app.api.credentials import find_cart_cookie
 from app.api.dependencies import GivenActor, GivenNow, GivenSession, GivenShop, GivenStore
 from app.api.limits import Token
 from app.api.openapi import EXAMPLE, QUERY
 from app.api.openapi_security import CART
 from app.api.rate_limits import LIMIT
 from app.api.request import ShopRequest, read_query_or_body
-from app.api.storefront.carts import SOME_CART, StorefrontCart, read_uuid, show_cart
+from app.api.storefront.cart_shapes import StorefrontCart, show_cart
+from app.api.storefront.carts import SOME_CART, which_cart
 from app.api.storefront.checkouts import StorefrontCheckout, show_checkout
 from app.api.transactions import transactional
 from app.domain.carts.coupons import put_code
-from app.domain.carts.errors import cart_not_found
 from app.domain.checkout.coupons import put_checkout_code
 from app.domain.checkout.service import lock_editable
 from app.domain.promotions.codes import LONGEST_CODE
-from app.kit.actor import Actor
 
 Code = Annotated[str, msgspec.Meta(min_length=1, max_length=LONGEST_CODE)]
 
@@ -42,16 +39,6 @@ class NoCartCode(msgspec.Struct, forbid_unknown_fields=True):
 class CheckoutCode(msgspec.Struct, forbid_unknown_fields=True):
     coupon: Code
     checkout_token: Token | None = None
-
-
-def _which_cart(request: ShopRequest, actor: Actor, sent: str | None) -> UUID | None:
-    """The cart that is meant; None is the customer's. Raises NotFound where none can be."""
-    if sent or actor.known().customer_id is None:
-        uuid = read_uuid(sent or find_cart_cookie(request))
-        if uuid is None:
-            raise cart_not_found()
-        return uuid
-    return None
 
 
 @post(
@@ -80,7 +67,7 @@ async def put_cart_coupon(
     cart, quote = await put_code(
         session,
         store,
-        uuid=_which_cart(request, actor, data.cart_uuid),
+        uuid=which_cart(request, actor, data.cart_uuid),
         customer_id=actor.customer_id,
         code=data.code,
         now=now,
@@ -111,7 +98,7 @@ async def remove_cart_coupon(
     cart, quote = await put_code(
         session,
         store,
-        uuid=_which_cart(request, actor, sent.cart_uuid),
+        uuid=which_cart(request, actor, sent.cart_uuid),
         customer_id=actor.customer_id,
         code=None,
         now=now,

@@ -6,7 +6,7 @@ import msgspec
 from litestar import Controller, Response, post
 from litestar.params import RequestBody
 
-from app.api.dependencies import GivenGate, GivenNow, GivenSession, GivenShop, GivenStore
+from app.api.dependencies import GivenActor, GivenGate, GivenNow, GivenSession, GivenShop, GivenStore
 from app.api.openapi import ANSWERS, EXAMPLE, READS, X_SESSION
 from app.api.rate_limits import AFTER_FORM, LIMIT, count_call
 from app.api.request import ShopRequest
@@ -93,6 +93,7 @@ class LoginCodeController(Controller):
         store: GivenStore,
         gate: GivenGate,
         now: GivenNow,
+        actor: GivenActor,
     ) -> Response[StorefrontLogin]:
         """The customer and an `auth_key`, as every login. Five wrong tries make the digits void.
 
@@ -123,7 +124,7 @@ class LoginCodeController(Controller):
         right = is_right(tried, code, keys=shop.settings.secret_keys, store_id=store.id, email_key=key)
         if tried is None or not right:
             raise code_refused()
-        entered = await enter_by_code(session, store.id, tried, now=now)
+        entered = await enter_by_code(session, store.id, tried, visitor=actor.customer_id, now=now)
         answer = await answer_login(
             request,
             session,

@@ -31,6 +31,8 @@ class Country(msgspec.Struct, frozen=True):
 
 
 class Currency(msgspec.Struct, frozen=True):
+    """A currency that carts can be in; the first of them is the store's own."""
+
     code: str
     exponent: int
 
@@ -92,7 +94,10 @@ async def options(
     answer = StorefrontOptions(
         store=store.name,
         order_cancellation_reasons=list(store.cancellation_reasons),
-        currencies=[Currency(store.currency, exponent(store.currency))],
+        currencies=[
+            Currency(code, exponent(code))
+            for code in (store.currency, *(rule.code for rule in store.currencies))
+        ],
         countries=[
             Country(code, country_name(code), [Region(*region) for region in list_regions(code)])
             for code in store.shipping_countries()

@@ -29,6 +29,7 @@ from app.api.storefront.logins import Arriving, answer_login
 from app.api.storefront.parcels import StorefrontFulfilment, show_packed
 from app.api.transactions import transactional
 from app.domain.accounts.entering import enter_by_order
+from app.domain.giftcards.split import KINDS
 from app.domain.orders.queries import OrderBy, OrderView, get_order, list_orders, load_order
 from app.domain.orders.service import ask_for_order_link, use_order_link
 from app.kit.clock import isoformat
@@ -43,6 +44,7 @@ PAYMENT_STATUS = {
     "action_needed": "pending",
     "unknown": "pending",
     "pending": "pending",
+    "authorized": "authorized",
     "captured": "paid",
     "declined": "failed",
     "cancelled": "failed",
@@ -89,13 +91,19 @@ class StorefrontOrderLine(StorefrontCheckoutLine, kw_only=True):
 
 
 class StorefrontTotals(msgspec.Struct):
-    """Minor units. Where tax_included, `tax` is contained in the others and not added."""
+    """Minor units. Where tax_included, `tax` is contained in the others and not added.
+
+    `gift_card` and `store_credit` are what they pay of the total; `due` is the rest, which a service is charged.
+    """
 
     items: int
     discount: int
     shipping: int
     tax: int
     total: int
+    gift_card: int
+    store_credit: int
+    due: int
 
 
 class StorefrontPayment(msgspec.Struct):
@@ -126,6 +134,14 @@ class StorefrontEvent(msgspec.Struct):
     detail: str
 
 
+class StorefrontGiven(msgspec.Struct):
+    """What a buyer agreed to, in the words that they read, and when."""
+
+    key: str
+    text: str
+    at: str
+
+
 class OrderName(msgspec.Struct):
     """Which order it is; where `expand=order` asks for it, the whole order stands in its place."""
 
@@ -148,6 +164,10 @@ class StorefrontOrder(OrderName, kw_only=True):
     shipping_option: dict[str, Any] | None
     totals: StorefrontTotals
     total_price: int
+    # What the buyer wrote, and what they agreed to, in the words that they read.
+    note: str | None
+    attributes: list[dict[str, str]]
+    consents: list[StorefrontGiven]
     payments: list[StorefrontPayment]
     refunds: list[StorefrontRefund]
     timeline: list[StorefrontEvent]
@@ -161,6 +181,19 @@ class StorefrontOrder(OrderName, kw_only=True):
     discount: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
     gift: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
     verify_payment_files: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
+
+
+def _totals(order: OrderView) -> StorefrontTotals:
+    paid = {kind: sum(p.amount for p in order.payments if p.service == kind) for kind in KINDS}
+    return StorefrontTotals(
+        items=order.items_total,
+        discount=order.discount_total,
+        shipping=order.shipping_total,
+        tax=order.tax_total,
+        total=order.total,
+        **paid,
+        due=order.total - sum(paid.values()),
+    )
 
 
 def show_order(order: OrderView, *, to_buyer: bool, expand: frozenset[str] = frozenset()) -> StorefrontOrder:
@@ -196,10 +229,11 @@ def show_order(order: OrderView, *, to_buyer: bool, expand: frozenset[str] = fro
         shipping_address=order.shipping_address,
         billing_address=order.billing_address,
         shipping_option=order.shipping_option,
-        totals=StorefrontTotals(
-            order.items_total, order.discount_total, order.shipping_total, order.tax_total, order.total
-        ),
+        totals=_totals(order),
         total_price=order.total,
+        note=order.note,
+        attributes=list(order.attributes),
+        consents=[StorefrontGiven(**given) for given in order.consents],
         payments=[
             StorefrontPayment(p.id, p.service, PAYMENT_STATUS[p.state], p.amount, p.refunded)
             for p in order.payments

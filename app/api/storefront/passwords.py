@@ -184,6 +184,7 @@ class PasswordController(Controller):
                 secret,
                 new_digest=await gate.hasher.hash(password),
                 session_id=actor.session_id,
+                visitor=actor.customer_id,
                 now=now,
             )
         else:
@@ -240,11 +241,14 @@ class PasswordController(Controller):
         store: GivenStore,
         gate: GivenGate,
         now: GivenNow,
+        actor: GivenActor,
     ) -> Response[StorefrontLogin]:
         """Exchanges the token: from then on it works in this session only, to choose a new password."""
         secret = data.password_reset_token
         known = await find_secret(shop.reads, store.id, "reset", secret, now=now)
-        entered = await enter_by_secret(session, store.id, known, "reset", secret, now=now)
+        entered = await enter_by_secret(
+            session, store.id, known, "reset", secret, visitor=actor.customer_id, now=now
+        )
         answer = await answer_login(
             request,
             session,
@@ -278,13 +282,16 @@ class PasswordController(Controller):
         store: GivenStore,
         gate: GivenGate,
         now: GivenNow,
+        actor: GivenActor,
     ) -> Response[StorefrontLogin]:
         """The secret of a login link, or of the link to an order of the account. It works once."""
         found = await find_link(shop.reads, store.id, data.uuid, now=now)
         entered: Entered
         if found is not None:
             purpose, known = found
-            entered = await enter_by_secret(session, store.id, known, purpose, data.uuid, now=now)
+            entered = await enter_by_secret(
+                session, store.id, known, purpose, data.uuid, visitor=actor.customer_id, now=now
+            )
         else:
             entered = await enter_by_order_link(session, store.id, data.uuid, now=now)
         answer = await answer_login(

@@ -10,10 +10,10 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath, RequestBody
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.api.dependencies import GivenNow, GivenShop, GivenStore, Shop
+from app.api.dependencies import GivenActor, GivenNow, GivenShop, GivenStore, Shop
 from app.api.faults import invalid_field
 from app.api.idempotency import REPLAYED, read_key
-from app.api.limits import Amount, Line, Token, Word, bounded
+from app.api.limits import Amount, Id, Line, Token, Word, bounded
 from app.api.openapi import ANSWERS, EXAMPLE, KEYED, LOCATED
 from app.api.rate_limits import LIMIT
 from app.api.request import ShopRequest, refuse_repeated_names
@@ -24,28 +24,47 @@ from app.db.retries import run_transaction
 from app.domain.checkout.placing import AT_ONCE, Placed, Started, made_by, recall, reserve
 from app.domain.checkout.queries import get_checkout, view_checkout
 from app.domain.checkout.till import Pending
-from app.domain.payments.errors import SECOND_STEP, SERVICE_NOT_FOUND
+from app.domain.giftcards.split import KINDS
+from app.domain.payments.errors import CANNOT_SAVE, SECOND_STEP, SERVICE_NOT_FOUND
+from app.domain.payments.saved import Payer, get_method
 from app.domain.payments.service import get_payment, new_mark
+from app.domain.payments.services import KeepsMethods
 from app.domain.stores.queries import StoreConfig
-from app.kit.errors import Declined, NotFound
+from app.kit.actor import Actor
+from app.kit.errors import Declined, Invalid, NotFound
 from app.kit.ids import digest
 
 
 class Pay(msgspec.Struct, forbid_unknown_fields=True):
-    """`amount` is the total that the page showed, in minor units; `payment_type` a service's name."""
+    """`amount` is what the page showed as `due`, in minor units; `payment_type` a service's name.
+
+    Where a gift card and store credit pay the whole total, `due` is 0 and `payment_type` is `gift_card` or
+    `store_credit`, whichever pays.
+
+    A customer can have what they pay with saved (`save_payment_method`: it is theirs to say so), and pay with what
+    was saved before: `payment_method_id` then stands in the place of `payment_token`.
+    """
 
     payment_type: Word
     amount: Amount
     payment_token: Annotated[str, msgspec.Meta(max_length=500)] = ""
+    payment_method_id: Id | None = None
+    save_payment_method: bool = False
     identity: Line | None = None
     order_additional_fields: dict[str, Any] | list[Any] | None = None
     checkout_token: Token | None = None
 
 
-class StartPayment(msgspec.Struct, forbid_unknown_fields=True):
+class ConfirmPayment(msgspec.Struct, forbid_unknown_fields=True):
     additional: dict[str, Any] | list[Any] | None = None
     checkout_token: Token | None = None
     service: Word | None = None
+
+
+class StartPayment(ConfirmPayment, forbid_unknown_fields=True):
+    """`save_payment_method`: a customer wants to pay with it again."""
+
+    save_payment_method: bool = False
 
 
 class StartedPayment(msgspec.Struct):
@@ -67,9 +86,34 @@ class StillPaying(msgspec.Struct):
 
 
 def check_offered(store: StoreConfig, shop: Shop, service: str) -> None:
-    """Raise NotFound for a service that the store does not offer."""
-    if service not in {choice.name for choice in show_services(store, shop)}:
+    """Raise NotFound for a service that the store does not offer. Gift cards and credit are none."""
+    if service not in KINDS and service not in {choice.name for choice in show_services(store, shop)}:
         raise NotFound(SERVICE_NOT_FOUND, "This store does not take payments by this service.")
+
+
+def _saver(shop: Shop, actor: Actor, service: str) -> Payer:
+    """The customer who wants a means of payment saved. Raises Invalid where the service keeps none."""
+    customer_id = actor.customer()
+    if not isinstance(shop.till.services.get(service), KeepsMethods):
+        raise Invalid.at("save_payment_method", CANNOT_SAVE, "This service keeps no means of payment.")
+    return Payer(customer_id, saves=True)
+
+
+async def _means(shop: Shop, store: StoreConfig, actor: Actor, data: Pay) -> tuple[str, Payer | None]:
+    """The token to pay with, and whose means it is where that is saved or to be saved."""
+    if data.payment_method_id is None:
+        if data.payment_type not in (*AT_ONCE, *KINDS) and not data.payment_token:
+            raise invalid_field("payment_token", "required", "This service needs a payment token.")
+        payer = _saver(shop, actor, data.payment_type) if data.save_payment_method else None
+        return data.payment_token, payer
+    if data.payment_token or data.save_payment_method:
+        raise invalid_field("payment_method_id", "one_means", "What is saved is paid with by itself.")
+    customer_id = actor.customer()
+    async with shop.sessions() as session:
+        method = await get_method(
+            session, store.id, customer_id, data.payment_method_id, service=data.payment_type
+        )
+    return method.reference, Payer(customer_id, saves=False)
 
 
 async def _reserve(
@@ -134,16 +178,16 @@ class PaymentController(Controller):
         shop: GivenShop,
         store: GivenStore,
         now: GivenNow,
+        actor: GivenActor,
     ) -> Response[StillPaying | None]:
         """204 with Location once the order is made, also for every later or parallel caller.
 
         202 while the outcome is not known, 402 where the payment was declined or needs a second step,
-        409 where the total or the stock has changed. Takes Idempotency-Key.
+        409 where what is due or the stock has changed. Takes Idempotency-Key.
         """
         service = data.payment_type
         check_offered(store, shop, service)
-        if service not in AT_ONCE and not data.payment_token:
-            raise invalid_field("payment_token", "required", "This service needs a payment token.")
+        token, payer = await _means(shop, store, actor, data)
         extra = bounded(data.order_additional_fields, "order_additional_fields")
         key = await read_key(request, caller=digest(checkout_token).hex())
         until = shop.till.deadline()
@@ -154,7 +198,8 @@ class PaymentController(Controller):
             key,
             token=checkout_token,
             service=service,
-            payment_token=data.payment_token,
+            payment_token=token,
+            payer=payer,
             amount=data.amount,
             additional_fields=extra,
             until=until,
@@ -165,7 +210,7 @@ class PaymentController(Controller):
             await shop.till.give_up(store, result)
             result, replayed = await attempt()
         if isinstance(result, Started):
-            outcome = await shop.till.finish(store, result, payment_token=data.payment_token, until=until)
+            outcome = await shop.till.finish(store, result, payment_token=token, until=until)
         else:
             outcome = result
         if isinstance(outcome, Pending):
@@ -194,17 +239,18 @@ class PaymentController(Controller):
         request: ShopRequest,
         checkout_token: FromPath[str],
         service: FromPath[str],
-        data: RequestBody[StartPayment],  # noqa: ARG002 - read so that unknown fields are refused
+        data: RequestBody[StartPayment],
         shop: GivenShop,
         store: GivenStore,
         now: GivenNow,
+        actor: GivenActor,
     ) -> Response[StartedPayment]:
         """Freezes the checkout and opens a payment at the service that the shopper then completes there.
 
         Takes Idempotency-Key.
         """
-        check_offered(store, shop, service)
         shop.till.get_service(service)
+        check_offered(store, shop, service)
         key = await read_key(request, caller=digest(checkout_token).hex())
         until = shop.till.deadline()
         result, replayed = await _reserve(
@@ -214,6 +260,7 @@ class PaymentController(Controller):
             token=checkout_token,
             service=service,
             payment_token="",
+            payer=_saver(shop, actor, service) if data.save_payment_method else None,
             amount=None,
             additional_fields=None,
             until=until,
@@ -259,7 +306,7 @@ class PaymentController(Controller):
         self,
         checkout_token: FromPath[str],
         service: FromPath[str],
-        data: RequestBody[StartPayment],  # noqa: ARG002 - read so that unknown fields are refused
+        data: RequestBody[ConfirmPayment],  # noqa: ARG002 - read so that unknown fields are refused
         shop: GivenShop,
         store: GivenStore,
         now: GivenNow,

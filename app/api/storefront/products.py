@@ -6,7 +6,6 @@ from litestar import Controller, Response, get
 from litestar.di import NamedDependency
 from litestar.params import FromPath
 
-from app.api.dependencies import GivenShop
 from app.api.paging import After
 from app.api.storefront.counter import Counter, PageCounter, counters
 from app.api.storefront.wares import StorefrontBestSeller, StorefrontProduct, StorefrontType, answers, page_of
@@ -47,14 +46,14 @@ class ProductController(Controller):
         "/best-selling",
         operation_id="listBestSelling",
         summary="What sells best",
-        description="The 50 variants of which most units were ordered in the last 90 days; where very much was"
-        " ordered, up to a minute old.",
+        description="The 50 variants of which most units were ordered in the last 90 days. Where very much is"
+        " ordered, the newest orders may be some seconds late.",
         responses=answers(list[StorefrontBestSeller], "Variants with units and amount, most units first."),
     )
     async def best_selling(
-        self, counter: NamedDependency[Counter], now: NamedDependency[datetime], shop: GivenShop
+        self, counter: NamedDependency[Counter], now: NamedDependency[datetime]
     ) -> Response[bytes]:
-        found = await list_best_selling(counter.reads, counter.store.id, shop.best_selling, now=now)
+        found = await list_best_selling(counter.reads, counter.store.id, now=now)
         return counter.send(found, lasting=False)
 
     @get(

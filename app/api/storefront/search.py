@@ -15,7 +15,6 @@ from app.api.storefront.counter import Counter, PageCounter, counters
 from app.api.storefront.wares import Expand, StorefrontFoundVariant, answers, page_of
 from app.domain.catalogue.pieces import VARIANT_EXPANDS
 from app.domain.discovery import queries
-from app.domain.discovery.broad import MOST_RANKED
 from app.domain.discovery.popular import popular_queries
 from app.domain.discovery.queries import Wanted, search_products
 from app.domain.discovery.sql import HIGHLIGHTS, KINDS, PAGES, POSTS, PRODUCTS
@@ -88,22 +87,18 @@ class PopularQueries(msgspec.Struct):
     operation_id="searchProducts",
     summary="Products by words, SKU or barcode, best first",
     description="Typing errors are forgiven and the last word may be a beginning. Each product is shown as the"
-    " variant that fits best. `expand=highlights` adds title and body with what matched in `<mark>`.",
+    " variant that fits best. Where more than 1,000 fit, the best of them are paged and `_meta.totalIsMinimum` is"
+    " true. `expand=highlights` adds title and body with what matched in `<mark>`.",
     responses=answers(page_of(FoundProduct), "A page of products."),
 )
 async def search(
     pages: NamedDependency[PageCounter],
     now: NamedDependency[datetime],
-    shop: GivenShop,
     q: Query,
     expand: Expand = None,
 ) -> Response[bytes]:
     wanted = _wanted(pages, q, expand)
-    found = await search_products(
-        pages.reads, pages.store.id, wanted, pages.paging, now=now, broad=shop.broad
-    )
-    # The hits of a broad search are some seconds old, and no version of the catalogue says how many.
-    return pages.send_page(found, lasting=found.total <= MOST_RANKED)
+    return pages.send_page(await search_products(pages.reads, pages.store.id, wanted, pages.paging, now=now))
 
 
 @get(
@@ -130,11 +125,15 @@ async def search_everything(
     wanted = msgspec.structs.replace(
         _wanted(pages, search, expand), kinds=KINDS if kind is None else (TYPES[kind],)
     )
-    found = await queries.search(pages.reads, pages.store.id, wanted, pages.paging, now=now, broad=shop.broad)
+    found = await queries.search(pages.reads, pages.store.id, wanted, pages.paging, now=now)
     if found.meant and pages.paging.number == 1:
         shop.searches.note(pages.store.id, found.meant)
     parts = [
-        b'"%b":%b' % (name.encode(), page_bytes(pages.request, pages.paging, [items.text], items.total))
+        b'"%b":%b'
+        % (
+            name.encode(),
+            page_bytes(pages.request, pages.paging, [items.text], items.total, is_capped=items.is_capped),
+        )
         for name, items in found.pages.items()
     ]
     parts.append(b'"noResults":%b' % msgspec.json.encode(found.is_empty))

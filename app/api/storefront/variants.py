@@ -65,7 +65,8 @@ class VariantController(Controller):
         operation_id="listVariants",
         summary="A flat list of variants",
         description="Narrowed by `search` and by filters: any value of one, all of them together. The newest"
-        " first, or with `search` the best match.",
+        " first, or with `search` the best match; where more than 1,000 fit the words, those that fit best are"
+        " listed and `_meta.totalIsMinimum` is true.",
         opt={PARAMETERS: FILTER_PARAMETERS},
         responses=answers(page_of(StorefrontVariant), "A page of variants."),
     )

@@ -32,17 +32,23 @@ from app.domain.customers.models import (
     Passkey,
 )
 from app.domain.customers.queries import lock_customer
+from app.domain.giftcards.service import give_up_credits, list_credits
 from app.domain.newsletter.service import forget_customer
+from app.domain.orders.jobs import ORDER_MAILS
+from app.domain.payments.saved import forget_payer
 from app.domain.stores.directory import StoreDirectory
 from app.domain.stores.mail import Mailer, MailWriter
 from app.domain.stores.queries import StoreConfig
 from app.kit.errors import Conflict, declare
 from app.kit.ids import new_name
+from app.kit.places import NOBODYS_DOMAIN
 
 Handler = Callable[[Job], Awaitable[None]]
 
 BALANCE_LEFT: Final = declare(
-    Conflict, "balance_left", "There is a balance left; withdraw it, or send `give_up_balance`."
+    Conflict,
+    "balance_left",
+    "There is a balance or store credit left; withdraw or spend it, or send `give_up_balance`.",
 )
 PAYMENT_UNDERWAY: Final = declare(
     Conflict, "payment_underway", "A payment is on its way; close the account once it is done."
@@ -59,8 +65,11 @@ _ADDRESSES: Final = (
     f"shipping_address = {_NO_ADDRESS.format('shipping_address')}, "
     f"billing_address = {_NO_ADDRESS.format('billing_address')}"
 )
-# An address of a domain that can never be (RFC 2606), and that nobody can guess and ask for a link to.
-_NOBODY: Final = "gen_random_uuid() || '@closed.invalid'"
+# Nobody can guess it and ask for a link to it.
+_NOBODY: Final = f"gen_random_uuid() || '@{NOBODYS_DOMAIN}'"
+_THEIR_ORDERS: Final = (
+    "SELECT o.id FROM orders o WHERE o.store_id = :store_id AND o.customer_id = :customer_id"
+)
 
 _FORGET: Final = tuple(
     text(statement)
@@ -75,13 +84,22 @@ _FORGET: Final = tuple(
         )
         """,  # noqa: S608 - columns of our own
         f"""
-        UPDATE orders SET email = {_NOBODY}, additional_fields = NULL, {_ADDRESSES}
+        UPDATE orders SET email = {_NOBODY}, additional_fields = NULL, note = NULL,
+            attributes = '[]', {_ADDRESSES}
         WHERE store_id = :store_id AND customer_id = :customer_id
         """,  # noqa: S608 - columns of our own
-        """
-        DELETE FROM order_links l USING orders o
-        WHERE o.store_id = :store_id AND o.customer_id = :customer_id AND l.order_id = o.id
-        """,
+        f"DELETE FROM order_links WHERE order_id IN ({_THEIR_ORDERS})",  # noqa: S608 - columns of our own
+        # By its number the carrier says who was sent a parcel, and to where.
+        f"""
+        UPDATE parcels SET number = NULL, url = NULL WHERE order_id IN ({_THEIR_ORDERS})
+        """,  # noqa: S608 - columns of our own
+        f"""
+        UPDATE order_events SET detail = ''
+        WHERE order_id IN ({_THEIR_ORDERS}) AND event IN ('shipped', 'cancellation_refused')
+        """,  # noqa: S608 - columns of our own
+        f"""
+        UPDATE order_cancellations SET note = '' WHERE order_id IN ({_THEIR_ORDERS})
+        """,  # noqa: S608 - columns of our own
         """
         DELETE FROM cart_lines l USING carts c
         WHERE c.store_id = :store_id AND c.customer_id = :customer_id AND l.cart_id = c.id
@@ -102,19 +120,17 @@ _FORGET: Final = tuple(
         WHERE store_id = :store_id AND customer_id = :customer_id
         """,
         # Mails to them: none is sent any more, and none says any more to whom it was.
-        """
-        UPDATE jobs j SET payload = '{}', dedupe_key = 'forgotten-' || j.id,
+        f"""
+        UPDATE jobs j SET payload = '{{}}', dedupe_key = 'forgotten-' || j.id,
             state = CASE WHEN j.state = 'running' THEN j.state ELSE 'done' END,
             finished_at = coalesce(j.finished_at, :now), reason = NULL
         WHERE j.store_id = :store_id AND (
             (j.kind LIKE 'accounts.%' AND j.kind <> 'accounts.order_paid' AND (
                 j.payload->'customer_id' = to_jsonb(CAST(:customer_id AS bigint)) OR j.payload->>'email_key' = :email_key
             ))
-            OR (j.kind IN ('orders.confirm', 'orders.send_link') AND CAST(j.payload->>'order_id' AS bigint) IN (
-                SELECT o.id FROM orders o WHERE o.store_id = :store_id AND o.customer_id = :customer_id
-            ))
+            OR (j.kind = ANY (:order_mails) AND CAST(j.payload->>'order_id' AS bigint) IN ({_THEIR_ORDERS}))
         )
-        """,
+        """,  # noqa: S608 - columns of our own
     )
 )
 
@@ -128,27 +144,32 @@ async def close_account(
     is still owed. Locks the customer, then open checkouts in the order of their ids.
     """
     customer = await lock_customer(session, store.id, customer_id)
-    if customer.referral_balance and not give_up:
+    credits_left = [one for one in await list_credits(session, store.id, customer_id) if one.balance]
+    if (customer.referral_balance or credits_left) and not give_up:
         raise Conflict(
             BALANCE_LEFT,
-            "There is a balance left. Withdraw it, or give it up.",
+            "There is a balance or store credit left. Withdraw or spend it, or give it up.",
             balance=customer.referral_balance,
             currency=store.currency,
+            store_credit=[{"balance": one.balance, "currency": one.currency} for one in credits_left],
         )
     await _end_checkouts(session, store.id, customer_id, now=now)
     await give_up_balance(session, customer, currency=store.currency, now=now)
+    await give_up_credits(session, store.id, customer_id, now=now)
     await session.flush()
     values: dict[str, Any] = {
         "store_id": store.id,
         "customer_id": customer_id,
         "email_key": customer.email_key,
         "now": now,
+        "order_mails": list(ORDER_MAILS),
     }
     for statement in _FORGET:
         known = {name: value for name, value in values.items() if name in statement.compile().params}
         await session.execute(statement, known)
     await forget_customer(session, store.id, customer_id=customer_id, email_key=customer.email_key)
     await forget_wisher(session, store.id, email_key=customer.email_key)
+    await forget_payer(session, store.id, customer_id, now=now)
     for table in _OWNED:
         await session.execute(
             delete(table).where(table.store_id == store.id, table.customer_id == customer_id)
@@ -192,7 +213,7 @@ async def _end_checkouts(session: AsyncSession, store_id: int, customer_id: int,
 
 
 def _empty(customer: Customer, *, now: datetime) -> None:
-    nobody = f"{new_name()}@closed.invalid"
+    nobody = f"{new_name()}@{NOBODYS_DOMAIN}"
     customer.email = customer.email_key = nobody
     customer.email_verified_at = customer.owner_proven_at = customer.new_email = None
     customer.password_digest = customer.password_changed_at = None

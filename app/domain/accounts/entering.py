@@ -35,18 +35,23 @@ class Entered(msgspec.Struct, frozen=True):
 
 
 async def prove_owner(
-    session: AsyncSession, customer: Customer, *, now: datetime, by: LoginSecret | None = None
+    session: AsyncSession,
+    customer: Customer,
+    *,
+    now: datetime,
+    by: LoginSecret | None = None,
+    visitor: int | None = None,
 ) -> bool:
     """Note that whoever is here owns the account's address; True where nobody had shown that before.
 
     Then whatever somebody else chose for the account ends (prove_address), and the newsletter that they wished
-    for is no wish of the owner's, who is asked by a mail.
+    for is no wish of the owner's, who is asked by a mail. `visitor` is the customer who is logged in where it is
+    shown: in the account's own login it is who wished for the newsletter, and it begins.
     """
     if not await prove_address(session, customer, now=now, by=by):
         return False
-    await ask_customer(
-        session, customer.store_id, customer_id=customer.id, email_key=customer.email_key, now=now
-    )
+    agree = confirm_customer if visitor == customer.id else ask_customer
+    await agree(session, customer.store_id, customer_id=customer.id, email_key=customer.email_key, now=now)
     return True
 
 
@@ -57,6 +62,7 @@ async def enter_by_secret(
     purpose: Purpose,
     secret: str,
     *,
+    visitor: int | None,
     now: datetime,
 ) -> Entered:
     """The account of a mailed secret, locked with it. A link is used up; `reset` is not, but logs in once only.
@@ -69,7 +75,7 @@ async def enter_by_secret(
     customer, found = await _lock_both(session, store_id, known, purpose, secret, now=now)
     if customer is None or found is None or found.session_id is not None:
         raise login_failed()
-    planted = await prove_owner(session, customer, now=now, by=found)
+    planted = await prove_owner(session, customer, now=now, by=found, visitor=visitor)
     if purpose in LINKS:
         found.used_at = now
     if purpose == "link":
@@ -78,7 +84,9 @@ async def enter_by_secret(
     return Entered(customer, planted, found)
 
 
-async def enter_by_code(session: AsyncSession, store_id: int, tried: Tried, *, now: datetime) -> Entered:
+async def enter_by_code(
+    session: AsyncSession, store_id: int, tried: Tried, *, visitor: int | None, now: datetime
+) -> Entered:
     """The account of a right code, locked; the code is used up, and with it the link that came beside it.
 
     Raises Unauthenticated login_failed.
@@ -90,7 +98,7 @@ async def enter_by_code(session: AsyncSession, store_id: int, tried: Tried, *, n
     if not await use_code(session, store_id, tried):
         raise code_refused()
     await void_secrets(session, store_id, customer.id, now=now, purposes=("link",))
-    return Entered(customer, await prove_owner(session, customer, now=now))
+    return Entered(customer, await prove_owner(session, customer, now=now, visitor=visitor))
 
 
 _USE_ORDER_LINK: Final = text(
@@ -142,6 +150,7 @@ async def reset_password(
     *,
     new_digest: str,
     session_id: str | None,
+    visitor: int | None,
     now: datetime,
 ) -> Customer:
     """Write a new password by a mailed secret, which is used up with every other open one.
@@ -152,7 +161,7 @@ async def reset_password(
     customer, found = await _lock_both(session, store_id, known, "reset", secret, now=now)
     if customer is None or found is None or found.session_id not in (None, session_id):
         raise token_not_usable("password_reset_token")
-    await prove_owner(session, customer, now=now)
+    await prove_owner(session, customer, now=now, visitor=visitor)
     await change_password(session, customer, new_digest, now=now)
     return customer
 

@@ -11,8 +11,8 @@ from app.kit.errors import LOGIN_REQUIRED, Unauthenticated
 # What proves who somebody is, and inner ids of ours: nobody's data, and nothing that should lie in a file.
 _NOT_THEIRS: Final = (
     "'{store_id,password_digest,passkey_handle,public_key,credential_id,digest,confirm_digest,uuid,form_uuid,"
-    "checkout_token,token,customer_id,email_key,cart_id,checkout_id,order_id,frozen,held_until,referral_balance,"
-    "invite_token,invited_by}'::text[]"
+    "checkout_token,token,customer_id,email_key,cart_id,checkout_id,order_id,gift_card_id,frozen,seen,held_until,"
+    "referral_balance,invite_token,invited_by}'::text[]"
 )
 
 
@@ -42,6 +42,12 @@ _EXPORT: Final = text(
         'addresses', {_rows("customer_addresses")},
         'logins_by_providers', {_rows("customer_identities")},
         'passkeys', {_rows("passkeys")},
+        'payment_methods', (
+            SELECT coalesce(jsonb_agg(jsonb_build_object('service', m.service, 'kind', m.kind, 'brand', m.brand,
+                'last_four', m.last_four, 'exp_month', m.exp_month, 'exp_year', m.exp_year, 'at', m.created_at)
+                ORDER BY m.id), '[]')
+            FROM saved_methods m WHERE m.store_id = c.store_id AND m.customer_id = c.id
+        ),
         'devices', {_rows("customer_devices", order="first_seen_at")},
         'newsletter', {_rows("subscriptions", _NEWSLETTER)},
         'back_in_stock', {_rows("stock_wishes", _OF_THE_ADDRESS)},
@@ -65,6 +71,21 @@ _EXPORT: Final = text(
                         'at', p.created_at) ORDER BY p.attempt), '[]')
                     FROM payments p WHERE p.order_id = t.id
                 ),
+                'refunds', (
+                    SELECT coalesce(jsonb_agg(jsonb_build_object('amount', r.amount, 'currency', r.currency,
+                        'state', r.state, 'at', r.noted_at) ORDER BY r.id), '[]')
+                    FROM payment_refunds r JOIN payments p ON p.id = r.payment_id WHERE p.order_id = t.id
+                ),
+                'parcels', (
+                    SELECT coalesce(jsonb_agg(jsonb_build_object('carrier', s.carrier, 'number', s.number,
+                        'url', s.url, 'status', s.status, 'at', s.created_at) ORDER BY s.id), '[]')
+                    FROM parcels s WHERE s.order_id = t.id
+                ),
+                'cancellation', (
+                    SELECT jsonb_build_object('status', w.status, 'reason', w.reason, 'note', w.note,
+                        'requested_at', w.requested_at, 'decided_at', w.decided_at)
+                    FROM order_cancellations w WHERE w.order_id = t.id
+                ),
                 'timeline', (
                     SELECT coalesce(jsonb_agg(jsonb_build_object('at', e.at, 'event', e.event,
                         'detail', e.detail) ORDER BY e.id), '[]')
@@ -73,6 +94,14 @@ _EXPORT: Final = text(
             ) ORDER BY t.id), '[]')
             FROM orders t
             WHERE t.store_id = c.store_id AND t.customer_id = c.id AND t.status <> 'pending'
+        ),
+        'store_credit', (
+            SELECT coalesce(jsonb_agg(jsonb_build_object('balance', s.balance, 'currency', s.currency, 'given', (
+                SELECT coalesce(jsonb_agg(jsonb_build_object('amount', g.amount, 'reason', g.reason,
+                    'at', g.created_at) ORDER BY g.id), '[]')
+                FROM credit_grants g WHERE g.credit_id = s.id
+            )) ORDER BY s.id), '[]')
+            FROM store_credits s WHERE s.store_id = c.store_id AND s.customer_id = c.id
         ),
         'reviews', {_rows("product_reviews")},
         'questions', {_rows("product_questions")},

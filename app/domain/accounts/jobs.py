@@ -190,10 +190,7 @@ async def _send(
 ) -> None:
     """Mail a customer. Where there is none, or nothing to say any more, the job is done."""
     async with transaction(sessions) as session:
-        if "customer_id" in job.payload:
-            customer = await find_customer(session, job.store_id, job.payload["customer_id"])
-        else:
-            customer = await find_customer_by_email(session, job.store_id, job.payload["email_key"])
+        customer = await _addressee(session, job)
         if customer is None:
             return
         desk = _Desk(session, customer, job.payload, settings, clock())
@@ -209,6 +206,15 @@ async def _send(
         values=letter.values,
     )
     await mailer.send(mail)
+
+
+async def _addressee(session: AsyncSession, job: Job) -> Customer | None:
+    """Who the mail is for; nobody where the account was closed, which empties what waits for it."""
+    if "customer_id" in job.payload:
+        return await find_customer(session, job.store_id, job.payload["customer_id"])
+    if "email_key" in job.payload:
+        return await find_customer_by_email(session, job.store_id, job.payload["email_key"])
+    return None
 
 
 async def sweep_accounts(sessions: Sessions, *, now: datetime) -> None:

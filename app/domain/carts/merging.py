@@ -145,6 +145,7 @@ async def merge_lines(
     mine = [line for line in lines if line.cart_id == own.id]
     if not theirs:
         return ()
+    held = bool(mine)
     gone = [line.id for line in mine] if replace else []
     mine = [] if replace else mine
     items = await list_sale_items(session, store_id, [line.variant_id for line in theirs])
@@ -159,12 +160,17 @@ async def merge_lines(
     )
     for line in lines:
         session.expunge(line)
-    _take_over_words(own, guest, replace=replace)
+    _take_over_words(own, guest, replace=replace, held=held)
     return joined.capped
 
 
-def _take_over_words(own: Cart, guest: Cart, *, replace: bool) -> None:
-    """Note, attributes and coupon of the guest's cart where the customer's has none, or is replaced."""
+def _take_over_words(own: Cart, guest: Cart, *, replace: bool, held: bool) -> None:
+    """Note, attributes and coupon of the guest's cart where the customer's has none, or is replaced.
+
+    A cart has one currency: the customer's, unless the guest's lines are all that is left in it.
+    """
+    if replace or not held:
+        own.currency = guest.currency
     if replace or own.note is None:
         own.note = guest.note
     if replace or not own.attributes:

@@ -34,6 +34,7 @@ class Cart(Base):
     store_id: Mapped[StoreId] = mapped_column(ForeignKey("stores.id"))
     uuid: Mapped[uuid.UUID]
     customer_id: Mapped[OptionalRef]
+    # What it was made in; a store that has stopped selling in it shows the cart in its own.
     currency: Mapped[str]
     note: Mapped[str | None]
     attributes: Mapped[list[Any]] = mapped_column(server_default="[]")
@@ -46,7 +47,10 @@ class Cart(Base):
 
 
 class CartLine(Base):
-    """A variant and how many; one line per variant. added_price is what it cost when it was added."""
+    """A variant and how many; one line per variant.
+
+    What was added is remembered: what a unit cost then, in which currency ('' is the cart's), and its name.
+    """
 
     __tablename__ = "cart_lines"
     __table_args__ = (
@@ -60,4 +64,6 @@ class CartLine(Base):
     variant_id: Mapped[Ref]
     quantity: Mapped[int]
     added_price: Mapped[Minor]
+    added_currency: Mapped[str] = mapped_column(server_default="")
+    added_title: Mapped[str] = mapped_column(server_default="")
     created_at: Mapped[CreatedAt]

@@ -10,13 +10,14 @@ from sqlalchemy import Uuid, bindparam, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db.reads import Reads
-from app.domain.carts.queries import CartView
-from app.domain.catalogue.sale_items import UnitPrice, best_price
+from app.domain.carts.queries import CartView, shown_currency
+from app.domain.catalogue.sale_items import UnitPrice, prices_in
 from app.domain.promotions.offers import NO_OFFERS, Offers
 from app.domain.promotions.pricing import make_quote
 from app.domain.promotions.queries import Ask, line_of, list_offers, read_offers
 from app.domain.promotions.quotes import Line, Place, Quote
 from app.domain.stores.queries import StoreConfig
+from app.kit.exchange import Exchange
 
 
 class Basket(msgspec.Struct, frozen=True):
@@ -59,7 +60,13 @@ def _has_offers(store: StoreConfig, cart: CartView) -> bool:
 
 def quote_cart(store: StoreConfig, cart: CartView, offers: Offers, *, place: Place | None = None) -> Quote:
     """The cart's quote before anything is known of shipping; without a place there is no tax in it."""
-    return make_quote(store, basket_of(cart, offers).lines, place=place, shipping_option=None, offers=offers)
+    return make_quote(
+        store.selling_in(cart.currency),
+        basket_of(cart, offers).lines,
+        place=place,
+        shipping_option=None,
+        offers=offers,
+    )
 
 
 async def read_cart_quote(
@@ -69,7 +76,7 @@ async def read_cart_quote(
     offers = NO_OFFERS
     if _has_offers(store, cart):
         ask = ask_for(cart, customer_id=customer_id, email=None, now=now)
-        offers = await read_offers(reads, store.id, ask)
+        offers = await read_offers(reads, store.selling_in(cart.currency), ask)
     return quote_cart(store, cart, offers)
 
 
@@ -85,7 +92,8 @@ async def list_cart_offers(
     """What is offered on a cart, inside a transaction."""
     if not _has_offers(store, cart):
         return NO_OFFERS
-    return await list_offers(session, store.id, ask_for(cart, customer_id=customer_id, email=email, now=now))
+    ask = ask_for(cart, customer_id=customer_id, email=email, now=now)
+    return await list_offers(session, store.selling_in(cart.currency), ask)
 
 
 class _LeanLine(msgspec.Struct, frozen=True, array_like=True):
@@ -104,11 +112,11 @@ class _LeanLine(msgspec.Struct, frozen=True, array_like=True):
 # to read than everything else together.
 _LEAN: Final = text(
     """
-    SELECT c.customer_id, c.coupon_code, (
+    SELECT c.customer_id, c.coupon_code, c.currency, (
         SELECT CAST(coalesce(json_agg(json_build_array(
             v.id, v.product_id, l.quantity, v.price, v.requires_shipping, p.gift_card, coalesce((
                 SELECT json_agg(json_build_object(
-                    'price', u.price, 'minimum', u.minimum, 'group', u.customer_group
+                    'price', u.price, 'minimum', u.minimum, 'group', u.customer_group, 'currency', u.currency
                 ))
                 FROM unit_prices u WHERE u.store_id = v.store_id AND u.variant_id = v.id
             ), '[]')
@@ -142,12 +150,13 @@ async def quote_lean(
         email=None,
         now=now,
     )
-    offers = await list_offers(session, store.id, ask)
-    lines = _lines(lean, offers)
+    store = store.selling_in(shown_currency(store, row.currency))
+    offers = await list_offers(session, store, ask)
+    lines = _lines(lean, offers, store.exchange)
     return make_quote(store, lines, place=None, shipping_option=None, offers=offers)
 
 
-def _lines(lean: Sequence[_LeanLine], offers: Offers) -> list[Line]:
+def _lines(lean: Sequence[_LeanLine], offers: Offers, exchange: Exchange | None) -> list[Line]:
     return [
         Line(
             variant_id=line.variant_id,
@@ -157,7 +166,7 @@ def _lines(lean: Sequence[_LeanLine], offers: Offers) -> list[Line]:
             sku=None,
             image=None,
             quantity=line.quantity,
-            price=best_price(line.price, line.unit_prices, line.quantity, offers.buyer.groups),
+            price=prices_in(exchange, line.price, line.unit_prices).best(line.quantity, offers.buyer.groups),
             grams=0,
             taxable=False,
             requires_shipping=line.requires_shipping,

@@ -13,20 +13,28 @@ from app.db.reads import Reads
 from app.domain.carts.errors import cart_not_found
 from app.domain.carts.models import Cart
 from app.domain.catalogue.sale_items import SaleItem, list_sale_items, read_sale_items
+from app.domain.stores.queries import StoreConfig
 
 
 class CartItem(msgspec.Struct, frozen=True):
-    """A line with what the catalogue says of its variant now; item is None where the variant is gone."""
+    """A line with what the catalogue says of its variant now; item is None where the variant is gone.
+
+    Prices in the cart's currency. added_price and added_title are what it cost and was called when it was added.
+    """
 
     id: int
     variant_id: int
     quantity: int
     added_price: int
     item: SaleItem | None
+    added_title: str = ""
 
 
 class CartView(msgspec.Struct, frozen=True):
-    """A cart as it is shown and bought from."""
+    """A cart as it is shown and bought from.
+
+    asked_currency is what it was made in; where the store has stopped selling in it, the cart is in the store's.
+    """
 
     id: int
     uuid: UUID
@@ -36,12 +44,14 @@ class CartView(msgspec.Struct, frozen=True):
     customer_id: int | None
     coupon_code: str | None
     items: tuple[CartItem, ...]
+    asked_currency: str
 
 
 _CART: Final = """
 SELECT c.id, c.uuid, c.currency, c.note, c.attributes, c.customer_id, c.coupon_code,
-    (SELECT coalesce(json_agg(json_build_array(l.id, l.variant_id, l.quantity, l.added_price)
-        ORDER BY l.id), '[]') FROM cart_lines l WHERE l.cart_id = c.id) AS lines
+    (SELECT coalesce(json_agg(json_build_array(
+            l.id, l.variant_id, l.quantity, l.added_price, l.added_currency, l.added_title
+        ) ORDER BY l.id), '[]') FROM cart_lines l WHERE l.cart_id = c.id) AS lines
 FROM carts c
 WHERE c.store_id = {store_id} AND {which}
 """
@@ -61,42 +71,81 @@ def _decoded(value: Any) -> Any:
     return msgspec.json.decode(value) if isinstance(value, str) else value
 
 
-def _view(row: Any, lines: list[Sequence[int]], items: Sequence[SaleItem]) -> CartView:
+def shown_currency(store: StoreConfig, kept: str) -> str:
+    """The currency of a cart that was made in another one: that, while the store sells in it, else the store's."""
+    return kept if store.sells_in(kept) else store.currency
+
+
+def added_price_in(
+    store: StoreConfig, currency: str, item: SaleItem | None, *, price: int, added_in: str
+) -> int:
+    """What a line cost when it was added, in the currency that its cart has now.
+
+    Where the variant costs today what it cost then, that is its price of today, so that another currency alone
+    never looks like another price.
+    """
+    if added_in in ("", currency):
+        return price
+    if not store.sells_in(added_in):
+        return price if item is None else item.sold_in(store.exchange_to(currency)).price
+    if item is not None and item.sold_in(store.exchange_to(added_in)).price == price:
+        return item.sold_in(store.exchange_to(currency)).price
+    return store.convert(price, source=added_in, target=currency)
+
+
+def _view(
+    row: Any, lines: Sequence[Sequence[Any]], items: Sequence[SaleItem], store: StoreConfig
+) -> CartView:
     found = {item.variant_id: item for item in items}
+    currency = shown_currency(store, row["currency"])
+    exchange = store.exchange_to(currency)
+
+    def entry(
+        line_id: int, variant_id: int, quantity: int, price: int, added_in: str, title: str
+    ) -> CartItem:
+        item = found.get(variant_id)
+        added = added_price_in(store, currency, item, price=price, added_in=added_in)
+        return CartItem(
+            line_id, variant_id, quantity, added, None if item is None else item.sold_in(exchange), title
+        )
+
     return CartView(
         id=row["id"],
         uuid=row["uuid"],
-        currency=row["currency"],
+        currency=currency,
+        asked_currency=row["currency"],
         note=row["note"],
         attributes=_decoded(row["attributes"]),
         customer_id=row["customer_id"],
         coupon_code=row["coupon_code"],
-        items=tuple(
-            CartItem(line_id, variant_id, quantity, price, found.get(variant_id))
-            for line_id, variant_id, quantity, price in lines
-        ),
+        items=tuple(entry(*line) for line in lines),
     )
 
 
 async def get_cart(
-    reads: Reads, store_id: int, *, uuid: UUID, customer_id: int | None, now: datetime
+    reads: Reads, store: StoreConfig, *, uuid: UUID, customer_id: int | None, now: datetime
 ) -> CartView:
     """The cart of a uuid, for a guest or its customer. Raises NotFound cart_not_found."""
-    row = await reads.fetchrow(_READ_BY_UUID, store_id, now, uuid, customer_id)
+    row = await reads.fetchrow(_READ_BY_UUID, store.id, now, uuid, customer_id)
     if row is None:
         raise cart_not_found()
-    return await _with_items(reads, store_id, row)
+    return await _with_items(reads, store, row)
 
 
 async def find_cart(
-    reads: Reads, store_id: int, *, customer_id: int | None = None, uuid: UUID | None = None, now: datetime
+    reads: Reads,
+    store: StoreConfig,
+    *,
+    customer_id: int | None = None,
+    uuid: UUID | None = None,
+    now: datetime,
 ) -> CartView | None:
     """The cart of a customer, else the guest's of a uuid; None where there is none."""
     if customer_id is not None:
-        row = await reads.fetchrow(_READ_CUSTOMERS, store_id, now, customer_id)
+        row = await reads.fetchrow(_READ_CUSTOMERS, store.id, now, customer_id)
     else:
-        row = await reads.fetchrow(_READ_BY_UUID, store_id, now, uuid, None)
-    return None if row is None else await _with_items(reads, store_id, row)
+        row = await reads.fetchrow(_READ_BY_UUID, store.id, now, uuid, None)
+    return None if row is None else await _with_items(reads, store, row)
 
 
 async def find_cart_id(session: AsyncSession, store_id: int, *, customer_id: int) -> int | None:
@@ -107,21 +156,21 @@ async def find_cart_id(session: AsyncSession, store_id: int, *, customer_id: int
     return found
 
 
-async def _with_items(reads: Reads, store_id: int, row: Any) -> CartView:
+async def _with_items(reads: Reads, store: StoreConfig, row: Any) -> CartView:
     lines = _decoded(row["lines"])
-    items = await read_sale_items(reads, store_id, [line[1] for line in lines]) if lines else []
-    return _view(row, lines, items)
+    items = await read_sale_items(reads, store.id, [line[1] for line in lines]) if lines else []
+    return _view(row, lines, items, store)
 
 
-async def load_cart(session: AsyncSession, store_id: int, cart_id: int) -> CartView:
+async def load_cart(session: AsyncSession, store: StoreConfig, cart_id: int) -> CartView:
     """The cart of an id, inside a transaction, also past its life: a checkout of it may still be open.
 
     Raises NotFound cart_not_found.
     """
-    rows = await session.execute(_LOAD_BY_ID, {"store_id": store_id, "cart_id": cart_id})
+    rows = await session.execute(_LOAD_BY_ID, {"store_id": store.id, "cart_id": cart_id})
     row = rows.mappings().first()
     if row is None:
         raise cart_not_found()
     lines = _decoded(row["lines"])
-    items = await list_sale_items(session, store_id, [line[1] for line in lines]) if lines else []
-    return _view(row, lines, items)
+    items = await list_sale_items(session, store.id, [line[1] for line in lines]) if lines else []
+    return _view(row, lines, items, store)

@@ -10,14 +10,16 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.domain.carts.errors import (
     CART_FULL,
+    CURRENCY_NOT_OFFERED,
     QUANTITY_TOO_LARGE,
     VARIANT_NOT_FOUND,
     cart_not_found,
 )
 from app.domain.carts.models import MAX_LINES, MAX_QUANTITY
-from app.domain.carts.queries import CartItem
+from app.domain.carts.queries import CartItem, added_price_in, shown_currency
 from app.domain.catalogue.sale_items import SaleItem, list_sale_items
 from app.domain.inventory.errors import NOT_ENOUGH_STOCK
+from app.domain.stores.queries import StoreConfig
 from app.kit.errors import Invalid
 from app.kit.ids import new_uuid
 
@@ -30,7 +32,7 @@ _TOUCH: Final = text(
             THEN abandoned_at END
     WHERE store_id = :store_id AND uuid = :uuid AND expires_at > :now
       AND (customer_id IS NULL OR customer_id = :customer_id)
-    RETURNING id
+    RETURNING id, currency
     """
 )
 
@@ -42,7 +44,7 @@ _TOUCH_CUSTOMERS: Final = text(
         DO UPDATE SET updated_at = EXCLUDED.updated_at, expires_at = EXCLUDED.expires_at,
             abandoned_at = CASE WHEN EXISTS (SELECT FROM cart_lines l WHERE l.cart_id = carts.id)
                 THEN carts.abandoned_at END
-    RETURNING id, uuid
+    RETURNING id, uuid, currency
     """
 )
 
@@ -56,22 +58,24 @@ _CREATE: Final = text(
 
 _ADD: Final = text(
     """
-    INSERT INTO cart_lines AS l (store_id, cart_id, variant_id, quantity, added_price)
-    VALUES (:store_id, :cart_id, :variant_id, :quantity, :price)
+    INSERT INTO cart_lines AS l
+        (store_id, cart_id, variant_id, quantity, added_price, added_currency, added_title)
+    VALUES (:store_id, :cart_id, :variant_id, :quantity, :price, :currency, :title)
     ON CONFLICT (cart_id, variant_id)
         DO UPDATE SET quantity = l.quantity + EXCLUDED.quantity
         WHERE l.quantity + EXCLUDED.quantity <= :most
-    RETURNING id, quantity, added_price, xmax = 0 AS is_new,
+    RETURNING id, quantity, added_price, added_currency, added_title, xmax = 0 AS is_new,
         (SELECT count(*) FROM cart_lines o WHERE o.cart_id = l.cart_id) AS line_count
     """
 )
 
 _SET: Final = text(
     """
-    INSERT INTO cart_lines AS l (store_id, cart_id, variant_id, quantity, added_price)
-    VALUES (:store_id, :cart_id, :variant_id, :quantity, :price)
+    INSERT INTO cart_lines AS l
+        (store_id, cart_id, variant_id, quantity, added_price, added_currency, added_title)
+    VALUES (:store_id, :cart_id, :variant_id, :quantity, :price, :currency, :title)
     ON CONFLICT (cart_id, variant_id) DO UPDATE SET quantity = EXCLUDED.quantity
-    RETURNING id, quantity, added_price, xmax = 0 AS is_new,
+    RETURNING id, quantity, added_price, added_currency, added_title, xmax = 0 AS is_new,
         (SELECT count(*) FROM cart_lines o WHERE o.cart_id = l.cart_id) AS line_count
     """
 )
@@ -94,27 +98,40 @@ _TAKE_OUT: Final = text(
     """
 )
 
+# What was written about an order goes with it; what was written meanwhile stays.
+_TAKE_WORDS: Final = text(
+    """
+    UPDATE carts c SET note = NULL, attributes = '[]'
+    FROM orders o
+    WHERE c.store_id = :store_id AND c.id = :cart_id AND o.store_id = :store_id AND o.id = :order_id
+      AND c.note IS NOT DISTINCT FROM o.note AND c.attributes = o.attributes
+    """
+)
+
 
 @dataclass(frozen=True, slots=True)
 class _Touched:
+    """A cart that is about to change, locked; currency is the one that it is shown in."""
+
     id: int
     uuid: UUID
+    currency: str
 
 
 async def _touch(
     session: AsyncSession,
-    store_id: int,
+    store: StoreConfig,
     *,
     uuid: UUID | None,
     customer_id: int | None,
-    currency: str,
     now: datetime,
     keep_seconds: int,
     make: bool,
+    currency: str | None = None,
 ) -> _Touched:
-    fresh = new_uuid()
+    fresh, currency = new_uuid(), currency or store.currency
     values = {
-        "store_id": store_id,
+        "store_id": store.id,
         "uuid": uuid,
         "new_uuid": fresh,
         "customer_id": customer_id,
@@ -125,18 +142,24 @@ async def _touch(
     if uuid is not None:
         found = (await session.execute(_TOUCH, values)).first()
         if found is not None:
-            return _Touched(found.id, uuid)
+            return _Touched(found.id, uuid, shown_currency(store, found.currency))
     if not make:
         raise cart_not_found()
     if customer_id is not None:
         own = (await session.execute(_TOUCH_CUSTOMERS, values)).one()
-        return _Touched(own.id, own.uuid)
+        return _Touched(own.id, own.uuid, shown_currency(store, own.currency))
     made = (await session.execute(_CREATE, values)).one()
-    return _Touched(made.id, fresh)
+    return _Touched(made.id, fresh, currency)
 
 
-async def _get_sale_item(session: AsyncSession, store_id: int, variant_id: int) -> SaleItem:
-    items = await list_sale_items(session, store_id, [variant_id])
+def check_currency(store: StoreConfig, currency: str | None) -> None:
+    """Raise Invalid currency_not_offered for one that the store does not sell in; None is the store's own."""
+    if currency is not None and not store.sells_in(currency):
+        raise Invalid.at("currency", CURRENCY_NOT_OFFERED, f"The shop does not sell in {currency}.")
+
+
+async def _get_sale_item(session: AsyncSession, store: StoreConfig, variant_id: int) -> SaleItem:
+    items = await list_sale_items(session, store.id, [variant_id])
     if not items or not items[0].on_sale:
         raise Invalid.at("product_id", VARIANT_NOT_FOUND, "There is no such variant on sale.")
     return items[0]
@@ -162,25 +185,27 @@ def check_quantity(item: SaleItem, quantity: int) -> None:
 
 async def add_item(
     session: AsyncSession,
-    store_id: int,
+    store: StoreConfig,
     *,
     uuid: UUID | None,
     customer_id: int | None,
     variant_id: int,
     quantity: int,
-    currency: str,
+    currency: str | None = None,
     now: datetime,
     keep_seconds: int,
 ) -> tuple[UUID, CartItem]:
     """Add units of a variant to a cart, making the cart where there is none; what is there adds up.
 
+    currency is that of a cart that is made, the store's own where it is None; a cart that is there keeps its own.
     Answers the cart's uuid and the line. Raises Invalid variant_not_found, not_enough_stock,
-    quantity_too_large or cart_full. Parallel calls on one cart follow each other.
+    quantity_too_large, cart_full or currency_not_offered. Parallel calls on one cart follow each other.
     """
-    item = await _get_sale_item(session, store_id, variant_id)
+    check_currency(store, currency)
+    item = await _get_sale_item(session, store, variant_id)
     cart = await _touch(
         session,
-        store_id,
+        store,
         uuid=uuid,
         customer_id=customer_id,
         currency=currency,
@@ -188,77 +213,82 @@ async def add_item(
         keep_seconds=keep_seconds,
         make=True,
     )
-    line = await _write(session, _ADD, store_id, cart, item, quantity)
+    line = await _write(session, _ADD, store, cart, item, quantity)
     return cart.uuid, line
 
 
 async def set_item(
     session: AsyncSession,
-    store_id: int,
+    store: StoreConfig,
     *,
     uuid: UUID,
     customer_id: int | None,
     variant_id: int,
     quantity: int,
-    currency: str,
     now: datetime,
     keep_seconds: int,
 ) -> CartItem | None:
     """Set how many of a variant a cart holds; 0 removes the line and answers None. Errors as add_item."""
     cart = await _touch(
         session,
-        store_id,
+        store,
         uuid=uuid,
         customer_id=customer_id,
-        currency=currency,
         now=now,
         keep_seconds=keep_seconds,
         make=False,
     )
     if quantity == 0:
-        await session.execute(_REMOVE, {"store_id": store_id, "cart_id": cart.id, "variant_id": variant_id})
+        await session.execute(_REMOVE, {"store_id": store.id, "cart_id": cart.id, "variant_id": variant_id})
         return None
-    item = await _get_sale_item(session, store_id, variant_id)
-    return await _write(session, _SET, store_id, cart, item, quantity)
+    item = await _get_sale_item(session, store, variant_id)
+    return await _write(session, _SET, store, cart, item, quantity)
 
 
 async def remove_item(
     session: AsyncSession,
-    store_id: int,
+    store: StoreConfig,
     *,
     uuid: UUID,
     customer_id: int | None,
     variant_id: int,
-    currency: str,
     now: datetime,
     keep_seconds: int,
 ) -> None:
     """Take a variant out of a cart; twice is fine. Raises NotFound cart_not_found."""
     await set_item(
         session,
-        store_id,
+        store,
         uuid=uuid,
         customer_id=customer_id,
         variant_id=variant_id,
         quantity=0,
-        currency=currency,
         now=now,
         keep_seconds=keep_seconds,
     )
 
 
 async def _write(
-    session: AsyncSession, statement: TextClause, store_id: int, cart: _Touched, item: SaleItem, quantity: int
+    session: AsyncSession,
+    statement: TextClause,
+    store: StoreConfig,
+    cart: _Touched,
+    kept: SaleItem,
+    quantity: int,
 ) -> CartItem:
+    """Write a line; kept is its variant as the catalogue has it. The line that is answered is in the cart's currency."""
+    item = kept.sold_in(store.exchange_to(cart.currency))
     row = (
         await session.execute(
             statement,
             {
-                "store_id": store_id,
+                "store_id": store.id,
                 "cart_id": cart.id,
                 "variant_id": item.variant_id,
                 "quantity": quantity,
                 "price": item.price,
+                "currency": cart.currency,
+                "title": item.title,
                 "most": MAX_QUANTITY,
             },
         )
@@ -268,9 +298,18 @@ async def _write(
     check_quantity(item, row.quantity)
     if row.is_new and row.line_count >= MAX_LINES:
         raise Invalid(CART_FULL, f"A cart holds at most {MAX_LINES} different variants.")
-    return CartItem(row.id, item.variant_id, row.quantity, row.added_price, item)
+    added = added_price_in(store, cart.currency, kept, price=row.added_price, added_in=row.added_currency)
+    return CartItem(row.id, item.variant_id, row.quantity, added, item, row.added_title)
 
 
-async def take_out_bought(session: AsyncSession, store_id: int, cart_id: int, *, order_id: int) -> None:
-    """Take what an order bought out of its cart, once per order: the caller holds the order's lock."""
-    await session.execute(_TAKE_OUT, {"store_id": store_id, "cart_id": cart_id, "order_id": order_id})
+async def take_out_bought(
+    session: AsyncSession, store_id: int, cart_id: int, *, order_id: int, said: bool
+) -> None:
+    """Take what an order bought out of its cart, once per order: the caller holds the order's lock.
+
+    said: the order has a note or attributes; these leave the cart as well, unless they are others by now.
+    """
+    values = {"store_id": store_id, "cart_id": cart_id, "order_id": order_id}
+    await session.execute(_TAKE_OUT, values)
+    if said:
+        await session.execute(_TAKE_WORDS, values)

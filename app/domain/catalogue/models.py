@@ -19,6 +19,7 @@ from sqlalchemy import (
     Index,
     Integer,
     Numeric,
+    SmallInteger,
     Text,
     UniqueConstraint,
     Uuid,
@@ -63,6 +64,7 @@ class Product(Base):
         CheckConstraint("status IN ('active', 'draft', 'archived')", name="status"),
         ForeignKeyConstraint(["store_id", "type_id"], ["product_types.store_id", "product_types.id"]),
         Index("products_by_date_idx", "store_id", "created_at", "id", postgresql_where=text("listed")),
+        Index("products_by_standing_idx", "store_id", "standing", "id", postgresql_where=text("listed")),
         Index("products_type_idx", "store_id", "type_id"),
         Index("products_tags_idx", "tags", postgresql_using="gin"),
         Index("products_search_idx", "search", postgresql_using="gin"),
@@ -99,6 +101,11 @@ class Product(Base):
     # Derived: the first variant, units sold lately, and the text that search matches.
     lead_variant_id: Mapped[OptionalRef]
     sold: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    # In steps that few sales change: an index over `sold` itself would have each order write to all indexes, the
+    # one of words among them.
+    standing: Mapped[int] = mapped_column(
+        SmallInteger, Computed("floor(2 * ln(1 + sold::double precision))::smallint", persisted=True)
+    )
     search: Mapped[Any | None] = mapped_column(TSVECTOR)
 
 
@@ -243,6 +250,8 @@ class Variant(Base):
     # The product's, by the trigger keep_rating.
     rating: Mapped[Decimal] = mapped_column(Numeric(3, 2), server_default="0")
     sold: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    # What they were sold for, after discounts.
+    sold_amount: Mapped[Minor] = mapped_column(server_default="0")
 
 
 class FacetSet(Base):
@@ -260,7 +269,8 @@ class FacetSet(Base):
 class UnitPriceRow(Base):
     """What a unit costs from so many units on (minimum), to everybody ('') or to one customer group.
 
-    Beside the variant's own price the lowest that fits counts. Minor units.
+    Beside the variant's own price the lowest that fits counts. Minor units of the currency, of the store's where
+    it is ''. A variant that has prices in another currency is sold by these alone there.
     """
 
     __tablename__ = "unit_prices"
@@ -274,6 +284,7 @@ class UnitPriceRow(Base):
     variant_id: Mapped[KeyRef]
     customer_group: Mapped[str] = mapped_column(primary_key=True)
     minimum: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    currency: Mapped[str] = mapped_column(primary_key=True, server_default="")
     price: Mapped[Minor]
 
 

@@ -20,6 +20,7 @@ from app.domain.catalogue.errors import product_not_found, variant_not_found
 from app.domain.catalogue.filtering import EVERYTHING, Filters, Shape, arguments, conditions
 from app.domain.catalogue.pieces import PRODUCT_ITEM, joined, variant_item
 from app.domain.catalogue.search_text import Synonyms, match, search_text
+from app.domain.catalogue.word_hits import MOST_FOUND, RANK, Way, product_hits, way_of
 from app.kit.paging import PageRequest
 from app.kit.words import split_words
 
@@ -30,11 +31,19 @@ class Items(msgspec.Struct, frozen=True):
     """The items of a page as joined JSON, and how many there are on all pages.
 
     after is the cursor behind the last item, empty where the page is not full; None for lists without cursors.
+    is_capped: there are more than `total`, which nobody counted and no page shows.
     """
 
     text: bytes
     total: int
     after: str | None = None
+    is_capped: bool = False
+
+
+def capped(found: Items, *, more: bool) -> Items:
+    """What a search found, of which MOST_FOUND are told at most; more: it knows that there are others."""
+    total = min(found.total, MOST_FOUND)
+    return Items(found.text, total, is_capped=more or total < found.total)
 
 
 class VariantFilter(msgspec.Struct, frozen=True):
@@ -72,7 +81,7 @@ _KEYS: Final[dict[str, type]] = {
 
 @lru_cache(maxsize=512)
 def _variants_sql(
-    shape: Shape, order_by: str, *, searched: bool, after: bool, descending: bool, expands: frozenset[str]
+    shape: Shape, order_by: str, *, after: bool, descending: bool, expands: frozenset[str]
 ) -> str:
     asked = conditions(shape, 4)
     place = asked.next
@@ -80,33 +89,55 @@ def _variants_sql(
     owner = "JOIN products p ON p.store_id = $1 AND p.id = v.product_id" if asked.of_products else ""
     column, _ = VARIANT_ORDERS[order_by]
     direction = "DESC" if descending else "ASC"
-    order = f"{column} {direction}, v.id {direction}"
-    if not searched:
-        begin = f"AND ({column}, v.id) {'<' if descending else '>'} (${place}, ${place + 1})" if after else ""
-        return f"""
+    begin = f"AND ({column}, v.id) {'<' if descending else '>'} (${place}, ${place + 1})" if after else ""
+    return f"""
         SELECT {joined(variant_item(expands))} AS items,
             (array_agg(page.key))[CAST($2 AS integer)] AS key, (array_agg(page.id))[CAST($2 AS integer)] AS id,
             (SELECT count(*) FROM variants v {owner} WHERE {where}) AS total
         FROM (
             SELECT v.id, {column} AS key FROM variants v {owner} WHERE {where} {begin}
-            ORDER BY {order} LIMIT $2 OFFSET $3
+            ORDER BY {column} {direction}, v.id {direction} LIMIT $2 OFFSET $3
         ) page
     """
+
+
+@lru_cache(maxsize=512)
+def _found_variants_sql(
+    shape: Shape, order_by: str, way: Way, *, descending: bool, expands: frozenset[str]
+) -> str:
+    """Variants of what fits words. Those of the products that fit best are looked at, MOST_FOUND of them at most.
+
+    LIMIT in the look-up of a product's variants keeps it one: a join would read the variants of all products first.
+    """
+    asked = conditions(shape, 4)
+    fits = " AND ".join(["v.store_id = $1", "v.product_id = p.id", "v.listed", *asked.of_variants])
+    narrowed = [*asked.of_products]
+    if asked.of_variants:
+        narrowed.append(f"EXISTS (SELECT FROM variants v WHERE {fits})")
+    direction = "DESC" if descending else "ASC"
+    order = f"{VARIANT_ORDERS[order_by][0]} {direction}, v.id {direction}"
     if order_by == "search_match":
         # Variants of a product stay together and in their own order.
-        order = f"p.rank {direction}, p.id, v.position, v.id"
+        order = f"found.rank {direction}, found.product_id, v.position, v.id"
     return f"""
-        WITH asked AS MATERIALIZED (SELECT {match(place)} AS query),
+        WITH asked AS MATERIALIZED (
+            SELECT {match(asked.next)} AS query, ${asked.next + 5}::text AS leading
+        ),
+        {product_hits(RANK, asked.next, way, narrowed)},
         found AS MATERIALIZED (
-            SELECT v.id, row_number() OVER (ORDER BY {order}) AS place
-            FROM (
-                SELECT id, type_id, vendor, tags, ts_rank(search, (SELECT query FROM asked)) AS rank FROM products
-                WHERE store_id = $1 AND listed AND search @@ (SELECT query FROM asked)
-            ) p
-            JOIN variants v ON v.product_id = p.id WHERE {where}
+            SELECT v.id, p.id AS product_id, p.rank
+            FROM (SELECT id, rank FROM hits ORDER BY rank DESC, id) p
+            CROSS JOIN LATERAL (
+                SELECT v.id FROM variants v WHERE {fits} ORDER BY v.position, v.id LIMIT {MOST_FOUND}
+            ) v LIMIT {MOST_FOUND + 1}
         )
-        SELECT {joined(variant_item(expands))} AS items, (SELECT count(*) FROM found) AS total
-        FROM (SELECT id FROM found ORDER BY place LIMIT $2 OFFSET $3) page
+        SELECT {joined(variant_item(expands))} AS items, (SELECT count(*) FROM found) AS total,
+            (SELECT more.found FROM more) AS more
+        FROM (
+            SELECT v.id FROM (SELECT * FROM found LIMIT {MOST_FOUND}) found
+            JOIN variants v ON v.store_id = $1 AND v.id = found.id
+            ORDER BY {order} LIMIT $2 OFFSET $3
+        ) page
     """
 
 
@@ -117,30 +148,39 @@ async def list_variants(
     wanted: VariantFilter,
     expands: AbstractSet[str] = NOTHING,
 ) -> Items:
-    """A flat list of variants on sale. One statement."""
+    """A flat list of variants on sale. One statement. With words, of the MOST_FOUND that fit them best."""
     words = split_words(wanted.words)
     if wanted.words and not words:
         return Items(b"", 0)
     descending = VARIANT_ORDERS[wanted.order_by][1] if wanted.descending is None else wanted.descending
+    shape = Shape.of(wanted.filters)
+    values = arguments(wanted.filters)
+    if words:
+        query = search_text(words, wanted.language, synonyms=wanted.synonyms)
+        sql = _found_variants_sql(
+            shape,
+            wanted.order_by,
+            way_of(words, query),
+            descending=descending,
+            expands=frozenset(expands),
+        )
+        values += query.arguments
+        # What is found is ranked as a whole, so that each page costs the same: its number will do.
+        skip = (paging.number - 1) * paging.size
+        row = await reads.fetchrow(sql, store_id, paging.size, skip, *values)
+        assert row is not None
+        return capped(Items(row["items"], row["total"]), more=row["more"])
     sql = _variants_sql(
-        Shape.of(wanted.filters),
+        shape,
         wanted.order_by,
-        searched=bool(words),
-        after=bool(paging.after) and not words,
+        after=bool(paging.after),
         descending=descending,
         expands=frozenset(expands),
     )
-    values = arguments(wanted.filters)
-    if words:
-        values += search_text(words, wanted.language, synonyms=wanted.synonyms).arguments
-        # What is found is ranked as a whole, so that each page costs the same: its number will do.
-        paging = PageRequest(paging.number, paging.size)
-    elif paging.after:
+    if paging.after:
         values += read_cursor(paging.after, wanted.order_by, down=descending, keys=_KEYS)
     row = await reads.fetchrow(sql, store_id, paging.size, paging.skip, *values)
     assert row is not None
-    if words:
-        return Items(row["items"], row["total"])
     return _page(row, wanted.order_by, down=descending)
 
 

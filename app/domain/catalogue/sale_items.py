@@ -9,26 +9,62 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db.reads import Reads
+from app.kit.exchange import Exchange
 
 
 class UnitPrice(msgspec.Struct, frozen=True):
-    """What a unit costs from so many units on, to everybody or to one customer group. Minor units."""
+    """What a unit costs from so many units on, to everybody or to one customer group.
+
+    Minor units of the currency, of the store's where it is ''.
+    """
 
     price: int
     minimum: int
     group: str
+    currency: str = ""
 
 
-def best_price(price: int, others: Sequence[UnitPrice], quantity: int, groups: Collection[str]) -> int:
-    """The lowest of a price and those others that hold for so many units and a member of these groups."""
-    for entry in others:
-        if entry.minimum <= quantity and (not entry.group or entry.group in groups):
-            price = min(price, entry.price)
-    return price
+class Prices(msgspec.Struct, frozen=True):
+    """What a variant costs in one currency: a unit, and others that hold for more units or for some buyers."""
+
+    price: int
+    others: tuple[UnitPrice, ...]
+
+    def best(self, quantity: int, groups: Collection[str]) -> int:
+        """The lowest that holds for so many units and a member of these groups."""
+        price = self.price
+        for entry in self.others:
+            if entry.minimum <= quantity and (not entry.group or entry.group in groups):
+                price = min(price, entry.price)
+        return price
+
+
+def prices_in(exchange: Exchange | None, price: int, others: Sequence[UnitPrice]) -> Prices:
+    """What a variant costs in another currency, or in the store's own without one.
+
+    One that has prices of its own there is sold by these alone; any other follows the rate.
+    """
+    at_home = tuple(entry for entry in others if not entry.currency)
+    if exchange is None:
+        return Prices(price, at_home)
+    own = tuple(entry for entry in others if entry.currency == exchange.currency)
+    for_all = next((entry.price for entry in own if entry.minimum == 1 and not entry.group), None)
+    unit = exchange.convert(price) if for_all is None else for_all
+    return Prices(
+        unit,
+        own
+        or tuple(
+            msgspec.structs.replace(entry, price=exchange.convert(entry.price), currency=exchange.currency)
+            for entry in at_home
+        ),
+    )
 
 
 class SaleItem(msgspec.Struct, frozen=True):
-    """A variant as it can be bought now. Price in minor units of the store's currency."""
+    """A variant as it can be bought now. Price in minor units of the currency, of the store's where it is ''.
+
+    unit_prices are all that are kept, in any currency.
+    """
 
     variant_id: int
     product_id: int
@@ -54,10 +90,26 @@ class SaleItem(msgspec.Struct, frozen=True):
     floor: int | None
     tax_class: str = ""
     unit_prices: tuple[UnitPrice, ...] = ()
+    currency: str = ""
 
     def price_for(self, quantity: int, groups: Collection[str] = ()) -> int:
         """What a unit costs when so many are bought by a member of these groups."""
-        return best_price(self.price, self.unit_prices, quantity, groups)
+        own = tuple(entry for entry in self.unit_prices if entry.currency == self.currency)
+        return Prices(self.price, own).best(quantity, groups)
+
+    def sold_in(self, exchange: Exchange | None) -> "SaleItem":
+        """The variant, as the catalogue keeps it, at what it costs in another currency; None is the store's own."""
+        if exchange is None:
+            return self
+        prices = prices_in(exchange, self.price, self.unit_prices)
+        before = self.compare_at_price
+        return msgspec.structs.replace(
+            self,
+            price=prices.price,
+            compare_at_price=None if before is None else exchange.convert(before),
+            unit_prices=prices.others,
+            currency=exchange.currency,
+        )
 
     @property
     def title(self) -> str:
@@ -103,7 +155,7 @@ SELECT CAST(json_build_object(
     'reserved', coalesce(s.reserved, 0), 'floor', s.floor, 'tax_class', v.tax_code,
     'unit_prices', (
         SELECT coalesce(json_agg(json_build_object(
-            'price', u.price, 'minimum', u.minimum, 'group', u.customer_group
+            'price', u.price, 'minimum', u.minimum, 'group', u.customer_group, 'currency', u.currency
         )), '[]')
         FROM unit_prices u WHERE u.store_id = v.store_id AND u.variant_id = v.id
     )

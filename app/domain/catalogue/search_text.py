@@ -11,6 +11,8 @@ from app.kit.words import LONGEST_PHRASE, split_words
 
 # "head lamp" is also looked for as "headlamp"; past this many words that would only cost.
 MOST_JOINED: Final = 4
+# A word of so few letters begins so many others that the index takes long to put them together.
+FEW_LETTERS: Final = 2
 
 Phrase = tuple[str, ...]
 # Groups of words and phrases that mean the same.
@@ -18,17 +20,23 @@ Synonyms = tuple[tuple[str, ...], ...]
 
 
 class SearchText(msgspec.Struct, frozen=True):
-    """The arguments of MATCH: stemmed, as written with the last word a beginning, and both mixed."""
+    """The arguments of `match`: stemmed, as written with the last word a beginning, and both mixed.
+
+    leading is what several words lead with, where the last is but a few letters; else empty.
+    """
 
     configuration: str
     stemmed: str
     written: str
     before_last: str
     last: str
+    leading: str = ""
 
     @property
-    def arguments(self) -> tuple[str, str, str, str, str]:
-        return (self.configuration, self.stemmed, self.written, self.before_last, self.last)
+    def arguments(self) -> tuple[str, str, str, str, str, str]:
+        return (
+            self.configuration, self.stemmed, self.written, self.before_last, self.last, self.leading,
+        )  # fmt: skip
 
 
 def match(first: int) -> str:
@@ -43,6 +51,12 @@ def match(first: int) -> str:
         f" || to_tsquery('storefront_simple', {written})"
         f" || (to_tsquery({config}::regconfig, {before}) && to_tsquery('storefront_simple', {last})))"
     )
+
+
+def match_leading(first: int) -> str:
+    """The tsquery that fits whatever `match` does, where the arguments have something leading."""
+    config, leading = f"${first}::text", f"${first + 5}::text"
+    return f"(to_tsquery({config}::regconfig, {leading}) || to_tsquery('storefront_simple', {leading}))"
 
 
 def search_text(
@@ -64,7 +78,25 @@ def search_text(
         ),
         before_last=joined.join(words[:-1]),
         last=last,
+        leading=_leading(words, compounds) if joined == " & " and not _has_more(slots) else "",
     )
+
+
+def _has_more(slots: Iterable[tuple[Phrase, ...]]) -> bool:
+    """Whether something else would do for any of the words."""
+    return any(len(slot) > 1 for slot in slots)
+
+
+def _leading(words: Sequence[str], compounds: Sequence[Sequence[str]]) -> str:
+    """What is found of all words by those before a last one of few letters, as SKUs end with it; empty for others.
+
+    Two words before it are selective enough that the last can be looked for in what they find.
+    """
+    if len(words) < 3 or len(words[-1]) > FEW_LETTERS:
+        return ""
+    readings = [words[:-1], *(each[:-1] for each in compounds[:-1])]
+    joined_last = [" & ".join(each) + ":*" for each in compounds[-1:]]
+    return " | ".join([*(" & ".join(reading) for reading in readings), *joined_last])
 
 
 def _compounds(words: Sequence[str]) -> Iterable[list[str]]:

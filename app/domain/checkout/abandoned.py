@@ -25,6 +25,7 @@ from app.domain.newsletter.models import Subscription
 from app.domain.newsletter.states import SUBSCRIBED
 from app.domain.stores.directory import StoreDirectory
 from app.domain.stores.mail import Mailer, MailWriter
+from app.domain.stores.queries import StoreConfig
 from app.kit.places import email_key
 from app.settings import Settings
 
@@ -129,7 +130,7 @@ async def _remind(
     store = await stores.get(job.store_id)
     if not store.carts.remind:
         return
-    found = await run_transaction(sessions, partial(_find, job=job), repeatable=True)
+    found = await run_transaction(sessions, partial(_find, store=store, job=job), repeatable=True)
     if found is None:
         return
     items: list[dict[str, Any]] = [
@@ -154,7 +155,7 @@ async def _remind(
     await mailer.send(mail)
 
 
-async def _find(session: AsyncSession, *, job: Job) -> Reminder | None:
+async def _find(session: AsyncSession, *, store: StoreConfig, job: Job) -> Reminder | None:
     cart_id = job.payload["cart_id"]
     values = {"store_id": job.store_id, "cart_id": cart_id}
     left = (await session.execute(_LEFT, {**values, "at": datetime.fromisoformat(job.payload["at"])})).first()
@@ -175,4 +176,4 @@ async def _find(session: AsyncSession, *, job: Job) -> Reminder | None:
     found = await session.scalar(wanted.where(Subscription.email_key == email_key(email)).limit(1))
     if found is None:
         return None
-    return Reminder(await load_cart(session, job.store_id, cart_id), found, language or found.language)
+    return Reminder(await load_cart(session, store, cart_id), found, language or found.language)

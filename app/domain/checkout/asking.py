@@ -45,9 +45,10 @@ async def ask_carriers(
         )
         if checkout is None or checkout.state not in EDITABLE:
             return
-        cart = await load_cart(session, store.id, checkout.cart_id)
+        cart = await load_cart(session, store, checkout.cart_id)
         offers = await list_checkout_offers(session, store, checkout, cart, now=now)
-        asked = offer_of(store, basket_of(cart, offers).lines, address or checkout.shipping_address)
+        lines = basket_of(cart, offers).lines
+        asked = offer_of(store.selling_in(cart.currency), lines, address or checkout.shipping_address)
         kept = msgspec.convert(checkout.rates, KeptRates) if checkout.rates else None
     if asked is None:
         return

@@ -1,8 +1,8 @@
 """How an order ends before anything of it was shipped: its buyer asks, the shop decides, and all goes back.
 
-Money by a refund through its service, stock and uses of coupons at once, each exactly once: the order's lock
-and its status stand before all of it. Locks are taken as in placing: checkout, order, payment, promotion,
-coupon, stock.
+Money by a refund through its service, what a gift card or credit paid, stock and uses of coupons at once, each
+exactly once: the order's lock and its status stand before all of it. Locks are taken as in placing: checkout,
+order, payment, gift card, store credit, promotion, coupon, stock.
 """
 
 from collections.abc import Sequence
@@ -15,6 +15,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db import queue
 from app.domain.checkout.queries import lock_checkout_by_id
+from app.domain.checkout.refunds import give_back
+from app.domain.giftcards.split import GIFT_CARD, STORE_CREDIT
 from app.domain.inventory.service import return_stock
 from app.domain.ledger.service import post_entries
 from app.domain.orders.errors import (
@@ -26,9 +28,10 @@ from app.domain.orders.errors import (
 )
 from app.domain.orders.models import Order, OrderCancellation, OrderLine
 from app.domain.orders.service import COUNT_SOLD, lock_order, note_event
+from app.domain.payments.authorizations import void_later
 from app.domain.payments.errors import REFUND_TOO_LARGE
 from app.domain.payments.models import Payment, RefundOrder
-from app.domain.payments.refunds import count_refundable, order_refund
+from app.domain.payments.refunds import count_refundable
 from app.domain.payments.service import move_payment
 from app.domain.payments.states import PaymentState
 from app.domain.promotions.uses import give_back_uses
@@ -36,6 +39,8 @@ from app.domain.stores.queries import StoreConfig
 from app.kit.errors import Conflict, Invalid
 
 CANCELLED: Final = "orders.cancelled"
+# What a buyer paid as money comes back as money first; what was the shop's own paper, last.
+_GOES_BACK: Final = {STORE_CREDIT: 1, GIFT_CARD: 2}
 
 
 async def ask_to_cancel(
@@ -102,12 +107,20 @@ async def refuse_wish(
 
 
 async def cancel_order(
-    session: AsyncSession, store_id: int, order_id: int, *, reason: str, note: str, now: datetime
+    session: AsyncSession,
+    store_id: int,
+    order_id: int,
+    *,
+    reason: str,
+    note: str,
+    now: datetime,
+    to_credit: bool = False,
 ) -> bool:
     """Cancel an order of which nothing is shipped: refund, stock, coupon uses, mail. False where it was before.
 
     What was captured is ordered back from its service and booked once that has said so; what was not paid yet
-    is no longer owed. Raises Conflict order_shipped. Locks everything that an order's placing locks.
+    is no longer owed. With `to_credit` the buyer's account has all of it as store credit. Raises Conflict
+    order_shipped and no_credit_account. Locks everything that an order's placing locks.
     """
     checkout_id = await session.scalar(
         select(Order.checkout_id).where(
@@ -124,7 +137,7 @@ async def cancel_order(
     order.status = "cancelled"
     await note_event(session, order, "cancelled", reason, now=now)
     await _keep_decision(session, order, reason=reason, note=note, now=now)
-    await _give_money_back(session, order, reason=reason, now=now)
+    await _give_money_back(session, order, reason=reason, to_credit=to_credit, now=now)
     await give_back_uses(session, store_id, checkout_id=checkout_id, now=now)
     await return_stock(session, store_id, order_id=order_id, now=now)
     for kind in (CANCELLED, COUNT_SOLD):
@@ -141,11 +154,20 @@ async def cancel_order(
 
 
 async def refund_order(
-    session: AsyncSession, store_id: int, order_id: int, *, amount: int | None, reason: str, now: datetime
+    session: AsyncSession,
+    store_id: int,
+    order_id: int,
+    *,
+    amount: int | None,
+    reason: str,
+    now: datetime,
+    to_credit: bool = False,
 ) -> list[RefundOrder]:
     """Order so much of what was paid for an order back, or all that is left with None. Minor units.
 
-    Several payments are drawn on in their order. Raises Conflict refund_too_large. Locks order and payments.
+    What a service took goes back first, then store credit, a gift card last. With `to_credit` the buyer's
+    account has it as store credit instead. Raises Conflict refund_too_large and no_credit_account. Locks order
+    and payments, then gift card and credit.
     """
     order = await lock_order(session, store_id, order_id)
     if order.status == "pending":
@@ -161,25 +183,39 @@ async def refund_order(
             left=sum(left.values()),
             currency=order.currency,
         )
+    parts = {}
+    for payment in sorted(captured, key=lambda one: _GOES_BACK.get(one.service, 0)):
+        parts[payment.id] = min(wanted, left[payment.id])
+        wanted -= parts[payment.id]
     made = []
-    for payment in captured:
-        part = min(wanted, left[payment.id])
+    for payment in captured:  # by id, as gift card and credit are locked
+        part = parts[payment.id]
         if part:
-            made.append(await order_refund(session, payment, amount=part, reason=reason, now=now))
-            wanted -= part
+            made.append(
+                await give_back(
+                    session, order, payment, amount=part, reason=reason, to_credit=to_credit, now=now
+                )
+            )
     return made
 
 
-async def _give_money_back(session: AsyncSession, order: Order, *, reason: str, now: datetime) -> None:
+async def _give_money_back(
+    session: AsyncSession, order: Order, *, reason: str, to_credit: bool, now: datetime
+) -> None:
     captured = 0
+    # By id, as gift card and credit are locked.
     for payment in await _lock_payments(session, order):
         if payment.state == PaymentState.PENDING:
             move_payment(payment, PaymentState.CANCELLED, reason="order cancelled", now=now)
+        elif payment.state == PaymentState.AUTHORIZED:
+            await void_later(session, payment, now=now)
         elif payment.state == PaymentState.CAPTURED:
             captured += payment.captured
             left = await count_refundable(session, payment)
             if left:
-                await order_refund(session, payment, amount=left, reason=reason, now=now)
+                await give_back(
+                    session, order, payment, amount=left, reason=reason, to_credit=to_credit, now=now
+                )
     owed = order.total - captured
     if owed > 0:
         order.payment_status = "failed"

@@ -69,10 +69,17 @@ async def claim_at_login(
                 now=now,
                 keep_seconds=keep_seconds,
             )
-    except (AppError, DBAPIError) as problem:
+    except Exception as problem:
+        # A mistake of ours is no reason either to keep somebody out.
         if isinstance(problem, DBAPIError) and problem.connection_invalidated:
             raise
-        logger.warning("a cart was not merged at login: %r", problem)
+        expected = isinstance(problem, (AppError, DBAPIError))
+        logger.log(
+            logging.WARNING if expected else logging.ERROR,
+            "a cart was not merged at login: %r",
+            problem,
+            exc_info=None if expected else problem,
+        )
         return Claimed(None, None)
 
 

@@ -19,10 +19,10 @@ async def put_checkout_code(
 
     Raises Invalid coupon_*. The caller holds the checkout's lock; the cart is locked after it.
     """
-    cart = with_code(await load_cart(session, store.id, checkout.cart_id), code)
+    cart = with_code(await load_cart(session, store, checkout.cart_id), code)
     priced = await price_checkout(session, store, checkout, cart, now=now)
     check_coupon(priced.quote, "coupon")
     coupon = priced.quote.coupon
     await write_code(session, store.id, checkout.cart_id, coupon.code if coupon else None)
-    settle_state(checkout, priced, now=now)
+    settle_state(store, checkout, priced, now=now)
     return make_view(checkout, cart, priced)

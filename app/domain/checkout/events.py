@@ -11,11 +11,21 @@ from app.domain.checkout.placing import settle
 from app.domain.orders.service import lock_order, note_event
 from app.domain.payments.models import Payment
 from app.domain.payments.service import find_payment_by_reference, receive_event
-from app.domain.payments.services import Approved, Captured, Disputed, GivenBack, Refused, ServiceEvent
+from app.domain.payments.services import (
+    Approved,
+    Authorized,
+    Captured,
+    Contested,
+    Disputed,
+    GivenBack,
+    Refused,
+    ServiceEvent,
+)
 from app.domain.stores.directory import StoreDirectory
 
-Effect = Captured | Refused | Approved | GivenBack | Disputed
+Effect = Captured | Authorized | Refused | Approved | GivenBack | Disputed | Contested
 COMPARE_REFUNDS: Final = "payments.compare_refunds"
+COMPARE_DISPUTES: Final = "payments.compare_disputes"
 ASK: Final = "payments.ask"
 
 
@@ -39,13 +49,15 @@ async def take_event(
         return fresh
     if isinstance(finding, GivenBack):
         await _ask_later(session, COMPARE_REFUNDS, payment, service=service, event=event, now=now)
+    elif isinstance(finding, Contested):
+        await _ask_later(session, COMPARE_DISPUTES, payment, service=service, event=event, now=now)
     elif isinstance(finding, Approved):
         await _ask_later(session, ASK, payment, service=service, event=event, now=now)
     elif payment is not None and isinstance(finding, Disputed):
         order = await lock_order(session, payment.store_id, payment.order_id)
         told = f"{service}: {finding.status}, {finding.reason}"
         await note_event(session, order, "disputed", told, now=now)
-    elif payment is not None and isinstance(finding, (Captured, Refused)):
+    elif payment is not None and isinstance(finding, (Captured, Authorized, Refused)):
         store = await stores.get(payment.store_id)
         await settle(session, store, payment=payment, finding=finding, now=now)
     return fresh
@@ -77,10 +89,10 @@ async def _ask_later(
 
 def _has_effect(payment: Payment | None, finding: Effect | None) -> bool:
     """A signed event about another sum is no payment of this one. What really came in, the service is asked."""
-    if isinstance(finding, GivenBack):
+    if isinstance(finding, (GivenBack, Contested)):
         return True
     if payment is None or finding is None:
         return False
-    if not isinstance(finding, Captured):
+    if not isinstance(finding, (Captured, Authorized)):
         return True
     return (finding.amount, finding.currency) == (payment.amount, payment.currency)

@@ -13,7 +13,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.db.queue import GiveUp, Job
 from app.db.retries import run_transaction
 from app.db.session import Sessions
-from app.domain.checkout.events import ASK, COMPARE_REFUNDS
+from app.domain.checkout.disputes import note_dispute
+from app.domain.checkout.events import ASK, COMPARE_DISPUTES, COMPARE_REFUNDS
 from app.domain.checkout.models import Checkout
 from app.domain.checkout.refunds import note_refund
 from app.domain.checkout.sweeping import BATCH, STEPS
@@ -22,7 +23,7 @@ from app.domain.orders.service import lock_order, note_event
 from app.domain.payments.models import Payment, RefundOrder
 from app.domain.payments.refunds import MAKE_REFUND, lock_refund
 from app.domain.payments.service import find_payment, find_payment_by_reference, get_payment, lock_payment
-from app.domain.payments.services import ServiceRefund
+from app.domain.payments.services import ServiceRefund, TellsDisputes
 from app.domain.payments.states import UNFINISHED, PaymentState
 from app.domain.stores.directory import StoreDirectory
 
@@ -47,6 +48,7 @@ def checkout_jobs(*, till: Till, stores: StoreDirectory, clock: Callable[[], dat
         "payments.refund": partial(_refund, till=till, clock=clock),
         MAKE_REFUND: partial(_make_refund, till=till, clock=clock),
         COMPARE_REFUNDS: partial(_compare_refunds, till=till, stores=stores, clock=clock),
+        COMPARE_DISPUTES: partial(_compare_disputes, till=till, clock=clock),
         ASK: partial(_ask, till=till, stores=stores),
     }
 
@@ -66,19 +68,45 @@ async def _compare_refunds(
     job: Job, *, till: Till, stores: StoreDirectory, clock: Callable[[], datetime]
 ) -> None:
     """Book what a service gave back of a payment, by whoever's wish."""
+    payment = await _find_named(job, till=till)
+    if payment is None:
+        return
+    if not payment.captured:
+        # Heard of before the capture itself was.
+        await till.ask(await stores.get(payment.store_id), payment)
+    await _book_refunds(payment, till=till, now=clock())
+
+
+async def _compare_disputes(job: Job, *, till: Till, clock: Callable[[], datetime]) -> None:
+    """Note and book how the disputes of a payment stand."""
+    payment = await _find_named(job, till=till)
+    if payment is None or payment.reference is None:
+        return
+    service = till.get_service(payment.service)
+    if not isinstance(service, TellsDisputes):
+        raise GiveUp(f"{payment.service} cannot be asked about disputes")
+    disputes = await service.list_disputes(payment.reference)
+    if disputes is None:
+        raise RuntimeError("the service did not say which disputes there are")
+    now = clock()
+
+    async def note(session: AsyncSession) -> None:
+        for dispute in disputes:
+            await note_dispute(session, payment=payment, dispute=dispute, now=now)
+
+    await run_transaction(till.sessions, note, repeatable=True)
+
+
+async def _find_named(job: Job, *, till: Till) -> Payment | None:
+    """The payment that an event named; None for somebody else's, who shares the account."""
     named = job.payload
     async with till.sessions() as session:
         payment = await find_payment_by_reference(
             session, named["service"], key=named["key"], reference=named["reference"]
         )
-    if payment is None:
-        if job.tries >= STRANGERS_TRIES:
-            return  # somebody else's, who shares the account
+    if payment is None and job.tries < STRANGERS_TRIES:
         raise RuntimeError("there is no such payment yet")
-    if not payment.captured:
-        # Heard of before the capture itself was.
-        await till.ask(await stores.get(payment.store_id), payment)
-    await _book_refunds(payment, till=till, now=clock())
+    return payment
 
 
 async def _book_refunds(payment: Payment, *, till: Till, now: datetime) -> Payment:

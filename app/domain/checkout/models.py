@@ -50,9 +50,16 @@ class Checkout(Base):
     shipping_option_id: Mapped[OptionalRef]
     # What carriers asked for the parcel last, and for which parcel that was.
     rates: Mapped[dict[str, Any] | None]
+    # Units and prices as the last call that changed it showed them.
+    seen: Mapped[dict[str, Any] | None]
+    # What the buyer agreed to, in the words that they read, and when.
+    consents: Mapped[list[Any]] = mapped_column(server_default="[]")
     identity: Mapped[str | None]
     time_zone: Mapped[str | None]
     detected_country: Mapped[str | None]
+    # What pays a part of it: a card by whoever put it on, and the customer's credit where they want that.
+    gift_card_id: Mapped[OptionalRef]
+    use_store_credit: Mapped[bool] = mapped_column(server_default="false")
     frozen: Mapped[dict[str, Any] | None]
     held_until: Mapped[datetime | None]
     order_id: Mapped[OptionalRef]

@@ -3,10 +3,14 @@
 Reserve is one short transaction under the checkout's lock: it freezes lines and quote, holds the stock,
 writes the pending order and the attempt to pay. The payment service is then called without any
 transaction. Settle is idempotent: the browser's call, a webhook and the reconciler all end here, and
-whoever comes first wins. Locks are taken parents first: checkout, order, payment, promotion, coupon, stock.
+whoever comes first wins. Locks are taken parents first: checkout, order, payment, gift card, store credit,
+promotion, coupon, stock.
+
+What a gift card and store credit pay is held in Reserve and becomes payments of their own in Settle; the service
+is charged what is left, and where nothing is, the order is placed in Reserve already.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -17,16 +21,22 @@ from app.db import queue
 from app.domain.carts.coupons import take_off_spent
 from app.domain.carts.queries import CartView, load_cart
 from app.domain.carts.service import take_out_bought
+from app.domain.checkout.authorizing import note_authorized, settle_authorized
 from app.domain.checkout.errors import CHECKOUT_INCOMPLETE, TOTAL_CHANGED
+from app.domain.checkout.freezing import demand_of, new_order
 from app.domain.checkout.models import Checkout
+from app.domain.checkout.parts import FREE, check_way, hold_checkout_parts, take_parts
 from app.domain.checkout.queries import (
     Priced,
+    list_checkout_balances,
     list_checkout_offers,
     lock_checkout,
     lock_checkout_by_id,
     price,
     price_checkout,
+    source_of,
 )
+from app.domain.checkout.seen import quote_facts, saying
 from app.domain.checkout.service import (
     check_basket,
     check_editable,
@@ -35,19 +45,21 @@ from app.domain.checkout.service import (
     what_is_missing,
 )
 from app.domain.checkout.states import CheckoutState
+from app.domain.giftcards.holds import release_parts
+from app.domain.giftcards.split import KINDS, Split
 from app.domain.inventory.service import release_stock, reserve_stock, sell_reserved, sell_stock
-from app.domain.ledger.service import post_entries
+from app.domain.ledger.service import payments_account, post_entries
 from app.domain.orders.models import Order
 from app.domain.orders.service import (
-    NewLine,
-    NewOrder,
+    Paid,
     lock_order,
     note_event,
     place_order,
     write_pending_order,
 )
-from app.domain.payments.errors import PAYMENT_NOT_FREE
+from app.domain.payments.authorizations import void_later
 from app.domain.payments.models import Payment
+from app.domain.payments.saved import Payer, save_later
 from app.domain.payments.service import (
     find_live_payment,
     get_payment,
@@ -57,7 +69,15 @@ from app.domain.payments.service import (
     new_mark,
     start_payment,
 )
-from app.domain.payments.services import ActionNeeded, Captured, Finding, Refused, Unheard, Unknown
+from app.domain.payments.services import (
+    ActionNeeded,
+    Authorized,
+    Captured,
+    Finding,
+    Refused,
+    Unheard,
+    Unknown,
+)
 from app.domain.payments.states import UNFINISHED, PaymentState
 from app.domain.promotions.errors import coupon_refused
 from app.domain.promotions.pricing import without
@@ -67,8 +87,8 @@ from app.domain.stores.queries import StoreConfig
 from app.kit.errors import Conflict, Invalid
 from app.kit.ids import digest
 
-FREE: Final = "free_payment"
 MANUAL: Final = "manual"
+# Of those that a store offers, the ones that no service is called for.
 AT_ONCE: Final = frozenset({FREE, MANUAL})
 NOT_CHARGED: Final = "not charged"
 
@@ -91,14 +111,17 @@ class Started(msgspec.Struct, frozen=True):
     abandoned: bool = False
 
 
-def totals_of(quote: Quote) -> dict[str, int]:
-    """The totals as every surface names them. Minor units."""
+def totals_of(quote: Quote, split: Split) -> dict[str, int]:
+    """The totals as every surface names them; `due` is what is left for a service. Minor units."""
     return {
         "items": quote.items,
         "discount": quote.discount,
         "shipping": quote.shipping,
         "tax": quote.tax,
         "total": quote.total,
+        "gift_card": split.gift_card,
+        "store_credit": split.store_credit,
+        "due": quote.total - split.covered,
     }
 
 
@@ -114,14 +137,16 @@ async def reserve(
     hold_seconds: int,
     now: datetime,
     mark: str = "",
+    payer: Payer | None = None,
 ) -> Placed | Started:
     """The first phase, to be committed before any service is called.
 
-    `manual` and `free_payment` are placed at once. A repeated or parallel call answers what the first
-    one made; `mark` names the call, so that one whose COMMIT was not answered knows its own attempt.
-    Raises Conflict total_changed where `amount` (minor units; None trusts the caller to have read the
-    total from us) is not the total, out_of_stock, and Invalid where something is missing or the coupon
-    does not count (coupon_*).
+    `manual` and `free_payment` are placed at once, and so is what a gift card and store credit pay wholly
+    (`gift_card`, `store_credit`). A repeated or parallel call answers what the first one made; `mark` names the
+    call, so that one whose COMMIT was not answered knows its own attempt.
+    Raises Conflict total_changed where `amount` (minor units; None trusts the caller to have read it from us)
+    is not what is due, out_of_stock, and Invalid where something is missing or the coupon does not count
+    (coupon_*).
     """
     checkout = await lock_checkout(session, store.id, token)
     if checkout.state == CheckoutState.COMPLETED and checkout.order_id is not None:
@@ -133,34 +158,38 @@ async def reserve(
             abandoned = other and live.state == PaymentState.ACTION_NEEDED
             return Started(live.id, checkout.order_id, mine=is_marked(live, mark), abandoned=abandoned)
     check_editable(checkout, now=now)
-    cart = await load_cart(session, store.id, checkout.cart_id)
+    cart = await load_cart(session, store, checkout.cart_id)
     check_basket(cart)
     priced = await price_checkout(session, store, checkout, cart, now=now)
-    faults = what_is_missing(checkout, priced)
+    faults = what_is_missing(store, checkout, priced)
     if faults:
         raise Invalid(CHECKOUT_INCOMPLETE, "Something is still missing.", errors=faults)
-    check_stock(cart)
     quote = priced.quote
+    facts = quote_facts(checkout, quote)
+    with saying(facts):
+        check_stock(cart)
     if quote.coupon is not None and quote.coupon.refusal is not None:
         raise coupon_refused("coupon", quote.coupon.refusal)
-    if amount is not None and amount != quote.total:
-        raise total_changed(quote)
-    if (service == FREE) != (quote.total == 0):
-        raise Invalid.at(
-            "payment_type", PAYMENT_NOT_FREE, "free_payment is for a total of 0, and a total of 0 for it."
-        )
+    if amount is not None and amount != priced.due:
+        raise total_changed(checkout, priced)
+    check_way(service, priced)
     order = await write_pending_order(
-        session, store.id, _new_order(checkout, quote, additional_fields), now=now
+        session, store.id, new_order(checkout, cart, quote, additional_fields), now=now
     )
     checkout.order_id = order.id
+    checkout.currency = quote.currency
+    if not await hold_checkout_parts(session, checkout, priced, now=now):
+        raise total_changed(checkout, await price_checkout(session, store, checkout, cart, now=now))
     await _hold_uses(session, store, checkout, cart, quote, now=now)
-    demand = _demand(quote)
-    if service in AT_ONCE:
-        await sell_stock(session, store.id, order_id=order.id, demand=demand, now=now)
+    demand = demand_of(quote)
+    if service in AT_ONCE or service in KINDS:
+        with saying(facts):
+            await sell_stock(session, store.id, order_id=order.id, demand=demand, now=now)
         await _place_at_once(session, store, checkout, order, priced, service=service, now=now)
         return Placed(order.id)
     held_until = now + timedelta(seconds=hold_seconds)
-    await reserve_stock(session, store.id, checkout_id=checkout.id, demand=demand, expires_at=held_until)
+    with saying(facts):
+        await reserve_stock(session, store.id, checkout_id=checkout.id, demand=demand, expires_at=held_until)
     payment = await start_payment(
         session,
         store.id,
@@ -169,9 +198,10 @@ async def reserve(
         service=service,
         token=payment_token,
         mark=mark or new_mark(),
-        amount=quote.total,
+        amount=priced.due,
         currency=quote.currency,
         now=now,
+        payer=payer,
     )
     checkout.frozen = msgspec.to_builtins(priced)
     checkout.held_until = held_until
@@ -206,16 +236,20 @@ async def _hold_uses(
     if lost.code is not None:
         raise coupon_refused("coupon", lost.why)
     offers = await list_checkout_offers(session, store, checkout, cart, now=now)
-    left = price(store, checkout, cart, without(offers, frozenset({lost.promotion_id})), now=now).quote
-    raise total_changed(left)
+    # Whatever is held by now goes back with this transaction.
+    await release_parts(session, store.id, checkout_id=checkout.id)
+    balances = await list_checkout_balances(session, store, checkout, cart, now=now)
+    kept = without(offers, frozenset({lost.promotion_id}))
+    raise total_changed(checkout, price(store, checkout, cart, kept, balances, now=now))
 
 
-def total_changed(quote: Quote) -> Conflict:
+def total_changed(checkout: Checkout, priced: Priced) -> Conflict:
+    """The refusal that has the new quote, for the page to show before it asks again."""
     return Conflict(
         TOTAL_CHANGED,
         "The total is another one by now.",
-        totals=totals_of(quote),
-        currency=quote.currency,
+        totals=totals_of(priced.quote, priced.split),
+        **quote_facts(checkout, priced.quote),
     )
 
 
@@ -242,58 +276,6 @@ async def recall(
     return Started(payment.id, payment.order_id, mine=is_marked(payment, mark))
 
 
-def _demand(quote: Quote) -> dict[int, int]:
-    demand: dict[int, int] = {}
-    for quoted in quote.lines:
-        line = quoted.line
-        demand[line.variant_id] = demand.get(line.variant_id, 0) + line.quantity
-    return demand
-
-
-def _new_order(checkout: Checkout, quote: Quote, additional_fields: Any) -> NewOrder:
-    return NewOrder(
-        checkout_id=checkout.id,
-        checkout_token=checkout.token,
-        customer_id=checkout.customer_id,
-        email=checkout.email or "",
-        currency=quote.currency,
-        tax_included=quote.tax_included,
-        items_total=quote.items,
-        discount_total=quote.discount,
-        shipping_total=quote.shipping,
-        tax_total=quote.tax,
-        total=quote.total,
-        shipping_address=checkout.shipping_address,
-        billing_address=checkout.billing_address or checkout.shipping_address,
-        shipping_option=msgspec.to_builtins(quote.shipping_option),
-        coupon_code=next((entry.code for entry in quote.applied if entry.code is not None), None),
-        discounts=msgspec.to_builtins(quote.applied),
-        additional_fields=additional_fields,
-        lines=tuple(
-            NewLine(
-                position=position,
-                variant_id=quoted.line.variant_id,
-                product_id=quoted.line.product_id,
-                title=quoted.line.title,
-                variant_title=quoted.line.variant_title,
-                sku=quoted.line.sku,
-                image=quoted.line.image,
-                quantity=quoted.line.quantity,
-                price=quoted.line.price,
-                line_price=quoted.line_price,
-                discount=quoted.discount,
-                tax=quoted.tax,
-                tax_rate=quoted.tax_rate,
-                grams=quoted.line.grams,
-                requires_shipping=quoted.line.requires_shipping,
-                discounts=msgspec.to_builtins(quoted.discounts),
-                gift=quoted.line.gift,
-            )
-            for position, quoted in enumerate(quote.lines, 1)
-        ),
-    )
-
-
 async def _place_at_once(
     session: AsyncSession,
     store: StoreConfig,
@@ -304,20 +286,22 @@ async def _place_at_once(
     service: str,
     now: datetime,
 ) -> None:
-    payment = await start_payment(
-        session,
-        store.id,
-        order_id=order.id,
-        checkout_id=checkout.id,
-        service=service,
-        token="",
-        mark=new_mark(),
-        amount=order.total,
-        currency=order.currency,
-        now=now,
-    )
-    move_payment(payment, PaymentState.CAPTURED if service == FREE else PaymentState.PENDING, now=now)
-    await _complete(session, store, checkout, order, service=service, captured=payment.captured, now=now)
+    if service in AT_ONCE:
+        payment = await start_payment(
+            session,
+            store.id,
+            order_id=order.id,
+            checkout_id=checkout.id,
+            service=service,
+            token="",
+            mark=new_mark(),
+            amount=priced.due,
+            currency=order.currency,
+            now=now,
+        )
+        move_payment(payment, PaymentState.CAPTURED if service == FREE else PaymentState.PENDING, now=now)
+    paid = await take_parts(session, checkout, order, now=now)
+    await _complete(session, store, checkout, order, paid=paid, now=now)
     checkout.frozen = msgspec.to_builtins(priced)
 
 
@@ -327,12 +311,12 @@ async def _complete(
     checkout: Checkout,
     order: Order,
     *,
-    service: str,
-    captured: int,
+    paid: Sequence[Paid],
     now: datetime,
 ) -> None:
-    await place_order(session, order, prefix=store.order_prefix, service=service, captured=captured, now=now)
-    await take_out_bought(session, store.id, checkout.cart_id, order_id=order.id)
+    await place_order(session, order, prefix=store.order_prefix, paid=paid, now=now)
+    said = bool(order.note or order.attributes)
+    await take_out_bought(session, store.id, checkout.cart_id, order_id=order.id, said=said)
     if checkout.state == CheckoutState.OPEN:
         move_checkout(checkout, CheckoutState.PRICED, now=now)
     move_checkout(checkout, CheckoutState.COMPLETED, now=now)
@@ -362,7 +346,14 @@ async def settle(
         told = f"{payment.service} speaks of {finding.reference} for {payment.key}"
         await note_event(session, order, "payment_mismatch", told, now=now)
         return PaymentState(payment.state)
+    if payment.state == PaymentState.AUTHORIZED and await settle_authorized(
+        session, order, payment, finding, now=now
+    ):
+        await session.flush()
+        return PaymentState(payment.state)
     match finding:
+        case Authorized():
+            await _settle_held(session, store, checkout, order, payment, finding, now=now)
         case Captured():
             await _settle_captured(session, store, checkout, order, payment, finding, now=now)
         case Refused():
@@ -385,6 +376,8 @@ async def settle(
             move_payment(
                 payment, PaymentState.UNKNOWN, reference=finding.reference, reason=finding.reason, now=now
             )
+    if payment.saves and payment.state in (PaymentState.CAPTURED, PaymentState.AUTHORIZED):
+        await save_later(session, payment, now=now)
     await session.flush()
     return PaymentState(payment.state)
 
@@ -403,10 +396,10 @@ async def _settle_captured(
     wanted = payment.state in UNFINISHED and order.status == "pending"
     if asked_for and wanted and checkout.state == CheckoutState.PAYING:
         move_payment(payment, PaymentState.CAPTURED, reference=finding.reference, now=now)
+        paid = [Paid(payment.service, payments_account(payment.service, payment.source_id), payment.captured)]
+        paid += await take_parts(session, checkout, order, now=now)
         await sell_reserved(session, store.id, checkout_id=checkout.id, order_id=order.id, now=now)
-        await _complete(
-            session, store, checkout, order, service=payment.service, captured=payment.captured, now=now
-        )
+        await _complete(session, store, checkout, order, paid=paid, now=now)
         return
     moved = move_payment(
         payment,
@@ -423,6 +416,34 @@ async def _settle_captured(
             await _reopen(session, checkout, now=now)
 
 
+async def _settle_held(
+    session: AsyncSession,
+    store: StoreConfig,
+    checkout: Checkout,
+    order: Order,
+    payment: Payment,
+    finding: Authorized,
+    *,
+    now: datetime,
+) -> None:
+    """Place the order whose money is held; what is held for nobody any more is let go."""
+    asked_for = (payment.amount, payment.currency) == (finding.amount, finding.currency)
+    wanted = payment.state in UNFINISHED and order.status == "pending"
+    if asked_for and wanted and checkout.state == CheckoutState.PAYING:
+        move_payment(payment, PaymentState.AUTHORIZED, reference=finding.reference, now=now)
+        paid = await take_parts(session, checkout, order, now=now)
+        await sell_reserved(session, store.id, checkout_id=checkout.id, order_id=order.id, now=now)
+        await _complete(session, store, checkout, order, paid=paid, now=now)
+        await note_authorized(session, order, payment, now=now)
+    elif payment.state != PaymentState.CAPTURED:
+        payment.reference = finding.reference
+        await void_later(session, payment, now=now)
+        if wanted:
+            await _give_back(
+                session, checkout, order, payment, PaymentState.DECLINED, reason="another_sum", now=now
+            )
+
+
 async def _owe_back(session: AsyncSession, order: Order, payment: Payment, *, now: datetime) -> None:
     """Money that nobody asked for any more is booked as owed to the shopper, and sent back."""
     await post_entries(
@@ -430,7 +451,10 @@ async def _owe_back(session: AsyncSession, order: Order, payment: Payment, *, no
         order.store_id,
         key=f"payment-{payment.id}-late",
         currency=payment.currency,
-        amounts={f"payments:{payment.service}": payment.captured, "owed_to_shoppers": -payment.captured},
+        amounts={
+            payments_account(payment.service, payment.source_id): payment.captured,
+            "owed_to_shoppers": -payment.captured,
+        },
         order_id=order.id,
         now=now,
     )
@@ -455,7 +479,9 @@ async def _give_back(
     reason: str,
     now: datetime,
 ) -> None:
-    """End an attempt without money: stock and uses of coupons go back, the checkout is a view of its cart again."""
+    """End an attempt without money: stock, uses of coupons and what was held of a gift card and credit go back, the
+    checkout is a view of its cart again.
+    """
     if not move_payment(payment, new, reason=reason, now=now):
         return
     await note_event(session, order, f"payment_{new}", reason, now=now)
@@ -464,6 +490,8 @@ async def _give_back(
 
 async def _reopen(session: AsyncSession, checkout: Checkout, *, now: datetime) -> None:
     if checkout.state == CheckoutState.PAYING:
+        if source_of(checkout):
+            await release_parts(session, checkout.store_id, checkout_id=checkout.id)
         await give_back_uses(session, checkout.store_id, checkout_id=checkout.id, now=now)
         await release_stock(session, checkout.store_id, checkout_id=checkout.id)
         move_checkout(checkout, CheckoutState.PRICED, now=now)

@@ -6,6 +6,7 @@ import msgspec
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.domain.carts.changes import Change, list_changes
 from app.domain.carts.models import Cart
 from app.domain.carts.pricing import basket_of, list_cart_offers
 from app.domain.carts.queries import CartView, load_cart
@@ -13,7 +14,10 @@ from app.domain.checkout.carriers import rates_for
 from app.domain.checkout.errors import checkout_not_found
 from app.domain.checkout.models import Checkout
 from app.domain.checkout.quote import shipping_choices
+from app.domain.checkout.seen import note_seen
 from app.domain.checkout.states import EDITABLE, LIVE, CheckoutState
+from app.domain.giftcards.holds import Source, read_balances
+from app.domain.giftcards.split import Balances, Split, split_total
 from app.domain.orders.models import Order
 from app.domain.promotions.offers import Offers
 from app.domain.promotions.pricing import make_quote
@@ -32,14 +36,28 @@ class CheckoutView(msgspec.Struct, frozen=True):
     choices: tuple[Shipping, ...]
     missing: tuple[int, ...]
     order_name: str | None
+    split: Split = Split()
+    note: str | None = None
+    changes: tuple[Change, ...] = ()
 
 
 class Priced(msgspec.Struct, frozen=True):
-    """A basket priced for a checkout as it stands."""
+    """A basket priced for a checkout as it stands, and what a gift card and store credit pay of it."""
 
     quote: Quote
     choices: tuple[Shipping, ...]
     missing: tuple[int, ...]
+    split: Split = Split()
+
+    @property
+    def due(self) -> int:
+        """What is left to be paid at a service, in minor units."""
+        return self.quote.total - self.split.covered
+
+
+def source_of(checkout: Checkout) -> Source:
+    """What a checkout draws on beside a service."""
+    return Source(checkout.gift_card_id, checkout.customer_id if checkout.use_store_credit else None)
 
 
 async def get_checkout(session: AsyncSession, store_id: int, token: str) -> Checkout:
@@ -98,8 +116,17 @@ async def lock_checkout_by_id(session: AsyncSession, store_id: int, checkout_id:
     return found
 
 
-def price(store: StoreConfig, checkout: Checkout, cart: CartView, offers: Offers, *, now: datetime) -> Priced:
+def price(
+    store: StoreConfig,
+    checkout: Checkout,
+    cart: CartView,
+    offers: Offers,
+    balances: Balances,
+    *,
+    now: datetime,
+) -> Priced:
     """Price a cart for a checkout: its address decides on tax and on the options that reach it."""
+    store = store.selling_in(cart.currency)
     basket = basket_of(cart, offers)
     address = checkout.shipping_address or checkout.billing_address
     place = Place(address["country_code"], address.get("province")) if address else None
@@ -114,7 +141,9 @@ def price(store: StoreConfig, checkout: Checkout, cart: CartView, offers: Offers
     )
     chosen = next((choice for choice in choices if choice.id == checkout.shipping_option_id), None)
     quote = make_quote(store, basket.lines, place=place, shipping_option=chosen, offers=offers)
-    return Priced(quote=quote, choices=choices, missing=basket.missing)
+    return Priced(
+        quote=quote, choices=choices, missing=basket.missing, split=split_total(quote.total, balances)
+    )
 
 
 async def list_checkout_offers(
@@ -126,28 +155,43 @@ async def list_checkout_offers(
     )
 
 
+async def list_checkout_balances(
+    session: AsyncSession, store: StoreConfig, checkout: Checkout, cart: CartView, *, now: datetime
+) -> Balances:
+    """What the gift card and the credit of a checkout have to spend now, in the currency of its cart."""
+    currency = store.selling_in(cart.currency).currency
+    return await read_balances(session, store.id, source_of(checkout), currency=currency, now=now)
+
+
 async def price_checkout(
     session: AsyncSession, store: StoreConfig, checkout: Checkout, cart: CartView, *, now: datetime
 ) -> Priced:
-    """Price a cart for a checkout with what is offered on it now."""
+    """Price a cart for a checkout with what is offered on it, and with what there is to spend, now."""
     offers = await list_checkout_offers(session, store, checkout, cart, now=now)
-    return price(store, checkout, cart, offers, now=now)
+    balances = await list_checkout_balances(session, store, checkout, cart, now=now)
+    return price(store, checkout, cart, offers, balances, now=now)
 
 
 async def view_checkout(
     session: AsyncSession, store: StoreConfig, checkout: Checkout, *, now: datetime
 ) -> CheckoutView:
     """A checkout with its basket: priced now, or as frozen from reserve to settle and ever after."""
+    note: str | None = None
+    changes: tuple[Change, ...] = ()
     if checkout.frozen is not None and checkout.state not in EDITABLE:
         priced = msgspec.convert(checkout.frozen, Priced)
-        cart_uuid = str(
-            await session.scalar(
-                select(Cart.uuid).where(Cart.store_id == store.id, Cart.id == checkout.cart_id)
+        bought = (
+            await session.execute(
+                select(Cart.uuid, Order.note)
+                .outerjoin(Order, (Order.store_id == store.id) & (Order.id == checkout.order_id))
+                .where(Cart.store_id == store.id, Cart.id == checkout.cart_id)
             )
-        )
+        ).one()
+        cart_uuid, note = str(bought.uuid), bought.note
     else:
-        cart = await load_cart(session, store.id, checkout.cart_id)
+        cart = await load_cart(session, store, checkout.cart_id)
         priced, cart_uuid = await price_checkout(session, store, checkout, cart, now=now), str(cart.uuid)
+        note, changes = cart.note, tuple(list_changes(cart))
     order_name = None
     if checkout.state == CheckoutState.COMPLETED:
         order_name = await session.scalar(
@@ -162,11 +206,15 @@ async def view_checkout(
         choices=priced.choices,
         missing=priced.missing,
         order_name=order_name,
+        split=priced.split,
+        note=note,
+        changes=changes,
     )
 
 
 def make_view(checkout: Checkout, cart: CartView, priced: Priced) -> CheckoutView:
-    """The view of a checkout that was just changed."""
+    """The view of a checkout that was just changed; what it shows is remembered."""
+    note_seen(checkout, priced.quote)
     return CheckoutView(
         checkout=checkout,
         state=CheckoutState(checkout.state),
@@ -175,4 +223,7 @@ def make_view(checkout: Checkout, cart: CartView, priced: Priced) -> CheckoutVie
         choices=priced.choices,
         missing=priced.missing,
         order_name=None,
+        split=priced.split,
+        note=cart.note,
+        changes=tuple(list_changes(cart)),
     )

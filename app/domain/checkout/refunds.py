@@ -10,10 +10,14 @@ from typing import Final
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db import queue
-from app.domain.ledger.service import post_entries
+from app.domain.giftcards.service import add_credit, put_back
+from app.domain.giftcards.split import STORE_CREDIT
+from app.domain.ledger.service import payments_account, post_entries
+from app.domain.orders.models import Order
 from app.domain.orders.service import lock_order, note_event, show_refunded
-from app.domain.payments.models import Payment
-from app.domain.payments.service import lock_payment, write_refund
+from app.domain.payments.models import Payment, RefundOrder
+from app.domain.payments.refunds import order_refund
+from app.domain.payments.service import lock_payment, sum_captured, write_refund
 from app.domain.payments.services import ServiceRefund
 from app.domain.payments.states import PaymentState
 
@@ -21,13 +25,55 @@ REFUNDED: Final = "orders.refunded"
 _EVENTS: Final = {"made": "refunded", "failed": "refund_failed", "refused": "refund_mismatch"}
 
 
+async def give_back(
+    session: AsyncSession,
+    order: Order,
+    payment: Payment,
+    *,
+    amount: int,
+    reason: str,
+    to_credit: bool,
+    now: datetime,
+) -> RefundOrder:
+    """Give so much of a payment back (minor units): where it came from, or as store credit of the order's account.
+
+    A service is called by a job; a gift card or credit has it at once, and it is booked here. Raises Conflict
+    refund_too_large, and no_credit_account where there is nobody to have the credit. The caller holds the locks of
+    order and payment.
+    """
+    at_service = payment.source_id is None and not to_credit
+    wanted = await order_refund(
+        session, payment, amount=amount, reason=reason, now=now, at_service=at_service
+    )
+    if at_service:
+        return wanted
+    kind, source_id = payment.service, payment.source_id
+    if to_credit or source_id is None:
+        credit = await add_credit(
+            session, order.store_id, order.customer_id, amount=amount, currency=payment.currency
+        )
+        kind, source_id = STORE_CREDIT, credit.id
+    else:
+        await put_back(session, order.store_id, kind=kind, source_id=source_id, amount=amount, now=now)
+    await session.flush()  # booking reads order and payment anew
+    made = ServiceRefund(reference=f"{kind}-{wanted.id}", amount=amount, currency=payment.currency)
+    await note_refund(session, payment=payment, refund=made, now=now, goes_to=(kind, source_id))
+    return wanted
+
+
 async def note_refund(
-    session: AsyncSession, *, payment: Payment, refund: ServiceRefund, now: datetime
+    session: AsyncSession,
+    *,
+    payment: Payment,
+    refund: ServiceRefund,
+    now: datetime,
+    goes_to: tuple[str, int | None] | None = None,
 ) -> None:
     """Book a refund of an attempt, or that it failed after all: payment, order, ledger and timeline.
 
     Repeating it does nothing. Late money is taken from what is owed to the shopper; what was paid for an order
-    is booked as a refund of it. Locks the order, then the attempt.
+    is booked as a refund of it. `goes_to` is the gift card or credit that has it; without one, the service gave it
+    back. Locks the order, then the attempt.
     """
     order = await lock_order(session, payment.store_id, payment.order_id)
     payment = await lock_payment(session, payment.store_id, payment.id)
@@ -37,25 +83,36 @@ async def note_refund(
     # After a failure the service holds the money again.
     amount = noted.moves
     late = payment.state == PaymentState.LATE
+    service, source_id = goes_to or (payment.service, payment.source_id)
     await post_entries(
         session,
         order.store_id,
         key=f"refund-{noted.id}-{noted.state}",
         currency=payment.currency,
-        amounts={f"payments:{payment.service}": -amount, "owed_to_shoppers" if late else "refunds": amount},
+        amounts={
+            payments_account(service, source_id): -amount,
+            "owed_to_shoppers" if late else "refunds": amount,
+        },
         order_id=order.id,
         now=now,
     )
     if not late:
-        show_refunded(order, captured=payment.captured, refunded=payment.refunded)
-    told = f"{payment.service}: {refund.amount} {refund.currency}"
+        await session.flush()
+        taken = await sum_captured(session, order.store_id, order.id)
+        show_refunded(order, captured=taken.captured, refunded=taken.refunded)
+    told = f"{service}: {refund.amount} {refund.currency}"
     await note_event(session, order, _EVENTS[noted.state], told, now=now)
     await queue.enqueue(
         session,
         store_id=order.store_id,
         kind=REFUNDED,
         dedupe_key=f"refund-{noted.id}",
-        payload={"order_id": order.id, "amount": refund.amount, "currency": payment.currency},
+        payload={
+            "order_id": order.id,
+            "amount": refund.amount,
+            "currency": payment.currency,
+            "goes_to": service,
+        },
         run_at=now,
         wanted=noted.state == "made",
     )

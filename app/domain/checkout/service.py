@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+from msgspec import UNSET, UnsetType
 from sqlalchemy import select, text
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -11,6 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.domain.carts.errors import CART_EMPTY, ITEMS_UNAVAILABLE, cart_not_found
 from app.domain.carts.models import Cart
 from app.domain.carts.queries import CartView, load_cart
+from app.domain.carts.words import write_note
+from app.domain.checkout.consents import missing_consents, write_consents
 from app.domain.checkout.errors import (
     CHECKOUT_COMPLETED,
     CHECKOUT_EXPIRED,
@@ -29,6 +32,7 @@ from app.domain.checkout.queries import (
     price_checkout,
     view_checkout,
 )
+from app.domain.checkout.seen import note_seen
 from app.domain.checkout.states import EDITABLE, CheckoutState, may_move
 from app.domain.inventory.errors import out_of_stock
 from app.domain.promotions.quotes import Quote
@@ -72,10 +76,13 @@ async def open_checkout(
     live = await lock_live_checkout(session, store.id, cart.id)
     if live is not None:
         if live.state == CheckoutState.PAYING or live.expires_at > now:
-            return await view_checkout(session, store, live, now=now)
+            view = await view_checkout(session, store, live, now=now)
+            if live.state in EDITABLE:
+                note_seen(live, view.quote)
+            return view
         move_checkout(live, CheckoutState.EXPIRED, now=now)
         await session.flush()
-    basket = await load_cart(session, store.id, cart.id)
+    basket = await load_cart(session, store, cart.id)
     check_basket(basket)
     made = (
         await session.scalars(
@@ -86,7 +93,7 @@ async def open_checkout(
                 cart_id=cart.id,
                 customer_id=cart.customer_id,
                 state=CheckoutState.OPEN,
-                currency=store.currency,
+                currency=basket.currency,
                 identity=identity,
                 updated_at=now,
                 expires_at=now + timedelta(seconds=keep_seconds),
@@ -123,15 +130,19 @@ def check_stock(cart: CartView) -> None:
 
     A courtesy that spares whoever is too late the work of a reservation; what guards is the reservation.
     """
-    short = [
-        entry.variant_id
+    short = {
+        entry.variant_id: entry.item.available_units
         for entry in cart.items
         if entry.item is not None
         and entry.item.available_units is not None
         and entry.item.available_units < entry.quantity
-    ]
+    }
     if short:
-        raise out_of_stock(short)
+        conflict = out_of_stock(short)
+        conflict.data["items"] = [
+            {"variant_id": variant, "available": units} for variant, units in sorted(short.items())
+        ]
+        raise conflict
 
 
 def check_editable(checkout: Checkout, *, now: datetime) -> None:
@@ -167,12 +178,14 @@ async def set_customer(
     billing_address: Mapping[str, Any] | None,
     subscribe: bool,
     facts: Mapping[str, str | None],
+    consents: Mapping[str, bool] | None = None,
+    note: str | UnsetType | None = UNSET,
     now: datetime,
 ) -> CheckoutView:
     """Write who buys and where it goes; billing_address None means the same as shipping.
 
     shipping_address None is for what is fetched or needs no shipping; then there is a billing address.
-    `facts` are identity, time_zone and detected_country, as the page tells them. The shipping option
+    The note is the cart's. `facts` are identity, time_zone and detected_country, as the page tells them. The shipping option
     stays where it still reaches the address. Raises Invalid country_not_shipped, or checkout_incomplete where
     the goods must go somewhere.
     """
@@ -184,7 +197,10 @@ async def set_customer(
     for name, value in facts.items():
         if value is not None:
             setattr(checkout, name, value)
-    cart = await load_cart(session, store.id, checkout.cart_id)
+    write_consents(store, checkout, consents or {}, now=now)
+    if note is not UNSET:
+        await write_note(session, store.id, checkout.cart_id, note)
+    cart = await load_cart(session, store, checkout.cart_id)
     priced = await price_checkout(session, store, checkout, cart, now=now)
     if needs_shipping(priced.quote) and not priced.choices:
         if shipping_address is None:
@@ -197,7 +213,7 @@ async def set_customer(
                 FieldError("shipping_address.country", NO_SHIPPING, f"We do not ship this to {country}.")
             ],
         )
-    settle_state(checkout, priced, now=now)
+    settle_state(store, checkout, priced, now=now)
     return make_view(checkout, cart, priced)
 
 
@@ -206,7 +222,7 @@ async def choose_shipping(
 ) -> CheckoutView:
     """Pick a shipping option. Raises Invalid shipping_option_not_available."""
     checkout.shipping_option_id = option_id
-    cart = await load_cart(session, store.id, checkout.cart_id)
+    cart = await load_cart(session, store, checkout.cart_id)
     priced = await price_checkout(session, store, checkout, cart, now=now)
     if priced.quote.shipping_option is None:
         raise Invalid.at(
@@ -216,7 +232,7 @@ async def choose_shipping(
             if checkout.shipping_address
             else "Give the shipping address first.",
         )
-    settle_state(checkout, priced, now=now)
+    settle_state(store, checkout, priced, now=now)
     return make_view(checkout, cart, priced)
 
 
@@ -234,7 +250,7 @@ def _needs_no_address(checkout: Checkout, priced: Priced) -> bool:
     return checkout.billing_address is not None and (fetched or not needs_shipping(priced.quote))
 
 
-def what_is_missing(checkout: Checkout, priced: Priced) -> list[FieldError]:
+def what_is_missing(store: StoreConfig, checkout: Checkout, priced: Priced) -> list[FieldError]:
     """What must still be given before paying."""
     faults = []
     if not checkout.email:
@@ -243,10 +259,10 @@ def what_is_missing(checkout: Checkout, priced: Priced) -> list[FieldError]:
         faults.append(NO_ADDRESS)
     elif needs_shipping(priced.quote) and priced.quote.shipping_option is None:
         faults.append(FieldError("shipping_option_id", "required", "Choose how the order is shipped."))
-    return faults
+    return [*faults, *missing_consents(store, checkout)]
 
 
-def settle_state(checkout: Checkout, priced: Priced, *, now: datetime) -> None:
+def settle_state(store: StoreConfig, checkout: Checkout, priced: Priced, *, now: datetime) -> None:
     """Let the state say whether everything for paying is there."""
-    ready = not what_is_missing(checkout, priced)
+    ready = not what_is_missing(store, checkout, priced)
     move_checkout(checkout, CheckoutState.PRICED if ready else CheckoutState.OPEN, now=now)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
+import msgspec
 from sqlalchemy import select
 
 from app.db.retries import run_transaction
@@ -16,8 +17,17 @@ from app.domain.checkout.placing import Placed, Started, settle
 from app.domain.orders.models import Order
 from app.domain.payments.errors import NO_PAYMENT, PAYMENT_DECLINED, SECOND_STEP, SERVICE_NOT_FOUND
 from app.domain.payments.models import Payment
+from app.domain.payments.saved import find_customer_at, keep_customer_at
 from app.domain.payments.service import find_live_payment, get_payment
-from app.domain.payments.services import Charge, Finding, PaymentService, Unheard, Unknown
+from app.domain.payments.services import (
+    Charge,
+    Finding,
+    KeepsMethods,
+    PaymentService,
+    Refused,
+    Unheard,
+    Unknown,
+)
 from app.domain.payments.states import PaymentState
 from app.domain.stores.queries import StoreConfig
 from app.kit.errors import UNAVAILABLE, Conflict, Declined, NotFound, Unavailable
@@ -162,6 +172,12 @@ class Till:
             return PaymentState(payment.state)
         return await self._settle(store, payment, finding)
 
+    async def settle_call(self, store: StoreConfig, payment: Payment, call: Awaitable[Finding]) -> Finding:
+        """Make a call about an attempt and settle what it says."""
+        finding = await _heard(call)
+        await self._settle(store, payment, finding)
+        return finding
+
     async def _settle(self, store: StoreConfig, payment: Payment, finding: Finding) -> PaymentState:
         now = self.clock()
         return await run_transaction(
@@ -190,10 +206,41 @@ class Till:
             checkout_token=order.checkout_token,
             email=order.email,
             return_url=self.return_url,
+            later=store.payment.capture == "later",
         )
-        finding = await _heard(self.get_service(payment.service).charge(charge))
+        service = self.get_service(payment.service)
+        if payment.payer_id is not None and isinstance(service, KeepsMethods):
+            customer = await self._customer_at(service, payment)
+            if customer is None:
+                # Nothing was asked for yet.
+                await self._settle(store, payment, Refused("service_unavailable"))
+                return
+            charge = msgspec.structs.replace(charge, customer=customer, save=payment.saves)
+        finding = await _heard(service.charge(charge))
         async with self.places:
             await self._settle(store, payment, finding)
+
+    async def _customer_at(self, service: KeepsMethods, payment: Payment) -> str | None:
+        """Who the payer is at a service, made known there where they are not; None where it does not answer."""
+        async with self.sessions() as session:
+            known = await find_customer_at(session, payment.store_id, payment.payer_id or 0, payment.service)
+        if known is not None:
+            return known
+        # The key is the attempt's: ids of ours may be somebody else's in an account that two shops share.
+        try:
+            async with asyncio.timeout(CALL_SECONDS):
+                made = await service.make_customer(f"{payment.key}-customer")
+        except Exception:  # as for any call: its answer is then simply not known
+            logger.exception("a payment service did not answer")
+            made = None
+        if made is None:
+            return None
+        now = self.clock()
+        return await run_transaction(
+            self.sessions,
+            lambda session: keep_customer_at(session, payment, made, now=now),
+            repeatable=True,
+        )
 
     async def _look(self, store: StoreConfig, payment_id: int) -> Payment:
         async with self.sessions() as session:
@@ -212,7 +259,7 @@ async def _heard(call: Awaitable[Finding]) -> Finding:
 def said_of(payment: Payment) -> Placed | Pending:
     """What an attempt's state means to whoever tries to pay."""
     match PaymentState(payment.state):
-        case PaymentState.CAPTURED | PaymentState.PENDING:
+        case PaymentState.CAPTURED | PaymentState.AUTHORIZED | PaymentState.PENDING:
             return Placed(payment.order_id)
         case PaymentState.DECLINED | PaymentState.CANCELLED | PaymentState.LATE:
             raise Declined(

@@ -6,14 +6,13 @@ One statement where something is found as typed; two more at most where words ha
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from datetime import datetime
-from typing import Any
 
 import msgspec
 
 from app.db.reads import Reads
-from app.domain.catalogue.queries import NOTHING, Items
+from app.domain.catalogue.queries import NOTHING, Items, capped
 from app.domain.catalogue.search_text import Synonyms, search_text
-from app.domain.discovery.broad import BroadHits, Hits, hits_of
+from app.domain.catalogue.word_hits import way_of
 from app.domain.discovery.spelling import closest
 from app.domain.discovery.sql import KINDS, PRODUCTS, search_sql
 from app.kit.paging import PageRequest
@@ -48,12 +47,11 @@ async def search(
     paging: PageRequest,
     *,
     now: datetime,
-    broad: BroadHits | None = None,
 ) -> Found:
     """What the query means, best first; of products those on sale, each shown as its best fitting variant.
 
-    All words must be found; where they are not, typing errors are mended, then any word suffices. `broad` keeps
-    what a search with very many hits found; without it every search is made anew.
+    All words must be found; where they are not, typing errors are mended, then any word suffices. Of products
+    MOST_FOUND are found at most.
     """
     nothing = Found({kind: Items(b"", 0) for kind in wanted.kinds})
     words = split_words(wanted.query)
@@ -62,9 +60,17 @@ async def search(
 
     async def run(chosen: Sequence[str], joined: str, meant: str) -> tuple[Found, str | None]:
         asked = search_text(chosen, wanted.language, joined=joined, synonyms=wanted.synonyms)
-        values = (list(chosen), *asked.arguments, now)
-        pages, near = await _look(reads, store_id, wanted, paging, values, chosen is words, broad)
-        return Found(pages, meant), near
+        sql = search_sql(
+            wanted.kinds, frozenset(wanted.expands), way_of(chosen, asked), mending=chosen is words
+        )
+        row = await reads.fetchrow(
+            sql, store_id, paging.size, paging.skip, wanted.query.strip(), list(chosen), *asked.arguments, now
+        )
+        assert row is not None
+        pages = {kind: Items(row[kind], row[f"{kind}_total"]) for kind in wanted.kinds}
+        if PRODUCTS in pages:
+            pages[PRODUCTS] = capped(pages[PRODUCTS], more=row["more"])
+        return Found(pages, meant), row["near"]
 
     found, near = await run(words, " & ", wanted.query)
     if not found.is_empty:
@@ -84,51 +90,6 @@ async def search(
     return found
 
 
-async def _look(
-    reads: Reads,
-    store_id: int,
-    wanted: Wanted,
-    paging: PageRequest,
-    values: Sequence[Any],
-    mending: bool,
-    broad: BroadHits | None,
-) -> tuple[dict[str, Items], str | None]:
-    """One statement: a page of each kind, and words that are like the typed ones where nothing is found.
-
-    The best hits of a broad search are kept by its words, and taken from there.
-    """
-    typed = wanted.query.strip()
-    key = (store_id, typed, *map(str, values[:-1]))
-    keeping = broad if PRODUCTS in wanted.kinds else None
-    hits = keeping.find(key) if keeping else None
-    known = _page_of(hits, paging) if hits else None
-    sql = search_sql(
-        wanted.kinds,
-        frozenset(wanted.expands),
-        mending=mending and known is None,
-        known=known is not None,
-    )
-    row = await reads.fetchrow(sql, store_id, paging.size, paging.skip, typed, *values, *(known or ()))
-    assert row is not None
-    pages = {kind: Items(row[kind], row[f"{kind}_total"]) for kind in wanted.kinds}
-    if hits and known:
-        pages[PRODUCTS] = Items(row[PRODUCTS], hits.total)
-    elif keeping and row["best"] is not None:
-        keeping.keep(key, hits_of(row["best"], row["named"], pages[PRODUCTS].total))
-    elif keeping:
-        keeping.forget(key)
-    return pages, row["near"]
-
-
-def _page_of(hits: Hits, paging: PageRequest) -> tuple[list[int], list[int | None]] | None:
-    """The products of a page and the variants that were named; None where the page reaches beyond what is kept."""
-    end = min(paging.skip + paging.size, hits.total)
-    if end > len(hits.product_ids):
-        return None
-    places = range(paging.skip, end)
-    return list(hits.product_ids[paging.skip : end]), [hits.variant_ids.get(place) for place in places]
-
-
 async def search_products(
     reads: Reads,
     store_id: int,
@@ -136,9 +97,8 @@ async def search_products(
     paging: PageRequest,
     *,
     now: datetime,
-    broad: BroadHits | None = None,
 ) -> Items:
     """The same for products alone."""
     products = msgspec.structs.replace(wanted, kinds=(PRODUCTS,))
-    found = await search(reads, store_id, products, paging, now=now, broad=broad)
+    found = await search(reads, store_id, products, paging, now=now)
     return found.pages[PRODUCTS]

@@ -18,6 +18,13 @@ def edits(first: str, second: str) -> int:
     return above[-1]
 
 
+def edits_within(first: str, second: str, most: int) -> int:
+    """Their edits, or more than `most` where there are more: each letter that only one of them has takes one."""
+    apart = max(len(set(first).difference(second)), len(set(second).difference(first)))
+    apart = max(apart, abs(len(first) - len(second)))
+    return apart if apart > most else edits(first, second)
+
+
 def closest(word: str, candidates: Iterable[str]) -> str | None:
     """The candidate with the fewest edits, also as the beginning of a longer word; None if all are too far.
 
@@ -27,9 +34,9 @@ def closest(word: str, candidates: Iterable[str]) -> str | None:
     most = 1 if len(word) <= 4 else 2
     best: tuple[float, bool, str] | None = None
     for candidate in candidates:
-        away = float(edits(word, candidate))
+        away = float(edits_within(word, candidate, most))
         if len(candidate) > len(word) + 1:
-            away = min(away, edits(word, candidate[: len(word)]) + 0.5)
+            away = min(away, edits_within(word, candidate[: len(word)], most) + 0.5)
         rank = (away, candidate[:1] != word[:1], candidate)
         if away <= most and (best is None or rank < best):
             best = rank

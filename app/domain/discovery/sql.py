@@ -1,7 +1,6 @@
 """The one statement of a search: what is found of products, pages and posts, a page of each, as JSON.
 
-$1 the store, $2 and $3 the page, $4 the query as typed, $5 its words, $6 to $10 the text search query, $11 now;
-where the products are known, $12 has those of the page and $13 the variants that were named.
+$1 the store, $2 and $3 the page, $4 the query as typed, $5 its words, $6 to $11 the text search query, $12 now.
 """
 # ruff: noqa: S608 - every part is written here; values travel as parameters
 
@@ -10,7 +9,7 @@ from typing import Final
 
 from app.domain.catalogue.pieces import joined, variant_item
 from app.domain.catalogue.search_text import match
-from app.domain.discovery.broad import MOST_RANKED
+from app.domain.catalogue.word_hits import MOST_FOUND, RANK, Way, product_hits
 
 PRODUCTS: Final = "products"
 PAGES: Final = "pages"
@@ -22,11 +21,17 @@ HIGHLIGHTS: Final = "highlights"
 _ASKED: Final = f"""
     asked AS MATERIALIZED (
         SELECT {match(6)} AS query, $2::bigint AS size, $3::bigint AS skip, $4::text AS typed,
-            $5::text[] AS words, $11::timestamptz AS now
+            $5::text[] AS words, $11::text AS leading, $12::timestamptz AS now
     )
 """
-# What sells comes first among what fits as well.
-_PRODUCT_HITS: Final = """
+_RANK: Final = f"""
+    {RANK} + CASE WHEN length(p.title) = length($4::text) AND lower(p.title) = lower($4::text) THEN 100 ELSE 0 END
+"""
+# A code of several parts that was typed whole means what has it, and nothing else.
+_NOT_NAMED: Final = (
+    r"NOT EXISTS (SELECT FROM exact WHERE $4::text ~ '^\S*\d\S*$' AND cardinality($5::text[]) > 2)"
+)
+_EXACT: Final = """
     exact AS MATERIALIZED (
         SELECT coded.product_id AS id, min(coded.id) AS variant_id FROM (
             SELECT v.product_id, v.id FROM variants v
@@ -35,48 +40,33 @@ _PRODUCT_HITS: Final = """
             SELECT v.product_id, v.id FROM variants v
             WHERE v.store_id = $1 AND v.listed AND v.barcode = $4::text AND v.barcode <> ''
         ) coded GROUP BY coded.product_id
-    ),
+    )
+"""
+_PRODUCT_HITS: Final = """
     products_hits AS MATERIALIZED (
         SELECT id, variant_id, 1000 AS rank FROM exact
         UNION ALL
-        SELECT p.id, NULL::bigint, ts_rank(p.search, (SELECT query FROM asked)) * (1 + ln(1 + p.sold) / 10)
-            + CASE WHEN lower(p.title) = lower($4::text) THEN 100 ELSE 0 END
-        FROM products p
-        WHERE p.store_id = $1 AND p.listed AND p.search @@ (SELECT query FROM asked)
-            AND NOT EXISTS (SELECT FROM exact WHERE exact.id = p.id)
-    )
-"""
-# The best of a broad search, to be kept, and what is left of them when they are shown.
-_BROAD: Final = f"""
-    CASE WHEN (SELECT count(*) FROM products_hits) > {MOST_RANKED} THEN {{what}} END AS {{name}}
-"""
-_BEST_HITS: Final = f"""(
-    SELECT array_agg({{column}} ORDER BY best.rank DESC, best.id)
-    FROM (SELECT * FROM products_hits ORDER BY rank DESC, id LIMIT {MOST_RANKED}) best
-)"""
-_KNOWN_HITS: Final = """
-    products_hits AS MATERIALIZED (
-        SELECT p.id, known.variant_id, -known.place AS rank
-        FROM unnest($12::bigint[], $13::bigint[]) WITH ORDINALITY AS known (id, variant_id, place)
-        JOIN products p ON p.store_id = $1 AND p.id = known.id AND p.listed
+        SELECT id, NULL::bigint, rank FROM hits WHERE NOT EXISTS (SELECT FROM exact WHERE exact.id = hits.id)
     )
 """
 # A product is shown as the variant whose SKU or barcode was typed, else as the one whose title has most of
 # the words.
-_BEST_VARIANTS: Final = """
+_BEST_VARIANTS: Final = f"""
     SELECT coalesce(best.variant_id, (
         SELECT f.id FROM variants f WHERE f.store_id = $1 AND f.product_id = best.id
         ORDER BY (
             SELECT count(*) FROM unnest($5::text[]) AS word WHERE position(word IN lower(f.title)) > 0
         ) DESC, f.position, f.id LIMIT 1
     )) AS id
-    FROM (SELECT * FROM products_hits ORDER BY rank DESC, id {part}) best
+    FROM (
+        SELECT * FROM products_hits ORDER BY rank DESC, id
+        LIMIT greatest(least($2, {MOST_FOUND} - $3), 0) OFFSET $3
+    ) best
 """
-_PART: Final = "LIMIT $2 OFFSET $3"
 _TEXT_HITS: Final = """
     {kind}_hits AS MATERIALIZED (
         SELECT t.id, ts_rank(t.search, (SELECT query FROM asked)) AS rank, t.published_at FROM {kind} t
-        WHERE t.store_id = $1 AND t.visible AND t.published_at <= $11 AND t.search @@ (SELECT query FROM asked)
+        WHERE t.store_id = $1 AND t.visible AND t.published_at <= $12 AND t.search @@ (SELECT query FROM asked)
     )
 """
 # Newer ones come first among what fits as well.
@@ -113,19 +103,22 @@ _HEADLINE: Final = (
 )
 _MARKED: Final = "json_build_object('title', {title}, 'body', {body})"
 # Candidates by what the trigram index finds fast: words that are alike, and for mistakes that leave few trigrams
-# alike, those that begin as the word does, as it would with its first letters swapped, or end as it does. LIMIT
-# keeps the look-ups of parts what they are: PostgreSQL would make joins over all words of them.
+# alike, those that begin as the word does, as it would with its first letters swapped, or end as it does. Trigrams
+# are compared last: of all this it takes longest. LIMIT keeps the look-ups of parts what they are: PostgreSQL would
+# make joins over all words of them.
 _NEAR: Final = """
     CASE WHEN {nothing} THEN (
         SELECT json_agg(json_build_array(asked.word, near.word))
         FROM unnest($5::text[]) AS asked (word)
         CROSS JOIN LATERAL (
             (SELECT w.word FROM search_words w
-            WHERE w.store_id = $1 AND (w.word % asked.word OR w.word LIKE left(asked.word, 2) || '%'
+            WHERE w.store_id = $1 AND (w.word LIKE left(asked.word, 2) || '%'
                 OR w.word LIKE substr(asked.word, 2, 1) || left(asked.word, 1) || '%'
                 OR w.word LIKE left(asked.word, 1) || substr(asked.word, 3, 1) || '%'
-                OR length(asked.word) <= 5 AND w.word LIKE '%' || right(asked.word, 2))
-                AND (w.word % asked.word OR abs(length(w.word) - length(asked.word)) <= 2)
+                OR w.word LIKE CASE WHEN length(asked.word) <= 5
+                    THEN '%' || right(asked.word, 2) ELSE asked.word END
+                OR w.word % asked.word)
+                AND (abs(length(w.word) - length(asked.word)) <= 2 OR w.word % asked.word)
             ORDER BY similarity(w.word, asked.word) DESC, w.word LIMIT 40)
             UNION ALL
             SELECT left(asked.word, place) || ' ' || substr(asked.word, place + 1)
@@ -140,36 +133,31 @@ _NEAR: Final = """
 
 
 @lru_cache(maxsize=256)
-def search_sql(kinds: tuple[str, ...], expands: frozenset[str], *, mending: bool, known: bool = False) -> str:
+def search_sql(kinds: tuple[str, ...], expands: frozenset[str], way: Way, *, mending: bool) -> str:
     """For each kind its items and its total; mending: where nothing is found, `near` has words that are like it.
 
     Nearness by trigrams finds candidates, and two known words that were written as one; which of them was
-    meant is decided by edits (spelling.py). Of a broad search `best` and `named` have the products to keep;
-    known: they were kept, and stand in $12 and $13.
+    meant is decided by edits (spelling.py). Of products MOST_FOUND are shown; `more` says whether more fit.
     """
-    hits = [
-        (_KNOWN_HITS if known else _PRODUCT_HITS) if kind == PRODUCTS else _TEXT_HITS.format(kind=kind)
-        for kind in kinds
-    ]
+    hits = []
+    for kind in kinds:
+        if kind == PRODUCTS:
+            hits += [_EXACT, product_hits(_RANK, 6, way, [_NOT_NAMED]), _PRODUCT_HITS]
+        else:
+            hits.append(_TEXT_HITS.format(kind=kind))
     columns = [
-        f"(SELECT {joined(_item(kind, expands))} FROM ({_best(kind, known=known)}) page) AS {kind},"
+        f"(SELECT {joined(_item(kind, expands))} FROM ({_best(kind)}) page) AS {kind},"
         f" (SELECT count(*) FROM {kind}_hits) AS {kind}_total"
         for kind in kinds
     ]
     nothing = " AND ".join(f"NOT EXISTS (SELECT FROM {kind}_hits)" for kind in kinds)
     columns.append(f"{_NEAR.format(nothing=nothing)} AS near" if mending else "NULL AS near")
-    if PRODUCTS in kinds and not known:
-        columns += [
-            _BROAD.format(what=_BEST_HITS.format(column=f"best.{column}"), name=name)
-            for name, column in (("best", "id"), ("named", "variant_id"))
-        ]
+    columns.append("(SELECT found FROM more) AS more" if PRODUCTS in kinds else "false AS more")
     return f"WITH {', '.join([_ASKED, *hits])} SELECT {', '.join(columns)}"
 
 
-def _best(kind: str, *, known: bool) -> str:
-    if kind != PRODUCTS:
-        return _BEST_TEXTS.format(kind=kind)
-    return _BEST_VARIANTS.format(part="" if known else _PART)
+def _best(kind: str) -> str:
+    return _BEST_VARIANTS if kind == PRODUCTS else _BEST_TEXTS.format(kind=kind)
 
 
 def _item(kind: str, expands: frozenset[str]) -> str:

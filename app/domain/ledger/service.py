@@ -7,6 +7,15 @@ from sqlalchemy import BigInteger, Text, bindparam, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncSession
 
+
+def payments_account(service: str, source_id: int | None = None) -> str:
+    """The account of what is paid by a service, or with one gift card or credit.
+
+    What is on such a card or credit is a debt of the shop: the account's sum, with its sign turned.
+    """
+    return f"payments:{service}" if source_id is None else f"payments:{service}:{source_id}"
+
+
 _POST = text(
     """
     WITH made AS (

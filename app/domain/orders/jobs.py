@@ -14,12 +14,22 @@ from app.db.session import Sessions
 from app.domain.customers.models import Customer
 from app.domain.orders.queries import OrderView, load_order
 from app.domain.orders.service import make_order_link
+from app.domain.orders.shipping import SHIPPED
 from app.domain.stores.directory import StoreDirectory
 from app.domain.stores.mail import Mailer, MailWriter
+from app.kit.places import NOBODYS_DOMAIN
 from app.settings import Settings
 
 Handler = Callable[[Job], Awaitable[None]]
 SOLD_DAYS: Final = timedelta(days=90)
+# Mails to an order's buyer: the kind of job, and the mail's name.
+ORDER_MAILS: Final = {
+    "orders.confirm": "order_confirmation",
+    "orders.send_link": "order_link",
+    SHIPPED: "order_shipped",
+    "orders.cancelled": "order_cancelled",
+    "orders.refunded": "refund",
+}
 
 
 def order_jobs(
@@ -43,11 +53,7 @@ def order_jobs(
     )
     return {
         "orders.count_sold": partial(_count_sold, sessions=sessions, clock=clock),
-        "orders.confirm": partial(send, name="order_confirmation"),
-        "orders.send_link": partial(send, name="order_link"),
-        "orders.shipped": partial(send, name="order_shipped"),
-        "orders.cancelled": partial(send, name="order_cancelled"),
-        "orders.refunded": partial(send, name="refund"),
+        **{kind: partial(send, name=name) for kind, name in ORDER_MAILS.items()},
     }
 
 
@@ -59,8 +65,9 @@ _COUNT_SOLD: Final = (
             SELECT DISTINCT l.variant_id AS id FROM order_lines l
             WHERE l.store_id = :store_id AND l.order_id = :order_id
         )
-        UPDATE variants v SET sold = (
-            SELECT coalesce(sum(l.quantity), 0) FROM order_lines l JOIN orders o ON o.store_id = l.store_id AND o.id = l.order_id
+        UPDATE variants v SET (sold, sold_amount) = (
+            SELECT coalesce(sum(l.quantity), 0), coalesce(sum(l.line_price - l.discount), 0)
+            FROM order_lines l JOIN orders o ON o.store_id = l.store_id AND o.id = l.order_id
             WHERE l.store_id = v.store_id AND l.variant_id = v.id
               AND o.status IN ('open', 'completed') AND o.placed_at > :since
         )
@@ -148,13 +155,17 @@ async def _send(
     settings: Settings,
     clock: Callable[[], datetime],
 ) -> None:
-    """Mail an order's buyer with a fresh link."""
+    """Mail an order's buyer with a fresh link; one who has closed the account since is written no more."""
+    if "order_id" not in job.payload:
+        return  # forgotten with the account
     order_id = job.payload["order_id"]
     now = clock()
     seconds = settings.login_link_seconds
 
-    async def prepare(session: AsyncSession) -> tuple[OrderView, str, str | None]:
+    async def prepare(session: AsyncSession) -> tuple[OrderView, str, str | None] | None:
         order = await load_order(session, job.store_id, order_id)
+        if order.email.endswith(f"@{NOBODYS_DOMAIN}"):
+            return None
         secret = await make_order_link(session, job.store_id, order_id, now=now, seconds=seconds)
         # A guest's language is not known: the store's is used.
         language = await session.scalar(
@@ -165,7 +176,10 @@ async def _send(
         return order, secret, language
 
     # A link that was made and never mailed opens nothing for anybody.
-    order, secret, language = await run_transaction(sessions, prepare, repeatable=True)
+    prepared = await run_transaction(sessions, prepare, repeatable=True)
+    if prepared is None:
+        return
+    order, secret, language = prepared
     mail = writer.render(
         name,
         store=await stores.get(job.store_id),
@@ -184,7 +198,8 @@ async def _send(
 
 def _told_besides(job: Job, order: OrderView) -> dict[str, Any]:
     """What a mail says beside the order itself: the parcel on its way, or the sum that went back."""
-    told: dict[str, Any] = {name: job.payload[name] for name in ("amount", "currency") if name in job.payload}
+    named = ("amount", "currency", "goes_to")
+    told: dict[str, Any] = {name: job.payload[name] for name in named if name in job.payload}
     if "parcel_id" not in job.payload:
         return told
     parcel = next(one for one in order.parcels if one.id == job.payload["parcel_id"])

@@ -73,6 +73,10 @@ class Order(Base):
     coupon_code: Mapped[str | None]
     # The promotions that it was bought with, as they stood then.
     discounts: Mapped[list[Any]] = mapped_column(server_default="[]")
+    # What the buyer wrote beside the goods, and agreed to.
+    note: Mapped[str | None]
+    attributes: Mapped[list[Any]] = mapped_column(server_default="[]")
+    consents: Mapped[list[Any]] = mapped_column(server_default="[]")
     additional_fields: Mapped[Any] = mapped_column(JSONB, nullable=True)
     created_at: Mapped[CreatedAt]
     placed_at: Mapped[datetime | None]

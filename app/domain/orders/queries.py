@@ -105,6 +105,9 @@ class OrderView(msgspec.Struct, frozen=True):
     events: tuple[EventView, ...]
     cancellation: CancellationView | None = None
     parcels: tuple[ParcelView, ...] = ()
+    note: str | None = None
+    attributes: tuple[Any, ...] = ()
+    consents: tuple[Any, ...] = ()
 
 
 _ORDER: Final = """

@@ -1,5 +1,6 @@
 """How an order is written, placed and moved on; every move leaves a row in its timeline."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -64,6 +65,9 @@ class NewOrder(msgspec.Struct, frozen=True):
     coupon_code: str | None
     discounts: list[dict[str, Any]]
     additional_fields: Any
+    note: str | None
+    attributes: list[Any]
+    consents: list[Any]
     lines: tuple[NewLine, ...]
 
 
@@ -82,6 +86,14 @@ _WRITE_LINES: Final = text(
     FROM jsonb_populate_recordset(NULL::order_lines, :lines)
     """  # noqa: S608 - column names of our own table
 ).bindparams(bindparam("lines", type_=JSONB))
+
+
+class Paid(msgspec.Struct, frozen=True):
+    """A part of an order's total that was taken: by whom, its account in the ledger, and how much in minor units."""
+
+    service: str
+    account: str
+    amount: int
 
 
 async def write_pending_order(session: AsyncSession, store_id: int, new: NewOrder, *, now: datetime) -> Order:
@@ -127,31 +139,29 @@ async def place_order(
     order: Order,
     *,
     prefix: str,
-    service: str,
-    captured: int,
+    paid: Sequence[Paid],
     now: datetime,
 ) -> bool:
     """Turn a pending order into a placed one: number, timeline, ledger and confirmation mail.
 
-    Idempotent: False where it was placed before. `captured` is what the service took, in minor units;
-    the rest is owed and stands in the ledger as receivable. The caller holds the order's lock.
+    Idempotent: False where it was placed before. What was not `paid` is owed and stands in the ledger as
+    receivable. The caller holds the order's lock.
     """
     if not may_move(order.status, "open"):
         return False
     number = await draw_order_number(session, order.store_id)
-    paid = captured == order.total
+    captured = sum(one.amount for one in paid)
+    wholly = captured == order.total
     order.status = "open"
     order.number = number
     order.name = f"{prefix}{number}"
     order.placed_at = now
-    order.payment_status = "paid" if paid else "pending"
-    order.paid_at = now if paid else None
-    events = [("placed", order.name)]
-    if captured:
-        events.append(("paid", service))
+    order.payment_status = "paid" if wholly else "partially_paid" if captured else "pending"
+    order.paid_at = now if wholly else None
+    events = [("placed", order.name), *(("paid", one.service) for one in paid)]
     await _note(session, order, events, now=now)
-    await _post_sale(session, order, service=service, captured=captured, now=now)
-    if paid:
+    await _post_sale(session, order, paid=paid, now=now)
+    if wholly:
         await queue_paid(session, order, now=now)
     for kind in ("orders.confirm", COUNT_SOLD):
         await queue.enqueue(
@@ -166,7 +176,12 @@ async def place_order(
 
 
 def show_refunded(order: Order, *, captured: int, refunded: int) -> None:
-    """Let the order say how much of what was captured for it was given back. The caller holds its lock."""
+    """Let the order say how much of what was captured for it was given back. The caller holds its lock.
+
+    One that was never paid in full goes on saying that.
+    """
+    if captured != order.total:
+        return
     if not refunded:
         order.payment_status = "paid"
     else:
@@ -186,9 +201,7 @@ async def queue_paid(session: AsyncSession, order: Order, *, now: datetime) -> N
         )
 
 
-async def _post_sale(
-    session: AsyncSession, order: Order, *, service: str, captured: int, now: datetime
-) -> None:
+async def _post_sale(session: AsyncSession, order: Order, *, paid: Sequence[Paid], now: datetime) -> None:
     net_tax = 0 if order.tax_included else order.tax_total
     await post_entries(
         session,
@@ -196,8 +209,8 @@ async def _post_sale(
         key=f"order-{order.id}-sale",
         currency=order.currency,
         amounts={
-            f"payments:{service}": captured,
-            "receivable": order.total - captured,
+            **{one.account: one.amount for one in paid},
+            "receivable": order.total - sum(one.amount for one in paid),
             "sales": -(order.items_total - order.discount_total),
             "shipping": -order.shipping_total,
             "tax": -net_tax,

@@ -20,6 +20,7 @@ from app.domain.orders.errors import (
 from app.domain.orders.models import Order, OrderCancellation, Parcel, ParcelEvent
 from app.domain.orders.service import lock_order, note_event
 from app.domain.orders.states import may_move
+from app.domain.payments.authorizations import capture_later
 from app.kit.errors import Conflict, Invalid
 
 SHIPPED: Final = "orders.shipped"
@@ -95,6 +96,8 @@ async def ship_order(
         insert(ParcelEvent).values(store_id=store_id, parcel_id=parcel.id, at=now, text="Shipped", place="")
     )
     await note_event(session, order, "shipped", " ".join(filter(None, (carrier, number))), now=now)
+    # What is on its way is paid for: money that is held until now is taken with the first parcel.
+    await capture_later(session, store_id, order_id, now=now)
     order.fulfilment_status = "partial" if await _left(session, order) else "fulfilled"
     await complete_if_done(session, order, now=now)
     await queue.enqueue(

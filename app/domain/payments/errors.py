@@ -14,8 +14,17 @@ SERVICE_NOT_FOUND: Final = declare(NotFound, "payment_service_not_found", "The s
 PAYMENT_NOT_FREE: Final = declare(
     Invalid, "payment_not_free", "free_payment is for a total of 0 only, and a total of 0 for it only."
 )
+PAYMENT_COVERED: Final = declare(
+    Invalid,
+    "payment_covered",
+    "gift_card and store_credit are for a checkout that they pay wholly, where `due` is 0, and nothing else is.",
+)
 NO_PAYMENT: Final = declare(Conflict, "no_payment_started", "No payment with this service was started.")
 BAD_SIGNATURE: Final = declare(Forbidden, "bad_signature", "The signature does not fit, or is too old.")
+METHOD_NOT_FOUND: Final = declare(
+    NotFound, "payment_method_not_found", "The customer has no such saved means of payment at this service."
+)
+CANNOT_SAVE: Final = declare(Invalid, "cannot_save", "This service keeps no means of payment.")
 REFUND_TOO_LARGE: Final = declare(
     Conflict, "refund_too_large", "More than is left of what was paid; `left` says how much that is."
 )

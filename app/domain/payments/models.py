@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import CheckConstraint, ForeignKey, Index, LargeBinary, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.db.base import Base, BigId, CreatedAt, Minor, Ref, StoreId
+from app.db.base import Base, BigId, CreatedAt, Minor, OptionalRef, Ref, StoreId
 from app.domain.payments.states import LIVE, PaymentState
 
 
@@ -15,10 +15,13 @@ def _in(column: str, values: tuple[str, ...]) -> str:
 
 
 class Payment(Base):
-    """One attempt to be paid for an order. At most one attempt of an order is alive.
+    """One attempt to be paid for an order. At most one attempt of an order at a service is alive.
 
     The row is committed before the service is called, and its key is the service's idempotency key:
     after a crash the same attempt is repeated, after a decline a new one is made. Minor units.
+
+    What a gift card or store credit pays is a row of its own, captured from the first: source_id is that card's or
+    credit's. Together the captured rows of a paid order come to its total.
     """
 
     __tablename__ = "payments"
@@ -29,7 +32,19 @@ class Payment(Base):
         CheckConstraint("refunded >= 0 AND refunded <= captured", name="refunded"),
         CheckConstraint("captured >= 0", name="captured"),
         CheckConstraint("state <> 'captured' OR captured = amount", name="captured_whole"),
-        Index("payments_live_key", "order_id", unique=True, postgresql_where=_in("state", LIVE)),
+        Index(
+            "payments_live_key",
+            "order_id",
+            unique=True,
+            postgresql_where=f"{_in('state', LIVE)} AND source_id IS NULL",
+        ),
+        Index(
+            "payments_part_key",
+            "order_id",
+            "service",
+            unique=True,
+            postgresql_where="source_id IS NOT NULL",
+        ),
         Index(
             "payments_unfinished_idx",
             "asked_at",
@@ -45,6 +60,7 @@ class Payment(Base):
     attempt: Mapped[int]
     key: Mapped[str]
     service: Mapped[str]
+    source_id: Mapped[OptionalRef]
     # SHA-256 of the payment token: whether a later call means the same card. The token itself is not kept.
     means: Mapped[bytes] = mapped_column(LargeBinary)
     state: Mapped[str]
@@ -54,6 +70,9 @@ class Payment(Base):
     refunded: Mapped[Minor] = mapped_column(server_default="0")
     reference: Mapped[str | None]
     reason: Mapped[str | None]
+    # Whose saved means it is paid with, or for whom what it is paid with is to be saved.
+    payer_id: Mapped[OptionalRef]
+    saves: Mapped[bool] = mapped_column(server_default="false")
     # What the page needs to go on: next_step_url, client_secret, approval_url.
     action: Mapped[dict[str, Any] | None]
     created_at: Mapped[CreatedAt]
@@ -86,6 +105,23 @@ class PaymentRefund(Base):
     noted_at: Mapped[datetime]
 
 
+class PaymentDispute(Base):
+    """A payment that the shopper's bank disputes, as its service says. What it moved stands in the ledger."""
+
+    __tablename__ = "payment_disputes"
+    __table_args__ = (UniqueConstraint("store_id", "payment_id", "reference"),)
+
+    id: Mapped[BigId]
+    store_id: Mapped[StoreId]
+    payment_id: Mapped[Ref] = mapped_column(ForeignKey("payments.id"))
+    reference: Mapped[str]
+    amount: Mapped[Minor]
+    currency: Mapped[str]
+    status: Mapped[str]
+    reason: Mapped[str]
+    noted_at: Mapped[datetime]
+
+
 class RefundOrder(Base):
     """Money that we mean to give back: written before the service is called, made or failed once it has said so.
 
@@ -107,6 +143,40 @@ class RefundOrder(Base):
     state: Mapped[str] = mapped_column(server_default="wanted")
     created_at: Mapped[CreatedAt]
     called_at: Mapped[datetime | None]
+
+
+class PaymentCustomer(Base):
+    """Who a customer is at a service that keeps means of payment for them."""
+
+    __tablename__ = "payment_customers"
+
+    store_id: Mapped[StoreId] = mapped_column(primary_key=True)
+    customer_id: Mapped[Ref] = mapped_column(ForeignKey("customers.id", ondelete="CASCADE"), primary_key=True)
+    service: Mapped[str] = mapped_column(primary_key=True)
+    reference: Mapped[str]
+    created_at: Mapped[CreatedAt]
+
+
+class SavedMethod(Base):
+    """A means of payment that a service keeps for a customer: its name there, and what its owner knows it by."""
+
+    __tablename__ = "saved_methods"
+    __table_args__ = (
+        UniqueConstraint("store_id", "customer_id", "service", "reference"),
+        Index(None, "customer_id"),
+    )
+
+    id: Mapped[BigId]
+    store_id: Mapped[StoreId]
+    customer_id: Mapped[Ref] = mapped_column(ForeignKey("customers.id", ondelete="CASCADE"))
+    service: Mapped[str]
+    reference: Mapped[str]
+    kind: Mapped[str]
+    brand: Mapped[str]
+    last_four: Mapped[str]
+    exp_month: Mapped[int | None]
+    exp_year: Mapped[int | None]
+    created_at: Mapped[CreatedAt]
 
 
 class PaymentEvent(Base):

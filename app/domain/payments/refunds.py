@@ -27,12 +27,19 @@ async def count_refundable(session: AsyncSession, payment: Payment) -> int:
 
 
 async def order_refund(
-    session: AsyncSession, payment: Payment, *, amount: int, reason: str, now: datetime
+    session: AsyncSession,
+    payment: Payment,
+    *,
+    amount: int,
+    reason: str,
+    now: datetime,
+    at_service: bool = True,
 ) -> RefundOrder:
     """Write down that so much of a payment shall go back (minor units), and queue the call that does it.
 
-    Raises Conflict refund_too_large with `left`. The caller holds the payment's lock, so that parallel refunds
-    together never come to more than was captured.
+    Not `at_service`: no service is called, since the caller books it in this very transaction. Raises Conflict
+    refund_too_large with `left`. The caller holds the payment's lock, so that parallel refunds together never
+    come to more than was captured.
     """
     left = await count_refundable(session, payment)
     if not 0 < amount <= left:
@@ -47,7 +54,7 @@ async def order_refund(
         payment_id=payment.id,
         amount=amount,
         reason=reason,
-        state="wanted",
+        state="wanted" if at_service else "made",
         created_at=now,
     )
     session.add(wanted)
@@ -61,6 +68,7 @@ async def order_refund(
         dedupe_key=f"refund-{wanted.id}",
         payload={"refund_id": wanted.id},
         run_at=now,
+        wanted=at_service,
     )
     return wanted
 

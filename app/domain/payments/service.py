@@ -5,10 +5,11 @@ from secrets import token_hex
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import select, text
+from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.domain.payments.models import Payment
+from app.domain.payments.saved import Payer
 from app.domain.payments.services import ServiceRefund
 from app.domain.payments.states import LIVE, PaymentState, may_move
 from app.kit.errors import NotFound
@@ -37,11 +38,13 @@ async def start_payment(
     amount: int,
     currency: str,
     now: datetime,
+    source_id: int | None = None,
+    payer: Payer | None = None,
 ) -> Payment:
     """Write the row of a new attempt, to be committed before the service is called.
 
     Its key is made of order, attempt number and the mark of the call that makes it. A second live attempt of
-    the order is an IntegrityError.
+    the order at a service is an IntegrityError. `source_id` is the gift card's or credit's that pays a part.
     """
     last = (
         await session.execute(
@@ -57,6 +60,7 @@ async def start_payment(
         attempt=attempt,
         key=f"order-{order_id}-charge-{attempt}-{mark}",
         service=service,
+        source_id=source_id,
         means=digest(token),
         state=PaymentState.STARTED,
         currency=currency,
@@ -64,6 +68,8 @@ async def start_payment(
         captured=0,
         refunded=0,
         updated_at=now,
+        payer_id=payer.customer_id if payer else None,
+        saves=payer.saves if payer else False,
     )
     session.add(payment)
     await session.flush()
@@ -97,14 +103,43 @@ async def find_payment(session: AsyncSession, store_id: int, payment_id: int) ->
 
 
 async def find_live_payment(session: AsyncSession, store_id: int, order_id: int) -> Payment | None:
+    """The attempt of an order at a service that has not failed; what a card or credit pays is none."""
     return (
         await session.scalars(
             select(Payment)
-            .where(Payment.store_id == store_id, Payment.order_id == order_id, Payment.state.in_(LIVE))
+            .where(
+                Payment.store_id == store_id,
+                Payment.order_id == order_id,
+                Payment.state.in_(LIVE),
+                Payment.source_id.is_(None),
+            )
             .order_by(Payment.attempt.desc())
             .limit(1)
         )
     ).first()
+
+
+class Taken(msgspec.Struct, frozen=True):
+    """What was captured for an order, by all of its payments together, and what of that went back. Minor units."""
+
+    captured: int
+    refunded: int
+
+
+async def sum_captured(session: AsyncSession, store_id: int, order_id: int) -> Taken:
+    """What was taken for an order; money that came late is none of it."""
+    row = (
+        await session.execute(
+            select(
+                func.coalesce(func.sum(Payment.captured), 0), func.coalesce(func.sum(Payment.refunded), 0)
+            ).where(
+                Payment.store_id == store_id,
+                Payment.order_id == order_id,
+                Payment.state == PaymentState.CAPTURED,
+            )
+        )
+    ).one()
+    return Taken(int(row[0]), int(row[1]))
 
 
 async def find_payment_by_reference(

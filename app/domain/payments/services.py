@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import msgspec
 
@@ -18,10 +18,23 @@ class Charge(msgspec.Struct, frozen=True):
     checkout_token: str
     email: str
     return_url: str
+    # Only hold the money, where the service can; it is captured by a call of its own.
+    later: bool = False
+    # The service's customer whose saved means the token is, or for whom it is to be saved with `save`.
+    customer: str = ""
+    save: bool = False
 
 
 class Captured(msgspec.Struct, frozen=True, tag="captured"):
     """The money was taken: this much, in this currency, under this reference of the service."""
+
+    reference: str
+    amount: int
+    currency: str
+
+
+class Authorized(msgspec.Struct, frozen=True, tag="authorized"):
+    """The money is held for us and not taken: this much, in this currency, under this reference of the service."""
 
     reference: str
     amount: int
@@ -73,6 +86,35 @@ class Disputed(msgspec.Struct, frozen=True, tag="disputed"):
     reason: str
 
 
+class Contested(msgspec.Struct, frozen=True, tag="contested"):
+    """Something happened to the disputes of this payment of the service; how they stand, it is asked."""
+
+    reference: str
+
+
+class DisputeMove(msgspec.Struct, frozen=True):
+    """Money that a dispute moved on the account: below 0 it was taken, above it came back. Minor units.
+
+    fee is what the service asked for it; below 0 it gave a fee back. The currency is the account's.
+    """
+
+    reference: str
+    amount: int
+    fee: int
+    currency: str
+
+
+class ServiceDispute(msgspec.Struct, frozen=True):
+    """A dispute as it stands at the service: about how much of the payment, and what it moved so far."""
+
+    reference: str
+    amount: int
+    currency: str
+    status: str
+    reason: str
+    moves: tuple[DisputeMove, ...]
+
+
 class ServiceRefund(msgspec.Struct, frozen=True):
     """Money on its way back, or back; failed: it came to the service again. Minor units."""
 
@@ -82,8 +124,8 @@ class ServiceRefund(msgspec.Struct, frozen=True):
     failed: bool = False
 
 
-Outcome = Captured | Refused | ActionNeeded | Unknown
-Finding = Captured | Refused | ActionNeeded | Unknown | Unheard
+Outcome = Captured | Authorized | Refused | ActionNeeded | Unknown
+Finding = Outcome | Unheard
 
 
 class ServiceEvent(msgspec.Struct, frozen=True):
@@ -96,7 +138,7 @@ class ServiceEvent(msgspec.Struct, frozen=True):
     event_id: str
     kind: str
     key: str
-    finding: Captured | Refused | Approved | GivenBack | Disputed | None
+    finding: Captured | Authorized | Refused | Approved | GivenBack | Disputed | Contested | None
 
 
 class PaymentService(Protocol):
@@ -137,4 +179,59 @@ class PaymentService(Protocol):
 
         Raises Forbidden bad_signature, Invalid for nonsense, Unavailable where the service did not answer.
         """
+        ...
+
+
+@runtime_checkable
+class HoldsMoney(Protocol):
+    """A service that can hold the money first and take it later. What it says of a charge may be Authorized."""
+
+    async def capture(self, reference: str) -> Finding:
+        """Take the whole of what is held, once; what became of it, also where it is over."""
+        ...
+
+    async def void(self, reference: str) -> Finding:
+        """Let go of what is held; Captured where the money was taken before."""
+        ...
+
+
+class ServiceMethod(msgspec.Struct, frozen=True):
+    """A means of payment as the service keeps it; customer is empty where it is kept for nobody."""
+
+    reference: str
+    customer: str
+    kind: str
+    brand: str = ""
+    last_four: str = ""
+    exp_month: int | None = None
+    exp_year: int | None = None
+
+
+@runtime_checkable
+class KeepsMethods(Protocol):
+    """A service that keeps means of payment for those who want to pay with them again."""
+
+    async def make_customer(self, key: str) -> str | None:
+        """A new customer of the service, once for each key; its reference, None where the answer is not known."""
+        ...
+
+    async def find_method(self, reference: str) -> ServiceMethod | None:
+        """What a charge was paid with; None where the answer is not known."""
+        ...
+
+    async def forget_method(self, reference: str) -> bool:
+        """Keep a means of payment no longer; True also where it was gone before, False where that is not known."""
+        ...
+
+    async def forget_customer(self, reference: str) -> bool:
+        """Forget a customer with all that is kept for them; as forget_method."""
+        ...
+
+
+@runtime_checkable
+class TellsDisputes(Protocol):
+    """A service that can be asked how the disputes of a payment stand."""
+
+    async def list_disputes(self, reference: str) -> Sequence[ServiceDispute] | None:
+        """Every dispute of a payment with what it moved; None where the answer is not known."""
         ...

@@ -9,6 +9,7 @@ class PaymentState(StrEnum):
     ACTION_NEEDED = "action_needed"  # the shopper has a step to do at the service
     UNKNOWN = "unknown"  # the service was called and its answer is not known
     PENDING = "pending"  # to be paid outside: on delivery, by invoice
+    AUTHORIZED = "authorized"  # the service holds the money and has not taken it
     CAPTURED = "captured"
     DECLINED = "declined"
     CANCELLED = "cancelled"
@@ -16,7 +17,7 @@ class PaymentState(StrEnum):
 
 
 UNFINISHED: Final = (PaymentState.STARTED, PaymentState.ACTION_NEEDED, PaymentState.UNKNOWN)
-LIVE: Final = (*UNFINISHED, PaymentState.PENDING, PaymentState.CAPTURED)
+LIVE: Final = (*UNFINISHED, PaymentState.PENDING, PaymentState.AUTHORIZED, PaymentState.CAPTURED)
 
 MOVES: Final[dict[PaymentState, frozenset[PaymentState]]] = {
     PaymentState.STARTED: frozenset(
@@ -24,6 +25,7 @@ MOVES: Final[dict[PaymentState, frozenset[PaymentState]]] = {
             PaymentState.ACTION_NEEDED,
             PaymentState.UNKNOWN,
             PaymentState.PENDING,
+            PaymentState.AUTHORIZED,
             PaymentState.CAPTURED,
             PaymentState.DECLINED,
             PaymentState.CANCELLED,
@@ -33,6 +35,7 @@ MOVES: Final[dict[PaymentState, frozenset[PaymentState]]] = {
     PaymentState.ACTION_NEEDED: frozenset(
         {
             PaymentState.UNKNOWN,
+            PaymentState.AUTHORIZED,
             PaymentState.CAPTURED,
             PaymentState.DECLINED,
             PaymentState.CANCELLED,
@@ -42,6 +45,7 @@ MOVES: Final[dict[PaymentState, frozenset[PaymentState]]] = {
     PaymentState.UNKNOWN: frozenset(
         {
             PaymentState.ACTION_NEEDED,
+            PaymentState.AUTHORIZED,
             PaymentState.CAPTURED,
             PaymentState.DECLINED,
             PaymentState.CANCELLED,
@@ -49,6 +53,7 @@ MOVES: Final[dict[PaymentState, frozenset[PaymentState]]] = {
         }
     ),
     PaymentState.PENDING: frozenset({PaymentState.CAPTURED, PaymentState.CANCELLED}),
+    PaymentState.AUTHORIZED: frozenset({PaymentState.CAPTURED, PaymentState.CANCELLED, PaymentState.LATE}),
     # A capture after the attempt was given up is real money all the same.
     PaymentState.DECLINED: frozenset({PaymentState.LATE}),
     PaymentState.CANCELLED: frozenset({PaymentState.LATE}),
@@ -59,3 +64,21 @@ MOVES: Final[dict[PaymentState, frozenset[PaymentState]]] = {
 
 def may_move(old: str, new: PaymentState) -> bool:
     return new in MOVES[PaymentState(old)]
+
+
+# How far a dispute has come, in the words of its service; one that is not known yet lies before its end.
+_DISPUTE_STEPS: Final = {
+    "warning_needs_response": 0,
+    "warning_under_review": 1,
+    "needs_response": 2,
+    "under_review": 3,
+    "warning_closed": 5,
+    "prevented": 5,
+    "lost": 5,
+    "won": 6,  # also after it was lost: banks correct themselves
+}
+
+
+def is_further(old: str, new: str) -> bool:
+    """Whether a dispute's status comes after another one. What is heard of late never takes it back."""
+    return _DISPUTE_STEPS.get(new, 4) > _DISPUTE_STEPS.get(old, 4)

@@ -309,34 +309,39 @@ async def create_coupons(
 async def apply_unit_prices(
     session: AsyncSession, store_id: int, plans: tuple[UnitPricePlan, ...], *, currency: str
 ) -> tuple[list[str], list[str]]:
-    """Make the prices by quantity and group what the file says; what changed, and which SKUs are not there yet."""
+    """Make the prices by quantity, group and currency what the file says; what changed, and which SKUs are not there
+    yet. currency is the store's own.
+    """
     skus = await _find_skus(session, store_id, {plan.sku for plan in plans})
     missing = sorted({plan.sku for plan in plans} - set(skus))
-    wanted = {
-        (variant_id, plan.group, plan.minimum): to_minor(plan.price, currency)
-        for plan in plans
-        for variant_id in skus.get(plan.sku, ())
-    }
+    wanted: dict[tuple[int, str, int, str], int] = {}
+    for plan in plans:
+        foreign = plan.currency if plan.currency != currency else ""
+        price = to_minor(plan.price, foreign or currency)
+        for variant_id in skus.get(plan.sku, ()):
+            wanted[variant_id, plan.group, plan.minimum, foreign] = price
+    row = UnitPriceRow
     found = await session.execute(
-        select(
-            UnitPriceRow.variant_id, UnitPriceRow.customer_group, UnitPriceRow.minimum, UnitPriceRow.price
-        ).where(UnitPriceRow.store_id == store_id)
+        select(row.variant_id, row.customer_group, row.minimum, row.currency, row.price).where(
+            row.store_id == store_id
+        )
     )
-    there = {(row.variant_id, row.customer_group, row.minimum): row.price for row in found}
+    there = {(one.variant_id, one.customer_group, one.minimum, one.currency): one.price for one in found}
     notes = [f"unit prices: not in the shop yet: {', '.join(missing)}; import, then apply again"]
     if there == wanted:
         return [], notes if missing else []
-    await session.execute(delete(UnitPriceRow).where(UnitPriceRow.store_id == store_id))
+    await session.execute(delete(row).where(row.store_id == store_id))
     rows = [
         {
             "store_id": store_id,
             "variant_id": variant_id,
             "customer_group": group,
             "minimum": minimum,
+            "currency": foreign,
             "price": price,
         }
-        for (variant_id, group, minimum), price in wanted.items()
+        for (variant_id, group, minimum, foreign), price in wanted.items()
     ]
     for start in range(0, len(rows), _BATCH):
-        await session.execute(upsert(UnitPriceRow).values(rows[start : start + _BATCH]))
+        await session.execute(upsert(row).values(rows[start : start + _BATCH]))
     return [f"unit prices: {len(there)} -> {len(wanted)}"], notes if missing else []

@@ -1,28 +1,23 @@
 """How coupon codes and mail addresses are compared, and how codes are made in bulk."""
 
-import secrets
-import unicodedata
 from typing import Final
 
+from app.kit.codes import draw_code, fold_code
 from app.kit.ids import digest
 from app.kit.places import email_key
 
 LONGEST_CODE: Final = 64
-# Nothing that is mistaken for another when it is read out or typed: no I, L, O, U, 0 or 1.
-_ALPHABET: Final = "ABCDEFGHJKMNPQRSTVWXYZ23456789"
 _DOTS_MEAN_NOTHING: Final = frozenset({"gmail.com", "googlemail.com"})
 
 
-def code_key(code: str) -> str:
-    """A code as it is compared: upper and lower case, wide letters and spaces around it are all the same."""
-    return unicodedata.normalize("NFKC", code).strip().casefold()
+code_key: Final = fold_code
 
 
 def new_codes(count: int, *, prefix: str = "", length: int = 10) -> list[str]:
     """So many different codes that nobody can guess from one another."""
     made: set[str] = set()
     while len(made) < count:
-        made.add(prefix + "".join(secrets.choice(_ALPHABET) for _ in range(length)))
+        made.add(prefix + draw_code(length))
     return sorted(made)
 
 

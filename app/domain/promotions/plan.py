@@ -2,7 +2,7 @@
 a database. Money and percentages are decimal strings.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import datetime
 from typing import Annotated, Final
 
@@ -70,12 +70,16 @@ class PromotionPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
 
 
 class UnitPricePlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One of [[unit_prices]]: what a unit of a SKU costs from so many units on, to all or to a customer group."""
+    """One of [[unit_prices]]: what a unit of a SKU costs from so many units on, to all or to a customer group.
+
+    In the store's own currency, or in another one that it sells in.
+    """
 
     sku: Name
     price: Amount
     minimum: Annotated[int, Meta(ge=1, le=999)] = 1
     group: Annotated[str, Meta(max_length=100)] = ""
+    currency: str = ""
 
 
 Fault = tuple[str, str]
@@ -84,10 +88,14 @@ _AMOUNT_KINDS: Final = ("fixed_amount", "fixed_price")
 
 
 def find_faults(
-    promotions: tuple[PromotionPlan, ...], prices: tuple[UnitPricePlan, ...], *, currency: str
+    promotions: tuple[PromotionPlan, ...],
+    prices: tuple[UnitPricePlan, ...],
+    *,
+    currency: str,
+    sold_in: Collection[str] = (),
 ) -> list[FieldError]:
-    """Everything that is wrong with the two sections, each at its key."""
-    faults = [*_check_unique(promotions), *_check_prices(prices, currency)]
+    """Everything that is wrong with the two sections, each at its key. sold_in are the store's other currencies."""
+    faults = [*_check_unique(promotions), *_check_prices(prices, currency, sold_in)]
     for index, plan in enumerate(promotions):
         for key, message in (
             *_check_value(plan, currency),
@@ -163,18 +171,24 @@ def _check_conditions(plan: PromotionPlan, currency: str) -> Iterator[Fault]:
         yield "minimum_purchase", str(error)
 
 
-def _check_prices(prices: tuple[UnitPricePlan, ...], currency: str) -> Iterator[Fault]:
-    seen: set[tuple[str, int, str]] = set()
+def _check_prices(
+    prices: tuple[UnitPricePlan, ...], currency: str, sold_in: Collection[str]
+) -> Iterator[Fault]:
+    seen: set[tuple[str, int, str, str]] = set()
     for index, plan in enumerate(prices):
         path = f"unit_prices[{index}]"
-        key = (plan.sku, plan.minimum, plan.group)
+        foreign = plan.currency if plan.currency != currency else ""
+        if foreign and foreign not in sold_in:
+            yield f"{path}.currency", f"{foreign!r} is none of [[currencies]]"
+            continue
+        key = (plan.sku, plan.minimum, plan.group, foreign)
         if key in seen:
-            yield path, "the same SKU, minimum and group stand there twice"
+            yield path, "the same SKU, minimum, group and currency stand there twice"
         seen.add(key)
-        if plan.minimum == 1 and not plan.group:
+        if plan.minimum == 1 and not plan.group and not foreign:
             yield path, "needs a minimum above 1 or a group; what everybody pays is the variant's own price"
         try:
-            to_minor(plan.price, currency)
+            to_minor(plan.price, foreign or currency)
         except MoneyError as error:
             yield f"{path}.price", str(error)
 

@@ -14,6 +14,8 @@ from app.domain.catalogue.sale_items import SaleItem, list_sale_items, read_sale
 from app.domain.promotions.codes import code_key, mail_digest
 from app.domain.promotions.offers import Buyer, Offers, Promotion, Shelf
 from app.domain.promotions.quotes import Line
+from app.domain.stores.queries import StoreConfig
+from app.kit.exchange import Exchange
 
 
 class Ask(msgspec.Struct, frozen=True):
@@ -130,38 +132,56 @@ def _values(store_id: int, ask: Ask) -> dict[str, Any]:
     }
 
 
-async def list_offers(session: AsyncSession, store_id: int, ask: Ask) -> Offers:
-    """What is offered on a basket, inside a transaction: one statement, and one more where there are gifts."""
-    found = _decoder.decode((await session.execute(_LIST, _values(store_id, ask))).scalar_one())
+async def list_offers(session: AsyncSession, store: StoreConfig, ask: Ask) -> Offers:
+    """What is offered on a basket, inside a transaction: one statement, and one more where there are gifts.
+
+    Amounts are in the currency that the store is selling in.
+    """
+    found = _decoder.decode((await session.execute(_LIST, _values(store.id, ask))).scalar_one())
     wanted = _gift_ids(found)
-    gifts = await list_sale_items(session, store_id, wanted) if wanted else []
-    return _offers(ask, found, gifts)
+    gifts = await list_sale_items(session, store.id, wanted) if wanted else []
+    return _offers(ask, found, gifts, store.exchange)
 
 
-async def read_offers(reads: Reads, store_id: int, ask: Ask) -> Offers:
+async def read_offers(reads: Reads, store: StoreConfig, ask: Ask) -> Offers:
     """The same as list_offers, outside any transaction."""
-    values = _values(store_id, ask)
+    values = _values(store.id, ask)
     row: str = await reads.fetchval(_READ, *(values[name] for name in _NAMES))
     found = _decoder.decode(row)
     wanted = _gift_ids(found)
-    gifts = await read_sale_items(reads, store_id, wanted) if wanted else []
-    return _offers(ask, found, gifts)
+    gifts = await read_sale_items(reads, store.id, wanted) if wanted else []
+    return _offers(ask, found, gifts, store.exchange)
 
 
 def _gift_ids(found: _Found) -> list[int]:
     return sorted({p.gift_variant_id for p in found.promotions if p.gift_variant_id is not None})
 
 
-def _offers(ask: Ask, found: _Found, gifts: Iterable[SaleItem]) -> Offers:
+_AMOUNTS: Final = ("fixed_amount", "fixed_price")
+
+
+def _promotion_in(exchange: Exchange, promotion: Promotion) -> Promotion:
+    least = promotion.minimum_purchase
+    return msgspec.structs.replace(
+        promotion,
+        value=exchange.convert(promotion.value) if promotion.kind in _AMOUNTS else promotion.value,
+        minimum_purchase=None if least is None else exchange.convert(least),
+    )
+
+
+def _offers(ask: Ask, found: _Found, gifts: Iterable[SaleItem], exchange: Exchange | None) -> Offers:
+    promotions = found.promotions
+    if exchange is not None:
+        promotions = tuple(_promotion_in(exchange, promotion) for promotion in promotions)
     return Offers(
         now=ask.now,
-        promotions=found.promotions,
+        promotions=promotions,
         code=ask.code,
         buyer=found.buyer,
         shelves=found.shelves,
         gifts={
             item.variant_id: line_of(item, quantity=1, price=0, gift=True)
-            for item in gifts
+            for item in (gift.sold_in(exchange) for gift in gifts)
             if item.on_sale
             and (item.available_units is None or item.available_units > ask.held.get(item.variant_id, 0))
         },

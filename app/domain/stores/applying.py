@@ -13,6 +13,7 @@ from app.domain.stores.delivery import DeliveryRules
 from app.domain.stores.models import ShippingOption, ShippingZone, Store, StorePaymentService, TaxRate
 from app.domain.stores.plan import (
     INVALID_PLAN,
+    CurrencyPlan,
     DeliveryPlan,
     OptionPlan,
     PickupPlan,
@@ -24,7 +25,7 @@ from app.domain.stores.plan import (
     ZonePlan,
     check_store_file,
 )
-from app.domain.stores.queries import ReferralRule
+from app.domain.stores.queries import CurrencyRule, ReferralRule
 from app.domain.stores.service import create_store
 from app.kit.errors import Invalid
 from app.kit.money import percent_to_basis_points, to_decimal_text, to_minor
@@ -117,7 +118,7 @@ def _apply_colors(store: Store, colors: dict[str, str]) -> list[str]:
 
 
 # Sections that are kept as they stand, among the store's settings.
-_SECTIONS: Final = ("customers", "look", "newsletter", "search", "orders", "carts")
+_SECTIONS: Final = ("customers", "look", "newsletter", "search", "orders", "payment", "carts")
 
 
 def _apply_sections(store: Store, file: StoreFile) -> list[str]:
@@ -132,7 +133,34 @@ def _apply_sections(store: Store, file: StoreFile) -> list[str]:
         changes += _apply_section(store, "referral", _referral_rule(file.referral, store.currency))
     if file.delivery is not UNSET:
         changes += _apply_section(store, "delivery", _delivery_rules(file.delivery))
+    if file.currencies is not UNSET:
+        rules = [_currency_rule(plan) for plan in file.currencies]
+        changes += _apply_list(store, "currencies", "code", rules)
+    if file.consents is not UNSET:
+        changes += _apply_list(store, "consents", "key", file.consents)
     return changes
+
+
+def _currency_rule(plan: CurrencyPlan) -> CurrencyRule:
+    step = 1 if plan.round_to is None else to_minor(plan.round_to, plan.code)
+    return CurrencyRule(plan.code, plan.rate, step, plan.rounding)
+
+
+def _apply_list(store: Store, name: str, key: str, rules: Sequence[msgspec.Struct]) -> list[str]:
+    """Keep a list among the store's settings, each entry of which has a name; a line for each that differs."""
+    wanted = msgspec.to_builtins(rules)
+    kept = store.settings.get(name, [])
+    if kept == wanted:
+        return []
+    store.settings = {**store.settings, name: wanted}
+    before = {entry[key]: entry for entry in kept}
+    after = {entry[key]: entry for entry in wanted}
+    told = []
+    for one in {**before, **after}:
+        if before.get(one) != after.get(one):
+            done = "removed" if one not in after else "changed" if one in before else "added"
+            told.append(f"store {store.code}: {name} {one} {done}")
+    return told or [f"store {store.code}: {name} in another order"]
 
 
 def _delivery_rules(plan: DeliveryPlan) -> DeliveryRules:

@@ -8,7 +8,7 @@ is left as it is.
 from collections.abc import Iterator
 from datetime import date
 from functools import cache
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 import msgspec
 import pycountry
@@ -16,6 +16,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from app.domain.stores.delivery import Weekday
 from app.kit.errors import FieldError, Invalid, declare
+from app.kit.exchange import Rounding
 from app.kit.money import BASIS_POINTS, MoneyError, is_currency, percent_to_basis_points, to_minor
 from app.kit.places import find_time_zone
 from app.kit.words import LONGEST_PHRASE, split_words
@@ -172,10 +173,36 @@ class OrdersPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     cancel_at_once: bool = False
 
 
+class PaymentPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The [payment] section: whether services take the money with the order, or once it is shipped."""
+
+    capture: Literal["now", "later"] = "now"
+
+
 class CartsPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The [carts] section: whether a newsletter's reader is reminded of a cart that they left."""
 
     remind: bool = False
+
+
+class CurrencyPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One of [[currencies]]: what one unit of the store's own currency is worth in this one, and how prices look.
+
+    Amounts are multiples of round_to ("0.05", "100"), the nearest or the next one up or down.
+    """
+
+    code: str
+    rate: Annotated[str, Meta(pattern=r"^\d{1,9}(\.\d{1,12})?$")]
+    round_to: Annotated[str, Meta(pattern=r"^\d{1,6}(\.\d{1,4})?$")] | None = None
+    rounding: Rounding = "nearest"
+
+
+class ConsentPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One of [[consents]]: what buyers agree to, in these words; a required one before they can pay."""
+
+    key: Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
+    text: Annotated[str, Meta(min_length=1, max_length=1000)]
+    required: bool = True
 
 
 class StoreFile(msgspec.Struct, frozen=True, kw_only=True):
@@ -195,7 +222,10 @@ class StoreFile(msgspec.Struct, frozen=True, kw_only=True):
     referral: ReferralPlan | UnsetType = UNSET
     search: SearchPlan | UnsetType = UNSET
     orders: OrdersPlan | UnsetType = UNSET
+    payment: PaymentPlan | UnsetType = UNSET
     carts: CartsPlan | UnsetType = UNSET
+    currencies: Annotated[list[CurrencyPlan], Meta(max_length=50)] | UnsetType = UNSET
+    consents: Annotated[list[ConsentPlan], Meta(max_length=20)] | UnsetType = UNSET
 
 
 def check_store_file(file: StoreFile, *, currency: str) -> None:
@@ -211,6 +241,8 @@ def check_store_file(file: StoreFile, *, currency: str) -> None:
             _check_services(file.payment_services or {}),
             _check_referral(file.referral or ReferralPlan(), currency),
             _check_search(file.search or SearchPlan()),
+            _check_currencies(file.currencies or [], currency),
+            _check_unique("consents", "key", [consent.key for consent in file.consents or []]),
         )
         for path, message in faults
     ]
@@ -227,6 +259,24 @@ def _check_store(store: StorePlan) -> Iterator[Fault]:
         yield "store.currency", f"{store.currency!r} is no currency of ISO 4217"
     if store.country:
         yield from _check_country("store.country", store.country)
+
+
+def _check_currencies(plans: list[CurrencyPlan], currency: str) -> Iterator[Fault]:
+    yield from _check_unique("currencies", "code", [plan.code for plan in plans])
+    for index, plan in enumerate(plans):
+        path = f"currencies[{index}]"
+        if not is_currency(plan.code):
+            yield f"{path}.code", f"{plan.code!r} is no currency of ISO 4217"
+            continue
+        if plan.code == currency:
+            yield f"{path}.code", "is the store's own currency, which needs no rate"
+        if not any(digit in "123456789" for digit in plan.rate):
+            yield f"{path}.rate", "is more than nothing"
+        try:
+            if plan.round_to is not None and to_minor(plan.round_to, plan.code) == 0:
+                yield f"{path}.round_to", "is more than nothing"
+        except MoneyError as error:
+            yield f"{path}.round_to", str(error)
 
 
 def _check_zones(zones: list[ZonePlan], currency: str) -> Iterator[Fault]:

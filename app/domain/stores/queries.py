@@ -1,12 +1,13 @@
 """What is read of a store: its whole configuration in one statement."""
 
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 
 from app.db.reads import Reads
 from app.domain.stores.delivery import DeliveryRules
 from app.kit.errors import NotFound, declare
+from app.kit.exchange import Exchange, Rounding, exchange_at
 
 STORE_NOT_FOUND: Final = declare(NotFound, "store_not_found", "No store answers to this name.")
 
@@ -107,14 +108,43 @@ class OrderRules(msgspec.Struct, frozen=True):
     cancel_at_once: bool = False
 
 
+class PaymentRules(msgspec.Struct, frozen=True):
+    """Whether services take the money with the order, or hold it until it is shipped."""
+
+    capture: Literal["now", "later"] = "now"
+
+
 class CartRules(msgspec.Struct, frozen=True):
     """Whether whoever left a cart, and wants the shop's mails, is reminded of it by one."""
 
     remind: bool = False
 
 
+class CurrencyRule(msgspec.Struct, frozen=True):
+    """A currency that is sold in beside the store's own: what one unit of that is worth, as a decimal string.
+
+    Amounts are multiples of round_to, in minor units of this currency.
+    """
+
+    code: str
+    rate: str
+    round_to: int = 1
+    rounding: Rounding = "nearest"
+
+
+class ConsentRule(msgspec.Struct, frozen=True):
+    """What buyers are asked to agree to before they pay, in the words that they read."""
+
+    key: str
+    text: str
+    required: bool = True
+
+
 class StoreConfig(msgspec.Struct, frozen=True):
-    """Everything a request needs to know of its store."""
+    """Everything a request needs to know of its store. Amounts are minor units of its currency.
+
+    exchange says how amounts that stand elsewhere, in the store's own currency, become those of this one.
+    """
 
     id: int
     code: str
@@ -140,9 +170,61 @@ class StoreConfig(msgspec.Struct, frozen=True):
     pickups: tuple[ShippingChoice, ...] = ()
     delivery: DeliveryRules = DeliveryRules()
     orders: OrderRules = OrderRules()
+    payment: PaymentRules = PaymentRules()
     carts: CartRules = CartRules()
+    currencies: tuple[CurrencyRule, ...] = ()
+    consents: tuple[ConsentRule, ...] = ()
+    exchange: Exchange | None = None
     # Whether anything can change what a basket costs; where nothing can, nobody has to ask.
     has_offers: bool = True
+
+    def sells_in(self, currency: str) -> bool:
+        """Whether carts can be in this currency."""
+        return currency == self.currency or any(rule.code == currency for rule in self.currencies)
+
+    def exchange_to(self, currency: str) -> Exchange | None:
+        """How amounts of the store's own currency become those of another; None where that is its own.
+
+        Raises ValueError for a currency that it does not sell in.
+        """
+        if currency == self.currency:
+            return self.exchange
+        for rule in self.currencies:
+            if rule.code == currency:
+                return exchange_at(
+                    rule.rate,
+                    source=self.currency,
+                    target=currency,
+                    step=rule.round_to,
+                    rounding=rule.rounding,
+                )
+        raise ValueError(f"the store does not sell in {currency}")
+
+    def convert(self, amount: int, *, source: str, target: str) -> int:
+        """An amount of one currency that the store sells in, in another one, by its rates."""
+        home, there = self.exchange_to(source), self.exchange_to(target)
+        if home is not None:
+            amount = home.back(self.currency).convert(amount)
+        return amount if there is None else there.convert(amount)
+
+    def selling_in(self, currency: str) -> "StoreConfig":
+        """The store as it is to whoever buys in a currency that it sells in: what shipping costs, and how the
+        amounts of offers become that currency's.
+        """
+        exchange = self.exchange_to(currency)
+        if exchange is None or exchange is self.exchange:
+            return self
+        return msgspec.structs.replace(
+            self,
+            currency=currency,
+            exchange=exchange,
+            currencies=(),
+            zones=tuple(
+                msgspec.structs.replace(zone, options=_options_in(exchange, zone.options))
+                for zone in self.zones
+            ),
+            pickups=_options_in(exchange, self.pickups),
+        )
 
     def zone_of(self, country: str, region: str | None) -> Zone | None:
         """The zone that ships there; one that names the region comes before one that names the country."""
@@ -166,6 +248,20 @@ class StoreConfig(msgspec.Struct, frozen=True):
         found = {country for zone in self.zones for country in zone.countries}
         found.update(region.split("-")[0] for zone in self.zones for region in zone.regions)
         return sorted(found)
+
+
+def _options_in(exchange: Exchange, options: tuple[ShippingChoice, ...]) -> tuple[ShippingChoice, ...]:
+    return tuple(
+        msgspec.structs.replace(
+            option,
+            **{
+                name: exchange.convert(amount)
+                for name in ("price", "extra_item", "free_from", "min_price", "max_price")
+                if (amount := getattr(option, name)) is not None
+            },
+        )
+        for option in options
+    )
 
 
 _OPTION: Final = """json_build_object(
@@ -214,7 +310,10 @@ SELECT json_build_object(
     'search', coalesce(s.settings->'search', '{}'),
     'delivery', coalesce(s.settings->'delivery', '{}'),
     'orders', coalesce(s.settings->'orders', '{}'),
+    'payment', coalesce(s.settings->'payment', '{}'),
     'carts', coalesce(s.settings->'carts', '{}'),
+    'currencies', coalesce(s.settings->'currencies', '[]'),
+    'consents', coalesce(s.settings->'consents', '[]'),
     'has_offers', EXISTS (SELECT 1 FROM promotions p WHERE p.store_id = s.id AND p.enabled)
         OR EXISTS (SELECT 1 FROM unit_prices u WHERE u.store_id = s.id)
 ) FROM stores s WHERE s.id = $1

@@ -4,6 +4,7 @@ import { get, post, put, remove, uuid, Problem } from "./api.js";
 import { h, nameOf, picture, show, toast } from "./dom.js";
 import { money } from "./money.js";
 import { cartUuid, keepCart } from "./store.js";
+import { saidOfLine } from "./views/basket.js";
 
 const drawer = document.querySelector("[data-cart]");
 let cart = { items: [], item_count: 0, total_price: 0, currency: "USD" };
@@ -73,7 +74,7 @@ function drawLine(line, fault) {
     h("div", { className: "what" },
       h("a", { href: `#${line.url || "/"}`, onclick: close }, name),
       options && h("p", { className: "soft" }, options),
-      line.available === false && h("p", { className: "fault" }, "Not for sale any more: please take it out."),
+      saidOfLine(line.warnings, line.variant_id, cart.currency),
       fault && h("p", { className: "fault", role: "alert" }, fault),
       h("div", { className: "stepper" },
         step(`One less of ${name}`, "−", -1),

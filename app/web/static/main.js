@@ -8,6 +8,7 @@ import { learnCurrencies, setCurrency } from "./money.js";
 import { paying } from "./store.js";
 import { profileView } from "./views/account.js";
 import { addressesView, addressView } from "./views/addresses.js";
+import { cartView } from "./views/cart.js";
 import { checkoutView } from "./views/checkout.js";
 import { categoryView, collectionView, homeView, searchView } from "./views/lists.js";
 import { loginView } from "./views/login.js";
@@ -30,6 +31,7 @@ const ROUTES = [
   [/^\/collections\/([^/]+)$/, collectionView],
   [/^\/search$/, searchView],
   [/^\/products\/([^/]+)$/, productView],
+  [/^\/cart$/, cartView],
   [/^\/checkout$/, checkoutView],
   [/^\/orders$/, findView],
   [/^\/orders\/(\d+)$/, orderView],

@@ -1,12 +1,13 @@
 // The checkout: who and where, how it travels, how it is paid. Each step is one call, and its answer is what shows.
 
 import { findCustomer, nowIs } from "../account.js";
-import { get, options, post, put, send, uuid, Problem } from "../api.js";
+import { get, options, post, put, remove, send, uuid, Problem } from "../api.js";
 import { refresh } from "../cart.js";
 import { h, nameOf, picture, show } from "../dom.js";
 import { money } from "../money.js";
 import { cartUuid, keepOrder, keepPaying, paying } from "../store.js";
 import { addressFields, EXAMPLE, readAddress } from "./address.js";
+import { couponForm, saidOfLine, whatChanged } from "./basket.js";
 import { clearFaults, field, passwordField, showFaults } from "./form.js";
 
 const TEST_CARDS = [
@@ -100,7 +101,8 @@ function apply(state, checkout) {
   drawPayment(state);
 }
 
-function drawSummary({ checkout, summary }) {
+function drawSummary(state) {
+  const { checkout, summary } = state;
   const amount = (minor) => money(minor, checkout.currency);
   const { totals } = checkout;
   const row = (label, value, strong) => h("div", { className: strong ? "total" : "" }, h("dt", {}, label), h("dd", {}, value));
@@ -111,8 +113,14 @@ function drawSummary({ checkout, summary }) {
         h("div", { className: "thumb" }, picture(line.image, "")),
         h("div", { className: "what" }, h("p", {}, nameOf(line)),
           h("p", { className: "soft" }, [line.variant_title !== "Default Title" && line.variant_title, `× ${line.quantity}`].filter(Boolean).join(" ")),
-          checkout.unavailable_items?.includes(line.variant_id) && h("p", { className: "fault" }, "Not for sale any more.")),
+          line.gift && h("p", { className: "good" }, "A gift"),
+          saidOfLine(checkout.warnings, line.variant_id, checkout.currency)),
         h("p", { className: "amount" }, amount(line.line_price))))),
+    couponForm(checkout, async (code) => {
+      const path = `/checkout/${state.checkout.checkout_token}/coupon`;
+      apply(state, code === null ? (await remove(path)).data : await put(path, { coupon: code }));
+      return state.summary;
+    }),
     h("dl", { className: "totals" },
       row("Items", amount(totals.items)),
       totals.discount > 0 && row("Discount", `−${amount(totals.discount)}`),
@@ -145,6 +153,8 @@ function contactStep(state) {
         shipping_address: readAddress(form, "shipping_address"),
         billing_same_as_shipping: same.checked,
         subscribe: form.elements.namedItem("subscribe").checked,
+        note: form.elements.namedItem("note").value.trim() || null,
+        consents: Object.fromEntries(checkout.consents.map(({ key }) => [key, form.elements.namedItem(`consents.${key}`).checked])),
         time_zone: Intl.DateTimeFormat().resolvedOptions().timeZone,
       };
       const password = form.elements.namedItem("password")?.value;
@@ -178,6 +188,9 @@ function contactStep(state) {
   h("label", { className: "check", for: "same" }, same, "The bill goes to the same address"),
   billingPlace,
   h("label", { className: "check" }, h("input", { type: "checkbox", name: "subscribe" }), "Write to me when something new is in"),
+  field("note", "A word about your order", { optional: true, area: true, maxlength: "2000", value: checkout.note }),
+  checkout.consents.map((one) => h("label", { className: "check" },
+    h("input", { type: "checkbox", name: `consents.${one.key}`, required: one.required, checked: one.given_at !== null }), one.text)),
   !me && h("details", {}, h("summary", {}, "Make an account with it"),
     passwordField("password", "Password", "new-password", { optional: true, minlength: "8", hint: "At least 8 characters. Next time your address fills itself in." })),
   trouble,
@@ -320,14 +333,14 @@ async function refused(state, error) {
   }
   keepPaying(null);
   apply(state, await get(`/checkout/${state.checkout.checkout_token}`));
-  const names = (error.body.items ?? []).map((one) => one.title).filter(Boolean).join(", ");
-  sayAtPayment(state, error.code === "total_changed" ? "Prices have changed meanwhile. Please look at the new total." : `${error.message}${names ? ` (${names})` : ""}`);
+  await refresh().catch(() => {});
+  sayAtPayment(state, error.code === "total_changed" ? "The total is another one by now. Please look at it once more." : error.message, whatChanged(error.body));
 }
 
-function sayAtPayment(state, text) {
+function sayAtPayment(state, text, list = null) {
   const place = state.payment.querySelector("[data-pay-fault]");
   if (!place) return;
-  place.textContent = text;
+  show(place, h("p", {}, text), list);
   requestAnimationFrame(() => place.focus());
 }
 

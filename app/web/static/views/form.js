@@ -5,13 +5,13 @@ import { h, show } from "../dom.js";
 
 let serial = 0;
 
-export function field(name, label, { type = "text", optional = false, hint, options, ...attributes } = {}) {
+export function field(name, label, { type = "text", optional = false, hint, options, area = false, value, ...attributes } = {}) {
   serial += 1;
   const id = `f${serial}`;
   const common = { id, name, "aria-describedby": `${id}-fault`, required: !optional, ...attributes };
   const control = options
-    ? h("select", common, options.map(([value, text]) => h("option", { value }, text)))
-    : h("input", { type, maxlength: "200", ...common });
+    ? h("select", common, options.map(([choice, text]) => h("option", { value: choice }, text)))
+    : area ? h("textarea", { rows: "3", ...common }, value) : h("input", { type, maxlength: "200", value, ...common });
   return h("div", { className: "field" },
     h("label", { for: id }, label, optional && h("span", { className: "soft" }, " (optional)")),
     control,

@@ -72,6 +72,7 @@ function page(order, thanks) {
         order.shipping_option?.pickup
           ? h("section", { className: "panel" }, h("h2", {}, "Fetched at"), h("p", {}, order.shipping_option.location))
           : addressCard("Goes to", order.shipping_address),
+        order.note && h("section", { className: "panel" }, h("h2", {}, "What you wrote"), h("p", {}, order.note)),
         h("section", { className: "panel" }, h("h2", {}, "Paid by"),
           h("ul", { className: "plain" }, order.payments.map((one) =>
             h("li", {}, `${sentence(one.service)}: ${amount(one.amount)}, ${say(one.status)}`, one.refunded > 0 && `, ${amount(one.refunded)} given back`)))),

@@ -1,0 +1,122 @@
+"""What of a checkout is paid by gift card and store credit: put on, held while paying, turned into payments."""
+
+from datetime import datetime
+from typing import Final
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.domain.carts.queries import CartView, load_cart
+from app.domain.checkout.errors import checkout_not_found
+from app.domain.checkout.models import Checkout
+from app.domain.checkout.queries import CheckoutView, Priced, make_view, price_checkout, source_of
+from app.domain.checkout.service import settle_state
+from app.domain.giftcards.holds import hold_parts, spend_parts
+from app.domain.giftcards.service import find_usable_card
+from app.domain.giftcards.split import KINDS
+from app.domain.ledger.service import payments_account
+from app.domain.orders.models import Order
+from app.domain.orders.service import Paid
+from app.domain.payments.errors import PAYMENT_COVERED, PAYMENT_NOT_FREE
+from app.domain.payments.service import move_payment, new_mark, start_payment
+from app.domain.payments.states import PaymentState
+from app.domain.stores.queries import StoreConfig
+from app.kit.errors import Invalid
+
+FREE: Final = "free_payment"
+
+
+async def put_gift_card(
+    session: AsyncSession, store: StoreConfig, checkout: Checkout, *, code: str | None, now: datetime
+) -> CheckoutView:
+    """Let a gift card pay what it can, in the place of another; None takes it off.
+
+    Raises Invalid gift_card_not_usable. The caller holds the checkout's lock.
+    """
+    cart = await load_cart(session, store, checkout.cart_id)
+    card = None
+    if code is not None:
+        currency = store.selling_in(cart.currency).currency
+        card = await find_usable_card(session, store.id, code, currency=currency, now=now)
+    checkout.gift_card_id = None if card is None else card.id
+    return await _look_again(session, store, checkout, cart, now=now)
+
+
+async def use_credit(
+    session: AsyncSession,
+    store: StoreConfig,
+    checkout: Checkout,
+    *,
+    use: bool,
+    customer_id: int,
+    now: datetime,
+) -> CheckoutView:
+    """Let the credit of whoever is logged in pay what it can, or no more. The caller holds the checkout's lock.
+
+    Raises NotFound where the checkout is not theirs: its token alone spends nobody's credit.
+    """
+    if checkout.customer_id != customer_id:
+        raise checkout_not_found()
+    checkout.use_store_credit = use
+    cart = await load_cart(session, store, checkout.cart_id)
+    return await _look_again(session, store, checkout, cart, now=now)
+
+
+async def _look_again(
+    session: AsyncSession, store: StoreConfig, checkout: Checkout, cart: CartView, *, now: datetime
+) -> CheckoutView:
+    priced = await price_checkout(session, store, checkout, cart, now=now)
+    settle_state(store, checkout, priced, now=now)
+    return make_view(checkout, cart, priced)
+
+
+def check_way(service: str, priced: Priced) -> None:
+    """Raise Invalid where a total of 0, or one that is covered already, is to be paid in another way, or the
+    other way round.
+    """
+    if (service == FREE) != (priced.quote.total == 0):
+        raise Invalid.at(
+            "payment_type", PAYMENT_NOT_FREE, "free_payment is for a total of 0, and a total of 0 for it."
+        )
+    covering = priced.split.parts() if priced.due == 0 else {}
+    if (service in KINDS or covering) and service not in covering:
+        told = " or ".join(covering) or "with a service, since something is left to pay"
+        raise Invalid.at("payment_type", PAYMENT_COVERED, f"This checkout is paid {told}.")
+
+
+async def hold_checkout_parts(
+    session: AsyncSession, checkout: Checkout, priced: Priced, *, now: datetime
+) -> bool:
+    """Hold what gift card and credit pay; False, and nothing held, where somebody else was quicker."""
+    return await hold_parts(
+        session,
+        checkout.store_id,
+        source_of(checkout),
+        priced.split,
+        checkout_id=checkout.id,
+        currency=priced.quote.currency,
+        now=now,
+    )
+
+
+async def take_parts(session: AsyncSession, checkout: Checkout, order: Order, *, now: datetime) -> list[Paid]:
+    """Turn what is held of a gift card and of credit into payments of the order."""
+    if not source_of(checkout):
+        return []
+    paid = []
+    for part in await spend_parts(session, checkout.store_id, checkout_id=checkout.id):
+        payment = await start_payment(
+            session,
+            checkout.store_id,
+            order_id=order.id,
+            checkout_id=checkout.id,
+            service=part.kind,
+            token="",
+            mark=new_mark(),
+            amount=part.amount,
+            currency=order.currency,
+            now=now,
+            source_id=part.source_id,
+        )
+        move_payment(payment, PaymentState.CAPTURED, now=now)
+        paid.append(Paid(part.kind, payments_account(part.kind, part.source_id), part.amount))
+    return paid

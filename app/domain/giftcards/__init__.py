@@ -1,0 +1,1 @@
+"""Feature 5: gift cards and store credit, money that shoppers hold with the shop."""

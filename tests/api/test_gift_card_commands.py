@@ -1,0 +1,147 @@
+"""What staff do about gift cards and credit: by command, and by what stands in a shop file."""
+
+import asyncio
+import re
+import tomllib
+from uuid import uuid4
+
+import msgspec
+import pytest
+from click.testing import CliRunner, Result
+from sqlalchemy import text
+
+from app.cli import main
+from app.cli.apply import ShopFile, apply_shop
+from app.db.audit import run_audit
+from app.db.session import transaction
+from app.kit.clock import utc_now
+from app.kit.errors import Invalid
+from tests.api.after_order import forget_jobs
+from tests.people import join
+from tests.shop import Guest, add_variant
+
+
+@pytest.fixture
+def run(database_url, tmp_path_factory, store):
+    async def invoke(*arguments: str) -> Result:
+        environ = {"DATABASE_URL": database_url, "STOREFRONT_DATA_DIR": str(tmp_path_factory.mktemp("data"))}
+        called = [*arguments, "--store", store.code]
+        result = await asyncio.to_thread(CliRunner(env=environ).invoke, main, called)
+        assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+        return result
+
+    return invoke
+
+
+async def test_a_made_card_shows_its_code_once_can_be_looked_up_and_switched_off(run, guest: Guest, sessions):
+    made = await run(
+        "giftcard", "create", "50.00", "--count", "2", "--expires", "2099-12-31", "--note", "Fair"
+    )
+    assert made.exit_code == 0, made.output
+    cards = re.findall(r"^ *(\d+)  ((?:[A-Z2-9]{4}-){3}[A-Z2-9]{4})$", made.output, re.MULTILINE)
+    assert len(cards) == 2
+    number, code = cards[0]
+    asked = await guest.call("POST", "/gift-cards/balance", {"code": code.lower().replace("-", " ")})
+    assert asked.json() == {
+        "last_four": code[-4:],
+        "balance": 5000,
+        "currency": "USD",
+        "expires_at": "2099-12-31T23:59:59+00:00",
+    }
+    async with sessions() as session:
+        kept = await session.scalar(
+            text("SELECT g::text FROM gift_cards g WHERE id = :id"), {"id": int(number)}
+        )
+    assert code not in kept
+    assert code.replace("-", "").lower() not in kept.lower()
+    shown = await run("giftcard", "show", code[-4:].lower())
+    assert f"{number}  …{code[-4:]}  50.00 USD of 50.00 USD  until 2099-12-31" in shown.output
+    assert "Fair" in shown.output
+    assert "switched off at" in (await run("giftcard", "disable", number)).output
+    assert (await guest.call("POST", "/gift-cards/balance", {"code": code})).status_code == 422
+    for wrong in (
+        ("create", "0"),
+        ("create", "1.234"),
+        ("create", "much"),
+        ("show", "ZZZZ"),
+        ("disable", "999999"),
+    ):
+        refused = await run("giftcard", *wrong)
+        assert refused.exit_code != 0, wrong
+
+
+async def test_credit_is_given_with_its_reason_and_orders_are_refunded_as_credit(
+    run, guest: Guest, sessions, redis_url, reads
+):
+    await forget_jobs(sessions)
+    member = await join(guest, sessions, redis_url)
+    async with sessions() as session:
+        email = await session.scalar(
+            text("SELECT email FROM customers WHERE id = :id"), {"id": member.customer_id}
+        )
+    given = await run("credit", "give", email, "12.50", "--reason", "Broken mug")
+    assert (given.exit_code, given.output) == (0, "12.50 USD\n")
+    assert (await run("credit", "give", "nobody@example.com", "1", "--reason", "x")).exit_code == 1
+    exported = (await member.call("GET", "/customer/export")).json()["store_credit"]
+    assert [(one["balance"], one["given"][0]["reason"]) for one in exported] == [(1250, "Broken mug")]
+    numbers = []
+    for _ in range(2):
+        checkout = await member.prepare(await add_variant(sessions, member.store, price=2000))
+        paid = await member.pay(checkout["totals"]["due"])
+        order = await member.read_order(int(paid.headers["location"].rpartition("/")[2]))
+        numbers.append(order.json()["number"])
+    refunded = await run("order", "refund", numbers[0], "5.00", "--reason", "Late", "--to-credit")
+    assert refunded.output == f"{numbers[0]}: 5.00 USD goes back\n"
+    assert (await run("order", "cancel", numbers[1], "--reason", "Gone", "--to-credit")).exit_code == 0
+    shown = (await member.call("GET", "/customer/store-credit")).json()
+    assert shown["balance"] == 1250 + 500 + 2500
+    assert await run_audit(reads, utc_now(), store_id=member.store.id) == []
+
+
+SHOP = """
+[store]
+code = "CODE"
+currency = "KWD"
+[[gift_cards]]
+code = "FAIR-2026-SPRING"
+amount = "12.500"
+note = "The spring fair"
+[[gift_cards]]
+code = "FAIR-2026-AUTUMN"
+amount = "5"
+expires_at = 2030-01-01T00:00:00Z
+"""
+
+
+async def test_cards_of_a_shop_file_are_made_once_and_their_money_never_changes(sessions, reads):
+    shop = SHOP.replace("CODE", f"shop-{uuid4().hex[:8]}", 1)
+
+    async def apply(written: str) -> list[str]:
+        file = msgspec.convert(tomllib.loads(written), ShopFile)
+        async with transaction(sessions) as session:
+            done = await apply_shop(session, file, now=utc_now())
+            return [line for line in done.changes if "gift card" in line]
+
+    assert await apply(shop) == ["gift card …RING: made, 12.500 KWD", "gift card …TUMN: made, 5 KWD"]
+    assert await apply(shop) == []
+    assert await apply(shop.replace("FAIR-2026-SPRING", "fair 2026 spring")) == []  # the same code
+    off = shop.replace('note = "The spring fair"', 'note = "Over"\nenabled = false')
+    assert await apply(off) == ["gift card …RING: note changed, switched off"]
+    assert await apply(shop.partition("[[gift_cards]]")[0]) == []  # they are somebody's money
+    faults = {
+        'amount = "12.500"': ('amount = "13"', "gift_cards[0].amount"),
+        '"FAIR-2026-SPRING"': ('"SHORT-CODE"', "gift_cards[0].code"),
+        '"FAIR-2026-AUTUMN"': ('"fair2026spring"', "gift_cards[1].code"),
+        "2030-01-01T00:00:00Z": ("2030-01-01T00:00:00", "gift_cards[1].expires_at"),
+        'amount = "5"': ('amount = "5.0001"', "gift_cards[1].amount"),
+    }
+    for right, (wrong, at) in faults.items():
+        with pytest.raises(Invalid) as refused:
+            await apply(shop.replace(right, wrong))
+        assert [fault.field for fault in refused.value.errors] == [at]
+        assert "spring" not in " ".join(fault.message for fault in refused.value.errors).lower()
+    async with sessions() as session:
+        store = await session.scalar(
+            text("SELECT store_id FROM gift_cards WHERE note = 'Over' ORDER BY id DESC LIMIT 1")
+        )
+    assert await run_audit(reads, utc_now(), store_id=store) == []
