@@ -9,6 +9,7 @@ from litestar.params import FromPath, FromQuery
 from app.api.dependencies import large_shelves_of
 from app.api.expand import parse_expand
 from app.api.openapi import PARAMETERS
+from app.api.paging import After
 from app.api.storefront.counter import Counter, PageCounter, counters
 from app.api.storefront.filters import FILTER_PARAMETERS, asked_filters, send_counted, send_head
 from app.api.storefront.wares import (
@@ -86,6 +87,7 @@ class CategoryController(Controller):
         self,
         pages: NamedDependency[PageCounter],
         handle: FromPath[str],
+        after: After = "",
         order_by: FromQuery[Order | None] = None,
         order_type: FromQuery[Direction | None] = None,
         expand: Expand = None,
@@ -95,7 +97,7 @@ class CategoryController(Controller):
             pages.reads,
             pages.store.id,
             handle,
-            pages.paging,
+            pages.beginning(after),
             filters=filters,
             large=large_shelves_of(pages.request),
             order_by=order_by,

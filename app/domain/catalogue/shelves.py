@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import Final
 
 from app.db.reads import Reads
+from app.domain.catalogue.cursors import read_cursor, read_place, write_cursor, write_place
 from app.domain.catalogue.errors import category_not_found, collection_not_found
 from app.domain.catalogue.filter_counts import counts_sql
 from app.domain.catalogue.filtering import EVERYTHING, Filters, Shape, arguments, conditions
@@ -127,6 +128,8 @@ _CATEGORY_MEMBERS: Final = """
     JOIN collection_products m ON m.store_id = $1 AND m.collection_id = l.collection_id AND m.listed
     GROUP BY m.product_id
 """
+# What a cursor holds of either's own order: see cursors.write_place.
+_KEYS: Final[dict[str, type]] = {"collection": str, "category": str}
 _MEMBERS: Final = {"collection": _COLLECTION_MEMBERS, "category": _CATEGORY_MEMBERS}
 _CATEGORY_SHELF: Final = "SELECT id FROM categories WHERE store_id = $1 AND handle = $2 AND visible"
 _BELOW: Final = """below AS (
@@ -136,17 +139,21 @@ _BELOW: Final = """below AS (
 )"""
 
 
-@lru_cache(maxsize=64)
-def _page_sql(kind: str, *, descending: bool, expands: frozenset[str]) -> str:
+@lru_cache(maxsize=128)
+def _page_sql(kind: str, *, after: bool, descending: bool, expands: frozenset[str]) -> str:
     """A page in a shelf's own order: of a collection it walks one index and touches only itself."""
     way = "DESC" if descending else "ASC"
+    place = "(m.position, m.sort_text, m.product_id)"
+    begin = f"WHERE {place} {'<' if descending else '>'} ($5, $6, $7)" if after else ""
     item = variant_item(expands, shelf=True, by_key=True, lead=True)
     return f"""
     WITH RECURSIVE {_shelf(kind)},
     members AS {"NOT " if kind == "collection" else ""}MATERIALIZED ({_MEMBERS[kind]})
-    SELECT (SELECT id FROM shelf) AS shelf, (SELECT count(*) FROM members) AS total, {joined(item)} AS items
+    SELECT (SELECT id FROM shelf) AS shelf, (SELECT count(*) FROM members) AS total, {joined(item)} AS items,
+        (array_agg(page.position))[CAST($3 AS integer)] AS position,
+        (array_agg(page.sort_text))[CAST($3 AS integer)] AS words, (array_agg(page.id))[CAST($3 AS integer)] AS id
     FROM (
-        SELECT product_id AS id FROM members m
+        SELECT product_id AS id, position, sort_text FROM members m {begin}
         ORDER BY m.position {way}, m.sort_text {way}, m.product_id {way} LIMIT $3 OFFSET $4
     ) page
     """
@@ -218,6 +225,33 @@ def _shelf(kind: str) -> str:
     return f"shelf AS MATERIALIZED ({_CATEGORY_SHELF}), {_BELOW}"
 
 
+async def _list_own(
+    reads: Reads,
+    store_id: int,
+    handle: str,
+    paging: PageRequest,
+    *,
+    kind: str,
+    down: bool,
+    expands: frozenset[str],
+) -> Items | None:
+    begin: tuple[object, ...] = ()
+    if paging.after:
+        key, last = read_cursor(paging.after, kind, down=down, keys=_KEYS)
+        begin = (*read_place(key), last)
+    sql = _page_sql(kind, after=bool(begin), descending=down, expands=expands)
+    row = await reads.fetchrow(sql, store_id, handle, paging.size, paging.skip, *begin)
+    assert row is not None
+    if row["shelf"] is None:
+        return None
+    after: str | None = ""
+    if row["id"] is not None:
+        after = write_cursor(
+            kind, down=down, key=write_place(row["position"], row["words"]), row_id=row["id"]
+        )
+    return Items(row["items"], row["total"], after)
+
+
 async def _list_shelf(
     reads: Reads,
     store_id: int,
@@ -235,15 +269,11 @@ async def _list_shelf(
     usual = SHELF_ORDERS[order_by][1] if order_by else False
     down = usual if descending is None else descending
     if order_by is None and not filters:
-        row = await reads.fetchrow(
-            _page_sql(kind, descending=down, expands=frozenset(expands)),
-            store_id,
-            handle,
-            paging.size,
-            paging.skip,
+        return await _list_own(
+            reads, store_id, handle, paging, kind=kind, down=down, expands=frozenset(expands)
         )
-        assert row is not None
-        return None if row["shelf"] is None else Items(row["items"], row["total"])
+    # What fits is ranked as a whole, so that each page costs the same: its number will do.
+    paging = PageRequest(paging.number, paging.size)
 
     if large is not None and await large.has(store_id, (kind, store_id, handle), _size_sql(kind), handle):
         order = (
