@@ -80,7 +80,7 @@ async def test_what_sells_is_counted_once_however_often_the_job_runs(
                 ),
                 {"id": variant},
             )
-            assert tuple(sold.one()) == (3, 3000, 3)
+            assert tuple(sold.one()) == (3, 3 * 2500, 3)
             await session.execute(text("UPDATE jobs SET state = 'queued' WHERE kind = 'orders.count_sold'"))
             await session.commit()
 

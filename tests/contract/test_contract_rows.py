@@ -34,6 +34,7 @@ UNNUMBERED = {
     "DELETE /customer/passkeys/{id}",
     "POST /customer/login/passkey/options",
     "POST /customer/login/passkey",
+    "PUT /cart",
     "GET /customer/payment-methods",
     "DELETE /customer/payment-methods/{id}",
     "GET /customer/addresses",
