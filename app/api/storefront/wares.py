@@ -208,7 +208,9 @@ class StorefrontVariantDetail(StorefrontVariant, kw_only=True):
 
 
 class StorefrontBestSeller(msgspec.Struct):
-    """Units of a variant that were ordered, and what was paid for them, after discounts, in minor units."""
+    """Units of a variant that were ordered, and what was paid for them in the store's own currency, after discounts,
+    in minor units.
+    """
 
     quantity: int
     amount: int

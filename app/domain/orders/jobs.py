@@ -66,7 +66,9 @@ _COUNT_SOLD: Final = (
             WHERE l.store_id = :store_id AND l.order_id = :order_id
         )
         UPDATE variants v SET (sold, sold_amount) = (
-            SELECT coalesce(sum(l.quantity), 0), coalesce(sum(l.line_price - l.discount), 0)
+            SELECT coalesce(sum(l.quantity), 0), coalesce(sum(l.line_price - l.discount) FILTER (
+                WHERE o.currency = (SELECT s.currency FROM stores s WHERE s.id = :store_id)
+            ), 0)
             FROM order_lines l JOIN orders o ON o.store_id = l.store_id AND o.id = l.order_id
             WHERE l.store_id = v.store_id AND l.variant_id = v.id
               AND o.status IN ('open', 'completed') AND o.placed_at > :since
@@ -200,10 +202,13 @@ def _told_besides(job: Job, order: OrderView) -> dict[str, Any]:
     """What a mail says beside the order itself: the parcel on its way, or the sum that went back."""
     named = ("amount", "currency", "goes_to")
     told: dict[str, Any] = {name: job.payload[name] for name in named if name in job.payload}
+    lines = {line.id: line for line in order.lines}
+    told["returned"] = [
+        (lines[int(line_id)], units) for line_id, units in job.payload.get("units", {}).items()
+    ]
     if "parcel_id" not in job.payload:
         return told
     parcel = next(one for one in order.parcels if one.id == job.payload["parcel_id"])
-    lines = {line.id: line for line in order.lines}
     return told | {
         "parcel": parcel,
         "packed": [(lines[packed.line_id], packed.quantity) for packed in parcel.lines],
