@@ -11,7 +11,7 @@ from app.api.expand import parse_expand
 from app.api.openapi import PARAMETERS
 from app.api.paging import After
 from app.api.storefront.counter import Counter, PageCounter, counters
-from app.api.storefront.filters import FILTER_PARAMETERS, asked_filters, send_counted, send_head
+from app.api.storefront.filters import FILTER_PARAMETERS, asked_filters, send_head, send_shelf
 from app.api.storefront.wares import (
     Direction,
     Expand,
@@ -95,19 +95,18 @@ class CollectionController(Controller):
         order_type: FromQuery[Direction | None] = None,
         expand: Expand = None,
     ) -> Response[bytes]:
-        filters = asked_filters(pages.request)
         found = await list_collection_products(
             pages.reads,
             pages.store.id,
             handle,
             pages.beginning(after),
-            filters=filters,
+            filters=asked_filters(pages.request),
             large=large_shelves_of(pages.request),
             order_by=order_by,
             descending=None if order_type is None else order_type == "desc",
             expands=parse_expand(expand, VARIANT_EXPANDS),
         )
-        return send_counted(pages, found) if filters or order_by else pages.send_page(found)
+        return send_shelf(pages, found)
 
 
 async def _count(counter: Counter, handle: str) -> bytes:

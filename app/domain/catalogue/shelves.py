@@ -225,6 +225,14 @@ def _shelf(kind: str) -> str:
     return f"shelf AS MATERIALIZED ({_CATEGORY_SHELF}), {_BELOW}"
 
 
+def _begin(kind: str, paging: PageRequest, *, down: bool) -> tuple[object, ...]:
+    """What a page of a shelf's own order begins behind. Raises Invalid for a cursor that is none of it."""
+    if not paging.after:
+        return ()
+    key, last = read_cursor(paging.after, kind, down=down, keys=_KEYS)
+    return (*read_place(key), last)
+
+
 async def _list_own(
     reads: Reads,
     store_id: int,
@@ -235,10 +243,7 @@ async def _list_own(
     down: bool,
     expands: frozenset[str],
 ) -> Items | None:
-    begin: tuple[object, ...] = ()
-    if paging.after:
-        key, last = read_cursor(paging.after, kind, down=down, keys=_KEYS)
-        begin = (*read_place(key), last)
+    begin = _begin(kind, paging, down=down)
     sql = _page_sql(kind, after=bool(begin), descending=down, expands=expands)
     row = await reads.fetchrow(sql, store_id, handle, paging.size, paging.skip, *begin)
     assert row is not None
@@ -268,14 +273,22 @@ async def _list_shelf(
     """In the shelf's own order one statement; else one for what fits, none on a large shelf, and one for the page."""
     usual = SHELF_ORDERS[order_by][1] if order_by else False
     down = usual if descending is None else descending
-    if order_by is None and not filters:
+    own = order_by is None and not filters
+    # Of its own order a collection has an index; what stands below a category has to be put together.
+    if large is not None and own and kind == "collection":
+        large = None
+    if large is not None and not await large.has(store_id, (kind, store_id, handle), _size_sql(kind), handle):
+        large = None
+    if own:
+        _begin(kind, paging, down=down)
+    if own and large is None:
         return await _list_own(
             reads, store_id, handle, paging, kind=kind, down=down, expands=frozenset(expands)
         )
     # What fits is ranked as a whole, so that each page costs the same: its number will do.
     paging = PageRequest(paging.number, paging.size)
 
-    if large is not None and await large.has(store_id, (kind, store_id, handle), _size_sql(kind), handle):
+    if large is not None:
         order = (
             _all_ordered_sql(order_by, descending=down) if order_by not in (None, PRICE_ORDER) else order_by
         )
