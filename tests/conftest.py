@@ -4,6 +4,7 @@ Databases are made from a migrated template, one per test process. Each test mak
 so tests never see each other's rows and nothing has to be cleaned up.
 """
 
+import asyncio
 import os
 import shutil
 import tempfile
@@ -26,6 +27,8 @@ from tests.canaries import WATCH, watched
 
 pytest_plugins = ["tests.figures"]
 
+# Nothing of a test outlives its machine: a commit need not wait for the disk.
+FORGETFUL = {"fsync": "off", "full_page_writes": "off"}
 SHARED_DATA = Path(os.environ.get("STOREFRONT_SHARED_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
 
@@ -51,8 +54,9 @@ def database_server(server_folder: Path) -> Iterator[str]:
     named = os.environ.get("TEST_DATABASE_URL")
     if named:
         yield named
+        asyncio.run(drop_template(named))
         return
-    server = start_postgres(server_folder / "postgres")
+    server = start_postgres(server_folder / "postgres", options=FORGETFUL)
     yield server.url
     server.stop()
 
@@ -69,15 +73,38 @@ def redis_url(server_folder: Path) -> Iterator[str]:
     server.stop()
 
 
+def url_of(server: str, database: str) -> str:
+    base, _, query = server.partition("?")
+    return f"{base.rpartition('/')[0]}/{database}" + (f"?{query}" if query else "")
+
+
+# The database of each server that has been migrated, for others to be copied from: that takes a fifth of the time.
+_templates: dict[str, str] = {}
+
+
+async def template_of(server: str, admin: asyncpg.Connection) -> str:
+    if server not in _templates:
+        name = f"template_{uuid4().hex}"
+        await admin.execute(f'CREATE DATABASE "{name}"')
+        await migrate(url_of(server, name))
+        _templates[server] = name
+    return _templates[server]
+
+
+async def drop_template(server: str) -> None:
+    if name := _templates.pop(server, None):
+        admin = await asyncpg.connect(database_address(server).asyncpg)
+        await admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+        await admin.close()
+
+
 @asynccontextmanager
 async def fresh_database(server: str) -> AsyncIterator[str]:
     """A migrated database of its own, gone afterwards."""
     name = f"test_{uuid4().hex}"
     admin = await asyncpg.connect(database_address(server).asyncpg)
-    await admin.execute(f'CREATE DATABASE "{name}"')
-    base, _, query = server.partition("?")
-    url = f"{base.rpartition('/')[0]}/{name}" + (f"?{query}" if query else "")
-    await migrate(url)
+    await admin.execute(f'CREATE DATABASE "{name}" TEMPLATE "{await template_of(server, admin)}"')
+    url = url_of(server, name)
     yield url
     own = await asyncpg.connect(database_address(url).asyncpg)
     await WATCH.read_tables(own)

@@ -120,7 +120,7 @@ def _line_schema(**more: Any) -> dict[str, Any]:
 def _quote_properties() -> dict[str, Any]:
     """What a 409 of a checkout says of the price as it is now: nothing moves before the page has shown that."""
     number, text = {"type": "integer"}, {"type": "string"}
-    totals = ("items", "discount", "shipping", "tax", "total")
+    totals = ("items", "discount", "shipping", "tax", "total", "gift_card", "store_credit", "due")
     codes = ["added", "removed", "price_changed", "quantity_changed"]
     return {
         "totals": {

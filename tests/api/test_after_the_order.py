@@ -219,7 +219,7 @@ async def test_what_is_on_its_way_is_not_cancelled(bought: Bought, run):
     assert (await run("ship", bought.number, "--carrier", "Alpine Post", "--line", "1=1")).exit_code == 0
     refused = await run("cancel", bought.number, "--reason", REASON)
     assert (refused.exit_code, "on its way" in refused.output) == (1, True)
-    asked = await bought.call("POST", "/cancellation", {"reason": REASON})
+    asked = await bought.call("POST", "/cancellation", {"reason": REASON, "note": ""})
     assert (asked.status_code, asked.json()["code"]) == (409, "order_shipped")
 
 
@@ -377,8 +377,8 @@ async def test_a_wish_names_a_reason_of_the_store_and_its_key_repeats_the_answer
     wrong = await bought.call("POST", "/cancellation", {"reason": "no such reason", "note": "n"})
     assert (wrong.status_code, wrong.json()["errors"][0]["field"]) == (422, "reason")
     key = {"Idempotency-Key": "cancel-this-order-once-please"}
-    first = await bought.call("POST", "/cancellation", {"reason": REASON}, **key)
-    again = await bought.call("POST", "/cancellation", {"reason": REASON}, **key)
+    first = await bought.call("POST", "/cancellation", {"reason": REASON, "note": ""}, **key)
+    again = await bought.call("POST", "/cancellation", {"reason": REASON, "note": ""}, **key)
     assert (again.headers.get("idempotency-replayed"), again.json()) == ("true", first.json())
     other = await bought.call("POST", "/cancellation", {"reason": REASON, "note": "x"}, **key)
     assert other.json()["code"] == "idempotency_mismatch"
@@ -388,7 +388,7 @@ async def test_a_strangers_order_is_not_there(bought: Bought, guest: Guest, sess
     stranger = await join(guest, sessions, redis_url)
     for method, path, body in (
         ("GET", "/tracking", None),
-        ("POST", "/cancellation", {"reason": REASON}),
+        ("POST", "/cancellation", {"reason": REASON, "note": ""}),
         ("DELETE", "/cancellation", None),
     ):
         for headers in ({}, {"X-Checkout-Token": "no-such-token"}):

@@ -71,6 +71,9 @@ async def test_note_and_attributes_of_a_cart_go_along_with_its_order(guest: Gues
     body = {"cart_uuid": guest.cart_uuid, "note": "Ring twice.", "attributes": WORDS}
     said = await guest.call("PUT", "/cart", body)
     assert (said.status_code, said.json()["note"], said.json()["attributes"]) == (200, "Ring twice.", WORDS)
+    form = {"cart_uuid": guest.cart_uuid, "attributes[0][name]": "gift wrap", "attributes[0][value]": "yes"}
+    sent = await guest.client.put("/storefront/v1/cart", data=form, headers=guest.headers)
+    assert (sent.status_code, sent.json()["attributes"]) == (200, WORDS), sent.text
     # What is left out stays.
     said = await guest.call("PUT", "/cart", {"cart_uuid": guest.cart_uuid, "note": "Ring thrice."})
     assert (said.json()["note"], said.json()["attributes"]) == ("Ring thrice.", WORDS)
@@ -197,3 +200,40 @@ async def test_nobody_pays_without_having_agreed_to_what_the_store_asks_in_the_w
     assert paid.status_code == 204, paid.text
     order = (await guest.read_order(int(paid.headers["location"].rpartition("/")[2]))).json()
     assert [(one["key"], one["text"]) for one in order["consents"]] == [("terms", "I accept the terms.")]
+
+
+async def test_a_funnel_offers_what_goes_with_the_checkout_and_can_be_had(guest: Guest, sessions):
+    mug, by_hand, together, alike, sold_out, unlisted = [
+        await add_variant(sessions, guest.store, price=1000 + place) for place in range(6)
+    ]
+    await guest.prepare(mug)
+    path = f"/checkout/{guest.token}?funnel=1"
+    assert (await guest.call("GET", path)).json()["funnel"] == []
+    assert "funnel" not in await guest.read_checkout()
+    products = "ARRAY(SELECT product_id FROM variants WHERE id = ANY(CAST(:{} AS bigint[])))"
+    await change(
+        sessions,
+        f"UPDATE products SET related = :hand, bought_with = {products.format('with')}, "
+        f"similar_to = {products.format('alike')} WHERE id = (SELECT product_id FROM variants WHERE id = :mug)",
+        **{"hand": [sold_out, unlisted, by_hand], "with": [together], "alike": [alike, mug], "mug": mug},
+    )
+    await change(
+        sessions,
+        "UPDATE products SET lead_variant_id = v.id FROM variants v "
+        "WHERE v.product_id = products.id AND v.store_id = :id",
+        id=guest.store.id,
+    )
+    await change(sessions, "UPDATE stock_items SET on_hand = 0 WHERE variant_id = :id", id=sold_out)
+    await change(
+        sessions,
+        "UPDATE products SET status = 'draft' WHERE id = (SELECT product_id FROM variants WHERE id = :id)",
+        id=unlisted,
+    )
+    offered = (await guest.call("GET", path)).json()["funnel"]
+    assert [(one["variant_id"], one["price"]) for one in offered] == [
+        (by_hand, 1001),
+        (together, 1002),
+        (alike, 1003),
+    ]
+    await guest.pay((await guest.read_checkout())["totals"]["total"])
+    assert (await guest.call("GET", path)).json()["funnel"] == []

@@ -70,7 +70,14 @@ async def test_what_sells_is_counted_once_however_often_the_job_runs(
     variant = await add_variant(sessions, guest.store, on_hand=10)
     checkout = await guest.prepare(variant, 3)
     await guest.pay(checkout["totals"]["total"])
-    for _ in range(2):
+    # Money of another currency is not added to the store's own.
+    for currency, amount in (("USD", 3 * 2500), ("USD", 3 * 2500), ("EUR", 0)):
+        async with sessions() as session:
+            await session.execute(
+                text("UPDATE orders SET currency = :currency WHERE store_id = :store"),
+                {"currency": currency, "store": guest.store.id},
+            )
+            await session.commit()
         await worker()
         async with sessions() as session:
             sold = await session.execute(
@@ -80,7 +87,7 @@ async def test_what_sells_is_counted_once_however_often_the_job_runs(
                 ),
                 {"id": variant},
             )
-            assert tuple(sold.one()) == (3, 3 * 2500, 3)
+            assert tuple(sold.one()) == (3, amount, 3)
             await session.execute(text("UPDATE jobs SET state = 'queued' WHERE kind = 'orders.count_sold'"))
             await session.commit()
 

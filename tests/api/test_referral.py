@@ -316,3 +316,21 @@ async def test_a_guest_has_no_referral_and_another_customer_another_one(inviter,
     found = await referral(other)
     assert (found["balance"], found["invited_count"], found["movements"]) == (0, 0, [])
     assert (await withdraw(other, 1)).status_code == 422
+
+
+async def test_an_order_in_another_currency_earns_by_its_rate(inviter, sessions, redis_url, work):
+    friend = await invite(inviter, sessions, redis_url)
+    await buy(friend, sessions, price=2499)
+    async with transaction(sessions) as session:
+        await session.execute(
+            text("UPDATE orders SET currency = 'EUR' WHERE store_id = :id"), {"id": inviter.store.id}
+        )
+        kept = await session.get_one(Store, inviter.store.id)
+        kept.settings = {"referral": {"share": 500}, "currencies": [{"code": "EUR", "rate": "0.5"}]}
+    await work()
+    after = await referral(inviter)
+    assert (after["balance"], after["currency"]) == (
+        500,
+        "USD",
+    )  # of goods for 49.98 EUR, which are 99.96 USD
+    assert await booked(sessions, inviter) == 500

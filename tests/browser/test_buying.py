@@ -77,6 +77,27 @@ async def test_an_invoice_needs_no_card(shopper):
     await shopper.expect_order()
 
 
+async def test_a_gift_card_pays_and_can_be_taken_off(shopper):
+    await shopper.put_in_cart()
+    await shopper.go_to_payment()
+    code = shopper.page.get_by_label("Gift card")
+    await code.fill("NO-SUCH-CARD")
+    await shopper.page.get_by_role("button", name="Use it").click()
+    await expect(shopper.page.get_by_text("This gift card cannot be used here")).to_be_visible()
+    await code.fill("tarn and hearth gift")
+    await shopper.page.keyboard.press("Enter")
+    await expect(shopper.page.get_by_role("button", name="Take it off")).to_be_focused()
+    await expect(shopper.page.locator(".summary .totals")).to_contain_text("Left to pay$0.00")
+    await shopper.page.keyboard.press("Enter")
+    await expect(shopper.page.get_by_role("button", name=re.compile(r"^Pay \$"))).to_be_visible()
+    await expect(code).to_be_focused()
+    await code.fill("TARN-AND-HEARTH-GIFT")
+    await shopper.page.keyboard.press("Enter")
+    await shopper.page.get_by_role("button", name="Place the order").click()
+    await shopper.expect_order()
+    await expect(shopper.page.locator(".order")).to_contain_text("By gift card")
+
+
 async def test_the_confirmation_mail_is_shown_and_leads_to_the_order(shopper):
     await shopper.put_in_cart()
     await shopper.go_to_payment()

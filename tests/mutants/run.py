@@ -36,7 +36,9 @@ Outcomes = dict[str, str]  # what became of each test: "" where it passed, else 
 def servers(folder: Path) -> Iterator[dict[str, str]]:
     """The environment of the runs."""
     named = {name: os.environ.get(name, "") for name in ("TEST_DATABASE_URL", "TEST_REDIS_URL")}
-    postgres = None if named["TEST_DATABASE_URL"] else start_postgres(folder / "postgres")
+    postgres = (
+        None if named["TEST_DATABASE_URL"] else start_postgres(folder / "postgres", options={"fsync": "off"})
+    )
     redis = None if named["TEST_REDIS_URL"] else start_redis(folder / "redis")
     try:
         yield {

@@ -38,9 +38,11 @@ from app.api.transactions import once, transactional
 from app.db import idempotency
 from app.domain.accounts.signing import NewAccount
 from app.domain.carts.errors import cart_not_found
+from app.domain.catalogue.sale_items import SaleItem
 from app.domain.checkout.asking import ask_carriers
 from app.domain.checkout.consents import consents_of
 from app.domain.checkout.coupons import put_checkout_code
+from app.domain.checkout.funnel import list_funnel
 from app.domain.checkout.placing import AT_ONCE, totals_of
 from app.domain.checkout.queries import (
     CheckoutView,
@@ -55,7 +57,7 @@ from app.domain.checkout.service import (
     open_checkout,
     set_customer,
 )
-from app.domain.checkout.states import CheckoutState
+from app.domain.checkout.states import EDITABLE, CheckoutState
 from app.domain.customers.passwords import check_password
 from app.domain.giftcards.split import Split
 from app.domain.orders.queries import get_order
@@ -105,6 +107,19 @@ class StorefrontGiftCard(msgspec.Struct):
     amount: int
 
 
+class StorefrontUpsell(msgspec.Struct):
+    """A variant that goes with what is in a checkout, at what one costs. Minor units of its currency."""
+
+    variant_id: int
+    product_id: int
+    title: str
+    price: int
+    compare_at_price: int | None
+    image: str | None
+    handle: str
+    url: str
+
+
 class StorefrontConsent(msgspec.Struct):
     """What the store asks buyers to agree to; `given_at` is null while they have not."""
 
@@ -147,6 +162,21 @@ class StorefrontCheckout(msgspec.Struct, kw_only=True):
     consents: list[StorefrontConsent]
     expires_at: str
     auth_key: str | msgspec.UnsetType = msgspec.UNSET
+    # Where `funnel` asked for it.
+    funnel: list[StorefrontUpsell] | msgspec.UnsetType = msgspec.UNSET
+
+
+def show_upsell(item: SaleItem) -> StorefrontUpsell:
+    return StorefrontUpsell(
+        variant_id=item.variant_id,
+        product_id=item.product_id,
+        title=item.title,
+        price=item.price_for(1),
+        compare_at_price=item.compare_at_price,
+        image=item.image,
+        handle=item.handle,
+        url=item.url,
+    )
 
 
 def show_services(store: StoreConfig, shop: Shop) -> list[StorefrontService]:
@@ -306,9 +336,12 @@ class CheckoutController(Controller):
         now: GivenNow,
         actor: GivenActor,
         expand: Annotated[str | None, QueryParameter(max_length=200)] = None,
-        funnel: FromQuery[bool] = False,  # noqa: ARG002 - upsell offers come with promotions; none are set up yet
+        funnel: FromQuery[bool] = False,
     ) -> Response[StorefrontCheckout]:
-        """The checkout, prices fresh until paying; `expand=order` answers the whole order."""
+        """The checkout, prices fresh until paying; `expand=order` answers the whole order.
+
+        `funnel` adds what goes with the things in it and can be had now; nothing once it is being paid.
+        """
         await _ask(request, shop, store, checkout_token, address=None, now=now)
         checkout = await get_checkout(session, store.id, checkout_token)
         view = await view_checkout(session, store, checkout, now=now)
@@ -326,7 +359,12 @@ class CheckoutController(Controller):
                 checkout_token=checkout.token,
             )
             order = show_order(found, to_buyer=True)
-        return Response(show_checkout(view, store, shop, order=order), headers=NO_STORE)
+        shown = show_checkout(view, store, shop, order=order)
+        if funnel:
+            open_still = view.state in EDITABLE
+            near = await list_funnel(session, store, view.quote) if open_still else []
+            shown.funnel = [show_upsell(item) for item in near]
+        return Response(shown, headers=NO_STORE)
 
     @put(
         "/{checkout_token:str}/customer",

@@ -22,7 +22,7 @@ from app.domain.ledger.service import post_entries
 from app.domain.orders.models import Order
 from app.domain.orders.service import PAID_BY_CUSTOMER
 from app.domain.stores.directory import StoreDirectory
-from app.domain.stores.queries import ReferralRule, StoreConfig
+from app.domain.stores.queries import StoreConfig
 from app.kit.errors import LOGIN_REQUIRED, Unauthenticated
 from app.kit.money import share
 
@@ -39,11 +39,19 @@ def balance_account(customer_id: int) -> str:
     return f"referral:{customer_id}"
 
 
-def reward_of(rule: ReferralRule, order: Order) -> int:
-    """What an order earns whoever invited its buyer. A share is of the goods, without shipping. Minor units."""
-    if rule.amount is not None:
-        return rule.amount
-    return share(order.items_total - order.discount_total, rule.share or 0)
+def reward_of(store: StoreConfig, order: Order) -> int:
+    """What an order earns whoever invited its buyer, in minor units of the store's own currency.
+
+    A share is of the goods, without shipping, by the rate of the order's currency; nothing where the store has given
+    that currency up.
+    """
+    if store.referral.amount is not None:
+        return store.referral.amount
+    if not store.sells_in(order.currency):
+        return 0
+    goods = order.items_total - order.discount_total
+    worth = store.convert(goods, source=order.currency, target=store.currency)
+    return share(worth, store.referral.share or 0)
 
 
 def referral_jobs(
@@ -85,8 +93,8 @@ async def reward_inviter(
         .order_by(Order.paid_at, Order.id)
         .limit(1)
     )
-    amount = 0 if order is None else reward_of(store.referral, order)
-    if order is None or amount <= 0 or order.currency != store.currency:
+    amount = 0 if order is None else reward_of(store, order)
+    if order is None or amount <= 0:
         return None
     if not await _may_earn(session, store.id, inviter_id):
         return None
@@ -98,7 +106,7 @@ async def reward_inviter(
             invited_id=customer_id,
             order_id=order.id,
             amount=amount,
-            currency=order.currency,
+            currency=store.currency,
             created_at=now,
         )
         .on_conflict_do_nothing(index_elements=["store_id", "invited_id"])
@@ -115,7 +123,7 @@ async def reward_inviter(
         session,
         store.id,
         key=f"referral-reward-{reward_id}",
-        currency=order.currency,
+        currency=store.currency,
         amounts={COSTS: amount, balance_account(inviter_id): -amount},
         order_id=order.id,
         now=now,

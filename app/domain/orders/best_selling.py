@@ -21,7 +21,7 @@ _PLACED: Final = "o.store_id = $1 AND o.placed_at >= $2 AND o.status IN ('open',
 # OFFSET behind the counting has it look up of the best alone whether they are on sale.
 _LIST: Final = f"""
 WITH placed AS MATERIALIZED (
-    SELECT o.id FROM orders o WHERE {_PLACED} ORDER BY o.placed_at DESC LIMIT {MOST_COUNTED + 1}
+    SELECT o.id, o.currency FROM orders o WHERE {_PLACED} ORDER BY o.placed_at DESC LIMIT {MOST_COUNTED + 1}
 ),
 best AS (
     (
@@ -33,7 +33,9 @@ best AS (
     (
         SELECT c.variant_id, c.quantity, c.amount
         FROM (
-            SELECT l.variant_id, sum(l.quantity) AS quantity, sum(l.line_price - l.discount) AS amount
+            SELECT l.variant_id, sum(l.quantity) AS quantity, coalesce(sum(l.line_price - l.discount) FILTER (
+                WHERE placed.currency = (SELECT s.currency FROM stores s WHERE s.id = $1)
+            ), 0) AS amount
             FROM placed CROSS JOIN LATERAL (
                 SELECT * FROM order_lines l WHERE l.order_id = placed.id OFFSET 0
             ) l
@@ -51,7 +53,9 @@ FROM best page
 
 
 async def list_best_selling(reads: Reads, store_id: int, *, now: datetime) -> bytes:
-    """A JSON list of the 50 best-selling variants of the last 90 days; amounts in minor units, after discounts."""
+    """A JSON list of the 50 best-selling variants of the last 90 days; amounts in minor units, after discounts, of what
+    was sold in the store's own currency.
+    """
     since = now - timedelta(days=BEST_SELLING_DAYS)
     found: bytes = await reads.fetchval(_LIST, store_id, since, MOST_BEST_SELLING)
     return found

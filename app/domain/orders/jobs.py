@@ -66,7 +66,9 @@ _COUNT_SOLD: Final = (
             WHERE l.store_id = :store_id AND l.order_id = :order_id
         )
         UPDATE variants v SET (sold, sold_amount) = (
-            SELECT coalesce(sum(l.quantity), 0), coalesce(sum(l.line_price - l.discount), 0)
+            SELECT coalesce(sum(l.quantity), 0), coalesce(sum(l.line_price - l.discount) FILTER (
+                WHERE o.currency = (SELECT s.currency FROM stores s WHERE s.id = :store_id)
+            ), 0)
             FROM order_lines l JOIN orders o ON o.store_id = l.store_id AND o.id = l.order_id
             WHERE l.store_id = v.store_id AND l.variant_id = v.id
               AND o.status IN ('open', 'completed') AND o.placed_at > :since

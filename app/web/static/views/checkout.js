@@ -9,6 +9,7 @@ import { cartUuid, keepOrder, keepPaying, paying } from "../store.js";
 import { addressFields, EXAMPLE, readAddress } from "./address.js";
 import { couponForm, saidOfLine, whatChanged } from "./basket.js";
 import { clearFaults, field, passwordField, showFaults } from "./form.js";
+import { purses } from "./purses.js";
 
 const TEST_CARDS = [
   ["ok", "Card that works", "The payment goes through at once."],
@@ -47,7 +48,9 @@ export async function checkoutView({ signal }) {
       throw error;
     }
   }
-  return { title: "Checkout", node: build(checkout, known, note, await findCustomer({ signal })) };
+  const me = await findCustomer({ signal });
+  const credit = me ? await get("/customer/store-credit", { signal }) : null;
+  return { title: "Checkout", node: build({ checkout, known, me, credit }, note) };
 }
 
 function emptyCart(error) {
@@ -80,11 +83,11 @@ async function confirm(checkout, service) {
   }
 }
 
-function build(checkout, known, note, me) {
+function build({ checkout, known, me, credit }, note) {
   const summary = h("aside", { className: "summary", "aria-label": "Summary" });
   const steps = h("div", { className: "steps" });
   const page = h("div", { className: "checkout" }, h("div", {}, h("h1", { tabindex: "-1" }, "Checkout"), steps), summary);
-  const state = { checkout, known, me, page, summary, steps };
+  const state = { checkout, known, me, credit, page, summary, steps };
   state.contact = contactStep(state);
   state.shipping = h("section", { className: "step", "aria-labelledby": "step-shipping" });
   state.payment = h("section", { className: "step", "aria-labelledby": "step-payment" });
@@ -126,7 +129,10 @@ function drawSummary(state) {
       totals.discount > 0 && row("Discount", `−${amount(totals.discount)}`),
       row("Shipping", checkout.shipping_option_id === null ? "to come" : totals.shipping ? amount(totals.shipping) : "free"),
       row(checkout.tax_included ? "Tax, included" : "Tax", amount(totals.tax)),
-      row("Total", amount(totals.total), true)));
+      row("Total", amount(totals.total), totals.due === totals.total),
+      totals.gift_card > 0 && row("Gift card", `−${amount(totals.gift_card)}`),
+      totals.store_credit > 0 && row("Store credit", `−${amount(totals.store_credit)}`),
+      totals.due !== totals.total && row("Left to pay", amount(totals.due), true)));
 }
 
 function contactStep(state) {
@@ -265,7 +271,12 @@ function drawShipping(state) {
     fault);
 }
 
-const usable = (checkout) => (checkout.totals.total === 0 ? ["free_payment"] : checkout.payment_services.map((one) => one.name).filter((name) => name !== "free_payment"));
+// What a gift card and credit pay wholly needs no service.
+function usable({ totals, payment_services: services }) {
+  if (totals.total === 0) return services.filter((one) => one.name === "free_payment");
+  if (totals.due > 0) return services.filter((one) => one.name !== "free_payment");
+  return [totals.gift_card ? { name: "gift_card", title: "Your gift card" } : { name: "store_credit", title: "Your store credit" }];
+}
 
 function drawPayment(state) {
   const { checkout } = state;
@@ -278,14 +289,13 @@ function drawPayment(state) {
     show(state.payment, heading, h("p", { className: "soft" }, "Comes last."));
     return;
   }
-  const names = usable(checkout);
-  const services = checkout.payment_services.filter((one) => names.includes(one.name));
+  const services = usable(checkout);
   services.sort((one, other) => (other.name === "test") - (one.name === "test"));
   const cards = h("fieldset", { className: "choices cards" }, h("legend", {}, "Which test card"),
     TEST_CARDS.map(([token, title, text], index) =>
       h("label", { className: "choice" }, h("input", { type: "radio", name: "card", value: token, checked: index === 0 }),
         h("span", { className: "what" }, title, h("span", { className: "soft" }, text)))));
-  const button = h("button", { className: "button wide", type: "submit" }, `Pay ${money(checkout.totals.total, checkout.currency)}`);
+  const button = h("button", { className: "button wide", type: "submit" }, checkout.totals.due ? `Pay ${money(checkout.totals.due, checkout.currency)}` : "Place the order");
   const trouble = h("div", { className: "fault", role: "alert", tabindex: "-1", "data-pay-fault": "" });
   const sync = () => (cards.hidden = cards.disabled = form.elements.namedItem("service")?.value !== "test");
   const form = h("form", {
@@ -310,12 +320,16 @@ function drawPayment(state) {
         h("span", { className: "what" }, one.title || one.name)))),
   cards, trouble, button);
   sync();
-  show(state.payment, heading, services.length ? form : h("p", { className: "fault" }, "This shop has no way to pay set up."));
+  const besides = checkout.totals.total > 0 && purses(state, (now, focus) => {
+    apply(state, now);
+    state.payment.querySelector(focus)?.focus();
+  });
+  show(state.payment, heading, besides, services.length ? form : h("p", { className: "fault" }, "This shop has no way to pay set up."));
 }
 
 async function pay(state, service, token) {
   const { checkout } = state;
-  const body = { payment_type: service, amount: checkout.totals.total, payment_token: token };
+  const body = { payment_type: service, amount: checkout.totals.due, payment_token: token };
   keepPaying({ token: checkout.checkout_token, service });
   const { status, data, headers } = await send("POST", `/checkout/${checkout.checkout_token}/payment`, body, { key: uuid() });
   if (status === 204) {
@@ -334,7 +348,7 @@ async function refused(state, error) {
   keepPaying(null);
   apply(state, await get(`/checkout/${state.checkout.checkout_token}`));
   await refresh().catch(() => {});
-  sayAtPayment(state, error.code === "total_changed" ? "The total is another one by now. Please look at it once more." : error.message, whatChanged(error.body));
+  sayAtPayment(state, error.code === "total_changed" ? "What is to be paid has changed meanwhile. Please look at it again." : error.message, whatChanged(error.body));
 }
 
 function sayAtPayment(state, text, list = null) {

@@ -67,7 +67,9 @@ function page(order, thanks) {
           totals.discount > 0 && row("Discount", `−${amount(totals.discount)}`),
           row(order.shipping_option?.title ? `Shipping, ${order.shipping_option.title}` : "Shipping", totals.shipping ? amount(totals.shipping) : "free"),
           row(order.tax_included ? "Tax, included" : "Tax", amount(totals.tax)),
-          row("Total", amount(totals.total), true))),
+          row("Total", amount(totals.total), true),
+          totals.gift_card > 0 && row("By gift card", amount(totals.gift_card)),
+          totals.store_credit > 0 && row("By store credit", amount(totals.store_credit)))),
       h("div", { className: "stack" },
         order.shipping_option?.pickup
           ? h("section", { className: "panel" }, h("h2", {}, "Fetched at"), h("p", {}, order.shipping_option.location))
