@@ -21,11 +21,11 @@ from app.api.rate_limits import STATE_KEY as RATES_KEY
 from app.api.rate_limits import RateLimits
 from app.api.storefront import storefront_handlers
 from app.api.webhooks.payments import payment_event
-from app.db.kept import Kept
 from app.db.migrations import check_migrations, head_revision
 from app.db.reads import Reads
 from app.db.session import create_engine, create_sessions
 from app.db.versions import CommitMark, Versions
+from app.domain.catalogue.large_shelves import LargeShelves
 from app.domain.checkout.carriers import Carrier
 from app.domain.checkout.till import Till
 from app.domain.customers.providers import (
@@ -99,7 +99,7 @@ def build_shop(settings: Settings, *, application_name: str = "storefront") -> S
         till=till,
         searches=SearchTally(sessions, clock=utc_now),
         kept=KeptAnswers(versions, most_bytes=settings.cache_bytes),
-        counts=Kept(settings.counts_seconds),
+        large_shelves=LargeShelves(reads, versions.get, seconds=settings.counts_seconds),
         carriers=_carriers(settings),
     )
 

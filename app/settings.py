@@ -176,7 +176,7 @@ class Settings:
     queue_poll_seconds: float = 2.0
     signature_window_seconds: int = 300
     payment_wait_seconds: float = 10.0
-    # How old counts of filters and totals under filters may be, where they are dear to count; 0 counts each time.
+    # How old filters and ordered lists of collections with many products may be; 0 reads them each time.
     counts_seconds: float = 4.0
     idempotency_seconds: int = 86_400
     forget_seconds: int = 2_592_000

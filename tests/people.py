@@ -42,7 +42,7 @@ async def make_customer(sessions: Sessions, store: Store, *, email: str = "", **
 
 @asynccontextmanager
 async def session_store(redis_url: str) -> AsyncIterator[RedisSessions]:
-    redis = RedisGateway(redis_url)
+    redis = RedisGateway(redis_url, wait_seconds=5)  # how long a shop waits is tested elsewhere
     try:
         yield RedisSessions(redis, SessionLimits())
     finally:

@@ -16,9 +16,9 @@ from app.api.gate import Gate
 from app.api.kept import KeptAnswers
 from app.api.request import ShopRequest
 from app.api.transactions import REPEATABLE, is_repeatable
-from app.db.kept import Kept
 from app.db.reads import Reads
 from app.db.session import Sessions
+from app.domain.catalogue.large_shelves import LargeShelves
 from app.domain.checkout.carriers import Carrier
 from app.domain.checkout.till import Till
 from app.domain.discovery.popular import SearchTally
@@ -43,7 +43,7 @@ class Shop:
     till: Till
     searches: SearchTally
     kept: KeptAnswers
-    counts: Kept
+    large_shelves: LargeShelves
     carriers: Mapping[str, Carrier]
 
 
@@ -67,10 +67,10 @@ async def provide_gate(request: ShopRequest) -> Gate:
     return gate
 
 
-def counts_of(request: ShopRequest) -> Kept:
-    """What this process keeps of counts and totals that are dear to read."""
+def large_shelves_of(request: ShopRequest) -> LargeShelves:
+    """What this process keeps of large collections and categories."""
     shop: Shop = request.app.state[STATE_KEY]
-    return shop.counts
+    return shop.large_shelves
 
 
 async def provide_reads(request: ShopRequest) -> Reads:

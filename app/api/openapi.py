@@ -23,6 +23,7 @@ from app.api.openapi_problems import (
     problem_schema,
 )
 from app.api.openapi_security import SCHEMES, demands_login, requirements
+from app.api.openapi_shapes import say_shapes
 from app.api.openapi_units import say_units
 from app.api.rate_limits import LIMIT, RATE_HEADERS
 from app.api.request import BODY_ONLY, JSON, MULTIPART, URLENCODED
@@ -319,6 +320,7 @@ def finish(schema: dict[str, Any]) -> dict[str, Any]:
     for component in components["schemas"].values():
         if component.get("additionalProperties") is False:
             _take_numbers_for_booleans(component)
+    say_shapes(components["schemas"])
     say_units(components["schemas"])
     _bound_exactly(schema)
     return schema

@@ -167,15 +167,33 @@ def keep(number: int, note: str, code: str) -> None:
 @command.command()
 @click.argument("number", type=OrderNumber())
 @click.argument("amount", required=False)
+@click.option(
+    "--line",
+    "lines",
+    type=LineUnits(),
+    multiple=True,
+    help="What so many units of a line of `show` cost, as 2=1.",
+)
 @click.option("--reason", required=True, help="Why; kept with the refund.")
 @credit_option
 @store_option
-def refund(number: int, amount: str | None, reason: str, to_credit: bool, code: str) -> None:
+def refund(
+    number: int,
+    amount: str | None,
+    lines: tuple[tuple[int, int], ...],
+    reason: str,
+    to_credit: bool,
+    code: str,
+) -> None:
     """Give AMOUNT of what was paid for order NUMBER back, as 12.50; without it, all that is left.
+
+    With --line it is what these units cost, tax and discount counted; each unit is paid back once.
 
     What a payment service took goes back first: the worker asks it, and the buyer is mailed once it has said
     yes. Then comes what store credit paid, and what a gift card did.
     """
+    if amount is not None and lines:
+        raise click.UsageError("Give either an amount or lines.")
 
     async def work(session: AsyncSession, store: Store) -> tuple[OrderView, int]:
         order = await _load(number, session, store)
@@ -187,6 +205,7 @@ def refund(number: int, amount: str | None, reason: str, to_credit: bool, code: 
             amount=minor,
             reason=reason,
             to_credit=to_credit,
+            units=_named(order, lines),
             now=utc_now(),
         )
         return order, sum(one.amount for one in made)
@@ -231,8 +250,9 @@ def _describe(order: OrderView, disputes: Sequence[PaymentDispute]) -> list[str]
     for place, line in enumerate(order.lines, 1):
         title = " - ".join(word for word in (line.title, line.variant_title) if word != "Default Title")
         shipped = f", {packed[line.id]} shipped" if line.id in packed else ""
+        refunded = f", {line.refunded} paid back" if line.refunded else ""
         rows.append(
-            f"  {place}  {line.quantity} x {title}  {money(line.line_price - line.discount)}{shipped}"
+            f"  {place}  {line.quantity} x {title}  {money(line.line_price - line.discount)}{shipped}{refunded}"
         )
     rows.append(f"  total {money(order.total)}, with {money(order.shipping_total)} for shipping")
     for payment in order.payments:

@@ -1,7 +1,8 @@
-"""Payments whose money is held and taken later, disputes of payments, and means of payment that are saved."""
+"""Money that is held and taken later, disputes, saved means of payment, and refunds of lines."""
 
 import sqlalchemy as sa
 from alembic import op
+from sqlalchemy.dialects import postgresql
 
 revision = "0026"
 down_revision = "0025"
@@ -97,8 +98,22 @@ def upgrade() -> None:
     op.add_column("payments", sa.Column("payer_id", sa.BigInteger(), nullable=True))
     op.add_column("payments", sa.Column("saves", sa.Boolean(), server_default="false", nullable=False))
 
+    op.add_column("order_lines", sa.Column("refunded", sa.Integer(), server_default="0", nullable=False))
+    op.create_check_constraint(
+        op.f("order_lines_refunded_check"), "order_lines", "refunded BETWEEN 0 AND quantity"
+    )
+    op.add_column(
+        "refund_orders",
+        sa.Column("lines", postgresql.JSONB(), server_default="[]", nullable=False),
+    )
+    op.add_column("refund_orders", sa.Column("reference", sa.Text(), nullable=True))
+
 
 def downgrade() -> None:
+    op.drop_column("refund_orders", "reference")
+    op.drop_column("refund_orders", "lines")
+    op.drop_constraint(op.f("order_lines_refunded_check"), "order_lines", type_="check")
+    op.drop_column("order_lines", "refunded")
     op.drop_column("payments", "saves")
     op.drop_column("payments", "payer_id")
     op.drop_table("saved_methods")

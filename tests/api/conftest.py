@@ -182,7 +182,7 @@ async def password_digest() -> str:
     return digest
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def new_world(social_client, sessions, logins, two_stores, password_digest) -> Callable[[], Awaitable[World]]:
     stores, shared = two_stores
     return partial(

@@ -157,7 +157,7 @@ ORDERS = (
     Call("GET /orders/$order", headers={"X-Checkout-Token": "$checkout"}, shows=STREET),
     Call("GET /orders/$order/tracking", headers={"X-Checkout-Token": "$paid_checkout"}, is_key=True),
     Call("GET /orders/$order/tracking", looks=True),
-    Call("POST /orders/$order/cancellation", {"reason": "none"}, ok=422, looks=True),
+    Call("POST /orders/$order/cancellation", {"reason": "none", "note": ""}, ok=422, looks=True),
     Call("DELETE /orders/$order/cancellation", ok=204, looks=True),
     Call("POST /orders/find", {"order": "#1001", "email": "$email"}, ok=204),
     Call("POST /orders/$order/access", {"uuid": "$order_link"}, shows=STREET, is_key=True, once=True),

@@ -14,7 +14,7 @@ from app.db.session import transaction
 from app.domain.checkout.cancelling import cancel_order, refund_order
 from app.domain.orders.shipping import ship_order
 from app.kit.clock import utc_now
-from app.kit.errors import Conflict
+from app.kit.errors import Conflict, Invalid
 from tests.api.after_order import forget_jobs, work_off
 from tests.conftest import make_store
 from tests.people import join
@@ -219,7 +219,7 @@ async def test_what_is_on_its_way_is_not_cancelled(bought: Bought, run):
     assert (await run("ship", bought.number, "--carrier", "Alpine Post", "--line", "1=1")).exit_code == 0
     refused = await run("cancel", bought.number, "--reason", REASON)
     assert (refused.exit_code, "on its way" in refused.output) == (1, True)
-    asked = await bought.call("POST", "/cancellation", {"reason": REASON})
+    asked = await bought.call("POST", "/cancellation", {"reason": REASON, "note": ""})
     assert (asked.status_code, asked.json()["code"]) == (409, "order_shipped")
 
 
@@ -242,6 +242,46 @@ async def test_a_part_and_then_the_rest_is_refunded_and_never_more(bought: Bough
     order = await bought.read()
     assert (order["status"], order["payment_status"]) == ("open", "refunded")
     assert events(order).count("refunded") == 2
+    assert await run_audit(reads, utc_now(), store_id=bought.buyer.store.id) == []
+
+
+async def test_units_of_a_line_are_paid_back_once_and_named_to_the_buyer(
+    bought: Bought, run, work, sessions, reads
+):
+    await work()
+    told = await run("refund", bought.number, "--line", "1=2", "--reason", "Scratched")
+    assert told.output == f"{bought.number}: 20.00 USD goes back\n", told.output
+    (mail,) = await work()
+    assert "2 \N{MULTIPLICATION SIGN} Enamel mug" in mail.get_body(("plain",)).get_content()
+    assert mail["Subject"] == "We have sent $20.00 back to you"
+    for wrong in (("--line", "1=2"), ("--line", "2=1"), ("--line", "1=0"), ("--line", "1=1", "5.00")):
+        refused = await run("refund", bought.number, *wrong, "--reason", "x")
+        assert refused.exit_code != 0, wrong
+        assert "Traceback" not in refused.output
+    (line,) = await rows(sessions, "SELECT id FROM order_lines WHERE order_id = :id", id=bought.id)
+
+    async def refund_one() -> int:
+        async with transaction(sessions) as session:
+            made = await refund_order(
+                session,
+                bought.buyer.store.id,
+                bought.id,
+                amount=None,
+                reason="x",
+                units={line[0]: 1},
+                now=utc_now(),
+            )
+        return sum(one.amount for one in made)
+
+    at_once = await asyncio.gather(*(refund_one() for _ in range(5)), return_exceptions=True)
+    assert [one for one in at_once if isinstance(one, int)] == [1000]
+    assert {one.code for one in at_once if isinstance(one, Invalid)} == {"nothing_to_refund"}
+    await work()
+    order = await bought.read()
+    assert (order["payment_status"], order["refunds"][0]["amount"]) == ("partially_refunded", 3000)
+    noted = [entry["detail"] for entry in order["timeline"] if entry["event"] == "refund_ordered"]
+    assert noted == ["2 x Enamel mug: 2000 USD", "1 x Enamel mug: 1000 USD"]
+    assert ", 3 paid back\n" in (await run("show", bought.number)).output
     assert await run_audit(reads, utc_now(), store_id=bought.buyer.store.id) == []
 
 
@@ -337,8 +377,8 @@ async def test_a_wish_names_a_reason_of_the_store_and_its_key_repeats_the_answer
     wrong = await bought.call("POST", "/cancellation", {"reason": "no such reason", "note": "n"})
     assert (wrong.status_code, wrong.json()["errors"][0]["field"]) == (422, "reason")
     key = {"Idempotency-Key": "cancel-this-order-once-please"}
-    first = await bought.call("POST", "/cancellation", {"reason": REASON}, **key)
-    again = await bought.call("POST", "/cancellation", {"reason": REASON}, **key)
+    first = await bought.call("POST", "/cancellation", {"reason": REASON, "note": ""}, **key)
+    again = await bought.call("POST", "/cancellation", {"reason": REASON, "note": ""}, **key)
     assert (again.headers.get("idempotency-replayed"), again.json()) == ("true", first.json())
     other = await bought.call("POST", "/cancellation", {"reason": REASON, "note": "x"}, **key)
     assert other.json()["code"] == "idempotency_mismatch"
@@ -348,7 +388,7 @@ async def test_a_strangers_order_is_not_there(bought: Bought, guest: Guest, sess
     stranger = await join(guest, sessions, redis_url)
     for method, path, body in (
         ("GET", "/tracking", None),
-        ("POST", "/cancellation", {"reason": REASON}),
+        ("POST", "/cancellation", {"reason": REASON, "note": ""}),
         ("DELETE", "/cancellation", None),
     ):
         for headers in ({}, {"X-Checkout-Token": "no-such-token"}):

@@ -59,6 +59,13 @@ async def test_the_nearest_colours_come_first(guest: Guest, sessions, store):
     assert set((await shown(guest, "FF0000", "%23fefefe"))[:3]) == {"Red", "White", "Black / White"}
 
 
+async def test_variants_of_very_many_colours_hide_no_others(guest: Guest, sessions, store):
+    shades = tuple(f"{0xFF - place:02x}0000" for place in range(16))
+    motley = dyed("motley", tuple("ABCDEFG"), codes=(shades,) * 7)
+    await save(sessions, store, motley, dyed("plain", ("Navy", "Teal")))
+    assert sorted(await shown(guest, "ff0000")) == [*"ABCDEFG", "Navy", "Teal"]
+
+
 async def test_a_stores_own_names_and_the_merchants_codes_count(guest: Guest, sessions, store):
     await save(
         sessions, store,

@@ -8,6 +8,7 @@ from sqlalchemy import text
 from app.db.session import Sessions, transaction
 from app.domain.catalogue.arranging import CategoryDraft, CollectionDraft, apply_category, apply_collection
 from app.domain.catalogue.drafts import ImageDraft, OptionDraft, ProductDraft, StockDraft, VariantDraft
+from app.domain.catalogue.rules import Rule
 from app.domain.catalogue.service import save_products
 from app.domain.stores.models import Store
 from app.kit.clock import utc_now
@@ -44,6 +45,10 @@ def shirt(handle: str, title: str, price: int) -> ProductDraft:
     )
 
 
+# Everything, so that what is saved later comes in too.
+PRICED = (Rule("price", "greater_than", "0.00"),)
+
+
 @pytest.fixture
 async def shelf(sessions: Sessions, store: Store) -> None:
     drafts = [
@@ -58,11 +63,13 @@ async def shelf(sessions: Sessions, store: Store) -> None:
         for collection in (
             CollectionDraft("by-hand", "By hand", products=("tin-cup", "wool-shirt", "bone-cup")),
             CollectionDraft("all", "All", products=tuple(draft.handle for draft in drafts)),
+            CollectionDraft("priced", "Priced", rules=PRICED, sort_order="title"),
         ):
             await apply_collection(session, store.id, collection, now=now)
         for category in (
             CategoryDraft("home", "Home"),
             CategoryDraft("table", "Table", parent="home", collections=("by-hand", "all")),
+            CategoryDraft("new", "New", collections=("priced",)),
         ):
             await apply_category(session, store.id, category, now=now)
 
@@ -127,6 +134,11 @@ async def test_pages_neither_repeat_nor_skip(guest: Guest, shelf: None, path: st
             for more in ("", "&price_from=3000")
         ),
         "/products?x=1",
+        *(
+            f"/{group}/products?order_type={way}"
+            for group in ("collections/priced", "category/new")
+            for way in ("asc", "desc")
+        ),
     ],
 )
 async def test_following_next_shows_all_once_while_others_come_in(
@@ -160,10 +172,19 @@ async def test_following_next_shows_all_once_while_others_come_in(
         "WyJkYXRlIix0cnVlLDEsMV0",
         "WyJwcmljZSIsdHJ1ZSwiYSIsMV0",
         "WyJkYXRlIix0cnVlLCIyMDI2LTAxLTAxVDAwOjAwOjAwIiwxXQ",
+        "WyJjb2xsZWN0aW9uIixmYWxzZSwieCB5IiwxXQ",
+        "WyJjYXRlZ29yeSIsZmFsc2UsIjk5OTk5OTk5OTk5OTk5OTk5OTkgeSIsMV0",
     ],
 )
 @pytest.mark.parametrize(
-    "path", ["/products", "/products/variants?order_by=date", "/products/variants?order_by=price"]
+    "path",
+    [
+        "/products",
+        "/products/variants?order_by=date",
+        "/products/variants?order_by=price",
+        "/collections/all/products",
+        "/category/home/products",
+    ],
 )
 async def test_a_cursor_that_is_none_of_this_list_is_a_422(
     guest: Guest, shelf: None, path: str, after: str

@@ -9,6 +9,7 @@ import jsonschema_rs
 import pytest
 
 from app.api.openapi import EXAMPLE, QUERY, document
+from app.api.openapi_shapes import FREE, bare_objects
 from app.api.shapes import shape_of
 from app.integrations.test_payments import COURSES
 from app.main import create_app
@@ -152,6 +153,46 @@ def test_every_answer_with_content_has_a_shape_and_no_null_where_204_says_so(app
                     assert {"type": "null"} not in content["schema"].get("oneOf", ()), (name, status)
     made = dict(operations(app))["post /storefront/v1/customer/passkeys"]["responses"]["201"]
     assert made["content"]["application/json"]["schema"] == {"$ref": "#/components/schemas/StorefrontPasskey"}
+
+
+def test_no_answer_has_an_object_of_which_nothing_is_said(app):
+    described = document(app)
+    schemas = described["components"]["schemas"]
+    answers = {
+        operation["operationId"]: [
+            content["schema"]
+            for status, response in operation["responses"].items()
+            for content in response.get("content", {}).values()
+        ]
+        for _, operation in operations(app)
+    }
+    reached = set().union(*(referred(shapes, schemas) for shapes in answers.values()))
+    bare = [name for name, shapes in answers.items() if [*bare_objects(shapes)]]
+    fields = [
+        field
+        for name in reached
+        for field, schema in schemas[name].get("properties", {}).items()
+        if [*bare_objects(schema)]
+    ]
+    assert len(reached) > 60
+    assert {*bare, *fields} == FREE
+
+
+def referred(node, schemas):
+    """The names of the shapes that this one is made of."""
+    found = set()
+    waiting = [node]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, dict):
+            name = str(one.get("$ref", "")).rpartition("/")[2]
+            if name and name not in found:
+                found.add(name)
+                waiting.append(schemas[name])
+            one = [value for key, value in one.items() if key not in ("example", "examples")]
+        if isinstance(one, list):
+            waiting.extend(one)
+    return found
 
 
 def test_no_shape_has_made_up_examples(app):

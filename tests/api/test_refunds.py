@@ -9,6 +9,8 @@ import pytest
 from app.db.audit import run_audit
 from app.db.queue import Job
 from app.db.reads import Reads
+from app.db.session import transaction
+from app.domain.checkout.cancelling import refund_order
 from app.domain.checkout.jobs import STRANGERS_TRIES, checkout_jobs
 from app.kit.clock import utc_now
 from app.main import build_shop, close_shop
@@ -94,6 +96,23 @@ async def test_a_refund_that_had_failed_when_it_was_heard_of_moves_nothing(paid:
     await tell_all(paid, times=2)
     assert await order_status(paid) == "paid"
     assert await booked(paid) == {"payments:stripe": 3000}
+
+
+async def test_units_whose_refund_fails_later_are_paid_for_again(paid: Buyer):
+    (line,) = await paid.rows("SELECT id, order_id FROM order_lines WHERE store_id = :store")
+    async with transaction(paid.sessions) as session:
+        await refund_order(
+            session, paid.guest.store.id, line[1], amount=None, reason="x", units={line[0]: 1}, now=utc_now()
+        )
+    await paid.work("payments.make_refund")
+    await paid.work("payments.make_refund")
+    assert await booked(paid) == {"payments:stripe": 500, "refunds": 2500}
+    assert await paid.rows("SELECT refunded FROM order_lines WHERE store_id = :store") == [(1,)]
+    paid.stripe.let_refund_fail(paid.stripe.refunds[-1])
+    await tell_all(paid, times=2)
+    assert await booked(paid) == {"payments:stripe": 3000, "refunds": 0}
+    assert await paid.rows("SELECT refunded FROM order_lines WHERE store_id = :store") == [(0,)]
+    assert await paid.rows("SELECT state FROM refund_orders WHERE store_id = :store") == [("failed",)]
 
 
 async def test_more_than_was_captured_is_never_booked(paid: Buyer):

@@ -1,5 +1,6 @@
 """Saved means of payment: for whoever wished it, with their customer's number at Stripe, and for nobody else."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
@@ -39,7 +40,11 @@ async def buyer(place, sessions, store, redis_url) -> AsyncIterator[Buyer]:
 
 async def pay(shopper: Guest, **how: Any) -> httpx.Response:
     body = {"payment_type": "stripe", "amount": 3000, **how}
-    return await shopper.call("POST", f"/checkout/{shopper.token}/payment", body)
+    async with asyncio.timeout(20):
+        while True:
+            answer = await shopper.call("POST", f"/checkout/{shopper.token}/payment", body)
+            if answer.status_code != 202:  # on a busy machine the first answer may say that it takes a while
+                return answer
 
 
 async def again(buyer: Buyer, shopper: Guest) -> None:

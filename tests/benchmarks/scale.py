@@ -130,7 +130,9 @@ async def _hits(shop: Stack, read: Read) -> int | None:
         _, content = await connection.call("GET", address(path))
         answer = msgspec.json.decode(content)
         if isinstance(answer, dict) and "items" in answer and "filters" not in answer:
-            totals.append(answer["_meta"]["totalCount"])
+            meta = answer["_meta"]
+            # A search that knows of more than it counts is none with few hits.
+            totals.append(max(meta["totalCount"], FEW_HITS + 1 if meta.get("totalIsMinimum") else 0))
     connection.close()
     return max(totals) if totals else None
 

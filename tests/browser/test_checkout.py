@@ -104,7 +104,7 @@ async def test_a_basket_that_grew_in_another_window_is_shown_before_the_checkout
     await expect(other.page.get_by_label("Quantity 2")).to_be_visible()
     before = await phone.page.locator(".totals .total dd").inner_text()
     await phone.pay_with("Card that works")
-    told = phone.page.get_by_role("alert").filter(has_text="The total is another one by now")
+    told = phone.page.get_by_role("alert").filter(has_text="What is to be paid has changed meanwhile")
     await expect(told).to_be_focused()
     await expect(told).to_contain_text(re.compile(r"Tarnside Dome Tent.*: 2 in place of 1\."))
     await expect(phone.page.locator(".totals .total dd")).not_to_have_text(before)

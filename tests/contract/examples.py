@@ -165,7 +165,10 @@ def walk(client: httpx.Client, data: Path) -> Iterator[tuple[str, Any]]:
     order = shopper.ask("listOrders", "GET", "/orders")["items"][0]
     shopper.ask("getOrder", "GET", f"/orders/{order['id']}")
     shopper.ask(
-        "cancelOrder", "POST", f"/orders/{order['id']}/cancellation", json={"reason": "I changed my mind"}
+        "cancelOrder",
+        "POST",
+        f"/orders/{order['id']}/cancellation",
+        json={"reason": "I changed my mind", "note": ""},
     )
     shopper.ask("", "DELETE", f"/orders/{order['id']}/cancellation")
     ship(order["number"], data)

@@ -169,7 +169,7 @@ def mails_to(folder: Path, address: str) -> Iterator[str]:
 
 
 def flatten(value: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """Nested values under their bracket names: a[b]=1, a[]=1."""
+    """Nested values under their bracket names: a[b]=1, a[]=1, and of groups a[0][b]=1."""
     for key, item in value.items():
         yield from _flatten(key, item)
 
@@ -180,8 +180,8 @@ def _flatten(name: str, value: Any) -> Iterator[tuple[str, str]]:
             yield from _flatten(f"{name}[{key}]", item)
     elif isinstance(value, list):
         bare = name.removesuffix("[]")
-        for item in value:
-            yield from _flatten(f"{bare}[]", item)
+        for place, item in enumerate(value):
+            yield from _flatten(f"{bare}[{place if isinstance(item, dict) else ''}]", item)
     elif value is not None:
         yield name, str(int(value)) if isinstance(value, bool) else str(value)
 

@@ -344,13 +344,22 @@ def test_values_take_the_place_of_their_names():
 
 
 def test_nested_values_get_bracket_names():
-    nested = {"a": {"b": 1}, "ids": [1, 2], "on": True, "none": None, "ready[]": ["x"]}
+    nested = {
+        "a": {"b": 1},
+        "ids": [1, 2],
+        "on": True,
+        "none": None,
+        "ready[]": ["x"],
+        "of": [{"c": 3}, {"c": 4}],
+    }
     assert list(flatten(nested)) == [
         ("a[b]", "1"),
         ("ids[]", "1"),
         ("ids[]", "2"),
         ("on", "1"),
         ("ready[]", "x"),
+        ("of[0][c]", "3"),
+        ("of[1][c]", "4"),
     ]
 
 

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.domain.catalogue.color_names import colors_of, store_colors, variant_colors
+from app.domain.discovery.colors import CANDIDATES, FEW_CANDIDATES, MOST_SHOWN, SURE
 from app.kit.colors import ciede2000, lab_of, parse_rgb, spot_of
 
 # L1 a1 b1, L2 a2 b2, difference: table 1 of Sharma, Wu and Dalal (2005), all 34 pairs.
@@ -113,7 +114,7 @@ def test_an_explicit_colour_counts_before_the_names_of_options():
     assert variant_colors(("123456", "123456"), choices, {}) == [0x123456]
 
 
-def test_the_space_of_the_index_has_the_nearest_50_among_its_first_600():
+def test_the_space_of_the_index_has_the_nearest_colours_among_its_first():
     chance = random.Random(11)
     colors = [chance.randrange(1 << 24) for _ in range(20_000)]
     for _ in range(4):
@@ -126,6 +127,7 @@ def test_the_space_of_the_index_has_the_nearest_50_among_its_first_600():
         def by_formula(rgb: int, asked=asked) -> float:
             return ciede2000(asked, lab_of(rgb))
 
-        nearest = sorted(colors, key=by_formula)[:50]
-        candidates = sorted(colors, key=straight)[:600]
+        nearest = sorted(colors, key=by_formula)[:MOST_SHOWN]
+        candidates = sorted(colors, key=straight)[:CANDIDATES]
         assert set(nearest) <= set(candidates)
+        assert set(nearest[:SURE]) <= set(candidates[:FEW_CANDIDATES])

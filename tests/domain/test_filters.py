@@ -11,9 +11,11 @@ from app.db.session import Sessions, transaction
 from app.domain.catalogue.arranging import CategoryDraft, CollectionDraft, apply_category, apply_collection
 from app.domain.catalogue.drafts import OptionDraft, ProductDraft, StockDraft, VariantDraft
 from app.domain.catalogue.filtering import Filters
+from app.domain.catalogue.large_shelves import LargeShelves
 from app.domain.catalogue.queries import VariantFilter, list_variants
 from app.domain.catalogue.service import save_products
 from app.domain.catalogue.shelves import (
+    SHELF_ORDERS,
     list_category_filters,
     list_category_products,
     list_collection_filters,
@@ -181,6 +183,14 @@ def told_counts(raw: bytes) -> dict[str, Any]:
     return found
 
 
+def outline(raw: bytes) -> list[Any]:
+    """All that is said but for how values are written and which comes first: products may differ in that."""
+    return [
+        {**one, "values": sorted((value["key"], value["count"]) for value in one["values"])}
+        for one in msgspec.json.decode(raw)
+    ]
+
+
 def handles(text: bytes) -> list[str]:
     return [item["handle"] for item in msgspec.json.decode(b"[%b]" % text)]
 
@@ -219,6 +229,8 @@ async def check_catalogue(sessions: Sessions, reads: Reads, seed: int) -> None:
         for row in await reads.fetch("SELECT id, name FROM product_types WHERE store_id = $1", store.id)
     }
     above = set().union(*members.values())
+    # However small, these shelves are large for it.
+    large = LargeShelves(reads, lambda store_id: reads.fetchval("SELECT 1"), seconds=600, most_read=0)
     for case in range(CASES_OF_EACH):
         wanted = random_filters(dice)
         which = f"seed {seed}, case {case}: {wanted}"
@@ -244,5 +256,18 @@ async def check_catalogue(sessions: Sessions, reads: Reads, seed: int) -> None:
             expected = {row.product for row in fits} & own
             assert sorted(handles(found.text)) == sorted(expected), which
             assert found.total == len(expected), which
-            told = told_counts(await list_filters(reads, store.id, handle, filters))
-            assert told == brute_counts([row for row in rows if row.product in own], wanted), which
+            order, down = dice.choice((None, *SHELF_ORDERS)), dice.choice((True, False))
+            page = PageRequest(dice.randint(1, 3), dice.randint(1, 5))
+            asked = {"filters": filters, "order_by": order, "descending": down}
+            pages = [
+                await list_products(reads, store.id, handle, page, **asked, large=one)
+                for one in (None, large)
+            ]
+            assert (pages[0].text, pages[0].total) == (pages[1].text, pages[1].total), (
+                which, order, down, page,
+            )  # fmt: skip
+            told = [await list_filters(reads, store.id, handle, filters, large=one) for one in (None, large)]
+            counts = brute_counts([row for row in rows if row.product in own], wanted)
+            assert told_counts(told[0]) == counts, which
+            assert told_counts(told[1]) == counts, which
+            assert outline(told[1]) == outline(told[0]), which

@@ -14,8 +14,9 @@ FALL_SECONDS = 180.0
 
 
 async def test_server_and_worker_fall_at_every_step_while_people_buy(stage: Stage, figure: Say) -> None:
-    # Money to send back, so that somebody comes by the steps of a refund.
-    for _ in range(2):
+    # Money to send back, so that somebody comes by the steps of a refund: more than once, since a fall elsewhere can
+    # cut a refund off between two of them.
+    for _ in range(8):
         await capture_late(stage)
     for role, step, *_ in STEPS:
         stage.set_trap(role, step)

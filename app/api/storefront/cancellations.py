@@ -34,7 +34,7 @@ class AskToCancel(msgspec.Struct, forbid_unknown_fields=True):
     """`reason` is one of `order_cancellation_reasons` in GET /options."""
 
     reason: Word
-    note: Annotated[str, msgspec.Meta(max_length=2000)] = ""
+    note: Annotated[str, msgspec.Meta(max_length=2000)]
     id: Id | None = None
 
 

@@ -6,11 +6,12 @@ from litestar import Controller, Response, get
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery
 
-from app.api.dependencies import counts_of
+from app.api.dependencies import large_shelves_of
 from app.api.expand import parse_expand
 from app.api.openapi import PARAMETERS
+from app.api.paging import After
 from app.api.storefront.counter import Counter, PageCounter, counters
-from app.api.storefront.filters import FILTER_PARAMETERS, asked_filters, send_counted, send_head
+from app.api.storefront.filters import FILTER_PARAMETERS, asked_filters, send_head, send_shelf
 from app.api.storefront.wares import (
     Direction,
     Expand,
@@ -86,28 +87,26 @@ class CategoryController(Controller):
         self,
         pages: NamedDependency[PageCounter],
         handle: FromPath[str],
+        after: After = "",
         order_by: FromQuery[Order | None] = None,
         order_type: FromQuery[Direction | None] = None,
         expand: Expand = None,
     ) -> Response[bytes]:
-        filters = asked_filters(pages.request)
         found = await list_category_products(
             pages.reads,
             pages.store.id,
             handle,
-            pages.paging,
-            filters=filters,
-            kept=counts_of(pages.request),
+            pages.beginning(after),
+            filters=asked_filters(pages.request),
+            large=large_shelves_of(pages.request),
             order_by=order_by,
             descending=None if order_type is None else order_type == "desc",
             expands=parse_expand(expand, VARIANT_EXPANDS),
         )
-        return send_counted(pages, found) if filters or order_by else pages.send_page(found)
+        return send_shelf(pages, found)
 
 
 async def _count(counter: Counter, handle: str) -> bytes:
     filters, store_id = asked_filters(counter.request), counter.store.id
-    return await counts_of(counter.request).get(
-        ("category", store_id, handle, filters),
-        lambda: list_category_filters(counter.reads, store_id, handle, filters),
-    )
+    large = large_shelves_of(counter.request)
+    return await list_category_filters(counter.reads, store_id, handle, filters, large=large)

@@ -185,10 +185,12 @@ def _available(values: list[str] | None) -> bool | None:
     return AVAILABILITY[text]
 
 
-def send_counted(pages: PageCounter, found: Items) -> Response[bytes]:
-    """A page under filters or in an order asked for: its total may be a moment old, so the answer is tagged by
-    what it says and never by the catalogue's version.
+def send_shelf(pages: PageCounter, found: Items) -> Response[bytes]:
+    """A page of a collection or category. Where it has no cursor it was ranked as a whole, and may be a moment old:
+    then the answer is tagged by what it says and never by the catalogue's version.
     """
+    if found.after is not None:
+        return pages.send_page(found)
     page = page_bytes(pages.request, pages.paging, [found.text], found.total)
     return cached_response(pages.request, page)
 

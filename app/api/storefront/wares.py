@@ -221,11 +221,17 @@ class StorefrontFoundVariant(Expanded, kw_only=True):
     specifications: dict[str, StorefrontSpecification]
 
 
+class AdditionalInfo(msgspec.Struct):
+    vendor: str
+    product_type: str
+    product_category: str
+
+
 class StorefrontShelfVariant(StorefrontFoundVariant, kw_only=True):
     """A product of a collection or category, shown as one of its variants."""
 
     body_html: str
-    additional_info: dict[str, Any]
+    additional_info: AdditionalInfo
     order_qty: int
     related_inventory_quantity: int
     tags: list[str]
@@ -289,8 +295,16 @@ class StorefrontType(msgspec.Struct):
     options: dict[str, list[str]]
 
 
+class CollectionRule(msgspec.Struct):
+    """A condition that products fulfil. Prices are decimals of the store's currency, weights in grams."""
+
+    field: str
+    relation: str
+    value: str
+
+
 class ShelfHead(msgspec.Struct, kw_only=True):
-    """What collections and categories say of themselves; a rule has field, relation and value."""
+    """What collections and categories say of themselves."""
 
     id: int
     title: str
@@ -301,7 +315,7 @@ class ShelfHead(msgspec.Struct, kw_only=True):
     seo_description: str
     seo_keywords: str
     media: dict[str, Any]
-    product_conditions: list[dict[str, Any]]
+    product_conditions: list[CollectionRule]
     condition: str
 
 

@@ -109,6 +109,10 @@ _FORGET: Final = tuple(
         WHERE store_id = :store_id AND customer_id = :customer_id
         """,
         """
+        UPDATE credit_grants g SET reason = '' FROM store_credits s
+        WHERE s.store_id = :store_id AND s.customer_id = :customer_id AND g.credit_id = s.id
+        """,
+        """
         UPDATE coupon_uses SET email_digest = NULL WHERE store_id = :store_id AND customer_id = :customer_id
         """,
         """

@@ -6,6 +6,7 @@ cursor is plain text that only its own order can read; it opens nothing.
 
 import base64
 import binascii
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
@@ -17,6 +18,7 @@ from app.kit.errors import VALIDATION_FAILED, FieldError, Invalid
 
 MOST_LETTERS: Final = 2000
 _MOST_ID: Final = 2**63 - 1
+_POSITION: Final = re.compile(r"-?[0-9]{1,19}")
 
 
 class Cursor(msgspec.Struct, frozen=True, array_like=True):
@@ -53,6 +55,19 @@ def read_cursor(written: str, order: str, *, down: bool, keys: Mapping[str, type
     if not sound or (cursor.order, cursor.down) != (order, down) or not 0 < cursor.id <= _MOST_ID:
         raise _refused()
     return key, cursor.id
+
+
+def write_place(position: int, words: str) -> str:
+    """The key of a row on a shelf: its position, and the words that order those of the same one."""
+    return f"{position} {words}"
+
+
+def read_place(key: str) -> tuple[int, str]:
+    """What write_place has written. Raises Invalid naming `after`."""
+    position, _, words = key.partition(" ")
+    if not _POSITION.fullmatch(position) or abs(int(position)) > _MOST_ID:
+        raise _refused()
+    return int(position), words
 
 
 def _refused() -> Invalid:

@@ -115,28 +115,28 @@ def _found_variants_sql(
     if asked.of_variants:
         narrowed.append(f"EXISTS (SELECT FROM variants v WHERE {fits})")
     direction = "DESC" if descending else "ASC"
-    order = f"{VARIANT_ORDERS[order_by][0]} {direction}, v.id {direction}"
-    if order_by == "search_match":
-        # Variants of a product stay together and in their own order.
-        order = f"found.rank {direction}, found.product_id, v.position, v.id"
+    # Variants of a product stay together and in their own order.
+    by_match = order_by == "search_match"
+    key = "p.rank" if by_match else "v.key"
+    order = f"key {direction}, {'product_id, position, id' if by_match else f'id {direction}'}"
+    column = "" if by_match else f", {VARIANT_ORDERS[order_by][0]} AS key"
     return f"""
         WITH asked AS MATERIALIZED (
             SELECT {match(asked.next)} AS query, ${asked.next + 5}::text AS leading
         ),
         {product_hits(RANK, asked.next, way, narrowed)},
         found AS MATERIALIZED (
-            SELECT v.id, p.id AS product_id, p.rank
+            SELECT v.id, v.position, p.id AS product_id, {key} AS key
             FROM (SELECT id, rank FROM hits ORDER BY rank DESC, id) p
             CROSS JOIN LATERAL (
-                SELECT v.id FROM variants v WHERE {fits} ORDER BY v.position, v.id LIMIT {MOST_FOUND}
+                SELECT v.id, v.position{column} FROM variants v WHERE {fits}
+                ORDER BY v.position, v.id LIMIT {MOST_FOUND}
             ) v LIMIT {MOST_FOUND + 1}
         )
         SELECT {joined(variant_item(expands))} AS items, (SELECT count(*) FROM found) AS total,
             (SELECT more.found FROM more) AS more
         FROM (
-            SELECT v.id FROM (SELECT * FROM found LIMIT {MOST_FOUND}) found
-            JOIN variants v ON v.store_id = $1 AND v.id = found.id
-            ORDER BY {order} LIMIT $2 OFFSET $3
+            SELECT id FROM (SELECT * FROM found LIMIT {MOST_FOUND}) best ORDER BY {order} LIMIT $2 OFFSET $3
         ) page
     """
 

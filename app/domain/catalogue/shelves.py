@@ -8,11 +8,12 @@ from collections.abc import Set as AbstractSet
 from functools import lru_cache
 from typing import Final
 
-from app.db.kept import Kept
 from app.db.reads import Reads
+from app.domain.catalogue.cursors import read_cursor, read_place, write_cursor, write_place
 from app.domain.catalogue.errors import category_not_found, collection_not_found
 from app.domain.catalogue.filter_counts import counts_sql
 from app.domain.catalogue.filtering import EVERYTHING, Filters, Shape, arguments, conditions
+from app.domain.catalogue.large_shelves import PRICE_ORDER, LargeShelves
 from app.domain.catalogue.pieces import joined, variant_item
 from app.domain.catalogue.queries import NOTHING, Items
 from app.kit.paging import PageRequest
@@ -127,6 +128,8 @@ _CATEGORY_MEMBERS: Final = """
     JOIN collection_products m ON m.store_id = $1 AND m.collection_id = l.collection_id AND m.listed
     GROUP BY m.product_id
 """
+# What a cursor holds of either's own order: see cursors.write_place.
+_KEYS: Final[dict[str, type]] = {"collection": str, "category": str}
 _MEMBERS: Final = {"collection": _COLLECTION_MEMBERS, "category": _CATEGORY_MEMBERS}
 _CATEGORY_SHELF: Final = "SELECT id FROM categories WHERE store_id = $1 AND handle = $2 AND visible"
 _BELOW: Final = """below AS (
@@ -136,17 +139,21 @@ _BELOW: Final = """below AS (
 )"""
 
 
-@lru_cache(maxsize=64)
-def _page_sql(kind: str, *, descending: bool, expands: frozenset[str]) -> str:
+@lru_cache(maxsize=128)
+def _page_sql(kind: str, *, after: bool, descending: bool, expands: frozenset[str]) -> str:
     """A page in a shelf's own order: of a collection it walks one index and touches only itself."""
     way = "DESC" if descending else "ASC"
+    place = "(m.position, m.sort_text, m.product_id)"
+    begin = f"WHERE {place} {'<' if descending else '>'} ($5, $6, $7)" if after else ""
     item = variant_item(expands, shelf=True, by_key=True, lead=True)
     return f"""
     WITH RECURSIVE {_shelf(kind)},
     members AS {"NOT " if kind == "collection" else ""}MATERIALIZED ({_MEMBERS[kind]})
-    SELECT (SELECT id FROM shelf) AS shelf, (SELECT count(*) FROM members) AS total, {joined(item)} AS items
+    SELECT (SELECT id FROM shelf) AS shelf, (SELECT count(*) FROM members) AS total, {joined(item)} AS items,
+        (array_agg(page.position))[CAST($3 AS integer)] AS position,
+        (array_agg(page.sort_text))[CAST($3 AS integer)] AS words, (array_agg(page.id))[CAST($3 AS integer)] AS id
     FROM (
-        SELECT product_id AS id FROM members m
+        SELECT product_id AS id, position, sort_text FROM members m {begin}
         ORDER BY m.position {way}, m.sort_text {way}, m.product_id {way} LIMIT $3 OFFSET $4
     ) page
     """
@@ -187,10 +194,67 @@ def _items_sql(expands: frozenset[str]) -> str:
     """
 
 
+@lru_cache(maxsize=2)
+def _size_sql(kind: str) -> str:
+    return f"""
+    WITH RECURSIVE {_shelf(kind)} SELECT count(*) FROM (SELECT FROM ({_MEMBERS[kind]}) m LIMIT $3) found
+    """
+
+
+@lru_cache(maxsize=2)
+def _ids_sql(kind: str) -> str:
+    return f"""
+    WITH RECURSIVE {_shelf(kind)}
+    SELECT array_agg(m.product_id ORDER BY m.position, m.sort_text, m.product_id) FROM ({_MEMBERS[kind]}) m
+    """
+
+
+@lru_cache(maxsize=16)
+def _all_ordered_sql(order_by: str, *, descending: bool) -> str:
+    way = "DESC" if descending else "ASC"
+    column, _ = SHELF_ORDERS[order_by]
+    return f"""
+    SELECT array_agg(p.id ORDER BY {column} {way} NULLS LAST, p.id {way}) FROM products p
+    WHERE p.store_id = $1 AND p.listed
+    """
+
+
 def _shelf(kind: str) -> str:
     if kind == "collection":
         return f"shelf AS MATERIALIZED ({_COLLECTION_SHELF})"
     return f"shelf AS MATERIALIZED ({_CATEGORY_SHELF}), {_BELOW}"
+
+
+def _begin(kind: str, paging: PageRequest, *, down: bool) -> tuple[object, ...]:
+    """What a page of a shelf's own order begins behind. Raises Invalid for a cursor that is none of it."""
+    if not paging.after:
+        return ()
+    key, last = read_cursor(paging.after, kind, down=down, keys=_KEYS)
+    return (*read_place(key), last)
+
+
+async def _list_own(
+    reads: Reads,
+    store_id: int,
+    handle: str,
+    paging: PageRequest,
+    *,
+    kind: str,
+    down: bool,
+    expands: frozenset[str],
+) -> Items | None:
+    begin = _begin(kind, paging, down=down)
+    sql = _page_sql(kind, after=bool(begin), descending=down, expands=expands)
+    row = await reads.fetchrow(sql, store_id, handle, paging.size, paging.skip, *begin)
+    assert row is not None
+    if row["shelf"] is None:
+        return None
+    after: str | None = ""
+    if row["id"] is not None:
+        after = write_cursor(
+            kind, down=down, key=write_place(row["position"], row["words"]), row_id=row["id"]
+        )
+    return Items(row["items"], row["total"], after)
 
 
 async def _list_shelf(
@@ -204,31 +268,41 @@ async def _list_shelf(
     order_by: str | None,
     descending: bool | None,
     expands: AbstractSet[str],
-    kept: Kept | None,
+    large: LargeShelves | None,
 ) -> Items | None:
-    """In the shelf's own order one statement; else one for what fits, kept while it is dear, and one for the page."""
+    """In the shelf's own order one statement; else one for what fits, none on a large shelf, and one for the page."""
     usual = SHELF_ORDERS[order_by][1] if order_by else False
     down = usual if descending is None else descending
-    if order_by is None and not filters:
-        row = await reads.fetchrow(
-            _page_sql(kind, descending=down, expands=frozenset(expands)),
-            store_id,
-            handle,
-            paging.size,
-            paging.skip,
+    own = order_by is None and not filters
+    # Of its own order a collection has an index; what stands below a category has to be put together.
+    if large is not None and own and kind == "collection":
+        large = None
+    if large is not None and not await large.has(store_id, (kind, store_id, handle), _size_sql(kind), handle):
+        large = None
+    if own:
+        _begin(kind, paging, down=down)
+    if own and large is None:
+        return await _list_own(
+            reads, store_id, handle, paging, kind=kind, down=down, expands=frozenset(expands)
         )
-        assert row is not None
-        return None if row["shelf"] is None else Items(row["items"], row["total"])
+    # What fits is ranked as a whole, so that each page costs the same: its number will do.
+    paging = PageRequest(paging.number, paging.size)
 
-    async def find() -> list[int] | None:
-        sql = _hits_sql(kind, Shape.of(filters), order_by, descending=down)
-        found = await reads.fetchrow(sql, store_id, handle, *arguments(filters))
-        assert found is not None
-        return None if found["shelf"] is None else found["ids"]
-
-    ids = await (kept.get((kind, store_id, handle, filters, order_by, down), find) if kept else find())
-    if ids is None:
+    if large is not None:
+        order = (
+            _all_ordered_sql(order_by, descending=down) if order_by not in (None, PRICE_ORDER) else order_by
+        )
+        page = await large.list_variants(
+            store_id, _ids_sql(kind), handle, paging, filters=filters, order=order, down=down
+        )
+        if page is not None:
+            return Items(await reads.fetchval(_items_sql(frozenset(expands)), store_id, page[0]), page[1])
+    sql = _hits_sql(kind, Shape.of(filters), order_by, descending=down)
+    found = await reads.fetchrow(sql, store_id, handle, *arguments(filters))
+    assert found is not None
+    if found["shelf"] is None:
         return None
+    ids = found["ids"]
     wanted = ids[paging.skip : paging.skip + paging.size]
     return Items(await reads.fetchval(_items_sql(frozenset(expands)), store_id, wanted), len(ids))
 
@@ -243,12 +317,12 @@ async def list_collection_products(
     order_by: str | None = None,
     descending: bool | None = None,
     expands: AbstractSet[str] = NOTHING,
-    kept: Kept | None = None,
+    large: LargeShelves | None = None,
 ) -> Items:
     """The products of a visible collection, in its own order or the one asked for. Raises NotFound."""
     found = await _list_shelf(
         reads, store_id, handle, paging, kind="collection", filters=filters,
-        order_by=order_by, descending=descending, expands=expands, kept=kept,
+        order_by=order_by, descending=descending, expands=expands, large=large,
     )  # fmt: skip
     if found is None:
         raise collection_not_found()
@@ -265,12 +339,12 @@ async def list_category_products(
     order_by: str | None = None,
     descending: bool | None = None,
     expands: AbstractSet[str] = NOTHING,
-    kept: Kept | None = None,
+    large: LargeShelves | None = None,
 ) -> Items:
     """The products of a visible category and of those below it, each once. Raises NotFound."""
     found = await _list_shelf(
         reads, store_id, handle, paging, kind="category", filters=filters,
-        order_by=order_by, descending=descending, expands=expands, kept=kept,
+        order_by=order_by, descending=descending, expands=expands, large=large,
     )  # fmt: skip
     if found is None:
         raise category_not_found()
@@ -278,22 +352,37 @@ async def list_category_products(
 
 
 async def list_collection_filters(
-    reads: Reads, store_id: int, handle: str, filters: Filters = EVERYTHING
+    reads: Reads,
+    store_id: int,
+    handle: str,
+    filters: Filters = EVERYTHING,
+    *,
+    large: LargeShelves | None = None,
 ) -> bytes:
     """The filters of a collection with the number of its products for each value, as a JSON array."""
-    withs = f"{_shelf('collection')}, members AS MATERIALIZED ({_COLLECTION_MEMBERS})"
-    return await _count(reads, withs, store_id, handle, filters)
+    return await _count(reads, "collection", store_id, handle, filters, large)
 
 
 async def list_category_filters(
-    reads: Reads, store_id: int, handle: str, filters: Filters = EVERYTHING
+    reads: Reads,
+    store_id: int,
+    handle: str,
+    filters: Filters = EVERYTHING,
+    *,
+    large: LargeShelves | None = None,
 ) -> bytes:
     """The filters of a category with the number of products below for each value, as a JSON array."""
-    withs = f"{_shelf('category')}, members AS MATERIALIZED ({_CATEGORY_MEMBERS})"
-    return await _count(reads, withs, store_id, handle, filters)
+    return await _count(reads, "category", store_id, handle, filters, large)
 
 
-async def _count(reads: Reads, withs: str, store_id: int, handle: str, filters: Filters) -> bytes:
+async def _count(
+    reads: Reads, kind: str, store_id: int, handle: str, filters: Filters, large: LargeShelves | None
+) -> bytes:
+    if large is not None and await large.has(store_id, (kind, store_id, handle), _size_sql(kind), handle):
+        counted = await large.count(store_id, _ids_sql(kind), handle, filters)
+        if counted is not None:
+            return counted
+    withs = f"{_shelf(kind)}, members AS MATERIALIZED ({_MEMBERS[kind]})"
     values = arguments(filters)
     if filters.options:
         values.append([key for key, _ in filters.options])

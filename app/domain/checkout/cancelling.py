@@ -5,7 +5,7 @@ exactly once: the order's lock and its status stand before all of it. Locks are 
 order, payment, gift card, store credit, promotion, coupon, stock.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -27,6 +27,7 @@ from app.domain.orders.errors import (
     order_not_found,
 )
 from app.domain.orders.models import Order, OrderCancellation, OrderLine
+from app.domain.orders.refunding import take_back_units
 from app.domain.orders.service import COUNT_SOLD, lock_order, note_event
 from app.domain.payments.authorizations import void_later
 from app.domain.payments.errors import REFUND_TOO_LARGE
@@ -162,12 +163,14 @@ async def refund_order(
     reason: str,
     now: datetime,
     to_credit: bool = False,
+    units: Mapping[int, int] | None = None,
 ) -> list[RefundOrder]:
     """Order so much of what was paid for an order back, or all that is left with None. Minor units.
 
+    With `units`, {line id: units}, it is what these cost, and they stand in the timeline and the buyer's mail.
     What a service took goes back first, then store credit, a gift card last. With `to_credit` the buyer's
-    account has it as store credit instead. Raises Conflict refund_too_large and no_credit_account. Locks order
-    and payments, then gift card and credit.
+    account has it as store credit instead. Raises Conflict refund_too_large and no_credit_account, and Invalid
+    nothing_to_refund. Locks order and payments, then gift card and credit.
     """
     order = await lock_order(session, store_id, order_id)
     if order.status == "pending":
@@ -175,6 +178,12 @@ async def refund_order(
     payments = await _lock_payments(session, order)
     captured = [one for one in payments if one.state == PaymentState.CAPTURED]
     left = {one.id: await count_refundable(session, one) for one in captured}
+    lines = await take_back_units(session, order, units) if units is not None else []
+    if lines:
+        amount = sum(line.amount for line in lines)
+        for line in lines:
+            told = f"{line.quantity} x {line.title}: {line.amount} {order.currency}"
+            await note_event(session, order, "refund_ordered", told, now=now)
     wanted = sum(left.values()) if amount is None else amount
     if not 0 < wanted <= sum(left.values()):
         raise Conflict(
@@ -187,13 +196,21 @@ async def refund_order(
     for payment in sorted(captured, key=lambda one: _GOES_BACK.get(one.service, 0)):
         parts[payment.id] = min(wanted, left[payment.id])
         wanted -= parts[payment.id]
-    made = []
+    made: list[RefundOrder] = []
     for payment in captured:  # by id, as gift card and credit are locked
         part = parts[payment.id]
         if part:
             made.append(
                 await give_back(
-                    session, order, payment, amount=part, reason=reason, to_credit=to_credit, now=now
+                    session,
+                    order,
+                    payment,
+                    amount=part,
+                    reason=reason,
+                    to_credit=to_credit,
+                    now=now,
+                    # Where several payments share it, the first says for all of them what it is for.
+                    lines=lines if not made else (),
                 )
             )
     return made

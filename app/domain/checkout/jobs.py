@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Final
 
+import msgspec
 from sqlalchemy import TextClause, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -16,9 +17,10 @@ from app.db.session import Sessions
 from app.domain.checkout.disputes import note_dispute
 from app.domain.checkout.events import ASK, COMPARE_DISPUTES, COMPARE_REFUNDS
 from app.domain.checkout.models import Checkout
-from app.domain.checkout.refunds import note_refund
+from app.domain.checkout.refunds import fail_refund, note_refund
 from app.domain.checkout.sweeping import BATCH, STEPS
 from app.domain.checkout.till import Till
+from app.domain.orders.refunding import RefundedLine
 from app.domain.orders.service import lock_order, note_event
 from app.domain.payments.models import Payment, RefundOrder
 from app.domain.payments.refunds import MAKE_REFUND, lock_refund
@@ -173,9 +175,17 @@ async def _make_refund(job: Job, *, till: Till, clock: Callable[[], datetime]) -
         raise RuntimeError("the service did not say whether it refunded")
 
     async def book(session: AsyncSession) -> None:
-        await note_refund(session, payment=payment, refund=made, now=now)
+        order = await lock_order(session, job.store_id, payment.order_id)
+        lines = msgspec.convert(wanted.lines, list[RefundedLine])
+        await note_refund(session, payment=payment, refund=made, now=now, lines=lines)
         held = await lock_refund(session, job.store_id, wanted.id)
-        held.state = "failed" if made.failed else "made"
+        if held.state != "wanted":
+            return
+        held.reference = made.reference
+        if made.failed:
+            await fail_refund(session, order, held)
+        else:
+            held.state = "made"
 
     await run_transaction(till.sessions, book, repeatable=True)
     if made.failed:
@@ -199,7 +209,7 @@ async def _begin_refund(
         return None
     if wanted.called_at is None:
         if wanted.amount > payment.captured - payment.refunded:
-            wanted.state = "failed"
+            await fail_refund(session, order, wanted)
             await note_event(session, order, "refund_failed", "it went back before", now=now)
             return None
         wanted.called_at = now

@@ -4,9 +4,11 @@ An event only says that something happened. Which refunds there are, and how the
 without a transaction; so the order of events does not matter, and a lost one is made up for by the next.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
+import msgspec
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db import queue
@@ -14,9 +16,10 @@ from app.domain.giftcards.service import add_credit, put_back
 from app.domain.giftcards.split import STORE_CREDIT
 from app.domain.ledger.service import payments_account, post_entries
 from app.domain.orders.models import Order
+from app.domain.orders.refunding import RefundedLine, put_units_again
 from app.domain.orders.service import lock_order, note_event, show_refunded
 from app.domain.payments.models import Payment, RefundOrder
-from app.domain.payments.refunds import order_refund
+from app.domain.payments.refunds import find_made_refund, order_refund
 from app.domain.payments.service import lock_payment, sum_captured, write_refund
 from app.domain.payments.services import ServiceRefund
 from app.domain.payments.states import PaymentState
@@ -34,6 +37,7 @@ async def give_back(
     reason: str,
     to_credit: bool,
     now: datetime,
+    lines: Sequence[RefundedLine] = (),
 ) -> RefundOrder:
     """Give so much of a payment back (minor units): where it came from, or as store credit of the order's account.
 
@@ -43,7 +47,7 @@ async def give_back(
     """
     at_service = payment.source_id is None and not to_credit
     wanted = await order_refund(
-        session, payment, amount=amount, reason=reason, now=now, at_service=at_service
+        session, payment, amount=amount, reason=reason, now=now, at_service=at_service, lines=lines
     )
     if at_service:
         return wanted
@@ -57,8 +61,14 @@ async def give_back(
         await put_back(session, order.store_id, kind=kind, source_id=source_id, amount=amount, now=now)
     await session.flush()  # booking reads order and payment anew
     made = ServiceRefund(reference=f"{kind}-{wanted.id}", amount=amount, currency=payment.currency)
-    await note_refund(session, payment=payment, refund=made, now=now, goes_to=(kind, source_id))
+    await note_refund(session, payment=payment, refund=made, now=now, goes_to=(kind, source_id), lines=lines)
     return wanted
+
+
+async def fail_refund(session: AsyncSession, order: Order, wish: RefundOrder) -> None:
+    """Let a refund that was wished come to nothing: its units are paid for again. The caller holds the order's lock."""
+    wish.state = "failed"
+    await put_units_again(session, order, msgspec.convert(wish.lines, list[RefundedLine]))
 
 
 async def note_refund(
@@ -68,18 +78,23 @@ async def note_refund(
     refund: ServiceRefund,
     now: datetime,
     goes_to: tuple[str, int | None] | None = None,
+    lines: Sequence[RefundedLine] = (),
 ) -> None:
     """Book a refund of an attempt, or that it failed after all: payment, order, ledger and timeline.
 
     Repeating it does nothing. Late money is taken from what is owed to the shopper; what was paid for an order
     is booked as a refund of it. `goes_to` is the gift card or credit that has it; without one, the service gave it
-    back. Locks the order, then the attempt.
+    back. `lines` is what it is for, as the buyer is told. Locks the order, then the attempt.
     """
     order = await lock_order(session, payment.store_id, payment.order_id)
     payment = await lock_payment(session, payment.store_id, payment.id)
     noted = await write_refund(session, payment, refund, now=now)
     if noted is None:
         return
+    if noted.state == "failed":
+        wish = await find_made_refund(session, payment, refund.reference)
+        if wish is not None:
+            await fail_refund(session, order, wish)
     # After a failure the service holds the money again.
     amount = noted.moves
     late = payment.state == PaymentState.LATE
@@ -112,6 +127,7 @@ async def note_refund(
             "amount": refund.amount,
             "currency": payment.currency,
             "goes_to": service,
+            "units": {str(line.line_id): line.quantity for line in lines},
         },
         run_at=now,
         wanted=noted.state == "made",

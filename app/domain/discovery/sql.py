@@ -112,13 +112,13 @@ _NEAR: Final = """
         FROM unnest($5::text[]) AS asked (word)
         CROSS JOIN LATERAL (
             (SELECT w.word FROM search_words w
-            WHERE w.store_id = $1 AND (w.word LIKE left(asked.word, 2) || '%'
+            WHERE w.store_id = $1 AND (
+                w.word LIKE left(asked.word, CASE WHEN length(asked.word) < 7 THEN 2 ELSE 3 END) || '%'
                 OR w.word LIKE substr(asked.word, 2, 1) || left(asked.word, 1) || '%'
                 OR w.word LIKE left(asked.word, 1) || substr(asked.word, 3, 1) || '%'
-                OR w.word LIKE CASE WHEN length(asked.word) <= 5
-                    THEN '%' || right(asked.word, 2) ELSE asked.word END
-                OR w.word % asked.word)
-                AND (abs(length(w.word) - length(asked.word)) <= 2 OR w.word % asked.word)
+                OR w.word LIKE '%' || right(asked.word, CASE WHEN length(asked.word) < 6 THEN 2 ELSE 3 END)
+                OR w.word % asked.word
+            ) AND (abs(length(w.word) - length(asked.word)) <= 2 OR w.word % asked.word)
             ORDER BY similarity(w.word, asked.word) DESC, w.word LIMIT 40)
             UNION ALL
             SELECT left(asked.word, place) || ' ' || substr(asked.word, place + 1)

@@ -24,6 +24,9 @@ UNKNOWN_REASON: Final = declare(
 NOTHING_TO_SHIP: Final = declare(
     Invalid, "nothing_to_ship", "There are not that many units of the line that are still to be shipped."
 )
+NOTHING_TO_REFUND: Final = declare(
+    Invalid, "nothing_to_refund", "There are not that many units of the line that are still to be paid back."
+)
 BAD_TRACKING: Final = declare(Invalid, "bad_tracking", "A tracking link is an address with http or https.")
 
 

@@ -202,10 +202,13 @@ def _told_besides(job: Job, order: OrderView) -> dict[str, Any]:
     """What a mail says beside the order itself: the parcel on its way, or the sum that went back."""
     named = ("amount", "currency", "goes_to")
     told: dict[str, Any] = {name: job.payload[name] for name in named if name in job.payload}
+    lines = {line.id: line for line in order.lines}
+    told["returned"] = [
+        (lines[int(line_id)], units) for line_id, units in job.payload.get("units", {}).items()
+    ]
     if "parcel_id" not in job.payload:
         return told
     parcel = next(one for one in order.parcels if one.id == job.payload["parcel_id"])
-    lines = {line.id: line for line in order.lines}
     return told | {
         "parcel": parcel,
         "packed": [(lines[packed.line_id], packed.quantity) for packed in parcel.lines],

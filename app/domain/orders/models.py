@@ -91,6 +91,7 @@ class OrderLine(Base):
         CheckConstraint("quantity > 0", name="quantity"),
         CheckConstraint("line_price = price * quantity", name="line_price"),
         CheckConstraint("shipped BETWEEN 0 AND quantity", name="shipped"),
+        CheckConstraint("refunded BETWEEN 0 AND quantity", name="refunded"),
         Index(None, "order_id"),
         Index(None, "store_id", "variant_id"),
     )
@@ -118,6 +119,8 @@ class OrderLine(Base):
     gift: Mapped[bool] = mapped_column(server_default="false")
     # How many of it are in parcels.
     shipped: Mapped[int] = mapped_column(server_default="0")
+    # How many of it were paid back, line by line; sums that are paid back name no line.
+    refunded: Mapped[int] = mapped_column(server_default="0")
 
 
 class OrderEvent(Base):

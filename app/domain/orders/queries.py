@@ -29,6 +29,7 @@ class OrderLineView(msgspec.Struct, frozen=True):
     requires_shipping: bool
     discounts: tuple[LineDiscount, ...]
     gift: bool
+    refunded: int = 0
 
 
 class PaymentView(msgspec.Struct, frozen=True):

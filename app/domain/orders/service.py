@@ -74,7 +74,7 @@ class NewOrder(msgspec.Struct, frozen=True):
 _LINE_COLUMNS: Final = ", ".join(
     column.name
     for column in OrderLine.__table__.columns
-    if column.name not in {"id", "store_id", "order_id", "shipped"}
+    if column.name not in {"id", "store_id", "order_id", "shipped", "refunded"}
 )
 
 # One statement however many lines; those of an earlier attempt are replaced.

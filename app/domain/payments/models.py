@@ -140,6 +140,10 @@ class RefundOrder(Base):
     payment_id: Mapped[Ref] = mapped_column(ForeignKey("payments.id"))
     amount: Mapped[Minor]
     reason: Mapped[str]
+    # Which units of the order's lines it is for, as the order's feature wrote them; empty for a sum of any kind.
+    lines: Mapped[list[Any]] = mapped_column(server_default="[]")
+    # What the service calls it, once it was made.
+    reference: Mapped[str | None]
     state: Mapped[str] = mapped_column(server_default="wanted")
     created_at: Mapped[CreatedAt]
     called_at: Mapped[datetime | None]

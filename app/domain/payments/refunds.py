@@ -1,8 +1,10 @@
 """How money is meant to go back: as a row before any service is called, and never more than is left."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
+import msgspec
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -34,10 +36,11 @@ async def order_refund(
     reason: str,
     now: datetime,
     at_service: bool = True,
+    lines: Sequence[msgspec.Struct] = (),
 ) -> RefundOrder:
     """Write down that so much of a payment shall go back (minor units), and queue the call that does it.
 
-    Not `at_service`: no service is called, since the caller books it in this very transaction. Raises Conflict
+    `lines` is which units of the order it is for. Not `at_service`: no service is called, since the caller books it in this very transaction. Raises Conflict
     refund_too_large with `left`. The caller holds the payment's lock, so that parallel refunds together never
     come to more than was captured.
     """
@@ -54,6 +57,7 @@ async def order_refund(
         payment_id=payment.id,
         amount=amount,
         reason=reason,
+        lines=msgspec.to_builtins(list(lines)),
         state="wanted" if at_service else "made",
         created_at=now,
     )
@@ -71,6 +75,18 @@ async def order_refund(
         wanted=at_service,
     )
     return wanted
+
+
+async def find_made_refund(session: AsyncSession, payment: Payment, reference: str) -> RefundOrder | None:
+    """What we wished of a refund that a service made; None where it was somebody else's wish."""
+    return await session.scalar(
+        select(RefundOrder).where(
+            RefundOrder.store_id == payment.store_id,
+            RefundOrder.payment_id == payment.id,
+            RefundOrder.reference == reference,
+            RefundOrder.state == "made",
+        )
+    )
 
 
 async def lock_refund(session: AsyncSession, store_id: int, refund_id: int) -> RefundOrder:

@@ -162,6 +162,7 @@ EXAMPLES: Final[MappingProxyType[str, dict[str, Any]]] = MappingProxyType(
             "order": ORDER,
             "amount": 15_464,
             "currency": "USD",
+            "returned": [(ORDER.lines[0], 1)],
             "link": f"{_SHOP}/orders/1?uuid={_SECRET}",
             "seconds": _HOUR,
         },

@@ -18,7 +18,7 @@ export async function mailExamplesView({ params: [language, name], signal }) {
         h("nav", { "aria-label": "Languages" }, languages.flatMap((each) => [link(each, `${each}/${chosen}`, each === spoken), " "])),
         h("a", { href: "#/mails" }, "Mails that were sent")),
       h("div", { className: "mails" },
-        h("nav", { "aria-label": "Examples" }, h("ul", { className: "mail-list" }, names.map((each) =>
+        h("nav", { "aria-label": "Examples" }, h("ul", { className: "mail-list named" }, names.map((each) =>
           h("li", {}, link(each.replaceAll("_", " "), `${spoken}/${each}`, each === chosen))))),
         h("article", { className: "mail panel" }, h("h2", {}, mail.subject),
           h("dl", {}, line("From", mail.sender), line("To", mail.to)),

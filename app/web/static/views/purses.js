@@ -20,7 +20,7 @@ function card({ gift_card: { last_four: ending, amount }, currency }, path, chan
     h("button", {
       type: "button", className: "link",
       onclick: () => attempt(trouble, async () => changed((await remove(`${path}/gift-card`)).data, "[name=code]")),
-    }, "Take it off"),
+    }, "Take the card off"),
     trouble);
 }
 
@@ -34,7 +34,7 @@ function cardForm(path, changed) {
     },
   },
   field("code", "Gift card", { optional: true, maxlength: "128", autocomplete: "off", spellcheck: "false", hint: "The code on it, with or without hyphens." }),
-  h("button", { type: "submit", className: "button quiet" }, "Use it"), trouble);
+  h("button", { type: "submit", className: "button quiet" }, "Use this card"), trouble);
   return form;
 }
 

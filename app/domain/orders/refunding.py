@@ -1,0 +1,91 @@
+"""What units of an order's lines are worth when they are paid back, and that none is paid back twice."""
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import msgspec
+from sqlalchemy import BigInteger, Integer, bindparam, text
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.domain.orders.errors import NOTHING_TO_REFUND
+from app.domain.orders.models import Order
+from app.kit.errors import Invalid
+from app.kit.money import round_half_up
+
+_TAKE: Final = text(
+    """
+    UPDATE order_lines l SET refunded = l.refunded + wanted.quantity
+    FROM unnest(:ids, :quantities) AS wanted (id, quantity)
+    WHERE l.store_id = :store_id AND l.order_id = :order_id AND l.id = wanted.id
+      AND l.refunded + wanted.quantity BETWEEN 0 AND l.quantity
+    RETURNING l.id, l.title, l.quantity, l.refunded, wanted.quantity AS units,
+        l.line_price - l.discount + CASE WHEN :tax_included THEN 0 ELSE l.tax END AS paid
+    """
+).bindparams(bindparam("ids", type_=ARRAY(BigInteger)), bindparam("quantities", type_=ARRAY(Integer)))
+
+
+class RefundedLine(msgspec.Struct, frozen=True):
+    """Units of a line that are paid back, and what they are worth with their tax, in minor units."""
+
+    line_id: int
+    quantity: int
+    amount: int
+    title: str
+
+
+def worth_of(paid: int, quantity: int, *, before: int, after: int) -> int:
+    """What the units are worth that bring a line from `before` to `after` units paid back.
+
+    All of them together, however they are told apart, come to exactly what was paid for the line.
+    """
+    return round_half_up(paid * after, quantity) - round_half_up(paid * before, quantity)
+
+
+async def take_back_units(
+    session: AsyncSession, order: Order, quantities: Mapping[int, int]
+) -> list[RefundedLine]:
+    """Count units of lines, {line id: units}, as paid back; what they are worth. The caller holds the order's lock.
+
+    Raises Invalid nothing_to_refund where a line has not that many left, or all of them cost nothing.
+    """
+    if not quantities or min(quantities.values()) < 1:
+        raise Invalid.at("lines", NOTHING_TO_REFUND, "Say how many units of which line.")
+    found = await _move(session, order, quantities)
+    if missing := sorted(set(quantities) - {line.line_id for line in found}):
+        raise Invalid.at(
+            "lines",
+            NOTHING_TO_REFUND,
+            f"Line {missing[0]} has not that many units that are still to be paid back.",
+        )
+    if not sum(line.amount for line in found):
+        raise Invalid.at("lines", NOTHING_TO_REFUND, "These units cost nothing.")
+    return found
+
+
+async def put_units_again(session: AsyncSession, order: Order, lines: Sequence[RefundedLine]) -> None:
+    """Count units as paid for again, whose refund has failed. The caller holds the order's lock."""
+    if lines:
+        await _move(session, order, {line.line_id: -line.quantity for line in lines})
+
+
+async def _move(session: AsyncSession, order: Order, quantities: Mapping[int, int]) -> list[RefundedLine]:
+    rows = await session.execute(
+        _TAKE,
+        {
+            "store_id": order.store_id,
+            "order_id": order.id,
+            "tax_included": order.tax_included,
+            "ids": sorted(quantities),
+            "quantities": [quantities[line_id] for line_id in sorted(quantities)],
+        },
+    )
+    return [
+        RefundedLine(
+            row.id,
+            row.units,
+            worth_of(row.paid, row.quantity, before=row.refunded - row.units, after=row.refunded),
+            row.title,
+        )
+        for row in rows
+    ]
