@@ -14,6 +14,8 @@ from app.db.reads import Reads
 from app.db.session import transaction
 from app.domain.checkout.cancelling import refund_order
 from app.domain.checkout.jobs import STRANGERS_TRIES, checkout_jobs
+from app.domain.payments.services import ServiceRefund
+from app.integrations.stripe_payments import StripePayments
 from app.kit.clock import utc_now
 from app.main import build_shop, close_shop
 from tests.api.stripe_shop import Buyer
@@ -126,6 +128,23 @@ async def test_units_whose_refund_fails_later_are_paid_for_again(paid: Buyer):
     assert await booked(paid) == {"payments:stripe": 3000, "refunds": 0}
     assert await paid.rows("SELECT refunded FROM order_lines WHERE store_id = :store") == [(0,)]
     assert await paid.rows("SELECT state FROM refund_orders WHERE store_id = :store") == [("failed",)]
+
+
+async def test_a_refund_that_failed_before_its_answer_was_booked_has_failed(paid: Buyer, monkeypatch):
+    refund = StripePayments.refund
+
+    async def slow(service: StripePayments, *asked: Any) -> ServiceRefund | None:
+        answer = await refund(service, *asked)
+        paid.stripe.let_refund_fail(paid.stripe.refunds[-1])
+        await tell_all(paid)
+        return answer
+
+    monkeypatch.setattr(StripePayments, "refund", slow)
+    with pytest.raises(GiveUp, match="could not give the money back"):
+        await order_back(paid, 1)
+    assert await paid.rows("SELECT state FROM refund_orders WHERE store_id = :store") == [("failed",)]
+    assert await paid.rows("SELECT refunded FROM order_lines WHERE store_id = :store") == [(0,)]
+    assert (await order_status(paid), await booked(paid)) == ("paid", {"payments:stripe": 3000})
 
 
 async def test_what_the_service_refuses_to_give_back_can_be_ordered_back_again(paid: Buyer):

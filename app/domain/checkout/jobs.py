@@ -23,7 +23,7 @@ from app.domain.checkout.till import Till
 from app.domain.orders.refunding import RefundedLine
 from app.domain.orders.service import lock_order, note_event
 from app.domain.payments.models import Payment, RefundOrder
-from app.domain.payments.refunds import MAKE_REFUND, lock_refund
+from app.domain.payments.refunds import MAKE_REFUND, has_failed, lock_refund
 from app.domain.payments.service import find_payment, find_payment_by_reference, get_payment, lock_payment
 from app.domain.payments.services import ServiceRefund, TellsDisputes
 from app.domain.payments.states import UNFINISHED, PaymentState
@@ -174,21 +174,21 @@ async def _make_refund(job: Job, *, till: Till, clock: Callable[[], datetime]) -
     if made is None:
         raise RuntimeError("the service did not say whether it refunded")
 
-    async def book(session: AsyncSession) -> None:
+    async def book(session: AsyncSession) -> bool:
         order = await lock_order(session, job.store_id, payment.order_id)
         lines = msgspec.convert(wanted.lines, list[RefundedLine])
         await note_refund(session, payment=payment, refund=made, now=now, lines=lines)
         held = await lock_refund(session, job.store_id, wanted.id)
-        if held.state != "wanted":
-            return
-        held.reference = made.reference
-        if made.failed:
-            await fail_refund(session, order, held)
-        else:
-            held.state = "made"
+        if held.state == "wanted":
+            held.reference = made.reference
+            # It may have failed since the service answered, and that have been booked before this.
+            if await has_failed(session, payment, made.reference):
+                await fail_refund(session, order, held)
+            else:
+                held.state = "made"
+        return held.state == "failed"
 
-    await run_transaction(till.sessions, book, repeatable=True)
-    if made.failed:
+    if await run_transaction(till.sessions, book, repeatable=True):
         raise GiveUp("the service could not give the money back")
 
 

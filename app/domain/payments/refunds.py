@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db import queue
 from app.domain.payments.errors import REFUND_TOO_LARGE
-from app.domain.payments.models import Payment, RefundOrder
+from app.domain.payments.models import Payment, PaymentRefund, RefundOrder
 from app.kit.errors import Conflict, NotFound
 
 MAKE_REFUND: Final = "payments.make_refund"
@@ -87,6 +87,18 @@ async def find_made_refund(session: AsyncSession, payment: Payment, reference: s
             RefundOrder.state == "made",
         )
     )
+
+
+async def has_failed(session: AsyncSession, payment: Payment, reference: str) -> bool:
+    """Whether a refund that was written down has failed, as far as the service has said by now."""
+    found = await session.scalar(
+        select(PaymentRefund.state).where(
+            PaymentRefund.store_id == payment.store_id,
+            PaymentRefund.payment_id == payment.id,
+            PaymentRefund.reference == reference,
+        )
+    )
+    return found == "failed"
 
 
 async def lock_refund(session: AsyncSession, store_id: int, refund_id: int) -> RefundOrder:
