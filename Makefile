@@ -65,7 +65,7 @@ imports: $(VENV)/.dev-stamp ## Check that layers and features import downwards o
 .PHONY: browser-test
 browser-test: $(VENV)/.dev-stamp $(VENV)/.redis-stamp ## Test the shop page in a headless Chromium
 	@CHROMIUM="$$(PATH="$(CURDIR)/$(BIN):$$PATH" .ci/chromium)" && export CHROMIUM && \
-		$(BIN)/python -m pytest tests/browser $(ARGS)
+		$(BIN)/python -m pytest $(PARALLEL) tests/browser $(ARGS)
 
 .PHONY: contract
 contract: $(VENV)/.dev-stamp $(VENV)/.redis-stamp ## Call every row of the contract against the demo shop
