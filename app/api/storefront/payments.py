@@ -21,8 +21,9 @@ from app.api.storefront.checkouts import StorefrontCheckout, show_checkout, show
 from app.db import idempotency
 from app.db.idempotency import Key
 from app.db.retries import run_transaction
-from app.domain.checkout.placing import AT_ONCE, Placed, Started, made_by, recall, reserve
+from app.domain.checkout.placing import AT_ONCE, Placed, Started, reserve
 from app.domain.checkout.queries import get_checkout, view_checkout
+from app.domain.checkout.recalling import made_by, recall
 from app.domain.checkout.till import Pending
 from app.domain.giftcards.split import KINDS
 from app.domain.payments.errors import CANNOT_SAVE, SECOND_STEP, SERVICE_NOT_FOUND
