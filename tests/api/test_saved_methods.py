@@ -174,6 +174,20 @@ async def test_the_page_saves_too_once_the_second_step_is_done(buyer: Buyer):
     assert [one["last_four"] for one in await saved(buyer.guest)] == ["4242"]
 
 
+async def test_a_wish_that_is_taken_back_before_the_second_step_saves_nothing(buyer: Buyer):
+    for wish in (True, False):
+        asked = await pay(
+            buyer.guest, payment_token="pm_card_authenticationRequired", save_payment_method=wish
+        )
+        assert asked.json()["code"] == "second_step_required"
+    intent = await buyer.intent()
+    assert (intent["customer"], intent["setup_future_usage"]) == (None, None)
+    buyer.stripe.authenticate(intent["id"])
+    assert (await buyer.confirm()).json()["state"] == "completed"
+    await work(buyer, SAVE, expected=0)
+    await buyer.check_books(orders=1, stock=(8, 0))
+
+
 async def test_a_stripe_that_makes_nobody_known_charges_nothing(buyer: Buyer):
     buyer.stripe.fail("make_customer", "error")
     refused = await pay(buyer.guest, payment_token="pm_card_visa", save_payment_method=True)

@@ -101,7 +101,7 @@ class Placed(msgspec.Struct, frozen=True):
 class Started(msgspec.Struct, frozen=True):
     """An attempt to pay is on its way: this caller's own (mine), or one that was started before.
 
-    abandoned: that one waits for a step of the shopper, who now comes with another card or service.
+    abandoned: that one waits for a step of the shopper, who now comes with another card, service or wish to save.
     """
 
     payment_id: int
@@ -153,8 +153,9 @@ async def reserve(
     if checkout.state == CheckoutState.PAYING and checkout.order_id is not None:
         live = await find_live_payment(session, store.id, checkout.order_id)
         if live is not None:
-            other = (live.service, live.means) != (service, digest(payment_token))
-            abandoned = other and live.state == PaymentState.ACTION_NEEDED
+            abandoned = live.state == PaymentState.ACTION_NEEDED and not _is_same(
+                live, service, payment_token, payer
+            )
             return Started(live.id, checkout.order_id, mine=is_marked(live, mark), abandoned=abandoned)
     check_editable(checkout, now=now)
     cart = await load_cart(session, store, checkout.cart_id)
@@ -207,6 +208,12 @@ async def reserve(
     move_checkout(checkout, CheckoutState.PRICED, now=now)
     move_checkout(checkout, CheckoutState.PAYING, now=now)
     return Started(payment.id, order.id, mine=True)
+
+
+def _is_same(live: Payment, service: str, token: str, payer: Payer | None) -> bool:
+    """Whether an attempt charges what this call names, and saves it for whom it says, or for nobody."""
+    wish = (None, False) if payer is None else (payer.customer_id, payer.saves)
+    return (live.service, live.means, live.payer_id, live.saves) == (service, digest(token), *wish)
 
 
 async def _hold_uses(
