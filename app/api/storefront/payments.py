@@ -1,7 +1,6 @@
 """Paying for a checkout: at once, or at a service that the shopper returns from (contract rows B34 to B36)."""
 
 from datetime import datetime
-from functools import partial
 from typing import Annotated, Any
 
 import msgspec
@@ -145,6 +144,17 @@ async def _reserve(
         return await run_transaction(shop.sessions, work, repeatable=True)
 
 
+async def _take_up(
+    shop: Shop, store: StoreConfig, key: Key | None, **wanted: Any
+) -> tuple[Placed | Started, bool]:
+    """Reserve as _reserve does, having given up what the shopper left for another card or service."""
+    result, replayed = await _reserve(shop, store, key, **wanted)
+    if isinstance(result, Started) and result.abandoned:
+        await shop.till.give_up(store, result)
+        result, replayed = await _reserve(shop, store, key, **wanted)
+    return result, replayed
+
+
 def _headers(*, replayed: bool, **more: str) -> dict[str, str]:
     return {**more, **(REPLAYED if replayed else {})}
 
@@ -192,8 +202,7 @@ class PaymentController(Controller):
         extra = bounded(data.order_additional_fields, "order_additional_fields")
         key = await read_key(request, caller=digest(checkout_token).hex())
         until = shop.till.deadline()
-        attempt = partial(
-            _reserve,
+        result, replayed = await _take_up(
             shop,
             store,
             key,
@@ -206,10 +215,6 @@ class PaymentController(Controller):
             until=until,
             now=now,
         )
-        result, replayed = await attempt()
-        if isinstance(result, Started) and result.abandoned:
-            await shop.till.give_up(store, result)
-            result, replayed = await attempt()
         if isinstance(result, Started):
             outcome = await shop.till.finish(store, result, payment_token=token, until=until)
         else:
@@ -254,7 +259,7 @@ class PaymentController(Controller):
         check_offered(store, shop, service)
         key = await read_key(request, caller=digest(checkout_token).hex())
         until = shop.till.deadline()
-        result, replayed = await _reserve(
+        result, replayed = await _take_up(
             shop,
             store,
             key,
