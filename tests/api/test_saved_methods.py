@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from app.db.queue import Job
+from app.domain.checkout import till
 from app.domain.checkout.saving import saving_jobs
 from app.domain.payments.saved import FORGET_CUSTOMER, FORGET_METHOD, SAVE
 from app.kit.clock import utc_now
@@ -186,6 +187,18 @@ async def test_a_wish_that_is_taken_back_before_the_second_step_saves_nothing(bu
     assert (await buyer.confirm()).json()["state"] == "completed"
     await work(buyer, SAVE, expected=0)
     await buyer.check_books(orders=1, stock=(8, 0))
+
+
+async def test_a_stripe_that_makes_nobody_known_in_time_charges_nothing(buyer: Buyer, monkeypatch):
+    assert till.CALL_IS_OVER_SECONDS > till.CUSTOMER_SECONDS + till.CALL_SECONDS
+    monkeypatch.setattr(till, "CUSTOMER_SECONDS", 0.3)
+    buyer.stripe.fail("make_customer", "hang")
+    try:
+        refused = await pay(buyer.guest, payment_token="pm_card_visa", save_payment_method=True)
+    finally:
+        buyer.stripe.release()
+    assert (refused.status_code, refused.json()["reason"]) == (402, "service_unavailable")
+    await buyer.check_books(orders=0, stock=(9, 0))
 
 
 async def test_a_stripe_that_makes_nobody_known_charges_nothing(buyer: Buyer):
