@@ -39,11 +39,12 @@ async def buyer(place, sessions, store, redis_url) -> AsyncIterator[Buyer]:
     place.stripe.clear_faults()
 
 
-async def pay(shopper: Guest, **how: Any) -> httpx.Response:
+async def pay(shopper: Guest, *, key: str = "", **how: Any) -> httpx.Response:
     body = {"payment_type": "stripe", "amount": 3000, **how}
+    headers = {"Idempotency-Key": key} if key else {}
     async with asyncio.timeout(20):
         while True:
-            answer = await shopper.call("POST", f"/checkout/{shopper.token}/payment", body)
+            answer = await shopper.call("POST", f"/checkout/{shopper.token}/payment", body, **headers)
             if answer.status_code != 202:  # on a busy machine the first answer may say that it takes a while
                 return answer
 
@@ -114,6 +115,19 @@ async def test_a_card_is_saved_by_wish_paid_with_again_and_removed(buyer: Buyer,
     await again(buyer, buyer.guest)
     gone = await pay(buyer.guest, payment_method_id=method["id"])
     assert (gone.status_code, gone.json()["code"]) == (404, "payment_method_not_found")
+
+
+async def test_a_payment_is_repeated_under_its_key_also_when_its_card_is_removed(buyer: Buyer):
+    method = await save_one(buyer)
+    await again(buyer, buyer.guest)
+    paid = await pay(buyer.guest, key="once", payment_method_id=method["id"])
+    assert paid.status_code == 204, paid.text
+    assert (await buyer.guest.call("DELETE", f"/customer/payment-methods/{method['id']}")).status_code == 204
+    repeated = await pay(buyer.guest, key="once", payment_method_id=method["id"])
+    assert repeated.status_code == 204, repeated.text
+    assert repeated.headers["location"] == paid.headers["location"]
+    assert repeated.headers["idempotency-replayed"] == "true"
+    await buyer.check_books(orders=2, stock=(7, 0))
 
 
 async def test_what_another_customer_saved_is_as_unknown_as_what_never_was(buyer: Buyer, sessions, redis_url):
