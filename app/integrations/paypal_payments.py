@@ -170,29 +170,38 @@ class PayPalPayments:
         return Unknown("idempotency", order.id) if order.status == APPROVED else said(order)
 
     async def refund(self, key: str, reference: str, amount: int, currency: str) -> ServiceRefund | None:
+        refused = ServiceRefund(key, amount, currency, failed=True)
         value = to_paypal(amount, currency)
         if value is None:
-            return None
+            return refused
         wanted = {"amount": {"currency_code": currency, "value": value}, "custom_id": key}
         try:
             order = _read(await self._http.get(f"/v2/checkout/orders/{_in_path(reference)}"), Order)
             # PayPal keeps request ids for a while only, and its list of refunds for good.
-            before = next((one for one in order.unit.payments.refunds if one.custom_id == key), None)
-            if before is not None:
-                return refunded(before)
-            if order.capture is None:
-                return None
+            made = next((one for one in order.unit.payments.refunds if one.custom_id == key), None)
+            if made is None:
+                if order.capture is None:
+                    return None
+                made = await self._give_back(key, order.capture.id, wanted)
+        except (PayPalRefusalError, PayPalTroubleError) as problem:
+            _note("it is not known whether a refund was made", problem)
+            return None
+        return refused if made is None else refunded(made)
+
+    async def _give_back(self, key: str, capture_id: str, wanted: dict[str, Any]) -> Refund | None:
+        """Make a refund; None where PayPal refuses to for good, as it does with disputed money."""
+        try:
             made = await self._http.post(
-                f"/v2/payments/captures/{_in_path(order.capture.id)}/refund",
+                f"/v2/payments/captures/{_in_path(capture_id)}/refund",
                 msgspec.json.encode(wanted),
                 request_id=key,
             )
-            return refunded(_read(made, Refund))
         except PayPalRefusalError as refusal:
+            if refusal.status != UNPROCESSABLE or refusal.issue in _BUSY:
+                raise
             _note("a refund was refused", refusal)
-        except PayPalTroubleError as trouble:
-            _note("it is not known whether a refund was made", trouble)
-        return None
+            return None
+        return _read(made, Refund)
 
     async def list_refunds(self, reference: str) -> Sequence[ServiceRefund] | None:
         try:

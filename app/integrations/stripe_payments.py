@@ -210,21 +210,19 @@ class StripePayments(StripeMethods):
         return await self._intents.retrieve_async(found[0].id) if found else None
 
     async def refund(self, key: str, reference: str, amount: int, currency: str) -> ServiceRefund | None:
+        refused = ServiceRefund(key, amount, currency, failed=True)
         wanted = to_stripe(amount, currency)
         if wanted is None:
-            return None
+            return refused
         try:
             # Stripe repeats also a failure for a day under the same key, though the refund was made.
             made = await self._every_refund(reference)
-            before = [one for one in made if _metadata(one).get(REFUND) == key]
-            refund = before[0] if before else await self._give_back(key, reference, wanted)
-        except InvalidRequestError as problem:
-            note(problem, "a refund was refused")
-            return None
+            before = next((one for one in made if _metadata(one).get(REFUND) == key), None)
+            refund = before or await self._give_back(key, reference, wanted)
         except StripeError as problem:
             note(problem, "it is not known whether a refund was made")
             return None
-        return _refunded(refund)
+        return refused if refund is None else _refunded(refund)
 
     async def list_refunds(self, reference: str) -> Sequence[ServiceRefund] | None:
         try:
@@ -247,11 +245,16 @@ class StripePayments(StripeMethods):
             if not page.has_more:
                 return found
 
-    async def _give_back(self, key: str, reference: str, amount: int) -> Refund:
-        return await self._refunds.create_async(
-            {"payment_intent": reference, "amount": amount, "metadata": {REFUND: key}},
-            {"idempotency_key": key},
-        )
+    async def _give_back(self, key: str, reference: str, amount: int) -> Refund | None:
+        """Make a refund; None where Stripe refuses to, as it does with disputed money."""
+        try:
+            return await self._refunds.create_async(
+                {"payment_intent": reference, "amount": amount, "metadata": {REFUND: key}},
+                {"idempotency_key": key},
+            )
+        except InvalidRequestError as problem:
+            note(problem, "a refund was refused")
+            return None
 
     async def list_disputes(self, reference: str) -> Sequence[ServiceDispute] | None:
         try:

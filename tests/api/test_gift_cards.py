@@ -9,9 +9,12 @@ from sqlalchemy import text
 from app.db.audit import run_audit
 from app.db.session import transaction
 from app.domain.checkout.cancelling import cancel_order, refund_order
+from app.domain.checkout.refunds import note_refund
 from app.domain.giftcards.service import disable_gift_card, give_credit
+from app.domain.payments.service import get_payment
+from app.domain.payments.services import ServiceRefund
 from app.kit.clock import utc_now
-from app.kit.errors import Conflict
+from app.kit.errors import Conflict, Invalid
 from tests.api.after_order import forget_jobs, work_off
 from tests.canaries import MARK
 from tests.conftest import make_store
@@ -268,6 +271,39 @@ async def test_refunds_go_to_the_service_first_then_to_credit_and_to_the_card_la
     after = await refund(None)
     assert (after["payment_status"], await credit_row(sessions, member)) == ("refunded", (1200, 0))
     assert await card_row(sessions, card) == (1000, 0)
+    await clean(reads, member.store)
+
+
+async def test_units_of_which_a_card_gave_its_part_back_are_not_paid_back_twice_when_the_service_fails(
+    member, sessions, reads, work
+):
+    code, card = await add_gift_card(sessions, member.store, 1000)
+    order = await bought(member, sessions, card=code)
+    units = {order["items"][0]["id"]: 1}
+    async with transaction(sessions) as session:
+        parts = await refund_order(
+            session, member.store.id, order["id"], amount=None, reason="Late", now=utc_now(), units=units
+        )
+    assert [part.amount for part in parts] == [2000, 500]
+    await work()
+    async with transaction(sessions) as session:
+        payment = await get_payment(session, member.store.id, parts[0].payment_id)
+        (reference,) = await one(
+            sessions, "SELECT reference FROM refund_orders WHERE id = :id", id=parts[0].id
+        )
+        failed = ServiceRefund(reference, 2000, "USD", failed=True)
+        await note_refund(session, payment=payment, refund=failed, now=utc_now())
+    with pytest.raises(Invalid, match="still to be paid back"):
+        async with transaction(sessions) as session:
+            await refund_order(
+                session, member.store.id, order["id"], amount=None, reason="x", now=utc_now(), units=units
+            )
+    # The rest is a sum, and can be ordered back as one.
+    async with transaction(sessions) as session:
+        await refund_order(
+            session, member.store.id, order["id"], amount=2000, reason="Again", now=utc_now(), to_credit=True
+        )
+    assert (await card_row(sessions, card), await credit_row(sessions, member)) == ((500, 0), (3200, 0))
     await clean(reads, member.store)
 
 

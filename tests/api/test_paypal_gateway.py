@@ -8,7 +8,15 @@ from typing import Any
 import pytest
 
 from app.db.session import Sessions
-from app.domain.payments.services import ActionNeeded, Captured, Charge, Refused, Unheard, Unknown
+from app.domain.payments.services import (
+    ActionNeeded,
+    Captured,
+    Charge,
+    Refused,
+    ServiceRefund,
+    Unheard,
+    Unknown,
+)
 from app.integrations.paypal_amounts import from_paypal, to_paypal
 from app.integrations.paypal_payments import PayPalPayments
 from tests.api.paypal_shop import PayPalPlace
@@ -122,9 +130,13 @@ async def test_no_more_is_refunded_than_was_taken(paypal: PayPalStandIn, gateway
     first = await gateway.refund(f"{key}-a", reference, 1000, "USD")
     assert first is not None
     assert first == await gateway.refund(f"{key}-a", reference, 1000, "USD")
-    assert await gateway.refund(f"{key}-b", reference, 1000, "USD") is None
+    too_much = await gateway.refund(f"{key}-b", reference, 1000, "USD")
+    assert too_much == ServiceRefund(f"{key}-b", 1000, "USD", failed=True)
     last = await gateway.refund(f"{key}-c", reference, 800, "USD")
-    assert await gateway.refund(f"{key}-d", reference, 800, "USD") is None
+    nothing_left = await gateway.refund(f"{key}-d", reference, 800, "USD")
+    assert nothing_left == ServiceRefund(f"{key}-d", 800, "USD", failed=True)
+    assert await gateway.refund(f"{key}-e", "UNHEARDOF", 1, "USD") is None
+    assert await gateway.refund("k", reference, 2501, "HUF") == ServiceRefund("k", 2501, "HUF", failed=True)
     assert await gateway.list_refunds(reference) == [first, last]
     assert paypal.refunded(reference) == 1800
 

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from app.db.audit import run_audit
-from app.db.queue import Job
+from app.db.queue import GiveUp, Job
 from app.db.reads import Reads
 from app.db.session import transaction
 from app.domain.checkout.cancelling import refund_order
@@ -50,6 +50,22 @@ async def booked(buyer: Buyer) -> dict[str, int]:
         "SELECT account, sum(amount)::bigint FROM ledger_entries WHERE store_id = :store GROUP BY account"
     )
     return {account: amount for account, amount in rows if account in ("payments:stripe", "refunds")}
+
+
+async def order_back(buyer: Buyer, units: int) -> None:
+    """Have so many units of the order's line paid back, and let the worker call the service."""
+    ((line, order),) = await buyer.rows("SELECT id, order_id FROM order_lines WHERE store_id = :store")
+    async with transaction(buyer.sessions) as session:
+        await refund_order(
+            session,
+            buyer.guest.store.id,
+            order,
+            amount=None,
+            reason="x",
+            units={line: units},
+            now=utc_now(),
+        )
+    await buyer.work("payments.make_refund")
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -99,12 +115,7 @@ async def test_a_refund_that_had_failed_when_it_was_heard_of_moves_nothing(paid:
 
 
 async def test_units_whose_refund_fails_later_are_paid_for_again(paid: Buyer):
-    (line,) = await paid.rows("SELECT id, order_id FROM order_lines WHERE store_id = :store")
-    async with transaction(paid.sessions) as session:
-        await refund_order(
-            session, paid.guest.store.id, line[1], amount=None, reason="x", units={line[0]: 1}, now=utc_now()
-        )
-    await paid.work("payments.make_refund")
+    await order_back(paid, 1)
     await paid.work("payments.make_refund")
     assert await booked(paid) == {"payments:stripe": 500, "refunds": 2500}
     assert await paid.rows("SELECT refunded FROM order_lines WHERE store_id = :store") == [(1,)]
@@ -113,6 +124,21 @@ async def test_units_whose_refund_fails_later_are_paid_for_again(paid: Buyer):
     assert await booked(paid) == {"payments:stripe": 3000, "refunds": 0}
     assert await paid.rows("SELECT refunded FROM order_lines WHERE store_id = :store") == [(0,)]
     assert await paid.rows("SELECT state FROM refund_orders WHERE store_id = :store") == [("failed",)]
+
+
+async def test_what_the_service_refuses_to_give_back_can_be_ordered_back_again(paid: Buyer):
+    dispute = paid.stripe.dispute((await paid.intent())["id"])
+    with pytest.raises(GiveUp, match="could not give the money back"):
+        await order_back(paid, 1)
+    wishes = "SELECT state FROM refund_orders WHERE store_id = :store ORDER BY id"
+    assert await paid.rows(wishes) == [("failed",)]
+    assert await paid.rows("SELECT refunded FROM order_lines WHERE store_id = :store") == [(0,)]
+    assert await booked(paid) == {"payments:stripe": 3000}
+    assert (await timeline(paid))[-1] == "refund_failed"
+    paid.stripe.disputes.decide(dispute, "won")
+    await order_back(paid, 1)
+    assert await paid.rows(wishes) == [("failed",), ("made",)]
+    assert await booked(paid) == {"payments:stripe": 500, "refunds": 2500}
 
 
 async def test_more_than_was_captured_is_never_booked(paid: Buyer):

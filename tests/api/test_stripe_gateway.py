@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from app.db.session import Sessions
-from app.domain.payments.services import Captured, Charge, Refused, Unheard, Unknown
+from app.domain.payments.services import Captured, Charge, Refused, ServiceRefund, Unheard, Unknown
 from app.integrations.stripe_amounts import from_stripe, to_stripe
 from app.integrations.stripe_payments import StripePayments
 from tests.api.stripe_shop import Place
@@ -82,9 +82,14 @@ async def test_no_more_is_refunded_than_was_taken(place: Place, gateway: StripeP
     assert isinstance(paid, Captured)
     first = await gateway.refund(f"{charge.key}-a", paid.reference, 1000, "USD")
     assert first == await gateway.refund(f"{charge.key}-a", paid.reference, 1000, "USD")
-    assert await gateway.refund(f"{charge.key}-b", paid.reference, 1000, "USD") is None
+    too_much = await gateway.refund(f"{charge.key}-b", paid.reference, 1000, "USD")
+    assert too_much == ServiceRefund(f"{charge.key}-b", 1000, "USD", failed=True)
     last = await gateway.refund(f"{charge.key}-c", paid.reference, 800, "USD")
-    assert await gateway.refund(f"{charge.key}-d", paid.reference, 800, "USD") is None
+    nothing_left = await gateway.refund(f"{charge.key}-d", paid.reference, 800, "USD")
+    assert nothing_left == ServiceRefund(f"{charge.key}-d", 800, "USD", failed=True)
+    # Nobody knows what came of a refund before, where the payment cannot be looked at.
+    assert await gateway.refund(f"{charge.key}-e", "pi_unheard_of", 1, "USD") is None
+    assert await gateway.refund("k", paid.reference, 5, "UGX") == ServiceRefund("k", 5, "UGX", failed=True)
     assert await gateway.list_refunds(paid.reference) == [last, first]
     assert place.stripe.refunded(paid.reference) == 1800
 

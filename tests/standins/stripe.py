@@ -365,6 +365,8 @@ class StripeStandIn:
         intent = self._get(given["payment_intent"])
         if intent["status"] != "succeeded":
             raise invalid("charge_not_captured", "This payment took no money.")
+        if self.disputes.stands(intent["id"]):
+            raise invalid("charge_disputed", "This payment is disputed.")
         left = intent["amount_received"] - self.refunded(intent["id"])
         amount = int(given["amount"])
         if not left:
@@ -399,7 +401,8 @@ class StripeStandIn:
         }
 
     def _list_refunds(self, given: dict[str, str]) -> dict[str, Any]:
-        found = [one for one in self.refunds if one["payment_intent"] == given["payment_intent"]][::-1]
+        reference = self._get(given["payment_intent"])["id"]
+        found = [one for one in self.refunds if one["payment_intent"] == reference][::-1]
         if "starting_after" in given:
             ids = [one["id"] for one in found]
             found = found[ids.index(given["starting_after"]) + 1 :]

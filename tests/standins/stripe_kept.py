@@ -117,6 +117,10 @@ class Disputes:
         if status == "won":
             self._move(dispute, "charge.dispute.funds_reinstated", dispute["amount"], fee=0)
 
+    def stands(self, reference: str) -> bool:
+        """Whether the money of a payment is with the bank, so that it cannot be given back as well."""
+        return any(one["payment_intent"] == reference and one["status"] != "won" for one in self.made)
+
     def _move(self, dispute: dict[str, Any], kind: str, amount: int, *, fee: int) -> None:
         dispute["balance_transactions"].append(
             {

@@ -116,7 +116,10 @@ class ServiceDispute(msgspec.Struct, frozen=True):
 
 
 class ServiceRefund(msgspec.Struct, frozen=True):
-    """Money on its way back, or back; failed: it came to the service again. Minor units."""
+    """Money on its way back, or back; failed: it came to the service again, or never left it. Minor units.
+
+    One that the service refused to make has no reference there, and bears the key that it was asked for with.
+    """
 
     reference: str
     amount: int
@@ -163,7 +166,7 @@ class PaymentService(Protocol):
         ...
 
     async def refund(self, key: str, reference: str, amount: int, currency: str) -> ServiceRefund | None:
-        """Give money back once per key; the refund, or None where the answer is not known."""
+        """Give money back once per key; the refund, `failed` where it is refused, None where the answer is not known."""
         ...
 
     async def list_refunds(self, reference: str) -> Sequence[ServiceRefund] | None:
