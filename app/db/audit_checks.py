@@ -127,26 +127,22 @@ _MONEY: Final = {
         WHERE o.payment_status IN ('paid', 'partially_refunded', 'refunded')
           AND p.captured IS DISTINCT FROM o.total
     """,
-    # Whoever hears of a capture first settles it, which takes a moment. A second capture of a placed order
-    # is money without an order as well.
+    # Whoever hears of a capture first settles it, which takes a moment. Late money is owed to its shopper whatever
+    # became of the order. A second capture of a placed order is money without an order as well.
     "captured_without_order": """
         SELECT p.store_id, 'payment ' || p.id,
             format('%s %s captured and %s refunded, and order %s is %s', p.captured, p.currency,
                 p.refunded, p.order_id, coalesce(o.status, 'missing'))
         FROM payments p CROSS JOIN asked LEFT JOIN orders o ON o.id = p.order_id
         WHERE p.captured > 0 AND p.updated_at < asked.now - interval '120 seconds'
-          AND CASE coalesce(o.status, 'missing')
-            WHEN 'missing' THEN p.refunded < p.captured
-            WHEN 'pending' THEN p.refunded < p.captured
-            WHEN 'cancelled' THEN p.refunded = 0
-            ELSE false
-          END
+          AND p.refunded < p.captured
+          AND (p.state = 'late' OR coalesce(o.status, 'missing') IN ('missing', 'pending', 'cancelled'))
         UNION ALL
         SELECT o.store_id, 'order ' || o.id,
             format('%s %s captured and not refunded, of %s', sum(p.captured - p.refunded), o.currency,
                 o.total)
         FROM orders o JOIN payments p ON p.order_id = o.id
-        WHERE o.status IN ('open', 'completed')
+        WHERE o.status IN ('open', 'completed') AND p.state <> 'late'
         GROUP BY o.id
         HAVING sum(p.captured - p.refunded) > o.total
            AND max(p.updated_at) < (SELECT now FROM asked) - interval '120 seconds'

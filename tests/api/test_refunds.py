@@ -3,6 +3,8 @@
 import asyncio
 import random
 from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -168,15 +170,34 @@ async def test_a_refund_that_is_heard_of_before_its_capture_settles_that_first(b
     assert await run_audit(reads, utc_now(), store_id=buyer.guest.store.id) == []
 
 
-async def test_late_money_is_sent_back_once_and_what_went_back_before_counts(buyer: Buyer, reads: Reads):
+async def pay_twice(buyer: Buyer) -> dict[str, Any]:
+    """The shopper turns to another card; the bank had said yes to the first one all the same. That one's intent."""
     await buyer.guest.call("POST", f"/checkout/{buyer.guest.token}/payment/stripe", {})
     intent = await buyer.intent()
-    # The shopper turns to another card; the bank had said yes to the first one all the same.
     assert (await buyer.pay()).status_code == 204
     intent["status"] = "requires_payment_method"
     buyer.stripe.pay_on_page(intent["client_secret"], "pm_card_visa")
     for event in buyer.stripe.events_of(intent["id"], "payment_intent.succeeded"):
         await buyer.send(event)
+    return intent
+
+
+async def test_late_money_that_the_service_will_not_give_back_is_for_people_at_once(
+    buyer: Buyer, reads: Reads
+):
+    dispute = buyer.stripe.dispute((await pay_twice(buyer))["id"])
+    with pytest.raises(GiveUp, match="could not give the money back"):
+        await buyer.refund()
+    later = utc_now() + timedelta(seconds=130)
+    found = await run_audit(reads, later, store_id=buyer.guest.store.id)
+    assert [breach.check for breach in found] == ["captured_without_order"]
+    buyer.stripe.disputes.decide(dispute, "won")
+    await buyer.refund()
+    assert await run_audit(reads, later, store_id=buyer.guest.store.id) == []
+
+
+async def test_late_money_is_sent_back_once_and_what_went_back_before_counts(buyer: Buyer, reads: Reads):
+    intent = await pay_twice(buyer)
     buyer.stripe.give_back(intent["id"], 1000)
     for _ in range(2):
         await buyer.refund()

@@ -116,7 +116,23 @@ BREACHES: list[tuple[str, list[str]]] = [
         ["UPDATE orders SET status = 'pending', number = NULL WHERE id = {order}"],
     ),
     ("captured_without_order", ["UPDATE orders SET status = 'cancelled' WHERE id = {order}"]),
+    (
+        "captured_without_order",
+        [
+            "UPDATE orders SET status = 'cancelled' WHERE id = {order}",
+            "UPDATE payments SET refunded = captured - 1 WHERE id = {payment}",
+        ],
+    ),
     ("captured_without_order", ["DELETE FROM orders WHERE id = {order}"]),
+    (
+        "captured_without_order",
+        [
+            (
+                "UPDATE payments SET order_id = {manual}, attempt = 2, state = 'late', captured = amount "
+                "WHERE id = {declined}"
+            )
+        ],
+    ),
     (
         "captured_without_order",
         [
