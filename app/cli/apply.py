@@ -164,14 +164,15 @@ async def _apply_offers(
     if faults:
         first = f"{faults[0].field}: {faults[0].message}"
         raise Invalid(INVALID_PLAN, f"The shop file cannot be applied: {first}.", errors=faults)
-    done = []
+    done: list[tuple[list[str], list[str]]] = []
+    # Cards before promotions, as checkouts lock them.
+    if file.gift_cards:
+        cards = await apply_gift_cards(session, store.id, file.gift_cards, currency=store.currency, now=now)
+        done.append((cards, []))
     if file.promotions is not UNSET:
         done.append(await apply_promotions(session, store.id, promotions, currency=store.currency, now=now))
     if file.unit_prices is not UNSET:
         done.append(await apply_unit_prices(session, store.id, prices, currency=store.currency))
-    if file.gift_cards:
-        cards = await apply_gift_cards(session, store.id, file.gift_cards, currency=store.currency, now=now)
-        done.append((cards, []))
     return done
 
 

@@ -13,6 +13,7 @@ from app.api.dependencies import Shop
 from app.db.queue import Job
 from app.db.session import Sessions
 from app.domain.checkout.jobs import checkout_jobs, reconcile
+from app.domain.checkout.till import CALL_IS_OVER_SECONDS
 from app.kit.clock import utc_now
 from app.main import build_shop, close_shop
 from app.settings import Settings
@@ -56,7 +57,7 @@ class Payer:
             )
             await session.commit()
         async with self._worker() as shop:
-            later = utc_now() + timedelta(seconds=70)
+            later = utc_now() + timedelta(seconds=CALL_IS_OVER_SECONDS + 5)
             till = replace(shop.till, clock=lambda: later)
             await reconcile(till, shop.stores, now=later, quiet=timedelta(0))
 

@@ -127,6 +127,11 @@ async def test_cards_of_a_shop_file_are_made_once_and_their_money_never_changes(
     assert await apply(shop.replace("FAIR-2026-SPRING", "fair 2026 spring")) == []  # the same code
     off = shop.replace('note = "The spring fair"', 'note = "Over"\nenabled = false')
     assert await apply(off) == ["gift card …RING: note changed, switched off"]
+    # What staff switched off stays off, and what came back to a card can be spent for as long as was said then.
+    async with transaction(sessions) as session:
+        await session.execute(text("UPDATE gift_cards SET expires_at = '2031-01-01' WHERE note = 'Over'"))
+    earlier = shop.replace("[[gift_cards]]", "[[gift_cards]]\nexpires_at = 2030-01-01T00:00:00Z", 1)
+    assert await apply(earlier) == ["gift card …RING: note changed"]
     assert await apply(shop.partition("[[gift_cards]]")[0]) == []  # they are somebody's money
     faults = {
         'amount = "12.500"': ('amount = "13"', "gift_cards[0].amount"),

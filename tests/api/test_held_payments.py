@@ -104,6 +104,8 @@ async def test_money_is_held_with_the_order_and_taken_with_its_first_parcel(buye
     assert order["timeline"][1]["detail"].startswith("stripe: 3000 USD until 20")
     assert await booked(buyer) == SALE | {"receivable": 3000}
     assert buyer.stripe.events_of((await buyer.intent())["id"], "payment_intent.succeeded") == []
+    asked = f"SELECT id FROM jobs WHERE kind = '{CAPTURE}' AND store_id = :store"
+    assert await buyer.rows(asked) == []
     await buyer.check_books(orders=1, stock=(4, 0))
     assert await run_audit(reads, utc_now(), store_id=buyer.guest.store.id) == []
 
@@ -119,6 +121,22 @@ async def test_money_is_held_with_the_order_and_taken_with_its_first_parcel(buye
     await do_held(buyer, ENDS_SOON)
     await do_held(buyer, ENDS)
     assert await stand(buyer) == ("completed", "paid", "captured")
+    await buyer.check_books(orders=1, stock=(4, 0))
+
+
+async def test_money_for_what_needs_no_shipping_is_taken_as_soon_as_it_is_held(buyer: Buyer, sessions):
+    async with transaction(sessions) as session:
+        await session.execute(
+            text("UPDATE variants SET requires_shipping = false WHERE id = :id"), {"id": buyer.variant}
+        )
+    checkout = await buyer.guest.read_checkout()
+    paid = await buyer.guest.pay(checkout["totals"]["due"], service="stripe", payment_token="pm_card_visa")
+    assert paid.status_code == 204, paid.text
+    assert await stand(buyer) == ("open", "authorized", "authorized")
+    await do_held(buyer, CAPTURE)
+    await do_held(buyer, ENDS)
+    assert await stand(buyer) == ("open", "paid", "captured")
+    assert await timeline(buyer) == ["placed", "authorized", "paid"]
     await buyer.check_books(orders=1, stock=(4, 0))
 
 

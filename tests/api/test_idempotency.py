@@ -10,7 +10,7 @@ from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db.idempotency import IN_PROGRESS, Key, claim, keep
-from app.domain.checkout.till import Till
+from app.domain.checkout.till import CALL_IS_OVER_SECONDS, Till
 from app.domain.payments.models import Payment
 from app.kit.clock import utc_now
 from app.kit.errors import Conflict
@@ -207,7 +207,8 @@ async def test_a_key_whose_attempt_was_never_charged_pays_with_a_new_one(
         payment = await session.scalar(select(Payment).where(Payment.store_id == guest.store.id))
     shop = build_shop(settings_for(database_url, redis_url))
     try:
-        till = replace(shop.till, clock=lambda: utc_now() + timedelta(seconds=70))
+        over = timedelta(seconds=CALL_IS_OVER_SECONDS + 5)
+        till = replace(shop.till, clock=lambda: utc_now() + over)
         await till.ask(await shop.stores.get(guest.store.id), payment)
     finally:
         await close_shop(shop)

@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from app.db.queue import Job
+from app.domain.checkout import till
 from app.domain.checkout.saving import saving_jobs
 from app.domain.payments.saved import FORGET_CUSTOMER, FORGET_METHOD, SAVE
 from app.kit.clock import utc_now
@@ -38,11 +39,12 @@ async def buyer(place, sessions, store, redis_url) -> AsyncIterator[Buyer]:
     place.stripe.clear_faults()
 
 
-async def pay(shopper: Guest, **how: Any) -> httpx.Response:
+async def pay(shopper: Guest, *, key: str = "", **how: Any) -> httpx.Response:
     body = {"payment_type": "stripe", "amount": 3000, **how}
+    headers = {"Idempotency-Key": key} if key else {}
     async with asyncio.timeout(20):
         while True:
-            answer = await shopper.call("POST", f"/checkout/{shopper.token}/payment", body)
+            answer = await shopper.call("POST", f"/checkout/{shopper.token}/payment", body, **headers)
             if answer.status_code != 202:  # on a busy machine the first answer may say that it takes a while
                 return answer
 
@@ -115,6 +117,19 @@ async def test_a_card_is_saved_by_wish_paid_with_again_and_removed(buyer: Buyer,
     assert (gone.status_code, gone.json()["code"]) == (404, "payment_method_not_found")
 
 
+async def test_a_payment_is_repeated_under_its_key_also_when_its_card_is_removed(buyer: Buyer):
+    method = await save_one(buyer)
+    await again(buyer, buyer.guest)
+    paid = await pay(buyer.guest, key="once", payment_method_id=method["id"])
+    assert paid.status_code == 204, paid.text
+    assert (await buyer.guest.call("DELETE", f"/customer/payment-methods/{method['id']}")).status_code == 204
+    repeated = await pay(buyer.guest, key="once", payment_method_id=method["id"])
+    assert repeated.status_code == 204, repeated.text
+    assert repeated.headers["location"] == paid.headers["location"]
+    assert repeated.headers["idempotency-replayed"] == "true"
+    await buyer.check_books(orders=2, stock=(7, 0))
+
+
 async def test_what_another_customer_saved_is_as_unknown_as_what_never_was(buyer: Buyer, sessions, redis_url):
     method = await save_one(buyer)
     reference = (await buyer.intent())["payment_method"]
@@ -172,6 +187,32 @@ async def test_the_page_saves_too_once_the_second_step_is_done(buyer: Buyer):
         assert (await buyer.send(event)).status_code == 200
     await work(buyer, SAVE)
     assert [one["last_four"] for one in await saved(buyer.guest)] == ["4242"]
+
+
+async def test_a_wish_that_is_taken_back_before_the_second_step_saves_nothing(buyer: Buyer):
+    for wish in (True, False):
+        asked = await pay(
+            buyer.guest, payment_token="pm_card_authenticationRequired", save_payment_method=wish
+        )
+        assert asked.json()["code"] == "second_step_required"
+    intent = await buyer.intent()
+    assert (intent["customer"], intent["setup_future_usage"]) == (None, None)
+    buyer.stripe.authenticate(intent["id"])
+    assert (await buyer.confirm()).json()["state"] == "completed"
+    await work(buyer, SAVE, expected=0)
+    await buyer.check_books(orders=1, stock=(8, 0))
+
+
+async def test_a_stripe_that_makes_nobody_known_in_time_charges_nothing(buyer: Buyer, monkeypatch):
+    assert till.CALL_IS_OVER_SECONDS > till.CUSTOMER_SECONDS + till.CALL_SECONDS
+    monkeypatch.setattr(till, "CUSTOMER_SECONDS", 0.3)
+    buyer.stripe.fail("make_customer", "hang")
+    try:
+        refused = await pay(buyer.guest, payment_token="pm_card_visa", save_payment_method=True)
+    finally:
+        buyer.stripe.release()
+    assert (refused.status_code, refused.json()["reason"]) == (402, "service_unavailable")
+    await buyer.check_books(orders=0, stock=(9, 0))
 
 
 async def test_a_stripe_that_makes_nobody_known_charges_nothing(buyer: Buyer):

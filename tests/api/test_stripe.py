@@ -103,6 +103,26 @@ async def test_the_page_confirms_a_started_payment_itself(buyer: Buyer):
     await buyer.check_books(orders=1, stock=(4, 0))
 
 
+async def test_starting_at_another_service_gives_up_what_was_started_before(buyer: Buyer):
+    path = f"/checkout/{buyer.guest.token}/payment"
+    first = await buyer.guest.call("POST", f"{path}/stripe", {})
+    assert first.status_code == 200, first.text
+    intent = await buyer.intent()
+    keyed = {"Idempotency-Key": "other"}
+    asked = await buyer.guest.pay(3000, service="test", payment_token="second_step", **keyed)
+    assert (asked.status_code, asked.json()["code"]) == (402, "second_step_required")
+    assert intent["status"] == "canceled"
+    back = [await buyer.guest.call("POST", f"{path}/stripe", {}, **{"Idempotency-Key": "back"}) for _ in "ab"]
+    assert [one.status_code for one in back] == [200, 200], back[0].text
+    assert back[0].json() == back[1].json()
+    shown = back[0].json()
+    assert (shown["service"], shown["status"]) == ("stripe", "action_needed")
+    assert shown["client_secret"] not in (None, first.json()["client_secret"])
+    buyer.stripe.pay_on_page(shown["client_secret"], "pm_card_visa")
+    assert (await buyer.confirm()).json()["state"] == "completed"
+    await buyer.check_books(orders=1, stock=(4, 0))
+
+
 async def test_an_event_that_was_read_while_another_settled_does_not_send_the_money_back(buyer: Buyer):
     buyer.stripe.fail("confirm", "cut")
     assert (await buyer.pay()).status_code == 202

@@ -44,7 +44,7 @@ ANSWER_SECONDS = 5
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Hold the OpenAPI document against a running demo shop.")
-    parser.add_argument("--examples", type=int, default=12, help="generated cases a call and phase")
+    parser.add_argument("--examples", type=int, default=6, help="generated cases a call and phase")
     parser.add_argument("--seed", type=int, default=1, help="another seed sends other cases")
     options = parser.parse_args(arguments)
     console = Console(width=None if sys.stdout.isatty() else 160)

@@ -54,9 +54,15 @@ FAULTS: dict[str, Fault] = {
     "hanging up after it charged": failing(("confirm", "cut"), ("retrieve", "cut")),
     "answering 429": failing(("confirm", "limit"), ("retrieve", "limit")),
 }
+# One of each: away, silent and failing, the latter two with the money taken.
+SHORT = ("gone", "silent after it charged", "answering 500 after it charged")
 
 
-@pytest.mark.parametrize("what", FAULTS)
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "what" in metafunc.fixturenames:
+        metafunc.parametrize("what", FAULTS if metafunc.config.getoption("--full") else SHORT)
+
+
 async def test_whatever_stripe_does_each_order_is_paid_once(
     place: Place, form: Form, what: str, figure: Say
 ) -> None:

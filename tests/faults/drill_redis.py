@@ -91,7 +91,7 @@ FAULTS: list[tuple[Fault, str, bool]] = [
     (killed, "asked to come back", False),
     (frozen, "asked to come back", True),
     (slow, "asked to come back", True),
-    (emptied, "a stranger", False),
+    (emptied, "told that their login has ended", False),
     (full, "known", True),
 ]
 
@@ -175,10 +175,13 @@ def check_answer(answer: httpx.Response, customer: str, cart: str) -> None:
         assert answer.json()["code"] == "unavailable"
         assert int(answer.headers["retry-after"]) >= 1
         assert answer.elapsed.total_seconds() < SOON_SECONDS
+    elif answer.status_code == 401:
+        assert customer == "told that their login has ended"
+        assert answer.json()["code"] == "session_ended"
     else:
         assert answer.status_code == 200, answer.text
-        assert customer != "asked to come back"
-        assert (answer.json()["cart_uuid"] == cart) == (customer != "a stranger")
+        assert customer == "known"
+        assert answer.json()["cart_uuid"] == cart
 
 
 async def is_served(place: Place, headers: dict[str, str], cart: str) -> bool:

@@ -1,7 +1,6 @@
 """Paying for a checkout: at once, or at a service that the shopper returns from (contract rows B34 to B36)."""
 
 from datetime import datetime
-from functools import partial
 from typing import Annotated, Any
 
 import msgspec
@@ -21,8 +20,9 @@ from app.api.storefront.checkouts import StorefrontCheckout, show_checkout, show
 from app.db import idempotency
 from app.db.idempotency import Key
 from app.db.retries import run_transaction
-from app.domain.checkout.placing import AT_ONCE, Placed, Started, made_by, recall, reserve
+from app.domain.checkout.placing import AT_ONCE, Placed, Started, reserve
 from app.domain.checkout.queries import get_checkout, view_checkout
+from app.domain.checkout.recalling import made_by, recall
 from app.domain.checkout.till import Pending
 from app.domain.giftcards.split import KINDS
 from app.domain.payments.errors import CANNOT_SAVE, SECOND_STEP, SERVICE_NOT_FOUND
@@ -99,49 +99,92 @@ def _saver(shop: Shop, actor: Actor, service: str) -> Payer:
     return Payer(customer_id, saves=True)
 
 
-async def _means(shop: Shop, store: StoreConfig, actor: Actor, data: Pay) -> tuple[str, Payer | None]:
-    """The token to pay with, and whose means it is where that is saved or to be saved."""
+class _Means(msgspec.Struct, frozen=True):
+    """What is paid with: a service's token, or by our number what its payer had saved."""
+
+    token: str
+    payer: Payer | None
+    method_id: int | None = None
+
+
+def _read_means(shop: Shop, actor: Actor, data: Pay) -> _Means:
+    """What is paid with, and whose it is where that is saved or to be saved."""
     if data.payment_method_id is None:
         if data.payment_type not in (*AT_ONCE, *KINDS) and not data.payment_token:
             raise invalid_field("payment_token", "required", "This service needs a payment token.")
         payer = _saver(shop, actor, data.payment_type) if data.save_payment_method else None
-        return data.payment_token, payer
+        return _Means(data.payment_token, payer)
     if data.payment_token or data.save_payment_method:
         raise invalid_field("payment_method_id", "one_means", "What is saved is paid with by itself.")
-    customer_id = actor.customer()
-    async with shop.sessions() as session:
-        method = await get_method(
-            session, store.id, customer_id, data.payment_method_id, service=data.payment_type
-        )
-    return method.reference, Payer(customer_id, saves=False)
+    return _Means("", Payer(actor.customer(), saves=False), data.payment_method_id)
+
+
+async def _look_up(session: AsyncSession, store_id: int, means: _Means, *, service: str) -> str:
+    """The token to charge. Raises NotFound payment_method_not_found for what the payer did not save."""
+    if means.method_id is None or means.payer is None:
+        return means.token
+    customer_id = means.payer.customer_id
+    return (await get_method(session, store_id, customer_id, means.method_id, service=service)).reference
 
 
 async def _reserve(
-    shop: Shop, store: StoreConfig, key: Key | None, *, until: float, now: datetime, **wanted: Any
-) -> tuple[Placed | Started, bool]:
-    """Reserve in a transaction of its own, once per Idempotency-Key; also whether that was done before.
+    shop: Shop,
+    store: StoreConfig,
+    key: Key | None,
+    *,
+    service: str,
+    means: _Means,
+    until: float,
+    now: datetime,
+    **wanted: Any,
+) -> tuple[Placed | Started, str, bool]:
+    """Reserve in a transaction of its own, once per Idempotency-Key; with the token to charge and whether it was
+    done before.
 
     Right to run again after a COMMIT whose answer was lost: a checkout has one order, and the mark of this
-    call tells its own attempt from another caller's.
+    call tells its own attempt from another caller's. What is saved is looked up for a new attempt only: a repeat
+    finds what its key made, whatever was removed since.
     """
     settings = shop.settings
     mark = new_mark()
+    to_charge = ""
 
-    async def work(session: AsyncSession) -> tuple[Placed | Started, bool]:
+    async def work(session: AsyncSession) -> tuple[Placed | Started, str, bool]:
+        nonlocal to_charge
         made = await idempotency.claim(
             session, store.id, key, now=now, keep_seconds=settings.idempotency_seconds
         )
         if made and (before := await recall(session, store.id, made, mark=mark)) is not None:
-            return before, not (isinstance(before, Started) and before.mine)
+            return before, to_charge, not (isinstance(before, Started) and before.mine)
+        to_charge = await _look_up(session, store.id, means, service=service)
         result = await reserve(
-            session, store, mark=mark, hold_seconds=settings.reservation_seconds, now=now, **wanted
+            session,
+            store,
+            service=service,
+            payment_token=to_charge,
+            payer=means.payer,
+            mark=mark,
+            hold_seconds=settings.reservation_seconds,
+            now=now,
+            **wanted,
         )
         if not (isinstance(result, Started) and result.abandoned):
             await idempotency.keep(session, store.id, key, made_by(result))
-        return result, False
+        return result, to_charge, False
 
     async with shop.till.turn(until):
         return await run_transaction(shop.sessions, work, repeatable=True)
+
+
+async def _take_up(
+    shop: Shop, store: StoreConfig, key: Key | None, **wanted: Any
+) -> tuple[Placed | Started, str, bool]:
+    """Reserve as _reserve does, having given up what the shopper left for another card or service."""
+    result, to_charge, replayed = await _reserve(shop, store, key, **wanted)
+    if isinstance(result, Started) and result.abandoned:
+        await shop.till.give_up(store, result)
+        result, to_charge, replayed = await _reserve(shop, store, key, **wanted)
+    return result, to_charge, replayed
 
 
 def _headers(*, replayed: bool, **more: str) -> dict[str, str]:
@@ -187,30 +230,24 @@ class PaymentController(Controller):
         """
         service = data.payment_type
         check_offered(store, shop, service)
-        token, payer = await _means(shop, store, actor, data)
+        means = _read_means(shop, actor, data)
         extra = bounded(data.order_additional_fields, "order_additional_fields")
         key = await read_key(request, caller=digest(checkout_token).hex())
         until = shop.till.deadline()
-        attempt = partial(
-            _reserve,
+        result, to_charge, replayed = await _take_up(
             shop,
             store,
             key,
             token=checkout_token,
             service=service,
-            payment_token=token,
-            payer=payer,
+            means=means,
             amount=data.amount,
             additional_fields=extra,
             until=until,
             now=now,
         )
-        result, replayed = await attempt()
-        if isinstance(result, Started) and result.abandoned:
-            await shop.till.give_up(store, result)
-            result, replayed = await attempt()
         if isinstance(result, Started):
-            outcome = await shop.till.finish(store, result, payment_token=token, until=until)
+            outcome = await shop.till.finish(store, result, payment_token=to_charge, until=until)
         else:
             outcome = result
         if isinstance(outcome, Pending):
@@ -253,14 +290,13 @@ class PaymentController(Controller):
         check_offered(store, shop, service)
         key = await read_key(request, caller=digest(checkout_token).hex())
         until = shop.till.deadline()
-        result, replayed = await _reserve(
+        result, _, replayed = await _take_up(
             shop,
             store,
             key,
             token=checkout_token,
             service=service,
-            payment_token="",
-            payer=_saver(shop, actor, service) if data.save_payment_method else None,
+            means=_Means("", _saver(shop, actor, service) if data.save_payment_method else None),
             amount=None,
             additional_fields=None,
             until=until,

@@ -1,11 +1,12 @@
-"""Tables of the catalogue: what a merchant enters, and beside it what is derived from it for fast reads.
+"""Tables of the catalogue: what a merchant enters, and what stands beside it; what is ready-made for readers is in
+derived_models.py.
 
 Every key begins with store_id. Ids are unique across stores all the same.
 """
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated, Any
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
@@ -13,9 +14,7 @@ from sqlalchemy import (
     CheckConstraint,
     Computed,
     Double,
-    ForeignKey,
     ForeignKeyConstraint,
-    Identity,
     Index,
     Integer,
     Numeric,
@@ -29,19 +28,8 @@ from sqlalchemy.dialects.postgresql import ARRAY, TSVECTOR
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.db.base import Base, BigId, CreatedAt, Minor, OptionalRef, Ref, StoreId
-
-OwnStore = Annotated[int, mapped_column(BigInteger, ForeignKey("stores.id"), primary_key=True)]
-KeyStore = Annotated[int, mapped_column(BigInteger, primary_key=True)]
-KeyId = Annotated[int, mapped_column(BigInteger, Identity(always=False), primary_key=True)]
-KeyRef = Annotated[int, mapped_column(BigInteger, primary_key=True)]
-Words = Annotated[list[str], mapped_column(ARRAY(Text), server_default="{}")]
-Extra = Annotated[dict[str, Any], mapped_column(server_default="{}")]
-
-
-def _belongs_to(table: str, column: str) -> ForeignKeyConstraint:
-    return ForeignKeyConstraint(
-        ["store_id", column], [f"{table}.store_id", f"{table}.id"], ondelete="CASCADE"
-    )
+from app.domain.catalogue import derived_models  # noqa: F401 - whoever loads the models of a feature loads all of them
+from app.domain.catalogue.columns import Extra, KeyId, KeyRef, KeyStore, OwnStore, Words, belongs_to
 
 
 class ProductType(Base):
@@ -115,7 +103,7 @@ class ProductOption(Base):
     __tablename__ = "product_options"
     __table_args__ = (
         UniqueConstraint("store_id", "product_id", "position"),
-        _belongs_to("products", "product_id"),
+        belongs_to("products", "product_id"),
         CheckConstraint("position BETWEEN 1 AND 3", name="position"),
     )
 
@@ -134,7 +122,7 @@ class OptionValue(Base):
     __tablename__ = "option_values"
     __table_args__ = (
         UniqueConstraint("store_id", "option_id", "name"),
-        _belongs_to("product_options", "option_id"),
+        belongs_to("product_options", "option_id"),
         Index(
             "option_values_choices_idx",
             "store_id",
@@ -164,7 +152,7 @@ class Image(Base):
     __tablename__ = "product_images"
     __table_args__ = (
         Index("product_images_product_idx", "store_id", "product_id", "position"),
-        _belongs_to("products", "product_id"),
+        belongs_to("products", "product_id"),
     )
 
     store_id: Mapped[KeyStore]
@@ -186,7 +174,7 @@ class Variant(Base):
 
     __tablename__ = "variants"
     __table_args__ = (
-        _belongs_to("products", "product_id"),
+        belongs_to("products", "product_id"),
         CheckConstraint("price >= 0", name="price"),
         CheckConstraint("compare_at_price >= 0", name="compare_at_price"),
         CheckConstraint("cost >= 0", name="cost"),
@@ -275,7 +263,7 @@ class UnitPriceRow(Base):
 
     __tablename__ = "unit_prices"
     __table_args__ = (
-        _belongs_to("variants", "variant_id"),
+        belongs_to("variants", "variant_id"),
         CheckConstraint("price >= 0", name="price"),
         CheckConstraint("minimum >= 1", name="minimum"),
     )
@@ -313,7 +301,7 @@ class VariantColor(Base):
     __tablename__ = "variant_colors"
     __table_args__ = (
         ForeignKeyConstraint(["store_id", "rgb"], ["color_spots.store_id", "color_spots.rgb"]),
-        _belongs_to("variants", "variant_id"),
+        belongs_to("variants", "variant_id"),
         Index("variant_colors_rgb_idx", "store_id", "rgb", "variant_id"),
     )
 
@@ -327,9 +315,9 @@ class VariantValue(Base):
 
     __tablename__ = "variant_values"
     __table_args__ = (
-        _belongs_to("variants", "variant_id"),
-        _belongs_to("product_options", "option_id"),
-        _belongs_to("option_values", "value_id"),
+        belongs_to("variants", "variant_id"),
+        belongs_to("product_options", "option_id"),
+        belongs_to("option_values", "value_id"),
         Index("variant_values_value_idx", "store_id", "value_id"),
     )
 
@@ -343,7 +331,7 @@ class MarketPrice(Base):
     """What a product file says of one market; a price of None means no special price there."""
 
     __tablename__ = "market_prices"
-    __table_args__ = (_belongs_to("variants", "variant_id"),)
+    __table_args__ = (belongs_to("variants", "variant_id"),)
 
     store_id: Mapped[KeyStore]
     variant_id: Mapped[KeyRef]
@@ -393,8 +381,8 @@ class CollectionProduct(Base):
 
     __tablename__ = "collection_products"
     __table_args__ = (
-        _belongs_to("collections", "collection_id"),
-        _belongs_to("products", "product_id"),
+        belongs_to("collections", "collection_id"),
+        belongs_to("products", "product_id"),
         Index(
             "collection_products_page_idx",
             "store_id",
@@ -447,8 +435,8 @@ class CategoryCollection(Base):
 
     __tablename__ = "category_collections"
     __table_args__ = (
-        _belongs_to("categories", "category_id"),
-        _belongs_to("collections", "collection_id"),
+        belongs_to("categories", "category_id"),
+        belongs_to("collections", "collection_id"),
         Index("category_collections_collection_idx", "store_id", "collection_id"),
     )
 
@@ -456,90 +444,6 @@ class CategoryCollection(Base):
     category_id: Mapped[KeyRef]
     collection_id: Mapped[KeyRef]
     position: Mapped[int] = mapped_column(server_default="0")
-
-
-# Documents stay in the row up to a page: beyond 2 KB PostgreSQL would compress them, which costs reads.
-_INLINE = {"postgresql_with": {"toast_tuple_target": 8160}}
-
-
-class ProductDocument(Base):
-    """Ready-made JSON of a product, the same for everyone: members without braces, joined at read time."""
-
-    __tablename__ = "product_documents"
-    __table_args__ = (_belongs_to("products", "product_id"), _INLINE)
-
-    store_id: Mapped[KeyStore]
-    product_id: Mapped[KeyRef]
-    # brief: the members of the expand "product"; images and options: JSON arrays.
-    brief: Mapped[str]
-    images: Mapped[str]
-    options: Mapped[str]
-    updated_at: Mapped[CreatedAt]
-
-
-class VariantDocument(Base):
-    """Ready-made JSON of a variant, and beside it the figures that a list shows; stock is joined at read time.
-
-    The figures are those of the variant, kept by the trigger follow_variant: an item of a list then is one
-    look-up for text and price, and one for stock.
-    """
-
-    __tablename__ = "variant_documents"
-    __table_args__ = (
-        _belongs_to("variants", "variant_id"),
-        Index("variant_documents_product_idx", "store_id", "product_id", "position", "variant_id"),
-        _INLINE,
-    )
-
-    store_id: Mapped[KeyStore]
-    variant_id: Mapped[KeyRef]
-    # core: members of every shape; flat: members in lists of variants; nested: members inside a product;
-    # options: a JSON array; specifications in both forms that the API has, a list and an object by key.
-    core: Mapped[str]
-    flat: Mapped[str]
-    nested: Mapped[str]
-    options: Mapped[str]
-    specs_list: Mapped[str]
-    specs_object: Mapped[str]
-    # Of a product's first variant only: what pages of collections and categories add to an item, and the
-    # variants whose stock they sum up.
-    page: Mapped[str | None]
-    siblings: Mapped[list[int] | None] = mapped_column(ARRAY(BigInteger))
-    product_id: Mapped[Ref]
-    position: Mapped[int]
-    price: Mapped[Minor]
-    compare_at_price: Mapped[Minor | None]
-    sold: Mapped[int] = mapped_column(BigInteger)
-
-
-class CatalogueChange(Base):
-    """That transactions changed what a store shows: the sum of its rows is the version of its catalogue.
-
-    Written by the triggers note_* alone: each transaction adds a row of its own and waits for nobody.
-    """
-
-    __tablename__ = "catalogue_changes"
-
-    store_id: Mapped[KeyStore]
-    transaction: Mapped[int] = mapped_column(BigInteger, primary_key=True)
-    changes: Mapped[int] = mapped_column(BigInteger)
-
-
-class SearchWord(Base):
-    """A word that occurs in a store's products, for mending typing errors; stale words do no harm."""
-
-    __tablename__ = "search_words"
-    __table_args__ = (
-        Index(
-            "search_words_trgm_idx",
-            "word",
-            postgresql_using="gin",
-            postgresql_ops={"word": "gin_trgm_ops"},
-        ),
-    )
-
-    store_id: Mapped[OwnStore]
-    word: Mapped[str] = mapped_column(primary_key=True)
 
 
 class StockWish(Base):
@@ -552,7 +456,7 @@ class StockWish(Base):
     __tablename__ = "stock_wishes"
     __table_args__ = (
         UniqueConstraint("store_id", "variant_id", "email_key"),
-        _belongs_to("variants", "variant_id"),
+        belongs_to("variants", "variant_id"),
         CheckConstraint("state IN ('waiting', 'due', 'mailing')", name="state"),
         Index("stock_wishes_address_idx", "store_id", "email_key"),
         Index("stock_wishes_age_idx", "created_at"),

@@ -1,4 +1,5 @@
-"""What becomes of an order whose money a service only holds: taken when it is shipped, let go when it is cancelled.
+"""What becomes of an order whose money a service only holds: taken when it is shipped, or at once where nothing of it
+is; let go when it is cancelled.
 
 The order is placed as any other, and the sale stands in the books as owed; what is held stands nowhere in them,
 for it is not ours. Only a capture is booked.
@@ -13,7 +14,8 @@ from app.db import queue
 from app.domain.ledger.service import payments_account, post_entries
 from app.domain.orders.models import Order
 from app.domain.orders.service import note_event, queue_paid, show_refunded
-from app.domain.orders.shipping import complete_if_done
+from app.domain.orders.shipping import complete_if_done, count_unshipped
+from app.domain.payments.authorizations import capture_later
 from app.domain.payments.models import Payment
 from app.domain.payments.service import move_payment, sum_captured
 from app.domain.payments.services import Captured, Finding, Refused, Unheard
@@ -28,7 +30,10 @@ ENDS: Final = "payments.authorization_ends"
 
 
 async def note_authorized(session: AsyncSession, order: Order, payment: Payment, *, now: datetime) -> None:
-    """Say that the money of an order that was just placed is held, and until when; queue the looks at its end."""
+    """Say that the money of an order that was just placed is held, and until when; queue the looks at its end.
+
+    Where nothing of it has to be shipped no parcel will ever ask for the money: it is taken at once.
+    """
     until = now + HELD_FOR
     order.payment_status = "authorized"
     told = f"{payment.service}: {payment.amount} {payment.currency} until {isoformat(until)}"
@@ -42,6 +47,9 @@ async def note_authorized(session: AsyncSession, order: Order, payment: Payment,
             payload={"payment_id": payment.id, "until": isoformat(until)},
             run_at=moment,
         )
+    if not await count_unshipped(session, order):
+        await session.flush()
+        await capture_later(session, order.store_id, order.id, now=now)
 
 
 async def settle_authorized(

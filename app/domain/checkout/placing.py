@@ -10,7 +10,7 @@ What a gift card and store credit pay is held in Reserve and becomes payments of
 is charged what is left, and where nothing is, the order is placed in Reserve already.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -62,7 +62,6 @@ from app.domain.payments.models import Payment
 from app.domain.payments.saved import Payer, save_later
 from app.domain.payments.service import (
     find_live_payment,
-    get_payment,
     is_marked,
     lock_payment,
     move_payment,
@@ -102,7 +101,7 @@ class Placed(msgspec.Struct, frozen=True):
 class Started(msgspec.Struct, frozen=True):
     """An attempt to pay is on its way: this caller's own (mine), or one that was started before.
 
-    abandoned: that one waits for a step of the shopper, who now comes with another card or service.
+    abandoned: that one waits for a step of the shopper, who now comes with another card, service or wish to save.
     """
 
     payment_id: int
@@ -154,8 +153,9 @@ async def reserve(
     if checkout.state == CheckoutState.PAYING and checkout.order_id is not None:
         live = await find_live_payment(session, store.id, checkout.order_id)
         if live is not None:
-            other = (live.service, live.means) != (service, digest(payment_token))
-            abandoned = other and live.state == PaymentState.ACTION_NEEDED
+            abandoned = live.state == PaymentState.ACTION_NEEDED and not _is_same(
+                live, service, payment_token, payer
+            )
             return Started(live.id, checkout.order_id, mine=is_marked(live, mark), abandoned=abandoned)
     check_editable(checkout, now=now)
     cart = await load_cart(session, store, checkout.cart_id)
@@ -210,6 +210,12 @@ async def reserve(
     return Started(payment.id, order.id, mine=True)
 
 
+def _is_same(live: Payment, service: str, token: str, payer: Payer | None) -> bool:
+    """Whether an attempt charges what this call names, and saves it for whom it says, or for nobody."""
+    wish = (None, False) if payer is None else (payer.customer_id, payer.saves)
+    return (live.service, live.means, live.payer_id, live.saves) == (service, digest(token), *wish)
+
+
 async def _hold_uses(
     session: AsyncSession,
     store: StoreConfig,
@@ -251,29 +257,6 @@ def total_changed(checkout: Checkout, priced: Priced) -> Conflict:
         totals=totals_of(priced.quote, priced.split),
         **quote_facts(checkout, priced.quote),
     )
-
-
-def made_by(result: Placed | Started) -> dict[str, Any]:
-    """What the record of an Idempotency-Key keeps of a reservation."""
-    if isinstance(result, Placed):
-        return {"order_id": result.order_id}
-    return {"order_id": result.order_id, "payment_id": result.payment_id}
-
-
-async def recall(
-    session: AsyncSession, store_id: int, made: Mapping[str, Any], *, mark: str
-) -> Placed | Started | None:
-    """What an earlier call under the same key made; None where its attempt is over and was never charged.
-
-    That is what a killed process leaves behind: once the service has said that it never heard of the attempt,
-    the key is free for another one.
-    """
-    if "payment_id" not in made:
-        return Placed(made["order_id"])
-    payment = await get_payment(session, store_id, made["payment_id"])
-    if (payment.state, payment.reason) == (PaymentState.CANCELLED, NOT_CHARGED):
-        return None
-    return Started(payment.id, payment.order_id, mine=is_marked(payment, mark))
 
 
 async def _place_at_once(

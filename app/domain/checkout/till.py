@@ -32,8 +32,10 @@ from app.domain.payments.states import PaymentState
 from app.domain.stores.queries import StoreConfig
 from app.kit.errors import UNAVAILABLE, Conflict, Declined, NotFound, Unavailable
 
+CUSTOMER_SECONDS: Final = 10.0  # to make a payer known at a service, before the call that charges
 CALL_SECONDS: Final = 60.0
-CALL_IS_OVER_SECONDS: Final = CALL_SECONDS + 5  # after this none can be on its way any more
+# After this none can be on its way any more.
+CALL_IS_OVER_SECONDS: Final = CUSTOMER_SECONDS + CALL_SECONDS + 5
 PLACES: Final = 6
 LOOK_SECONDS: Final = 0.1
 
@@ -228,7 +230,7 @@ class Till:
             return known
         # The key is the attempt's: ids of ours may be somebody else's in an account that two shops share.
         try:
-            async with asyncio.timeout(CALL_SECONDS):
+            async with asyncio.timeout(CUSTOMER_SECONDS):
                 made = await service.make_customer(f"{payment.key}-customer")
         except Exception:  # as for any call: its answer is then simply not known
             logger.exception("a payment service did not answer")

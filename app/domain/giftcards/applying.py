@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Annotated
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -21,13 +21,16 @@ GIFT_CARD_AMOUNT = declare(
 
 
 class GiftCardPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """One of [[gift_cards]], told from others by its code. amount is a decimal string in the store's currency."""
+    """One of [[gift_cards]], told from others by its code. amount is a decimal string in the store's currency.
+
+    A card that is not said to be enabled or not is left as staff switched it.
+    """
 
     code: Annotated[str, Meta(max_length=2 * LONGEST_CODE)]
     amount: Annotated[str, Meta(pattern=r"^\d{1,12}(\.\d{1,4})?$")]
     expires_at: datetime | None = None
     note: Annotated[str, Meta(max_length=500)] = ""
-    enabled: bool = True
+    enabled: bool | UnsetType = UNSET
 
 
 def find_card_faults(plans: tuple[GiftCardPlan, ...], *, currency: str) -> list[FieldError]:
@@ -101,11 +104,17 @@ async def apply_gift_cards(
 
 def _change(card: GiftCard, plan: GiftCardPlan, *, now: datetime) -> list[str]:
     told = []
-    for key in ("expires_at", "note"):
-        if getattr(card, key) != getattr(plan, key):
-            setattr(card, key, getattr(plan, key))
-            told.append(f"{key} changed")
-    if (card.disabled_at is None) != plan.enabled:
+    # Money that came back to a card can be spent for a while longer than its file says: no date is put forward.
+    ends_later = plan.expires_at is None or (
+        card.expires_at is not None and plan.expires_at > card.expires_at
+    )
+    if card.expires_at != plan.expires_at and ends_later:
+        card.expires_at = plan.expires_at
+        told.append("expires_at changed")
+    if card.note != plan.note:
+        card.note = plan.note
+        told.append("note changed")
+    if plan.enabled is not UNSET and (card.disabled_at is None) != plan.enabled:
         card.disabled_at = None if plan.enabled else now
         told.append("switched on" if plan.enabled else "switched off")
     return told

@@ -74,7 +74,7 @@ async def ship_order(
     if order.status == "cancelled":
         raise Conflict(ORDER_CANCELLED, "The order was cancelled; nothing of it can be shipped.")
     await _check_wish(session, order)
-    wanted = dict(quantities) if quantities is not None else await _left(session, order)
+    wanted = dict(quantities) if quantities is not None else await count_unshipped(session, order)
     if not wanted or min(wanted.values()) < 1:
         raise Invalid.at("lines", NOTHING_TO_SHIP, "Nothing of the order is left to be shipped.")
     lines = {"ids": sorted(wanted), "quantities": [wanted[line_id] for line_id in sorted(wanted)]}
@@ -98,7 +98,7 @@ async def ship_order(
     await note_event(session, order, "shipped", " ".join(filter(None, (carrier, number))), now=now)
     # What is on its way is paid for: money that is held until now is taken with the first parcel.
     await capture_later(session, store_id, order_id, now=now)
-    order.fulfilment_status = "partial" if await _left(session, order) else "fulfilled"
+    order.fulfilment_status = "partial" if await count_unshipped(session, order) else "fulfilled"
     await complete_if_done(session, order, now=now)
     await queue.enqueue(
         session,
@@ -120,7 +120,8 @@ async def complete_if_done(session: AsyncSession, order: Order, *, now: datetime
         await note_event(session, order, "completed", "", now=now)
 
 
-async def _left(session: AsyncSession, order: Order) -> dict[int, int]:
+async def count_unshipped(session: AsyncSession, order: Order) -> dict[int, int]:
+    """What of an order still has to be shipped, {line id: units}; nothing of goods that need no shipping."""
     found = await session.execute(_OPEN, {"store_id": order.store_id, "order_id": order.id})
     return {row.id: row.left for row in found}
 

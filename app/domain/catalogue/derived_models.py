@@ -1,0 +1,91 @@
+"""Tables that are made from the catalogue for its readers, by the writes that change it; nobody enters anything here."""
+
+from sqlalchemy import BigInteger, Index
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.db.base import Base, CreatedAt, Minor, Ref
+from app.domain.catalogue.columns import KeyRef, KeyStore, OwnStore, belongs_to
+
+# Documents stay in the row up to a page: beyond 2 KB PostgreSQL would compress them, which costs reads.
+_INLINE = {"postgresql_with": {"toast_tuple_target": 8160}}
+
+
+class ProductDocument(Base):
+    """Ready-made JSON of a product, the same for everyone: members without braces, joined at read time."""
+
+    __tablename__ = "product_documents"
+    __table_args__ = (belongs_to("products", "product_id"), _INLINE)
+
+    store_id: Mapped[KeyStore]
+    product_id: Mapped[KeyRef]
+    # brief: the members of the expand "product"; images and options: JSON arrays.
+    brief: Mapped[str]
+    images: Mapped[str]
+    options: Mapped[str]
+    updated_at: Mapped[CreatedAt]
+
+
+class VariantDocument(Base):
+    """Ready-made JSON of a variant, and beside it the figures that a list shows; stock is joined at read time.
+
+    The figures are those of the variant, kept by the trigger follow_variant: an item of a list then is one
+    look-up for text and price, and one for stock.
+    """
+
+    __tablename__ = "variant_documents"
+    __table_args__ = (
+        belongs_to("variants", "variant_id"),
+        Index("variant_documents_product_idx", "store_id", "product_id", "position", "variant_id"),
+        _INLINE,
+    )
+
+    store_id: Mapped[KeyStore]
+    variant_id: Mapped[KeyRef]
+    # core: members of every shape; flat: members in lists of variants; nested: members inside a product;
+    # options: a JSON array; specifications in both forms that the API has, a list and an object by key.
+    core: Mapped[str]
+    flat: Mapped[str]
+    nested: Mapped[str]
+    options: Mapped[str]
+    specs_list: Mapped[str]
+    specs_object: Mapped[str]
+    # Of a product's first variant only: what pages of collections and categories add to an item, and the
+    # variants whose stock they sum up.
+    page: Mapped[str | None]
+    siblings: Mapped[list[int] | None] = mapped_column(ARRAY(BigInteger))
+    product_id: Mapped[Ref]
+    position: Mapped[int]
+    price: Mapped[Minor]
+    compare_at_price: Mapped[Minor | None]
+    sold: Mapped[int] = mapped_column(BigInteger)
+
+
+class CatalogueChange(Base):
+    """That transactions changed what a store shows: the sum of its rows is the version of its catalogue.
+
+    Written by the triggers note_* alone: each transaction adds a row of its own and waits for nobody.
+    """
+
+    __tablename__ = "catalogue_changes"
+
+    store_id: Mapped[KeyStore]
+    transaction: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    changes: Mapped[int] = mapped_column(BigInteger)
+
+
+class SearchWord(Base):
+    """A word that occurs in a store's products, for mending typing errors; stale words do no harm."""
+
+    __tablename__ = "search_words"
+    __table_args__ = (
+        Index(
+            "search_words_trgm_idx",
+            "word",
+            postgresql_using="gin",
+            postgresql_ops={"word": "gin_trgm_ops"},
+        ),
+    )
+
+    store_id: Mapped[OwnStore]
+    word: Mapped[str] = mapped_column(primary_key=True)
