@@ -147,6 +147,6 @@ async def test_cards_of_a_shop_file_are_made_once_and_their_money_never_changes(
         assert "spring" not in " ".join(fault.message for fault in refused.value.errors).lower()
     async with sessions() as session:
         store = await session.scalar(
-            text("SELECT store_id FROM gift_cards WHERE note = 'Over' ORDER BY id DESC LIMIT 1")
+            text("SELECT store_id FROM gift_cards WHERE note = 'The spring fair' ORDER BY id DESC LIMIT 1")
         )
     assert await run_audit(reads, utc_now(), store_id=store) == []

@@ -296,11 +296,12 @@ class StorefrontType(msgspec.Struct):
 
 
 class CollectionRule(msgspec.Struct):
-    """A condition that products fulfil. Prices are decimals of the store's currency, weights in grams."""
+    """A condition that products fulfil: a text, or a number where one is compared (prices in minor units, weights in
+    grams)."""
 
     field: str
     relation: str
-    value: str
+    value: str | int | float
 
 
 class ShelfHead(msgspec.Struct, kw_only=True):
