@@ -297,7 +297,8 @@ class StorefrontType(msgspec.Struct):
 
 class CollectionRule(msgspec.Struct):
     """A condition that products fulfil: a text, or a number where one is compared (prices in minor units, weights in
-    grams)."""
+    grams).
+    """
 
     field: str
     relation: str
