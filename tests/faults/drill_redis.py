@@ -122,6 +122,8 @@ async def test_guests_keep_buying_whatever_becomes_of_redis(
             for answer in answers:
                 check_answer(answer, customer, cart)
                 slowest = max(slowest, answer.elapsed.total_seconds())
+            away = customer == "asked to come back"
+            assert away or any(answer.status_code != 503 for answer in answers), "Redis is there"
             fresh = headers if stays else await log_in(place, number)
             await wait_until(
                 partial(is_served, place, fresh, cart), "the customer is served", said=stage.said
@@ -169,9 +171,8 @@ async def find_cart(place: Place, headers: dict[str, str]) -> str:
 
 
 def check_answer(answer: httpx.Response, customer: str, cart: str) -> None:
-    """With Redis away no cart of anybody else is opened for a customer."""
+    """With Redis away no cart of anybody else is opened for a customer; one that is slow for a moment is away, too."""
     if answer.status_code == 503:
-        assert "asked to come back" in customer
         assert answer.json()["code"] == "unavailable"
         assert int(answer.headers["retry-after"]) >= 1
         assert answer.elapsed.total_seconds() < SOON_SECONDS
