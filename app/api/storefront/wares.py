@@ -302,7 +302,7 @@ class CollectionRule(msgspec.Struct):
 
     field: str
     relation: str
-    value: str | int | float
+    value: str | float
 
 
 class ShelfHead(msgspec.Struct, kw_only=True):
