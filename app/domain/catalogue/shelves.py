@@ -168,20 +168,21 @@ def _hits_sql(kind: str, shape: Shape, order_by: str | None, *, descending: bool
     else:
         order = f"{SHELF_ORDERS[order_by][0]} {way} NULLS LAST, p.id {way}"
     if shape == Shape():
-        shown = "JOIN variants v ON v.store_id = $1 AND v.id = p.lead_variant_id"
+        shown, fits = "JOIN variants v ON v.store_id = $1 AND v.id = p.lead_variant_id", ""
     else:
         asked = conditions(shape, 3)
-        of_products = asked.of_products
-        owner = "JOIN products p ON p.store_id = $1 AND p.id = v.product_id" if of_products else ""
-        fits = " AND ".join(["v.store_id = $1", "v.listed", *asked.of_variants, *of_products])
-        shown = f"""JOIN (
-            SELECT DISTINCT ON (v.product_id) v.product_id, v.id, v.price FROM variants v {owner} WHERE {fits}
-            ORDER BY v.product_id, v.position, v.id
-        ) v ON v.product_id = m.product_id"""
+        of_variants = "".join(f" AND {condition}" for condition in asked.of_variants)
+        # LIMIT makes it a look-up for each product: joined, the store's variants that fit would all be read first.
+        shown = f"""CROSS JOIN LATERAL (
+            SELECT v.id, v.price FROM variants v
+            WHERE v.store_id = $1 AND v.product_id = m.product_id AND v.listed{of_variants}
+            ORDER BY v.position, v.id LIMIT 1
+        ) v"""
+        fits = f"WHERE {' AND '.join(asked.of_products)}" if asked.of_products else ""
     return f"""
     WITH RECURSIVE {_shelf(kind)}
     SELECT (SELECT id FROM shelf) AS shelf, coalesce(array_agg(v.id ORDER BY {order}), '{{}}') AS ids
-    FROM ({_MEMBERS[kind]}) m JOIN products p ON p.store_id = $1 AND p.id = m.product_id {shown}
+    FROM ({_MEMBERS[kind]}) m JOIN products p ON p.store_id = $1 AND p.id = m.product_id {shown} {fits}
     """
 
 
