@@ -14,7 +14,7 @@ from app.domain.catalogue.errors import category_not_found, collection_not_found
 from app.domain.catalogue.filter_counts import counts_sql
 from app.domain.catalogue.filtering import EVERYTHING, Filters, Shape, arguments, conditions
 from app.domain.catalogue.large_shelves import PRICE_ORDER, LargeShelves
-from app.domain.catalogue.pieces import joined, variant_item
+from app.domain.catalogue.pieces import joined, size_of, variant_item
 from app.domain.catalogue.queries import NOTHING, Items
 from app.kit.paging import PageRequest
 
@@ -146,10 +146,14 @@ def _page_sql(kind: str, *, after: bool, descending: bool, expands: frozenset[st
     place = "(m.position, m.sort_text, m.product_id)"
     begin = f"WHERE {place} {'<' if descending else '>'} ($5, $6, $7)" if after else ""
     item = variant_item(expands, shelf=True, by_key=True, lead=True)
+    # What stands below a category is put together anyway; the size of a collection is known.
+    total = "(SELECT count(*) FROM members)"
+    if kind == "collection":
+        total = size_of("collection_products", "(SELECT id FROM shelf)")
     return f"""
     WITH RECURSIVE {_shelf(kind)},
     members AS {"NOT " if kind == "collection" else ""}MATERIALIZED ({_MEMBERS[kind]})
-    SELECT (SELECT id FROM shelf) AS shelf, (SELECT count(*) FROM members) AS total, {joined(item)} AS items,
+    SELECT (SELECT id FROM shelf) AS shelf, {total} AS total, {joined(item)} AS items,
         (array_agg(page.position))[CAST($3 AS integer)] AS position,
         (array_agg(page.sort_text))[CAST($3 AS integer)] AS words, (array_agg(page.id))[CAST($3 AS integer)] AS id
     FROM (
