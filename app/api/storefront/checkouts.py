@@ -43,18 +43,19 @@ from app.domain.checkout.asking import ask_carriers
 from app.domain.checkout.consents import consents_of
 from app.domain.checkout.coupons import put_checkout_code
 from app.domain.checkout.funnel import list_funnel
+from app.domain.checkout.opening import open_checkout
 from app.domain.checkout.placing import AT_ONCE, totals_of
 from app.domain.checkout.queries import (
     CheckoutView,
     get_checkout,
     get_checkout_by_id,
+    lock_checkout,
     view_checkout,
 )
 from app.domain.checkout.service import (
     check_editable,
     choose_shipping,
     lock_editable,
-    open_checkout,
     set_customer,
 )
 from app.domain.checkout.states import EDITABLE, CheckoutState
@@ -320,7 +321,8 @@ class CheckoutController(Controller):
             )
             if data.coupon:
                 check_editable(view.checkout, now=now)
-                view = await put_checkout_code(session, store, view.checkout, code=data.coupon, now=now)
+                checkout = await lock_checkout(session, store.id, view.checkout.token)
+                view = await put_checkout_code(session, store, checkout, code=data.coupon, now=now)
             await idempotency.keep(session, store.id, key, {"checkout_id": view.checkout.id})
         return answered(show_checkout(view, store, shop), replayed=made is not None)
 
@@ -393,8 +395,7 @@ class CheckoutController(Controller):
         already the call goes on as a guest's, as it does while accounts cannot be made.
         """
         actor.visitor()
-        async with shop.sessions() as reading:  # over before a carrier is asked
-            data = await fill_customer(reading, store, actor, data)
+        data = await fill_customer(shop.sessions, store, actor, data)
         email, shipping, billing = check_customer(data)
         person = shipping or billing
         assert person is not None  # check_customer saw to it
