@@ -34,11 +34,11 @@ from app.api.storefront.orders import (
     StorefrontTotals,
     show_order,
 )
+from app.api.storefront.upsells import StorefrontUpsell, show_upsell
 from app.api.transactions import once, transactional
 from app.db import idempotency
 from app.domain.accounts.signing import NewAccount
 from app.domain.carts.errors import cart_not_found
-from app.domain.catalogue.sale_items import SaleItem
 from app.domain.checkout.asking import ask_carriers
 from app.domain.checkout.consents import consents_of
 from app.domain.checkout.coupons import put_checkout_code
@@ -107,19 +107,6 @@ class StorefrontGiftCard(msgspec.Struct):
     amount: int
 
 
-class StorefrontUpsell(msgspec.Struct):
-    """A variant that goes with what is in a checkout, at what one costs. Minor units of its currency."""
-
-    variant_id: int
-    product_id: int
-    title: str
-    price: int
-    compare_at_price: int | None
-    image: str | None
-    handle: str
-    url: str
-
-
 class StorefrontConsent(msgspec.Struct):
     """What the store asks buyers to agree to; `given_at` is null while they have not."""
 
@@ -164,19 +151,6 @@ class StorefrontCheckout(msgspec.Struct, kw_only=True):
     auth_key: str | msgspec.UnsetType = msgspec.UNSET
     # Where `funnel` asked for it.
     funnel: list[StorefrontUpsell] | msgspec.UnsetType = msgspec.UNSET
-
-
-def show_upsell(item: SaleItem) -> StorefrontUpsell:
-    return StorefrontUpsell(
-        variant_id=item.variant_id,
-        product_id=item.product_id,
-        title=item.title,
-        price=item.price_for(1),
-        compare_at_price=item.compare_at_price,
-        image=item.image,
-        handle=item.handle,
-        url=item.url,
-    )
 
 
 def show_services(store: StoreConfig, shop: Shop) -> list[StorefrontService]:
