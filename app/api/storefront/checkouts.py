@@ -13,7 +13,7 @@ from app.api.expand import parse_expand
 from app.api.idempotency import answered, read_key
 from app.api.limits import Id, Line, Token
 from app.api.openapi import ACCEPT_LANGUAGE, EXAMPLE, KEYED, READS, X_SESSION
-from app.api.rate_limits import LIMIT
+from app.api.rate_limits import AFTER_FORM, LIMIT, count_call
 from app.api.request import ShopRequest
 from app.api.storefront.cart_shapes import StorefrontWarning, show_warnings
 from app.api.storefront.carts import SOME_CART, read_uuid
@@ -255,7 +255,7 @@ class CheckoutController(Controller):
         status_code=200,
         operation_id="openCheckout",
         summary="Open a checkout",
-        opt={LIMIT: "checkout", EXAMPLE: {"cart_uuid": SOME_CART}, KEYED: True},
+        opt={LIMIT: "checkout", AFTER_FORM: True, EXAMPLE: {"cart_uuid": SOME_CART}, KEYED: True},
     )
     @transactional
     async def open(
@@ -270,8 +270,9 @@ class CheckoutController(Controller):
     ) -> Response[StorefrontCheckout]:
         """A checkout of a cart; a cart that has an open one answers that one. Takes Idempotency-Key.
 
-        `coupon` puts a code on the cart, as PUT /checkout/{checkout_token}/coupon does.
+        `coupon` puts a code on the cart, as PUT /checkout/{checkout_token}/coupon does, and counts as that does.
         """
+        await count_call(request, "coupon" if data.coupon else None)
         uuid = read_uuid(data.cart_uuid)
         if uuid is None:
             raise cart_not_found()
