@@ -43,6 +43,7 @@ from app.domain.checkout.asking import ask_carriers
 from app.domain.checkout.consents import consents_of
 from app.domain.checkout.coupons import put_checkout_code
 from app.domain.checkout.funnel import list_funnel
+from app.domain.checkout.parts import FREE
 from app.domain.checkout.placing import AT_ONCE, totals_of
 from app.domain.checkout.queries import (
     CheckoutView,
@@ -61,6 +62,7 @@ from app.domain.checkout.states import EDITABLE, CheckoutState
 from app.domain.customers.passwords import check_password
 from app.domain.giftcards.split import Split
 from app.domain.orders.queries import get_order
+from app.domain.promotions.quotes import Quote
 from app.domain.stores.queries import StoreConfig
 from app.domain.stores.shipping import Shipping
 from app.kit.clock import isoformat
@@ -165,6 +167,14 @@ def show_services(store: StoreConfig, shop: Shop) -> list[StorefrontService]:
     return services
 
 
+def show_ways(store: StoreConfig, shop: Shop, quote: Quote) -> list[StorefrontService]:
+    """The services, and where nothing is left to pay the way to say so, which is no matter of the store's."""
+    services = show_services(store, shop)
+    if quote.total == 0 and all(service.name != FREE for service in services):
+        services.append(StorefrontService(FREE, "Nothing to pay"))
+    return services
+
+
 def show_gift_card(split: Split) -> StorefrontGiftCard | None:
     return StorefrontGiftCard(split.last_four, split.gift_card) if split.last_four else None
 
@@ -214,7 +224,7 @@ def show_checkout(
         gift_card=show_gift_card(view.split),
         use_store_credit=checkout.use_store_credit,
         tax_included=quote.tax_included,
-        payment_services=show_services(store, shop),
+        payment_services=show_ways(store, shop, quote),
         order=name,
         unavailable_items=list(view.missing),
         note=view.note,
