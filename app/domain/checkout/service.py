@@ -61,6 +61,8 @@ async def open_checkout(
 ) -> CheckoutView:
     """Make a checkout of a cart, or answer the one that it has open; two at once get the same.
 
+    It is the customer's who opens it, also where the cart is still a guest's: the order is then found among theirs, at
+    the prices that the cart showed them. What a customer left open on a guest's cart, nobody else goes on with.
     Raises NotFound cart_not_found, Invalid cart_empty or items_unavailable. Locks the open checkout.
     """
     cart = await session.scalar(
@@ -75,12 +77,15 @@ async def open_checkout(
         raise cart_not_found()
     live = await lock_live_checkout(session, store.id, cart.id)
     if live is not None:
-        if live.state == CheckoutState.PAYING or live.expires_at > now:
+        expired = live.expires_at <= now
+        if live.state == CheckoutState.PAYING or (not expired and live.customer_id in (None, customer_id)):
+            if live.state in EDITABLE:
+                live.customer_id = customer_id
             view = await view_checkout(session, store, live, now=now)
             if live.state in EDITABLE:
                 note_seen(live, view.quote)
             return view
-        move_checkout(live, CheckoutState.EXPIRED, now=now)
+        move_checkout(live, CheckoutState.EXPIRED if expired else CheckoutState.CANCELLED, now=now)
         await session.flush()
     basket = await load_cart(session, store, cart.id)
     check_basket(basket)
@@ -91,7 +96,7 @@ async def open_checkout(
                 store_id=store.id,
                 token=new_token(),
                 cart_id=cart.id,
-                customer_id=cart.customer_id,
+                customer_id=cart.customer_id or customer_id,
                 state=CheckoutState.OPEN,
                 currency=basket.currency,
                 identity=identity,
