@@ -20,6 +20,7 @@ from app.api.storefront.checkouts import StorefrontCheckout, show_checkout, show
 from app.db import idempotency
 from app.db.idempotency import Key
 from app.db.retries import run_transaction
+from app.domain.checkout.parts import FREE
 from app.domain.checkout.placing import AT_ONCE, Placed, Started, reserve
 from app.domain.checkout.queries import get_checkout, view_checkout
 from app.domain.checkout.recalling import made_by, recall
@@ -86,8 +87,12 @@ class StillPaying(msgspec.Struct):
 
 
 def check_offered(store: StoreConfig, shop: Shop, service: str) -> None:
-    """Raise NotFound for a service that the store does not offer. Gift cards and credit are none."""
-    if service not in KINDS and service not in {choice.name for choice in show_services(store, shop)}:
+    """Raise NotFound for a service that the store does not offer. Gift cards and credit are none, and neither is
+    what takes nothing.
+    """
+    if service not in (FREE, *KINDS) and service not in {
+        choice.name for choice in show_services(store, shop)
+    }:
         raise NotFound(SERVICE_NOT_FOUND, "This store does not take payments by this service.")
 
 

@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db.statements import Statement
 from app.domain.carts.queries import load_cart_of
+from app.domain.checkout.errors import CHECKOUT_PAYING
 from app.domain.checkout.models import Checkout
 from app.domain.checkout.queries import (
     CheckoutView,
@@ -48,8 +49,10 @@ async def open_checkout(
 ) -> CheckoutView:
     """Make a checkout of a cart, or answer the one that it has open; two at once get the same.
 
-    Raises NotFound cart_not_found, Invalid cart_empty or items_unavailable. Locks the open checkout; one that was
-    just made is nobody else's yet, and no part of the session.
+    It is the customer's who opens it, also where the cart is still a guest's: the order is then found among theirs,
+    at the prices that the cart showed them. What a customer left open on a guest's cart, nobody else goes on with.
+    Raises NotFound cart_not_found, Invalid cart_empty or items_unavailable, Conflict checkout_paying for another's.
+    Locks the open checkout; one that was just made is nobody else's yet, and no part of the session.
     """
     cart = await load_cart_of(session, store, uuid=cart_uuid, customer_id=customer_id, now=now)
     fault = fault_of(cart)
@@ -57,7 +60,7 @@ async def open_checkout(
         store_id=store.id,
         token=new_token(),
         cart_id=cart.id,
-        customer_id=cart.customer_id,
+        customer_id=cart.customer_id or customer_id,
         state=CheckoutState.OPEN,
         currency=cart.currency,
         identity=identity,
@@ -73,9 +76,10 @@ async def open_checkout(
             return view
     live = await lock_live_checkout(session, store.id, cart.id)
     if live is not None:
-        if live.state == CheckoutState.PAYING or live.expires_at > now:
-            return await _look_again(session, store, live, now=now)
-        move_checkout(live, CheckoutState.EXPIRED, now=now)
+        expired = live.expires_at <= now
+        if live.state == CheckoutState.PAYING or not (expired or _is_anothers(live, customer_id)):
+            return await _look_again(session, store, live, customer_id, now=now)
+        move_checkout(live, CheckoutState.EXPIRED if expired else CheckoutState.CANCELLED, now=now)
         await session.flush()
     if fault is not None:
         raise fault
@@ -85,7 +89,11 @@ async def open_checkout(
     live = await lock_live_checkout(session, store.id, cart.id)
     if live is None:
         raise Conflict(CONFLICT, "Another call changed this cart's checkout. Try again.")
-    return await _look_again(session, store, live, now=now)
+    return await _look_again(session, store, live, customer_id, now=now)
+
+
+def _is_anothers(live: Checkout, customer_id: int | None) -> bool:
+    return live.customer_id not in (None, customer_id)
 
 
 async def _insert(session: AsyncSession, fresh: Checkout) -> bool:
@@ -110,9 +118,14 @@ async def _insert(session: AsyncSession, fresh: Checkout) -> bool:
 
 
 async def _look_again(
-    session: AsyncSession, store: StoreConfig, live: Checkout, *, now: datetime
+    session: AsyncSession, store: StoreConfig, live: Checkout, customer_id: int | None, *, now: datetime
 ) -> CheckoutView:
+    """The checkout that is open, the caller's from now on; another customer's says nothing of them."""
+    if _is_anothers(live, customer_id):
+        raise Conflict(CHECKOUT_PAYING, "The checkout is being paid.")
+    if live.state not in EDITABLE:
+        return await view_checkout(session, store, live, now=now)
+    live.customer_id = customer_id
     view = await view_checkout(session, store, live, now=now)
-    if live.state in EDITABLE:
-        note_seen(live, view.quote)
+    note_seen(live, view.quote)
     return view
