@@ -104,6 +104,12 @@ _FINISH = text(
     "WHERE id = :id AND state = 'running' AND tries = :tries"
 )
 
+_TAKE_UP = text(
+    "UPDATE jobs SET state = 'queued', tries = 0, run_at = :now, reason = NULL "
+    "WHERE kind = :kind AND dedupe_key = :dedupe_key AND state = 'parked' RETURNING id"
+)
+_RING = text("SELECT pg_notify(:channel, '')")
+
 _FAIL = text(
     "UPDATE jobs SET state = :state, run_at = :run_at, lease_until = NULL, reason = :reason "
     "WHERE id = :id AND state = 'running' AND tries = :tries"
@@ -184,6 +190,15 @@ async def take(
 async def finish(session: AsyncSession, job: Job, *, now: datetime) -> None:
     """Mark a job done, unless its lease was lost to another worker meanwhile."""
     await session.execute(_FINISH, {"id": job.id, "tries": job.tries, "now": now})
+
+
+async def take_up_again(session: AsyncSession, *, kind: str, dedupe_key: str, now: datetime) -> bool:
+    """Queue a parked job anew, with all of its tries; False where it is none."""
+    result = await session.execute(_TAKE_UP, {"kind": kind, "dedupe_key": dedupe_key, "now": now})
+    found = result.first() is not None
+    if found:
+        await session.execute(_RING, {"channel": CHANNEL})
+    return found
 
 
 async def fail(session: AsyncSession, job: Job, *, reason: str, now: datetime, for_good: bool) -> None:

@@ -122,7 +122,9 @@ async def _look_again(
 ) -> CheckoutView:
     """The checkout that is open, the caller's from now on; another customer's says nothing of them."""
     if _is_anothers(live, customer_id):
-        raise Conflict(CHECKOUT_PAYING, "The checkout is being paid.")
+        if live.state == CheckoutState.PAYING:
+            raise Conflict(CHECKOUT_PAYING, "The checkout is being paid.")
+        raise Conflict(CONFLICT, "Another call changed this cart's checkout. Try again.")
     if live.state not in EDITABLE:
         return await view_checkout(session, store, live, now=now)
     live.customer_id = customer_id
