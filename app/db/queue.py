@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
 
-import msgspec
 from sqlalchemy import CheckConstraint, Index, Text, UniqueConstraint, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -19,6 +18,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from sqlalchemy.sql import bindparam
 
 from app.db.base import Base, BigId, CreatedAt, StoreId
+from app.db.session import as_json
 from app.db.statements import Statement
 
 CHANNEL: Final = "storefront_jobs"
@@ -151,7 +151,7 @@ async def enqueue_all(
         store_id=store_id,
         kinds=[job.kind for job in jobs],
         dedupe_keys=[job.dedupe_key for job in jobs],
-        payloads=[msgspec.json.encode(job.payload).decode() for job in jobs],
+        payloads=[as_json(job.payload) for job in jobs],
         run_at=run_at,
         channel=CHANNEL,
     )

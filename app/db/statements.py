@@ -10,15 +10,19 @@ from typing import Any, Final, Generic, NoReturn, TypeVar
 
 import asyncpg
 from sqlalchemy import Connection
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import make_transient_to_detached
-from sqlalchemy.orm.attributes import instance_dict, set_committed_value
+from sqlalchemy.orm.attributes import instance_dict, instance_state, set_committed_value
 from sqlalchemy.orm.util import identity_key
 
 from app.db.base import Base
+from app.db.session import as_json
 
 M = TypeVar("M", bound=Base)
 
+# In a session's info: its transaction and the connection of that.
+_KNOWN: Final = "driver"
 _NAME: Final = re.compile(r"(?<![:'\w]):([a-z_]\w*)")
 
 
@@ -36,10 +40,7 @@ class Statement:
 
     async def rows(self, session: AsyncSession, **values: Any) -> list[asyncpg.Record]:
         """All rows. Raises DBAPIError as the session itself does."""
-        connection = await session.connection()
-        sync = connection.sync_connection
-        assert sync is not None
-        adapted: Any = sync.connection.dbapi_connection
+        adapted = await _adapted(session)
         try:
             if adapted._transaction is None:  # noqa: SLF001 - SQLAlchemy begins with its own first statement
                 await adapted._start_transaction()  # noqa: SLF001 - and has no other name for it
@@ -47,7 +48,7 @@ class Statement:
                 self._sql, *[values[name] for name in self._names]
             )
         except BaseException as problem:  # noqa: BLE001 - _fail raises it, a cancellation too
-            await connection.run_sync(_fail, adapted, self._sql, problem)
+            await (await session.connection()).run_sync(_fail, adapted, self._sql, problem)
         return found
 
     async def row(self, session: AsyncSession, **values: Any) -> asyncpg.Record | None:
@@ -86,6 +87,19 @@ class Load(Generic[M]):
         return known
 
 
+async def _adapted(session: AsyncSession) -> Any:
+    """SQLAlchemy's side of the driver's connection, asked for once in a transaction."""
+    info, transaction = session.info, session.sync_session.get_transaction()
+    known = info.get(_KNOWN)
+    if known is not None and known[0] is transaction:
+        return known[1]
+    connection = (await session.connection()).sync_connection
+    assert connection is not None
+    adapted = connection.connection.dbapi_connection
+    info[_KNOWN] = (session.sync_session.get_transaction(), adapted)
+    return adapted
+
+
 def _fail(connection: Connection, adapted: Any, sql: str, problem: BaseException) -> NoReturn:
     """Fail as SQLAlchemy does, so that a lost connection, a lock that was waited for in vain and a violated
     constraint are told apart in one way, whoever sent the statement. A call that is broken off leaves a connection
@@ -105,3 +119,33 @@ def adopt(session: AsyncSession, instance: Base) -> None:
     """
     make_transient_to_detached(instance)
     session.add(instance)
+
+
+_UPDATES: Final[dict[tuple[type[Base], frozenset[str]], Statement]] = {}
+
+
+async def write_changed(session: AsyncSession, instance: Base) -> None:
+    """Write now what was changed of an object that the session knows, as a flush would, for less.
+
+    Nothing is sent where nothing was changed. The row must be there: its caller has it locked.
+    """
+    state, values = instance_state(instance), instance_dict(instance)
+    changed = frozenset(name for name, before in state.committed_state.items() if before != values[name])
+    if not changed:
+        return
+    columns = instance.__table__.columns
+    statement = _UPDATES.get((type(instance), changed))
+    if statement is None:
+        assigned = ", ".join(f"{name} = :{name}" for name in sorted(changed))
+        statement = _UPDATES[type(instance), changed] = Statement(
+            f"UPDATE {instance.__tablename__} SET {assigned} WHERE id = :id RETURNING id"  # noqa: S608 - our own
+        )
+    await statement.one(
+        session, id=values["id"], **{name: _sent(columns[name], values[name]) for name in changed}
+    )
+    state._commit_all(values, session.sync_session.identity_map)  # noqa: SLF001 - what a flush ends with
+
+
+def _sent(column: Any, value: Any) -> Any:
+    """A value as the driver wants it."""
+    return as_json(value) if isinstance(column.type, JSONB) and value is not None else value

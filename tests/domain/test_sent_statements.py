@@ -8,7 +8,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from app.db.session import transaction
-from app.db.statements import Load, Statement, adopt
+from app.db.statements import Load, Statement, adopt, write_changed
 from app.domain.carts.models import Cart
 from app.kit.clock import utc_now
 
@@ -87,8 +87,16 @@ async def test_an_object_of_a_row_is_what_the_session_would_have_loaded(sessions
         again = await FIND.first(session, store_id=store.id, uuid=uuid)
         assert again is found
         assert (again.note, again.attributes) == ("Knock.", [])
-        again.coupon_code = "TEN"
+        again.coupon_code, again.attributes = "TEN", [{"name": "wrap", "value": "no"}]
+        await write_changed(session, again)
+        assert again not in session.dirty
+        again.note = "Knock."  # as it is
+        await write_changed(session, again)
         assert await FIND.first(session, store_id=store.id, uuid=uuid4()) is None
     async with sessions() as session:
         last = await FIND.first(session, store_id=store.id, uuid=uuid)
-        assert (last.note, last.coupon_code, last.attributes) == ("Knock.", "TEN", [])
+        assert (last.note, last.coupon_code, last.attributes) == (
+            "Knock.",
+            "TEN",
+            [{"name": "wrap", "value": "no"}],
+        )

@@ -4,9 +4,9 @@ from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
-import msgspec
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.db.session import as_json
 from app.db.statements import Statement
 from app.domain.carts.queries import load_cart_of
 from app.domain.checkout.errors import CHECKOUT_PAYING
@@ -107,7 +107,7 @@ async def _insert(session: AsyncSession, fresh: Checkout) -> bool:
         state=fresh.state,
         currency=fresh.currency,
         identity=fresh.identity,
-        seen=msgspec.json.encode(fresh.seen).decode(),
+        seen=as_json(fresh.seen),
         updated_at=fresh.updated_at,
         expires_at=fresh.expires_at,
     )

@@ -18,6 +18,7 @@ import msgspec
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db import queue
+from app.db.statements import write_changed
 from app.domain.carts.coupons import take_off_spent
 from app.domain.carts.queries import CartView, load_cart
 from app.domain.carts.service import take_out_bought
@@ -190,6 +191,7 @@ async def reserve(
         with saying(facts):
             await sell_stock(session, store.id, order_id=order.id, demand=demand, now=now)
         await _place_at_once(session, store, checkout, order, priced, service=service, now=now)
+        await write_changed(session, checkout)
         return Placed(order.id)
     held_until = now + timedelta(seconds=hold_seconds)
     with saying(facts):
@@ -211,6 +213,7 @@ async def reserve(
     checkout.held_until = held_until
     move_checkout(checkout, CheckoutState.PRICED, now=now)
     move_checkout(checkout, CheckoutState.PAYING, now=now)
+    await write_changed(session, checkout)
     return Started(payment.id, order.id, mine=True)
 
 

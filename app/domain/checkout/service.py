@@ -7,6 +7,7 @@ from typing import Any, Final
 from msgspec import UNSET, UnsetType
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.db.statements import write_changed
 from app.domain.carts.errors import CART_EMPTY, ITEMS_UNAVAILABLE
 from app.domain.carts.queries import CartView, load_cart
 from app.domain.carts.words import write_note
@@ -152,7 +153,9 @@ async def set_customer(
             ],
         )
     settle_state(store, checkout, priced, now=now)
-    return make_view(checkout, cart, priced)
+    view = make_view(checkout, cart, priced)
+    await write_changed(session, checkout)
+    return view
 
 
 async def choose_shipping(
@@ -171,7 +174,9 @@ async def choose_shipping(
             else "Give the shipping address first.",
         )
     settle_state(store, checkout, priced, now=now)
-    return make_view(checkout, cart, priced)
+    view = make_view(checkout, cart, priced)
+    await write_changed(session, checkout)
+    return view
 
 
 def needs_shipping(quote: Quote) -> bool:

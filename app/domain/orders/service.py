@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm.attributes import set_committed_value
 
 from app.db import queue
+from app.db.session import as_json
 from app.db.statements import Statement, adopt
 from app.domain.ledger.service import post_entries
 from app.domain.orders.errors import LINK_NOT_FOUND, order_not_found
@@ -144,8 +145,8 @@ async def write_pending_order(session: AsyncSession, store_id: int, new: NewOrde
         session,
         store_id=store_id,
         now=now,
-        content=msgspec.json.encode(content).decode(),
-        lines=msgspec.json.encode(new.lines).decode(),
+        content=as_json(content),
+        lines=as_json(new.lines),
     )
     order = Order(
         id=written["id"],
