@@ -17,7 +17,7 @@ from jinja2 import UndefinedError
 
 from app.domain.stores.mail import Mail
 from app.domain.stores.queries import Look, StoreConfig
-from app.integrations.mail import MailTemplates, build_message
+from app.integrations.mail import MailTemplates, write_message
 from app.integrations.mail.examples import EXAMPLES, ORDER, render_example
 from app.integrations.mail.formats import create_filters, person
 from app.integrations.mail.languages import FOLDER, choose_language, list_languages, locale_of
@@ -116,7 +116,7 @@ def test_a_value_that_nobody_gave_is_an_error_and_no_gap(forgotten):
 def test_nothing_that_somebody_typed_becomes_a_header(bad):
     order = msgspec.structs.replace(ORDER, name=bad)
     mail = write("order_link", order=order, shop=store(name=bad))
-    message = message_from_bytes(build_message(mail).as_bytes(), policy=default)
+    message = message_from_bytes(write_message(mail), policy=default)
     assert message["Bcc"] is None
     assert message["Subject"] == "Your link to order x Bcc: " + bad.rpartition("Bcc: ")[2]
     assert message["From"].addresses[0].addr_spec == "shop@localhost"
@@ -125,7 +125,7 @@ def test_nothing_that_somebody_typed_becomes_a_header(bad):
 def test_an_address_with_a_line_break_is_not_sent_to():
     mail = msgspec.structs.replace(write("account_closed"), to="a@b.example\r\nBcc: eve@example.com")
     with pytest.raises(ValueError, match="linefeed"):
-        build_message(mail)
+        write_message(mail)
 
 
 @pytest.mark.parametrize(
@@ -152,7 +152,7 @@ def test_the_sender_is_the_shop_unless_the_settings_name_one():
 
 def test_a_newsletter_says_how_it_ends_and_other_mails_do_not():
     mail = render_example(WRITER, "newsletter_welcome", store=STORE, language="en")
-    message = message_from_bytes(build_message(mail).as_bytes(), policy=default)
+    message = message_from_bytes(write_message(mail), policy=default)
     assert message["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
     assert (message["Content-Language"], message["Auto-Submitted"]) == ("en", "auto-generated")
     assert message.get_content_type() == "multipart/alternative"
