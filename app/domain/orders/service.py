@@ -1,7 +1,7 @@
 """How an order is written, placed and moved on; every move leaves a row in its timeline."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Final
 
 import msgspec
@@ -13,11 +13,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.db import queue
 from app.domain.ledger.service import post_entries
 from app.domain.orders.errors import LINK_NOT_FOUND, order_not_found
-from app.domain.orders.models import Order, OrderEvent, OrderLine, OrderLink
+from app.domain.orders.models import Order, OrderEvent, OrderLine
 from app.domain.orders.states import may_move
 from app.domain.stores.service import draw_order_number
 from app.kit.errors import NotFound
-from app.kit.ids import digest, new_token
+from app.kit.ids import digest
 
 PAID_BY_CUSTOMER: Final = "accounts.order_paid"
 COUNT_SOLD: Final = "orders.count_sold"
@@ -259,23 +259,6 @@ async def ask_for_order_link(
         run_at=now,
         wanted=found is not None,
     )
-
-
-async def make_order_link(
-    session: AsyncSession, store_id: int, order_id: int, *, now: datetime, seconds: int
-) -> str:
-    """A new single-use secret that opens an order; only its digest is kept."""
-    secret = new_token()
-    session.add(
-        OrderLink(
-            digest=digest(secret),
-            store_id=store_id,
-            order_id=order_id,
-            expires_at=now + timedelta(seconds=seconds),
-        )
-    )
-    await session.flush()
-    return secret
 
 
 _USE_LINK: Final = text(
