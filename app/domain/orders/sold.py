@@ -125,9 +125,10 @@ _PLAN: Final = """
         WHERE j.kind = $1 AND j.store_id = s.id AND j.state = 'done'
     )), $3
     FROM stores s
-    WHERE NOT EXISTS (
+    WHERE EXISTS (SELECT 1 FROM variants v WHERE v.store_id = s.id AND v.sold > 0)
+      AND NOT EXISTS (
         SELECT 1 FROM jobs j WHERE j.kind = $1 AND j.dedupe_key = concat(s.id, ':', $2::bigint)
-    )
+      )
     ON CONFLICT (kind, dedupe_key) DO NOTHING
 """
 
