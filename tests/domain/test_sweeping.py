@@ -14,11 +14,18 @@ from app.db.session import Sessions, create_engine, create_sessions, transaction
 from app.domain.carts.service import add_item
 from app.domain.checkout import jobs
 from app.domain.checkout.jobs import KEEP, sweep
-from app.domain.orders.service import make_order_link
 from app.kit.clock import utc_now
 from tests.conftest import fresh_database, make_store
 from tests.people import make_customer
-from tests.shop import Guest, add_variant, config_of, open_till, running_shop, settings_for
+from tests.shop import (
+    Guest,
+    add_order_link,
+    add_variant,
+    config_of,
+    open_till,
+    running_shop,
+    settings_for,
+)
 
 TABLES = (
     "carts",
@@ -221,7 +228,7 @@ async def test_done_jobs_received_events_and_links_are_forgotten_and_jobs_about_
             ),
             {"store": guest.store.id},
         )
-        await make_order_link(session, guest.store.id, order_id, now=now, seconds=3600)
+        await add_order_link(session, guest.store.id, order_id)
     await sweep(sessions, now=now)
     young = await counts(sessions, guest)
     assert (young["jobs"], young["payment_events"], young["order_links"]) == (5, 1, 1)

@@ -1,7 +1,7 @@
 """How an order is written, placed and moved on; every move leaves a row in its timeline."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Final
 
 import msgspec
@@ -14,11 +14,11 @@ from app.db.session import as_json
 from app.db.statements import Statement, adopt
 from app.domain.ledger.service import post_entries
 from app.domain.orders.errors import LINK_NOT_FOUND, order_not_found
-from app.domain.orders.models import Order, OrderEvent, OrderLink
+from app.domain.orders.models import Order, OrderEvent
 from app.domain.orders.states import may_move
 from app.domain.stores.service import order_numbers
 from app.kit.errors import NotFound
-from app.kit.ids import digest, new_token
+from app.kit.ids import digest
 
 PAID_BY_CUSTOMER: Final = "accounts.order_paid"
 COUNT_SOLD: Final = "orders.count_sold"
@@ -309,23 +309,6 @@ async def ask_for_order_link(
         run_at=now,
         wanted=found is not None,
     )
-
-
-async def make_order_link(
-    session: AsyncSession, store_id: int, order_id: int, *, now: datetime, seconds: int
-) -> str:
-    """A new single-use secret that opens an order; only its digest is kept."""
-    secret = new_token()
-    session.add(
-        OrderLink(
-            digest=digest(secret),
-            store_id=store_id,
-            order_id=order_id,
-            expires_at=now + timedelta(seconds=seconds),
-        )
-    )
-    await session.flush()
-    return secret
 
 
 _USE_LINK: Final = text(
