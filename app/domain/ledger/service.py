@@ -3,9 +3,11 @@
 from collections.abc import Mapping
 from datetime import datetime
 
-from sqlalchemy import BigInteger, Text, bindparam, text
+from sqlalchemy import BigInteger, Text, bindparam, select, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.domain.ledger.models import LedgerTransaction
 
 
 def payments_account(service: str, source_id: int | None = None) -> str:
@@ -64,3 +66,13 @@ async def post_entries(
         },
     )
     return result.first() is not None
+
+
+async def is_posted(session: AsyncSession, store_id: int, key: str) -> bool:
+    """Whether a transaction of this key was ever written."""
+    found = await session.scalar(
+        select(LedgerTransaction.id).where(
+            LedgerTransaction.store_id == store_id, LedgerTransaction.key == key
+        )
+    )
+    return found is not None
