@@ -18,7 +18,7 @@ from app.domain.ledger.service import payments_account
 from app.domain.orders.models import Order
 from app.domain.orders.service import Paid
 from app.domain.payments.errors import CURRENCY_NOT_TAKEN, PAYMENT_COVERED, PAYMENT_NOT_FREE
-from app.domain.payments.service import move_payment, new_mark, start_payment
+from app.domain.payments.service import new_mark, start_payment
 from app.domain.payments.states import PaymentState
 from app.domain.stores.queries import StoreConfig
 from app.kit.errors import Invalid
@@ -111,7 +111,7 @@ async def take_parts(session: AsyncSession, checkout: Checkout, order: Order, *,
         return []
     paid = []
     for part in await spend_parts(session, checkout.store_id, checkout_id=checkout.id):
-        payment = await start_payment(
+        await start_payment(
             session,
             checkout.store_id,
             order_id=order.id,
@@ -123,7 +123,7 @@ async def take_parts(session: AsyncSession, checkout: Checkout, order: Order, *,
             currency=order.currency,
             now=now,
             source_id=part.source_id,
+            at_once=PaymentState.CAPTURED,
         )
-        move_payment(payment, PaymentState.CAPTURED, now=now)
         paid.append(Paid(part.kind, payments_account(part.kind, part.source_id), part.amount))
     return paid

@@ -279,7 +279,7 @@ async def _place_at_once(
     now: datetime,
 ) -> None:
     if service in AT_ONCE:
-        payment = await start_payment(
+        await start_payment(
             session,
             store.id,
             order_id=order.id,
@@ -290,8 +290,8 @@ async def _place_at_once(
             amount=priced.due,
             currency=order.currency,
             now=now,
+            at_once=PaymentState.CAPTURED if service == FREE else PaymentState.PENDING,
         )
-        move_payment(payment, PaymentState.CAPTURED if service == FREE else PaymentState.PENDING, now=now)
     paid = await take_parts(session, checkout, order, now=now)
     await _complete(session, store, checkout, order, paid=paid, now=now)
     checkout.frozen = msgspec.to_builtins(priced)
