@@ -248,11 +248,10 @@ def _describe(order: OrderView, disputes: Sequence[PaymentDispute]) -> list[str]
         f"{_name(order)}  {order.status}, {order.payment_status}, {order.fulfilment_status}  {order.email}"
     ]
     for place, line in enumerate(order.lines, 1):
-        title = " - ".join(word for word in (line.title, line.variant_title) if word != "Default Title")
         shipped = f", {packed[line.id]} shipped" if line.id in packed else ""
         refunded = f", {line.refunded} paid back" if line.refunded else ""
         rows.append(
-            f"  {place}  {line.quantity} x {title}  {money(line.line_price - line.discount)}{shipped}{refunded}"
+            f"  {place}  {line.quantity} x {line.title}  {money(line.line_price - line.discount)}{shipped}{refunded}"
         )
     rows.append(f"  total {money(order.total)}, with {money(order.shipping_total)} for shipping")
     for payment in order.payments:

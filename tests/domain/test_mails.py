@@ -90,6 +90,14 @@ def test_a_german_mail_has_no_english_left(name):
     assert [line for line in sentences if line in german.text] == []
 
 
+@pytest.mark.parametrize("name", ["order_confirmation", "order_shipped", "refund"])
+def test_a_thing_is_named_once_with_its_variant(name):
+    line = ORDER.lines[0]
+    said = render_example(WRITER, name, store=STORE, language="en").text
+    assert line.title in said
+    assert said.count(line.variant_title) == 1
+
+
 def test_values_are_escaped_in_html_and_left_alone_in_text():
     bad = "<img src=x onerror=alert(1)>&"
     mail = write("new_device", device=bad, shop=store(name=bad))
