@@ -9,6 +9,7 @@ from typing import Any, Final
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import asyncpg
+import msgspec
 from sqlalchemy import event
 from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
@@ -81,6 +82,8 @@ def create_engine(
         pool_timeout=POOL_WAIT_SECONDS,
         pool_recycle=1800,
         hide_parameters=True,  # what shoppers sent stays out of logs
+        json_serializer=_as_json,
+        json_deserializer=msgspec.json.decode,
         connect_args={
             "async_creator_fn": connect,
             "timeout": CONNECT_SECONDS,
@@ -90,6 +93,10 @@ def create_engine(
     event.listen(engine.sync_engine, "checkin", _note_use)
     event.listen(engine.sync_engine, "checkout", partial(_refuse_lost, engine.dialect))
     return engine
+
+
+def _as_json(value: Any) -> str:
+    return msgspec.json.encode(value).decode()
 
 
 def _note_use(_connection: Any, record: ConnectionPoolEntry) -> None:
@@ -130,6 +137,13 @@ async def transaction(sessions: Sessions) -> AsyncIterator[AsyncSession]:
     async with sessions() as session:
         yield session
         await session.commit()
+
+
+async def end_session(session: AsyncSession) -> None:
+    """Close a session, rolling back what is open. After its COMMIT it holds nothing, and closing it costs a task."""
+    if session.in_transaction():
+        async with session:
+            pass
 
 
 async def raw_connection(session: AsyncSession) -> Any:

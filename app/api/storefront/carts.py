@@ -302,7 +302,7 @@ class CartController(Controller):
             now=now,
             keep_seconds=shop.settings.cart_seconds,
         )
-        cart = await load_cart(session, store, cart_id)
+        cart = await load_cart(session, store, cart_id, shown=True)
         offers = await list_cart_offers(session, store, cart, customer_id=actor.customer_id, now=now)
         return Response(show_cart(cart, quote_cart(store, cart, offers)), headers=NO_STORE)
 
@@ -401,7 +401,7 @@ async def _merged(
     if cart_id is None:
         shown = empty_cart(store.currency)
     else:
-        cart = await load_cart(session, store, cart_id)
+        cart = await load_cart(session, store, cart_id, shown=True)
         offers = await list_cart_offers(session, store, cart, customer_id=customer_id, now=now)
         shown = show_cart(cart, quote_cart(store, cart, offers))
     return MergedCart(

@@ -1,5 +1,6 @@
 """The checkout: from a cart to a placed order (contract rows B30 to B36)."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -43,19 +44,20 @@ from app.domain.checkout.asking import ask_carriers
 from app.domain.checkout.consents import consents_of
 from app.domain.checkout.coupons import put_checkout_code
 from app.domain.checkout.funnel import list_funnel
+from app.domain.checkout.opening import open_checkout
 from app.domain.checkout.parts import FREE
 from app.domain.checkout.placing import AT_ONCE, totals_of
 from app.domain.checkout.queries import (
     CheckoutView,
     get_checkout,
     get_checkout_by_id,
+    lock_checkout,
     view_checkout,
 )
 from app.domain.checkout.service import (
     check_editable,
     choose_shipping,
     lock_editable,
-    open_checkout,
     set_customer,
 )
 from app.domain.checkout.states import EDITABLE, CheckoutState
@@ -155,21 +157,28 @@ class StorefrontCheckout(msgspec.Struct, kw_only=True):
     funnel: list[StorefrontUpsell] | msgspec.UnsetType = msgspec.UNSET
 
 
-def show_services(store: StoreConfig, shop: Shop) -> list[StorefrontService]:
-    """The services that can be used now: set up by the store, and known to this installation."""
+def show_services(
+    store: StoreConfig, shop: Shop, currencies: Iterable[str], *, due: int = 0
+) -> list[StorefrontService]:
+    """The services that can be used now: set up by the store, known to this installation, and taking what is due.
+
+    In minor units of one of the currencies; 0 is a sum that is not known yet, or that leaves nothing to take.
+    """
     services = []
     for choice in store.payment_services:
         if choice.name in AT_ONCE:
             services.append(StorefrontService(choice.name, choice.title))
-        elif choice.name in shop.till.services:
-            public = shop.till.services[choice.name].public_settings()
-            services.append(StorefrontService(choice.name, choice.title, public.get("public_key")))
+            continue
+        service = shop.till.services.get(choice.name)
+        if service is not None and any(service.takes(due, currency) for currency in currencies):
+            key = service.public_settings().get("public_key")
+            services.append(StorefrontService(choice.name, choice.title, key))
     return services
 
 
-def show_ways(store: StoreConfig, shop: Shop, quote: Quote) -> list[StorefrontService]:
+def show_ways(store: StoreConfig, shop: Shop, quote: Quote, *, due: int) -> list[StorefrontService]:
     """The services, and where nothing is left to pay the way to say so, which is no matter of the store's."""
-    services = show_services(store, shop)
+    services = show_services(store, shop, [quote.currency], due=due)
     if quote.total == 0 and all(service.name != FREE for service in services):
         services.append(StorefrontService(FREE, "Nothing to pay"))
     return services
@@ -187,6 +196,7 @@ def show_checkout(
     if checkout.state == CheckoutState.COMPLETED and checkout.order_id is not None:
         name = order or OrderName(checkout.order_id, view.order_name)
     shipping = checkout.shipping_address
+    totals = totals_of(quote, view.split)
     return StorefrontCheckout(
         checkout_token=checkout.token,
         state=view.state,
@@ -220,11 +230,11 @@ def show_checkout(
         shipping_option_id=quote.shipping_option.id if quote.shipping_option else None,
         coupon=show_coupon(quote.coupon),
         discounts=show_applied(quote.applied),
-        totals=StorefrontTotals(**totals_of(quote, view.split)),
+        totals=StorefrontTotals(**totals),
         gift_card=show_gift_card(view.split),
         use_store_credit=checkout.use_store_credit,
         tax_included=quote.tax_included,
-        payment_services=show_ways(store, shop, quote),
+        payment_services=show_ways(store, shop, quote, due=totals["due"]),
         order=name,
         unavailable_items=list(view.missing),
         note=view.note,
@@ -305,7 +315,8 @@ class CheckoutController(Controller):
             )
             if data.coupon:
                 check_editable(view.checkout, now=now)
-                view = await put_checkout_code(session, store, view.checkout, code=data.coupon, now=now)
+                checkout = await lock_checkout(session, store.id, view.checkout.token)
+                view = await put_checkout_code(session, store, checkout, code=data.coupon, now=now)
             await idempotency.keep(session, store.id, key, {"checkout_id": view.checkout.id})
         return answered(show_checkout(view, store, shop), replayed=made is not None)
 
@@ -378,8 +389,7 @@ class CheckoutController(Controller):
         already the call goes on as a guest's, as it does while accounts cannot be made.
         """
         actor.visitor()
-        async with shop.sessions() as reading:  # over before a carrier is asked
-            data = await fill_customer(reading, store, actor, data)
+        data = await fill_customer(shop.sessions, store, actor, data)
         email, shipping, billing = check_customer(data)
         person = shipping or billing
         assert person is not None  # check_customer saw to it

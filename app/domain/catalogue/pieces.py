@@ -146,6 +146,14 @@ PRODUCT_ITEM: Final = f"""(
 )"""
 
 
+def size_of(table: str, collection: str = "0") -> str:
+    """How many listed rows of a table there are in the store, or of collection_products in one collection."""
+    return f"""(
+        SELECT coalesce(sum(z.size), 0) FROM list_sizes z
+        WHERE z.store_id = $1 AND z.list = '{table}' AND z.collection_id = {collection}
+    )"""
+
+
 def joined(item: str, order: str = "") -> str:
     """The items of a page side by side, as bytes of JSON; without an order the page's own is kept."""
     return f"convert_to(coalesce(string_agg({item}, ',' {order}), ''), 'UTF8')"

@@ -39,6 +39,7 @@ class PaymentView(msgspec.Struct, frozen=True):
     amount: int
     captured: int
     refunded: int
+    reference: str | None = None
 
 
 class EventView(msgspec.Struct, frozen=True):
@@ -116,7 +117,8 @@ SELECT CAST(to_jsonb(o) || jsonb_build_object(
     'lines', (SELECT coalesce(jsonb_agg(to_jsonb(l) ORDER BY l.position), '[]')
         FROM order_lines l WHERE l.store_id = o.store_id AND l.order_id = o.id),
     'payments', (SELECT coalesce(jsonb_agg(jsonb_build_object('id', p.id, 'service', p.service,
-            'state', p.state, 'amount', p.amount, 'captured', p.captured, 'refunded', p.refunded)
+            'state', p.state, 'amount', p.amount, 'captured', p.captured, 'refunded', p.refunded,
+            'reference', p.reference)
             ORDER BY p.attempt), '[]')
         FROM payments p WHERE p.store_id = o.store_id AND p.order_id = o.id),
     'events', (SELECT coalesce(jsonb_agg(jsonb_build_object('at', e.at, 'event', e.event,
