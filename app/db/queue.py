@@ -20,7 +20,7 @@ from sqlalchemy.sql import bindparam
 
 from app.db.base import Base, BigId, CreatedAt, StoreId
 from app.db.session import Sessions
-from app.db.statements import run_statement
+from app.db.autocommit import run_statement
 
 CHANNEL: Final = "storefront_jobs"
 LEASE: Final = timedelta(minutes=2)
