@@ -13,14 +13,13 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 from sqlalchemy import CheckConstraint, Index, UniqueConstraint, text
-from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
-from sqlalchemy.sql import bindparam
 
-from app.db.base import Base, BigId, CreatedAt, StoreId
-from app.db.session import Sessions
 from app.db.autocommit import run_statement
+from app.db.base import Base, BigId, CreatedAt, StoreId
+from app.db.session import Sessions, as_json
+from app.db.statements import Statement
 
 CHANNEL: Final = "storefront_jobs"
 LEASE: Final = timedelta(minutes=2)
@@ -86,17 +85,19 @@ class GiveUp(Exception):  # noqa: N818 - a handler says what it does
     """Raised by a handler whose job can never succeed: it is parked at once, with this reason."""
 
 
-_ENQUEUE = text(
+_ENQUEUE = Statement(
     """
     WITH added AS (
         INSERT INTO jobs (store_id, kind, dedupe_key, payload, run_at)
-        SELECT :store_id, :kind, :dedupe_key, :payload, CAST(:run_at AS timestamptz) WHERE :wanted
+        SELECT :store_id, wanted.kind, wanted.dedupe_key, wanted.payload, :run_at
+        FROM unnest(CAST(:kinds AS text[]), CAST(:dedupe_keys AS text[]), CAST(:payloads AS jsonb[]))
+            AS wanted (kind, dedupe_key, payload)
         ON CONFLICT (kind, dedupe_key) DO NOTHING
-        RETURNING id
+        RETURNING id, kind
     )
-    SELECT id, pg_notify(:channel, :kind) FROM added
+    SELECT id, pg_notify(:channel, kind) FROM added
     """
-).bindparams(bindparam("payload", type_=JSONB))
+)
 
 _TAKE: Final = """
     UPDATE jobs SET state = 'running', tries = tries + 1, lease_until = $2
@@ -120,6 +121,12 @@ _FINISH: Final = """
     WHERE j.id = said.id AND j.state = 'running' AND j.tries = said.tries
 """
 
+_TAKE_UP = text(
+    "UPDATE jobs SET state = 'queued', tries = 0, run_at = :now, reason = NULL "
+    "WHERE kind = :kind AND dedupe_key = :dedupe_key AND state = 'parked' RETURNING id"
+)
+_RING = text("SELECT pg_notify(:channel, '')")
+
 
 async def enqueue(
     session: AsyncSession,
@@ -135,19 +142,32 @@ async def enqueue(
 
     With `wanted` false the same work is done and nothing queued, where nobody may see the difference.
     """
-    result = await session.execute(
-        _ENQUEUE,
-        {
-            "store_id": store_id,
-            "kind": kind,
-            "dedupe_key": dedupe_key,
-            "payload": dict(payload),
-            "run_at": run_at,
-            "wanted": wanted,
-            "channel": CHANNEL,
-        },
+    jobs = [NewJob(kind, dedupe_key, payload)] if wanted else []
+    return await enqueue_all(session, jobs, store_id=store_id, run_at=run_at) > 0
+
+
+class NewJob(NamedTuple):
+    """A job to be queued."""
+
+    kind: str
+    dedupe_key: str
+    payload: Mapping[str, Any]
+
+
+async def enqueue_all(
+    session: AsyncSession, jobs: Sequence[NewJob], *, store_id: int, run_at: datetime
+) -> int:
+    """As enqueue, for several at once; how many were never queued before."""
+    added = await _ENQUEUE.rows(
+        session,
+        store_id=store_id,
+        kinds=[job.kind for job in jobs],
+        dedupe_keys=[job.dedupe_key for job in jobs],
+        payloads=[as_json(job.payload) for job in jobs],
+        run_at=run_at,
+        channel=CHANNEL,
     )
-    return result.first() is not None
+    return len(added)
 
 
 class Kinds(NamedTuple):
@@ -199,6 +219,15 @@ async def finish(sessions: Sessions, outcomes: Sequence[Outcome], *, now: dateti
 
 def _is_over(failed: Outcome) -> bool:
     return failed.for_good or failed.job.tries >= MAX_TRIES
+
+
+async def take_up_again(session: AsyncSession, *, kind: str, dedupe_key: str, now: datetime) -> bool:
+    """Queue a parked job anew, with all of its tries; False where it is none."""
+    result = await session.execute(_TAKE_UP, {"kind": kind, "dedupe_key": dedupe_key, "now": now})
+    found = result.first() is not None
+    if found:
+        await session.execute(_RING, {"channel": CHANNEL})
+    return found
 
 
 def retry_gap(tries: int) -> timedelta:

@@ -25,7 +25,7 @@ from app.domain.payments.services import (
     Unheard,
     Unknown,
 )
-from app.integrations.paypal_amounts import to_paypal
+from app.integrations.paypal_amounts import is_taken, to_paypal
 from app.integrations.paypal_events import Notice, find_effect, forged, is_genuine, question, read_notice
 from app.integrations.paypal_http import PayPalHttp, PayPalRefusalError, PayPalTroubleError
 from app.integrations.paypal_shapes import APPROVED, Capture, Order, Refund, is_id, refunded, said, step_of
@@ -69,6 +69,9 @@ class PayPalPayments:
 
     def public_settings(self) -> dict[str, Any]:
         return {"public_key": self._client_id}
+
+    def takes(self, amount: int, currency: str) -> bool:
+        return is_taken(currency) and (amount == 0 or to_paypal(amount, currency) is not None)
 
     async def close(self) -> None:
         await self._http.close()

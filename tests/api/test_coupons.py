@@ -272,6 +272,11 @@ async def test_a_coupon_for_a_first_order_is_refused_to_who_has_one(guest: Guest
     await again.prepare(variant)
     answer = await again.call("PUT", f"/checkout/{again.token}/coupon", {"coupon": "FIRST"})
     assert (answer.status_code, answer.json()["code"]) == (422, "coupon_first_order_only")
+    # The same person under another spelling of the address has had their first order.
+    alias = Guest(guest.client, guest.store, guest.option_id, email="ada+new@example.com")
+    await alias.prepare(variant)
+    answer = await alias.call("PUT", f"/checkout/{alias.token}/coupon", {"coupon": "FIRST"})
+    assert (answer.status_code, answer.json()["code"]) == (422, "coupon_already_used")
 
 
 async def test_a_country_is_looked_at_once_there_is_an_address(guest: Guest, sessions):

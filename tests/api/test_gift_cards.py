@@ -10,7 +10,7 @@ from app.db.audit import run_audit
 from app.db.session import transaction
 from app.domain.checkout.cancelling import cancel_order, refund_order
 from app.domain.checkout.refunds import note_refund
-from app.domain.giftcards.service import disable_gift_card, give_credit
+from app.domain.giftcards.service import give_credit, switch_gift_card
 from app.domain.payments.service import get_payment
 from app.domain.payments.services import ServiceRefund
 from app.kit.clock import utc_now
@@ -172,7 +172,7 @@ async def test_every_unusable_card_is_answered_alike_and_none_pays(guest, sessio
     foreign = await make_store(sessions)
     gone, gone_id = await add_gift_card(sessions, store, 1000)
     async with transaction(sessions) as session:
-        await disable_gift_card(session, store.id, gone_id, now=now)
+        await switch_gift_card(session, store.id, gone_id, on=False, now=now)
     cases = {
         "unknown": f"{MARK}{'x' * 16}",
         "of another store": (await add_gift_card(sessions, foreign, 1000))[0],

@@ -32,8 +32,8 @@ _COLLECTION_TITLE: Final = """
         WHERE m.store_id = p.store_id AND m.product_id = p.id ORDER BY c.id LIMIT 1
     ), 'null')
 """
-# Chosen by hand; else what was bought in the same orders, then what shares tags, then what sells of the type.
-_RELATED: Final = """
+# Of the product p: chosen by hand; else what was bought in the same orders, then what shares tags, then what sells of the type.
+RELATED: Final = """
     CASE WHEN p.related <> '{}' THEN CAST(to_json(p.related) AS text) ELSE coalesce((
         SELECT '[' || string_agg(CAST(near.lead_variant_id AS text), ',' ORDER BY near.place) || ']' FROM (
             SELECT n.lead_variant_id, min(found.place) AS place
@@ -96,7 +96,7 @@ _EXPANDS: Final = {
     "options": """',"options":', d.options""",
     "product": f"""',"product":{{', pd.brief, ',"tags":', to_json(p.tags),
         ',"product_collection":', {_COLLECTION_TITLE}, '}}'""",
-    "related_products": f"""',"related_products":', {_RELATED}""",
+    "related_products": f"""',"related_products":', {RELATED}""",
     "reviews": f"',\"reviews\":', {_REVIEWS}",
     "questions": f"',\"questions\":', {_QUESTIONS}",
 }
@@ -144,6 +144,14 @@ PRODUCT_ITEM: Final = f"""(
     FROM products p JOIN product_documents pd ON pd.store_id = p.store_id AND pd.product_id = p.id
     WHERE p.store_id = $1 AND p.id = page.id
 )"""
+
+
+def size_of(table: str, collection: str = "0") -> str:
+    """How many listed rows of a table there are in the store, or of collection_products in one collection."""
+    return f"""(
+        SELECT coalesce(sum(z.size), 0) FROM list_sizes z
+        WHERE z.store_id = $1 AND z.list = '{table}' AND z.collection_id = {collection}
+    )"""
 
 
 def joined(item: str, order: str = "") -> str:

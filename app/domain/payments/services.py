@@ -153,6 +153,10 @@ class PaymentService(Protocol):
         """What the page needs to know, as the public key."""
         ...
 
+    def takes(self, amount: int, currency: str) -> bool:
+        """Whether exactly so much (minor units) of a currency can be taken; of 0, whether any of it can."""
+        ...
+
     async def charge(self, charge: Charge) -> Outcome:
         """Charge, or answer again what became of the charge with this key."""
         ...

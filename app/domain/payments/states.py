@@ -3,6 +3,9 @@
 from enum import StrEnum
 from typing import Final
 
+# Paid outside of any service, as by bank transfer or on delivery: people say that the money is there.
+MANUAL: Final = "manual"
+
 
 class PaymentState(StrEnum):
     STARTED = "started"  # the row is there, the service may or may not have been called
