@@ -147,7 +147,7 @@ async def test_refunds_are_booked_at_once_and_are_for_people_to_pay_out(
     await work()
     told = await run("order", "refund", number, "22.00", "--reason", "Scratched")
     assert told.output == (
-        f"{number}: 22.00 USD goes back\n22.00 USD of it is to be paid out by you: no service took it.\n"
+        f"{number}: 22.00 USD goes back\nTo be paid out by you: 22.00 USD, which no service took.\n"
     )
     assert await placed.status() == ("open", "partially_refunded")
     assert await booked(sessions, placed) == {"payments:manual": 1300, "refunds": 2200}
@@ -175,7 +175,7 @@ async def test_refunds_are_booked_at_once_and_are_for_people_to_pay_out(
 async def test_a_cancelled_order_gives_back_what_came_in_and_owes_no_more(placed: Placed, sessions, run):
     assert (await run("order", "paid", placed.number, "--amount", "20")).exit_code == 0
     told = await run("order", "cancel", placed.number, "--reason", "Sold out")
-    assert "20.00 USD of it is to be paid out by you" in told.output
+    assert "To be paid out by you: 20.00 USD" in told.output
     assert await booked(sessions, placed) == {"refunds": 2000, "cancellations": 1500}
     for how in ((), ("--amount", "20")):
         refused = await run("order", "paid", placed.number, *how)
