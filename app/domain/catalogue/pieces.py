@@ -40,8 +40,8 @@ _COLLECTION_TITLE: Final = """
         WHERE m.store_id = p.store_id AND m.product_id = p.id ORDER BY c.id LIMIT 1
     ), 'null')
 """
-# Chosen by hand; else what was bought in the same orders, then what shares tags, then what sells of the type.
-_RELATED: Final = """
+# Of the product p: chosen by hand; else what was bought in the same orders, then what shares tags, then what sells of the type.
+RELATED: Final = """
     CASE WHEN p.related <> '{}' THEN CAST(to_json(p.related) AS text) ELSE coalesce((
         SELECT '[' || string_agg(CAST(near.lead_variant_id AS text), ',' ORDER BY near.place) || ']' FROM (
             SELECT n.lead_variant_id, min(found.place) AS place
@@ -104,7 +104,7 @@ _EXPANDS: Final = {
     "options": """',"options":', d.options""",
     "product": f"""',"product":{{', pd.brief, ',"tags":', to_json(p.tags),
         ',"product_collection":', {_COLLECTION_TITLE}, '}}'""",
-    "related_products": f"""',"related_products":', {_RELATED}""",
+    "related_products": f"""',"related_products":', {RELATED}""",
     "reviews": f"',\"reviews\":', {_REVIEWS}",
     "questions": f"',\"questions\":', {_QUESTIONS}",
 }
