@@ -12,13 +12,13 @@ from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
 
 import msgspec
-from sqlalchemy import CheckConstraint, Index, UniqueConstraint
+from sqlalchemy import CheckConstraint, Index, UniqueConstraint, text
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
+from app.db.autocommit import run_statement
 from app.db.base import Base, BigId, CreatedAt, StoreId
 from app.db.session import Sessions, as_json
-from app.db.single import run_statement
 from app.db.statements import Statement
 
 CHANNEL: Final = "storefront_jobs"
@@ -121,16 +121,11 @@ _FINISH: Final = """
     WHERE j.id = said.id AND j.state = 'running' AND j.tries = said.tries
 """
 
-_TAKE_UP: Final = Statement(
-    """
-    WITH taken AS (
-        UPDATE jobs SET state = 'queued', tries = 0, run_at = :now, reason = NULL
-        WHERE kind = :kind AND dedupe_key = :dedupe_key AND state = 'parked'
-        RETURNING id, kind
-    )
-    SELECT id, pg_notify(:channel, kind) FROM taken
-    """
+_TAKE_UP = text(
+    "UPDATE jobs SET state = 'queued', tries = 0, run_at = :now, reason = NULL "
+    "WHERE kind = :kind AND dedupe_key = :dedupe_key AND state = 'parked' RETURNING id"
 )
+_RING = text("SELECT pg_notify(:channel, '')")
 
 
 async def enqueue(
@@ -222,14 +217,17 @@ async def finish(sessions: Sessions, outcomes: Sequence[Outcome], *, now: dateti
     )
 
 
-async def take_up_again(session: AsyncSession, *, kind: str, dedupe_key: str, now: datetime) -> bool:
-    """Queue a parked job anew, with all of its tries; False where it is none."""
-    found = await _TAKE_UP.row(session, kind=kind, dedupe_key=dedupe_key, now=now, channel=CHANNEL)
-    return found is not None
-
-
 def _is_over(failed: Outcome) -> bool:
     return failed.for_good or failed.job.tries >= MAX_TRIES
+
+
+async def take_up_again(session: AsyncSession, *, kind: str, dedupe_key: str, now: datetime) -> bool:
+    """Queue a parked job anew, with all of its tries; False where it is none."""
+    result = await session.execute(_TAKE_UP, {"kind": kind, "dedupe_key": dedupe_key, "now": now})
+    found = result.first() is not None
+    if found:
+        await session.execute(_RING, {"channel": CHANNEL})
+    return found
 
 
 def retry_gap(tries: int) -> timedelta:

@@ -17,15 +17,7 @@ from app.domain.checkout.jobs import KEEP, sweep
 from app.kit.clock import utc_now
 from tests.conftest import fresh_database, make_store
 from tests.people import make_customer
-from tests.shop import (
-    Guest,
-    add_order_link,
-    add_variant,
-    config_of,
-    open_till,
-    running_shop,
-    settings_for,
-)
+from tests.shop import Guest, add_order_link, add_variant, config_of, open_till, running_shop, settings_for
 
 TABLES = (
     "carts",

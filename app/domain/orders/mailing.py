@@ -5,8 +5,8 @@ from typing import Final
 
 import msgspec
 
+from app.db.autocommit import run_statement
 from app.db.session import Sessions
-from app.db.single import run_statement
 from app.domain.orders.errors import order_not_found
 from app.domain.orders.queries import ORDER, OrderView
 from app.kit.ids import digest

@@ -39,9 +39,9 @@ class PaymentView(msgspec.Struct, frozen=True):
     amount: int
     captured: int
     refunded: int
-    reference: str | None = None
     # Of a gift card's code.
     last_four: str | None = None
+    reference: str | None = None
 
 
 class EventView(msgspec.Struct, frozen=True):
@@ -120,8 +120,9 @@ SELECT CAST(to_jsonb(o) || jsonb_build_object(
         FROM order_lines l WHERE l.store_id = o.store_id AND l.order_id = o.id),
     'payments', (SELECT coalesce(jsonb_agg(jsonb_build_object('id', p.id, 'service', p.service,
             'state', p.state, 'amount', p.amount, 'captured', p.captured, 'refunded', p.refunded,
-            'reference', p.reference, 'last_four', CASE WHEN p.service = 'gift_card' THEN
-                (SELECT g.last_four FROM gift_cards g WHERE g.store_id = p.store_id AND g.id = p.source_id) END)
+            'last_four', CASE WHEN p.service = 'gift_card' THEN
+                (SELECT g.last_four FROM gift_cards g WHERE g.store_id = p.store_id AND g.id = p.source_id) END,
+            'reference', p.reference)
             ORDER BY p.attempt), '[]')
         FROM payments p WHERE p.store_id = o.store_id AND p.order_id = o.id),
     'events', (SELECT coalesce(jsonb_agg(jsonb_build_object('at', e.at, 'event', e.event,

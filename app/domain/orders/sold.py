@@ -16,10 +16,10 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db import queue
+from app.db.autocommit import run_statement
 from app.db.queue import Job, Together
 from app.db.retries import run_transaction
 from app.db.session import Sessions
-from app.db.single import run_statement
 from app.domain.orders.best_selling import BEST_SELLING_DAYS
 from app.domain.orders.service import COUNT_SOLD
 
