@@ -41,7 +41,12 @@ figures: $(VENV)/.dev-stamp $(VENV)/.redis-stamp ## Run the storms in full size 
 	@$(BIN)/python -m pytest --full tests/concurrency tests/domain/test_random_carts.py tests/domain/test_filters.py tests/api/test_random_carts.py $(ARGS)
 
 .PHONY: check
-check: lint types imports test test-embedded mutants faults-short second-opinion browser-test both-documents pg15 ## Everything that must pass before a change lands
+check: static test test-embedded mutants faults-short second-opinion browser-test both-documents pg15 ## Everything that must pass before a change lands
+
+# Side by side, for each of them keeps one core busy.
+.PHONY: static
+static: $(VENV)/.dev-stamp ## Look at the code without running it: lint, types and imports at once
+	@MAKE="$(MAKE)" .ci/together lint types imports
 
 .PHONY: lint
 lint: $(VENV)/.dev-stamp ## Look for mistakes and for untidy code
@@ -78,9 +83,7 @@ spec: $(VENV)/.dev-stamp $(VENV)/.redis-stamp ## Hold the OpenAPI document again
 # Side by side, for each of them waits half of its time.
 .PHONY: both-documents
 both-documents: $(VENV)/.dev-stamp $(VENV)/.redis-stamp ## Hold the contract and the OpenAPI document against two demo shops at once
-	@mkdir -p .cache; $(MAKE) --no-print-directory contract >.cache/contract.log 2>&1 & first=$$!; \
-		$(MAKE) --no-print-directory spec; other=$$?; \
-		wait $$first; first=$$?; cat .cache/contract.log; exit $$((first || other))
+	@MAKE="$(MAKE)" .ci/together contract spec
 
 .PHONY: mutants
 mutants: $(VENV)/.dev-stamp $(VENV)/.redis-stamp ## Plant known faults in a copy, one at a time: do the tests notice?

@@ -316,7 +316,7 @@ def _say_who_pays(before: OrderView, after: OrderView, *, to_credit: bool) -> No
     """Name what people have to pay out themselves, since no service took it."""
     back = [sum(one.refunded for one in order.payments if one.service == MANUAL) for order in (before, after)]
     if back[0] < back[1] and not to_credit:
-        click.echo(f"{_money(back[1] - back[0], after)} of it is to be paid out by you: no service took it.")
+        click.echo(f"To be paid out by you: {_money(back[1] - back[0], after)}, which no service took.")
 
 
 def _describe(

@@ -104,8 +104,6 @@ def small_heap():
     """
     gc.collect()
     gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 class Storm:

@@ -26,7 +26,10 @@ from tests.api.stripe_shop import Buyer
 @pytest.fixture
 async def paid(buyer: Buyer, reads: Reads) -> AsyncIterator[Buyer]:
     """Somebody whose order is paid; in the end the books must agree with the stand-in's."""
-    assert (await buyer.pay()).status_code == 204
+    async with asyncio.timeout(20):  # on a busy machine the first answer may say that it takes a while
+        while (answer := await buyer.pay()).status_code == 202:
+            pass
+    assert answer.status_code == 204
     yield buyer
     await buyer.check_books(orders=1, stock=(4, 0))
     assert await run_audit(reads, utc_now(), store_id=buyer.guest.store.id) == []

@@ -139,10 +139,19 @@ def test_a_confirmation_says_how_its_total_came_about_and_is_paid():
         ({"payments": (msgspec.structs.replace(card, state="declined"),)}, "Total", "Test"),
         ({"payments": (msgspec.structs.replace(card, amount=0),)}, "Total", "Paid"),
         ({"tax_included": True}, "Tax (included): $10.94", "Tax: "),
+        ({"lines": (msgspec.structs.replace(ORDER.lines[0], requires_shipping=False),)}, "Total", "goes to"),
     ):
         words = write("order_confirmation", order=msgspec.structs.replace(ORDER, **changes)).text
         assert said in words
         assert unsaid not in words, words
+
+
+@pytest.mark.parametrize("name", ["order_confirmation", "order_shipped", "refund"])
+def test_a_thing_is_named_once_with_its_variant(name):
+    line = ORDER.lines[0]
+    said = render_example(WRITER, name, store=STORE, language="en").text
+    assert line.title in said
+    assert said.count(line.variant_title) == 1
 
 
 def test_values_are_escaped_in_html_and_left_alone_in_text():

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.api.dependencies import GivenActor, GivenNow, GivenShop, GivenStore, Shop
 from app.api.faults import invalid_field
 from app.api.idempotency import REPLAYED, read_key
-from app.api.limits import Amount, Id, Line, Token, Word, bounded
+from app.api.limits import Amount, CurrencyCode, Id, Line, Token, Word, bounded
 from app.api.openapi import ANSWERS, EXAMPLE, KEYED, LOCATED
 from app.api.rate_limits import LIMIT
 from app.api.request import ShopRequest, refuse_repeated_names
@@ -39,6 +39,8 @@ from app.kit.ids import digest
 class Pay(msgspec.Struct, forbid_unknown_fields=True):
     """`amount` is what the page showed as `due`, in minor units; `payment_type` a service's name.
 
+    `currency` is the one that the page showed it in: where it is sent, another one is as good as another amount.
+
     Where a gift card and store credit pay the whole total, `due` is 0 and `payment_type` is `gift_card` or
     `store_credit`, whichever pays.
 
@@ -48,6 +50,7 @@ class Pay(msgspec.Struct, forbid_unknown_fields=True):
 
     payment_type: Word
     amount: Amount
+    currency: CurrencyCode | None = None
     payment_token: Annotated[str, msgspec.Meta(max_length=500)] = ""
     payment_method_id: Id | None = None
     save_payment_method: bool = False
@@ -261,6 +264,7 @@ class PaymentController(Controller):
             service=service,
             means=means,
             amount=data.amount,
+            currency=data.currency,
             additional_fields=extra,
             until=until,
             now=now,

@@ -154,8 +154,7 @@ def _page_sql(kind: str, *, after: bool, descending: bool, expands: frozenset[st
     WITH RECURSIVE {_shelf(kind)},
     members AS {"NOT " if kind == "collection" else ""}MATERIALIZED ({_MEMBERS[kind]})
     SELECT (SELECT id FROM shelf) AS shelf, {total} AS total, {joined(item)} AS items,
-        (array_agg(page.position))[CAST($3 AS integer)] AS position,
-        (array_agg(page.sort_text))[CAST($3 AS integer)] AS words, (array_agg(page.id))[CAST($3 AS integer)] AS id
+        (array_agg(ROW(page.position, page.sort_text, page.id)))[CAST($3 AS integer)] AS last
     FROM (
         SELECT product_id AS id, position, sort_text FROM members m {begin}
         ORDER BY m.position {way}, m.sort_text {way}, m.product_id {way} LIMIT $3 OFFSET $4
@@ -255,10 +254,9 @@ async def _list_own(
     if row["shelf"] is None:
         return None
     after: str | None = ""
-    if row["id"] is not None:
-        after = write_cursor(
-            kind, down=down, key=write_place(row["position"], row["words"]), row_id=row["id"]
-        )
+    if row["last"] is not None:
+        position, words, row_id = row["last"]
+        after = write_cursor(kind, down=down, key=write_place(position, words), row_id=row_id)
     return Items(row["items"], row["total"], after)
 
 

@@ -133,6 +133,7 @@ async def reserve(
     service: str,
     payment_token: str | None,
     amount: int | None,
+    currency: str | None = None,
     additional_fields: Any,
     hold_seconds: int,
     now: datetime,
@@ -146,9 +147,10 @@ async def reserve(
     (`gift_card`, `store_credit`). A repeated or parallel call answers what the first one made; `mark` names the
     call, so that one whose COMMIT was not answered knows its own attempt. `payment_token` is None where what was
     saved is not there (any more), which matters to a new attempt only; `takes` says what the service takes.
-    Raises NotFound payment_method_not_found, Conflict total_changed where `amount` (minor units; None trusts the caller to have read it from us)
-    is not what is due, out_of_stock, and Invalid where something is missing, the coupon does not count (coupon_*)
-    or the service does not take what is due.
+    Raises NotFound payment_method_not_found; Conflict total_changed where `amount` (minor units; None trusts the
+    caller to have read it from us) is not what is due, or what is due is not in `currency` (None: any); Conflict
+    out_of_stock; and Invalid where something is missing, the coupon does not count (coupon_*) or the service does
+    not take what is due.
     """
     checkout = await lock_checkout(session, store.id, token)
     if checkout.state == CheckoutState.COMPLETED and checkout.order_id is not None:
@@ -175,7 +177,7 @@ async def reserve(
         check_stock(cart)
     if quote.coupon is not None and quote.coupon.refusal is not None:
         raise coupon_refused("coupon", quote.coupon.refusal)
-    if amount is not None and amount != priced.due:
+    if amount not in (None, priced.due) or currency not in (None, quote.currency):
         raise total_changed(checkout, priced)
     check_way(service, priced, takes)
     order = await write_pending_order(

@@ -4,9 +4,11 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Final
 
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db.statements import Statement
+from app.domain.ledger.models import LedgerTransaction
 
 
 def payments_account(service: str, source_id: int | None = None) -> str:
@@ -63,3 +65,13 @@ async def post_entries(
         amounts=list(entries.values()),
     )
     return made is not None
+
+
+async def is_posted(session: AsyncSession, store_id: int, key: str) -> bool:
+    """Whether a transaction of this key was ever written."""
+    found = await session.scalar(
+        select(LedgerTransaction.id).where(
+            LedgerTransaction.store_id == store_id, LedgerTransaction.key == key
+        )
+    )
+    return found is not None

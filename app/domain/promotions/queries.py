@@ -1,6 +1,6 @@
 """What is read of promotions: everything that a basket's price needs, in one statement however many there are."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -171,10 +171,15 @@ def _promotion_in(exchange: Exchange, promotion: Promotion) -> Promotion:
     )
 
 
-def _offers(ask: Ask, found: _Found, gifts: Iterable[SaleItem], exchange: Exchange | None) -> Offers:
+def _offers(ask: Ask, found: _Found, gifts: Sequence[SaleItem], exchange: Exchange | None) -> Offers:
     promotions = found.promotions
     if exchange is not None:
         promotions = tuple(_promotion_in(exchange, promotion) for promotion in promotions)
+    spare = {
+        gift.variant_id: units - ask.held.get(gift.variant_id, 0)
+        for gift in gifts
+        if (units := gift.available_units) is not None
+    }
     return Offers(
         now=ask.now,
         promotions=promotions,
@@ -184,9 +189,9 @@ def _offers(ask: Ask, found: _Found, gifts: Iterable[SaleItem], exchange: Exchan
         gifts={
             item.variant_id: line_of(item, quantity=1, price=0, gift=True)
             for item in (gift.sold_in(exchange) for gift in gifts)
-            if item.on_sale
-            and (item.available_units is None or item.available_units > ask.held.get(item.variant_id, 0))
+            if item.on_sale and spare.get(item.variant_id, 1) > 0
         },
+        spare=spare,
     )
 
 

@@ -19,11 +19,12 @@ _WHEN: Final = {"at": _AT, "time_zone": "Europe/Berlin"}
 
 
 def _line(line_id: int, title: str, variant: str, quantity: int, price: int) -> OrderLineView:
+    """A line as orders keep it: its title has the variant's."""
     return OrderLineView(
         id=line_id,
         variant_id=line_id,
         product_id=line_id,
-        title=title,
+        title=title if variant == "Default Title" else f"{title} - {variant}",
         variant_title=variant,
         sku=None,
         image=None,
