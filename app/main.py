@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Final
 
 from litestar import Litestar, Router
 from litestar.datastructures import State
@@ -55,15 +55,18 @@ from app.web import web_handlers
 
 # How long a stopping process waits for payment services that were just called.
 DRAIN_SECONDS = 3.0
+# What a server process is called at the database.
+REQUESTS: Final = "storefront"
 
 
-def build_shop(settings: Settings, *, application_name: str = "storefront") -> Shop:
+def build_shop(settings: Settings, *, application_name: str = REQUESTS) -> Shop:
     """The parts that server and worker share. Opens no connection yet."""
     engine = create_engine(
         settings.database_url,
         pool_size=settings.database_pool_size,
         application_name=application_name,
         plan_once=True,
+        by_key=application_name == REQUESTS,  # the worker's sweeps may well look at whole tables
     )
     mark = CommitMark(settings.data_dir / "commits")
     sessions = create_sessions(engine, committed=mark.change)

@@ -174,6 +174,8 @@ class Settings:
     verify_seconds: int = 604_800
     reconcile_seconds: float = 30.0
     queue_poll_seconds: float = 2.0
+    # How often sales that have grown too old to count as recent are taken out of what sells best.
+    recount_sold_seconds: int = 86_400
     signature_window_seconds: int = 300
     payment_wait_seconds: float = 10.0
     # How old filters and ordered lists of collections with many products may be; 0 reads them each time.
@@ -413,6 +415,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         argon2_parallelism=reader.whole("STOREFRONT_ARGON2_PARALLELISM", 1, least=1, most=64),
         reconcile_seconds=reader.number("STOREFRONT_RECONCILE_SECONDS", 30, least=0.1),
         queue_poll_seconds=reader.number("STOREFRONT_QUEUE_POLL_SECONDS", 2, least=0.05),
+        recount_sold_seconds=reader.whole("STOREFRONT_RECOUNT_SOLD_SECONDS", 86_400, least=1),
         signature_window_seconds=reader.whole("STOREFRONT_SIGNATURE_WINDOW_SECONDS", 300, least=1),
         payment_wait_seconds=reader.number("STOREFRONT_PAYMENT_WAIT_SECONDS", 10, least=0.1, most=60),
         counts_seconds=reader.number("STOREFRONT_COUNTS_SECONDS", 4, least=0, most=60),

@@ -1,7 +1,7 @@
 """The worker: takes jobs from the queue, and keeps the clockwork of reconciling and sweeping going.
 
 Jobs that wait for somebody else have a lane of their own: a mail server or a payment service that says nothing
-holds up what waits for it, and nothing else.
+holds up what waits for it, and nothing else. What is done together has one, too.
 """
 
 import asyncio
@@ -9,15 +9,14 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import asyncpg
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db import queue
-from app.db.queue import Bell, GiveUp, Job, Kinds
-from app.db.retries import run_transaction
+from app.db.outcomes import Outcomes
+from app.db.queue import Bell, GiveUp, Job, Kinds, Outcome, Together
 from app.db.session import Sessions, database_address
 from app.domain.accounts.closing import closing_jobs
 from app.domain.accounts.jobs import account_jobs, sweep_accounts
@@ -31,6 +30,7 @@ from app.domain.checkout.saving import saving_jobs
 from app.domain.discovery.popular import forget_queries
 from app.domain.newsletter.jobs import forget_requests, newsletter_jobs
 from app.domain.orders.jobs import order_jobs
+from app.domain.orders.sold import plan_recounts
 from app.integrations.mail import MailTemplates, create_mailer
 from app.integrations.test_payments import DELIVER, TestPayments
 from app.kit.clock import utc_now
@@ -39,8 +39,14 @@ from app.main import build_shop, close_shop
 from app.settings import Settings
 
 Handler = Callable[[Job], Awaitable[None]]
+Handlers = Mapping[str, Handler | Together]
 
 BATCH: Final = 6  # of each lane
+# What is done together: few enough that each can be done alone within the lease, should they fail.
+TOGETHER: Final = 24
+# For how long what is done together is collected, and mails, which then share statements.
+COLLECT_SECONDS: Final = 1.0
+MAIL_SECONDS: Final = 0.1
 JOB_SECONDS: Final = 60.0  # well inside the lease, so that no job is taken twice while it runs
 SWEEP_SECONDS: Final = 60.0
 PAUSE_SECONDS: Final = 1.0
@@ -63,7 +69,7 @@ async def run_worker(settings: Settings) -> None:
         "settings": settings,
         "clock": utc_now,
     }
-    handlers: dict[str, Handler] = {
+    handlers: dict[str, Handler | Together] = {
         **order_jobs(**mailing),
         **account_jobs(**mailing),
         **newsletter_jobs(**mailing),
@@ -79,7 +85,7 @@ async def run_worker(settings: Settings) -> None:
     if isinstance(test, TestPayments):
         address = f"http://{_reachable(settings.host)}:{settings.port}/storefront/v1/webhooks/test"
         handlers[DELIVER] = lambda job: test.deliver(job.payload, address=address)
-    lanes = [(kinds, Bell()) for kinds in lanes_of(handlers)]
+    lanes = [(lane, Bell()) for lane in lanes_of(handlers)]
     # A payment is asked about once nobody can be waiting for its first answer any more.
     quiet = timedelta(seconds=max(settings.reconcile_seconds, 1))
 
@@ -95,32 +101,51 @@ async def run_worker(settings: Settings) -> None:
         await forget_requests(shop.sessions, now=utc_now())
         await forget_queries(shop.sessions, now=utc_now())
         await forget_old_wishes(shop.sessions, now=utc_now())
+        await plan_recounts(
+            shop.sessions, now=utc_now(), every=timedelta(seconds=settings.recount_sold_seconds)
+        )
 
     try:
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(_listen(settings.database_url, [bell for _, bell in lanes]))
-            for kinds, bell in lanes:
-                tasks.create_task(_work(shop.sessions, handlers, kinds, bell, settings.queue_poll_seconds))
+            tasks.create_task(_listen(settings.database_url, lanes))
+            for lane, bell in lanes:
+                tasks.create_task(_work(shop.sessions, handlers, lane, bell, settings.queue_poll_seconds))
             tasks.create_task(_repeat(ask, settings.reconcile_seconds))
             tasks.create_task(_repeat(tidy, SWEEP_SECONDS))
     finally:
+        await mailer.close()
         await close_shop(shop)
 
 
-def lanes_of(handlers: Mapping[str, Handler]) -> list[Kinds]:
-    """The kinds of jobs by whom they may have to wait for; the last lane has those that wait for nobody."""
-    lanes = [
-        Kinds(
-            frozenset(
-                kind
-                for kind, handler in handlers.items()
-                if isinstance(handler, partial) and name in handler.keywords
-            ),
-            among=True,
+class Lane(NamedTuple):
+    """Jobs that are taken by themselves: which, how many at once, and how long after the word that there are some."""
+
+    kinds: Kinds
+    most: int = BATCH
+    collect_seconds: float = 0.0
+
+
+def lanes_of(handlers: Handlers) -> list[Lane]:
+    """The kinds of jobs by whom they may have to wait for, then those that are done together; the last lane has those
+    that wait for nobody.
+    """
+    waiting = {
+        name: frozenset(
+            kind
+            for kind, handler in handlers.items()
+            if isinstance(handler, partial) and name in handler.keywords
         )
         for name in WAITED_FOR
+    }
+    together = frozenset(kind for kind, handler in handlers.items() if isinstance(handler, Together))
+    lanes = [
+        *(
+            Lane(Kinds(kinds, among=True), collect_seconds=MAIL_SECONDS if name == "mailer" else 0.0)
+            for name, kinds in waiting.items()
+        ),
+        Lane(Kinds(together, among=True), TOGETHER, COLLECT_SECONDS),
     ]
-    return [*lanes, Kinds(frozenset().union(*(lane.named for lane in lanes)))]
+    return [*lanes, Lane(Kinds(frozenset().union(*(lane.kinds.named for lane in lanes))))]
 
 
 def _reachable(host: str) -> str:
@@ -142,12 +167,16 @@ def _complain(what: str, problem: Exception) -> None:
     logger.warning("%s: %r", what, problem, exc_info=None if away else problem)
 
 
-async def _listen(database_url: str, bells: Sequence[Bell]) -> None:
-    """Ring all whenever a job was committed; without a connection the poll interval does the work."""
+async def _listen(database_url: str, lanes: Sequence[tuple[Lane, Bell]]) -> None:
+    """Ring where a job was committed, everywhere if it is not said which kind; without a connection the poll interval
+    does the work.
+    """
 
-    def ring(*_: object) -> None:
-        for bell in bells:
-            bell.ring()
+    def ring(*named: object) -> None:
+        kind = str(named[-1]) if named else ""
+        for lane, bell in lanes:
+            if not kind or lane.kinds.has(kind):
+                bell.ring()
 
     while True:
         try:
@@ -165,32 +194,40 @@ async def _listen(database_url: str, bells: Sequence[Bell]) -> None:
         await asyncio.sleep(PAUSE_SECONDS)
 
 
-async def _work(
-    sessions: Sessions, handlers: Mapping[str, Handler], kinds: Kinds, bell: Bell, poll_seconds: float
-) -> None:
+async def _work(sessions: Sessions, handlers: Handlers, lane: Lane, bell: Bell, poll_seconds: float) -> None:
     while True:
         try:
-            done = await work_once(sessions, handlers, kinds)
+            done = await work_once(sessions, handlers, lane.kinds, lane.most)
         except Exception as problem:  # noqa: BLE001 - what was leased comes back by itself
             _complain("the queue cannot be read", problem)
             done = 0
             await asyncio.sleep(PAUSE_SECONDS)
-        if not done:
-            await bell.wait(poll_seconds)
+        # Where fewer came than were asked for there are no more; of each that comes now the bell tells.
+        if done < lane.most and await bell.wait(poll_seconds):
+            await asyncio.sleep(lane.collect_seconds)
 
 
 async def work_once(
     sessions: Sessions,
-    handlers: Mapping[str, Handler],
+    handlers: Handlers,
     kinds: Kinds = Kinds(),  # noqa: B008 - a constant: every job
     most: int = BATCH,
 ) -> int:
     """Take at most so many due jobs of these kinds and work on them side by side; how many there were."""
-    # What was leased by a COMMIT whose answer was lost comes back when its lease runs out.
-    jobs = await run_transaction(
-        sessions, lambda session: queue.take(session, now=utc_now(), most=most, kinds=kinds), repeatable=True
+    jobs = await queue.take(sessions, now=utc_now(), most=most, kinds=kinds)
+    alone: list[tuple[Handler, Job]] = []
+    together: dict[str, tuple[Together, list[Job]]] = {}
+    for job in jobs:
+        handler = handlers.get(job.kind, _unknown)
+        if isinstance(handler, Together):
+            together.setdefault(job.kind, (handler, []))[1].append(job)
+        else:
+            alone.append((handler, job))
+    outcomes = Outcomes(sessions)
+    await asyncio.gather(
+        *(_run(handler, job, outcomes) for handler, job in alone),
+        *(_run_together(handler, jobs, outcomes) for handler, jobs in together.values()),
     )
-    await asyncio.gather(*(_run(sessions, handlers, job) for job in jobs))
     return len(jobs)
 
 
@@ -198,28 +235,38 @@ async def _unknown(job: Job) -> None:
     raise GiveUp(f"nobody knows how to do {job.kind}")
 
 
-async def _run(sessions: Sessions, handlers: Mapping[str, Handler], job: Job) -> None:
-    problem: Exception | None = None
+async def _run_together(handler: Together, jobs: Sequence[Job], outcomes: Outcomes) -> None:
+    """Do jobs as one; where that fails each by itself, so that none stands in the way of the others."""
+    if len(jobs) > 1:
+        try:
+            async with asyncio.timeout(JOB_SECONDS):
+                await handler.do(jobs)
+        except Exception as problem:  # noqa: BLE001 - they are tried one by one
+            _complain(f"{len(jobs)} jobs {jobs[0].kind} could not be done together", problem)
+        else:
+            await _write_down(outcomes, *map(Outcome, jobs))
+            return
+
+    async def do(job: Job) -> None:
+        await handler.do([job])
+
+    for job in jobs:
+        await _run(do, job, outcomes)
+
+
+async def _run(handler: Handler, job: Job, outcomes: Outcomes) -> None:
+    outcome = Outcome(job)
     try:
         async with asyncio.timeout(JOB_SECONDS):
-            await handlers.get(job.kind, _unknown)(job)
-    except Exception as error:  # noqa: BLE001 - whatever went wrong, the job is put back or parked
-        problem = error
-        logger.warning("job %s %s failed on try %s: %r", job.kind, job.id, job.tries, error)
+            await handler(job)
+    except Exception as problem:  # noqa: BLE001 - whatever went wrong, the job is put back or parked
+        outcome = Outcome(job, f"{type(problem).__name__}: {problem}", isinstance(problem, GiveUp))
+        logger.warning("job %s %s failed on try %s: %r", job.kind, job.id, job.tries, problem)
+    await _write_down(outcomes, outcome)
 
-    async def write_off(session: AsyncSession) -> None:
-        if problem is None:
-            await queue.finish(session, job, now=utc_now())
-        else:
-            await queue.fail(
-                session,
-                job,
-                reason=f"{type(problem).__name__}: {problem}",
-                now=utc_now(),
-                for_good=isinstance(problem, GiveUp),
-            )
 
+async def _write_down(outcomes: Outcomes, *told: Outcome) -> None:
     try:
-        await run_transaction(sessions, write_off, repeatable=True)
-    except Exception as error:  # noqa: BLE001 - its lease runs out, and the job is taken again
-        _complain(f"job {job.id} could not be written off", error)
+        await outcomes.write(*told)
+    except Exception as problem:  # noqa: BLE001 - their leases run out, and they are taken again
+        _complain("what became of jobs could not be written down", problem)

@@ -6,20 +6,24 @@ import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import httpx
 from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db.session import Sessions, transaction
 from app.domain.giftcards.service import create_gift_card
+from app.domain.orders.models import OrderLink
 from app.domain.promotions.codes import code_key
 from app.domain.promotions.models import Coupon, PromotionRow
 from app.domain.stores.models import ShippingOption, ShippingZone, Store, StorePaymentService, TaxRate
 from app.domain.stores.queries import StoreConfig
 from app.kit.clock import utc_now
+from app.kit.ids import digest, new_token
 from app.main import create_app
 from app.settings import Settings, load_settings
 from tests.api.live import serve
@@ -300,3 +304,12 @@ class Guest:
 
     async def read_order(self, order_id: int) -> httpx.Response:
         return await self.call("GET", f"/orders/{order_id}", **{"X-Checkout-Token": self.token})
+
+
+async def add_order_link(session: AsyncSession, store_id: int, order_id: int) -> str:
+    """The secret of a mailed link to an order, good for an hour."""
+    secret = new_token()
+    until = utc_now() + timedelta(hours=1)
+    session.add(OrderLink(digest=digest(secret), store_id=store_id, order_id=order_id, expires_at=until))
+    await session.flush()
+    return secret

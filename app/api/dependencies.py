@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
+from litestar import Litestar
 from litestar.di import NamedDependency, Provide
 from litestar.params import SkipValidation
+from litestar.routes import HTTPRoute
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from app.api.asked import asked
@@ -17,7 +19,7 @@ from app.api.kept import KeptAnswers
 from app.api.request import ShopRequest
 from app.api.transactions import REPEATABLE, is_repeatable
 from app.db.reads import Reads
-from app.db.session import Sessions
+from app.db.session import Sessions, end_session
 from app.domain.catalogue.large_shelves import LargeShelves
 from app.domain.checkout.carriers import Carrier
 from app.domain.checkout.till import Till
@@ -89,8 +91,11 @@ async def provide_store(request: ShopRequest) -> StoreConfig:
 async def provide_session(request: ShopRequest) -> AsyncIterator[AsyncSession]:
     """One session per request; `transactional` commits it, any exception rolls it back."""
     shop: Shop = request.app.state[STATE_KEY]
-    async with shop.sessions(info={REPEATABLE: is_repeatable(request)}) as session:
+    session = shop.sessions(info={REPEATABLE: is_repeatable(request)})
+    try:
         yield session
+    finally:
+        await end_session(session)
 
 
 async def provide_actor(request: ShopRequest, store: GivenStore, now: GivenNow) -> Actor:
@@ -112,6 +117,17 @@ async def provide_now() -> datetime:
 
 # The `dependencies` of a handler or controller that nobody enters without a login; the document says so too.
 LOGIN_NEEDED: Final = {"actor": Provide(provide_customer)}
+
+
+def make_in_turn(app: Litestar) -> None:
+    """Let what handlers are given be made one after the other, in the order in which it is needed.
+
+    Litestar makes what does not need each other at once, in tasks: they cost more than making it does.
+    """
+    for route in app.routes:
+        if isinstance(route, HTTPRoute):
+            for _, model in route.route_handler_map.values():
+                model.dependency_batches = [{one} for batch in model.dependency_batches for one in batch]
 
 
 def dependencies() -> dict[str, Any]:

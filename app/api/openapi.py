@@ -34,7 +34,8 @@ _ABOUT = """A shop without pages of its own: catalogue, search, cart, checkout, 
   where they are numbers.
 - **Guests** need no login: `cart_uuid` opens a cart, `checkout_token` a checkout and its order. Customers send the
   `auth_key` of their login as a bearer (*Authorize* here), or a cookie.
-- **Lists** have pages: `page` counts from 1, and `offset` is the size of a page.
+- **Lists** have pages: `page` counts from 1, and `offset` is the size of a page. `_meta.totalCount` is exact; a
+  search that fits more than it looks at shows those that fit best, and says `_meta.totalIsMinimum`.
 - **What goes wrong** is a problem (RFC 9457) with a stable `code`: [all of them](/docs/errors). A 422 names every
   field that is at fault. `X-Request-Id` is on each answer, and may be sent along.
 - **Repeats**: the same `Idempotency-Key` with the same body makes nothing twice."""

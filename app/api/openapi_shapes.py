@@ -106,8 +106,8 @@ _RESOLVED: Final = (
     "StorefrontProduct", "StorefrontVariantDetail", "StorefrontCollection", "StorefrontCategory", "ResolvedText",
     "MovedAddress",
 )  # fmt: skip
-# Free by nature, in answers: what shops and shoppers put there, and rows that are exported as they are kept.
-FREE: Final = frozenset({"related_products", "exportAccount"})
+# Free by nature, in answers: rows that are exported as they are kept.
+FREE: Final = frozenset({"exportAccount"})
 
 
 def say_shapes(schemas: dict[str, Any]) -> None:

@@ -106,13 +106,16 @@ class RateLimits:
             return await self._local.take(key, calls=limit.calls, seconds=limit.seconds)
 
 
-async def count_call(request: Request[Any, Any, Any]) -> None:
-    """Count a call whose route has AFTER_FORM; once, however often its handler runs. Raises as RateLimits.count."""
+async def count_call(request: Request[Any, Any, Any], name: str | None = None) -> None:
+    """Count a call whose route has AFTER_FORM; once, however often its handler runs. Raises as RateLimits.count.
+
+    `name` is the class of a call that counts as another one than its route's.
+    """
     rates: RateLimits | None = request.app.state.get(STATE_KEY)
     state = request.scope["state"]
     if rates is not None and not state.get(_COUNTED):
         state[_COUNTED] = True
-        await rates.count(request, request.route_handler.opt[LIMIT])
+        await rates.count(request, name or request.route_handler.opt[LIMIT])
 
 
 def refuse_unknown_limits(app: Litestar) -> None:

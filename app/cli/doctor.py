@@ -17,9 +17,11 @@ from rich.table import Table
 from app.cli.auditing import audit
 from app.cli.environment import found_settings, with_databases
 from app.cli.webhook_check import UnreachableError, reach_webhooks
+from app.db.audit import run_check
 from app.db.migrations import current_revision, head_revision
 from app.db.session import database_address
 from app.integrations.mail import SmtpMailer
+from app.kit.clock import utc_now
 from app.settings import Settings, check_production, masked
 
 PATIENCE_SECONDS: Final = 5.0
@@ -101,6 +103,7 @@ async def _check_all(settings: Settings, console: Console) -> list[str]:
     checks: dict[str, Callable[[Settings], Awaitable[str]]] = {
         "database": _check_database,
         "migrations": _check_migrations,
+        "refunds": check_refunds,
         "Redis": _check_redis,
         "mail": _check_mail,
         "public URL": _check_public_url,
@@ -150,6 +153,23 @@ async def _check_migrations(settings: Settings) -> str:
             f"the schema is at {current or 'its beginning'}, not {head}: run `storefront migrate`"
         )
     return f"at {current}"
+
+
+async def check_refunds(settings: Settings) -> str:
+    """Whether a service has left one without an answer: nobody knows then whether the money went back."""
+    if await current_revision(settings.database_url) != head_revision():
+        raise NotNowError("looked at once the schema is up to date")
+    connection = await asyncpg.connect(database_address(settings.database_url).asyncpg)
+    try:
+        found = await run_check(connection, "refund_unanswered", utc_now())
+    finally:
+        await connection.close()
+    if found:
+        raise TroubleError(
+            f"{len(found)} without an answer of the service for a day: `storefront doctor --audit` names them, "
+            "`storefront order refund NUMBER --ask-again` has it asked again"
+        )
+    return "all answered, or being asked about"
 
 
 async def _check_redis(settings: Settings) -> str:

@@ -1,5 +1,6 @@
 """`storefront giftcard`: what staff do with gift cards. A code is shown once, when its card is made."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, time
 from functools import partial
 
@@ -7,8 +8,13 @@ import click
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.cli.in_store import read_amount, store_option, work_in_store
-from app.domain.giftcards.models import GiftCard
-from app.domain.giftcards.service import create_gift_card, disable_gift_card, list_gift_cards
+from app.domain.giftcards.models import GiftCard, GiftCardEvent
+from app.domain.giftcards.service import (
+    create_gift_card,
+    list_card_events,
+    list_gift_cards,
+    switch_gift_card,
+)
 from app.domain.stores.models import Store
 from app.kit.clock import isoformat, utc_now
 from app.kit.money import to_decimal_text
@@ -16,10 +22,12 @@ from app.kit.money import to_decimal_text
 MOST_CARDS = 10_000
 _END_OF_DAY = time(23, 59, 59)
 
+note_option = click.option("--note", default="", help="Why; kept with when it was.")
+
 
 @click.group()
 def command() -> None:
-    """Make gift cards, look one up, switch one off."""
+    """Make gift cards, look one up, switch one off and on."""
 
 
 @command.command()
@@ -62,28 +70,44 @@ def create(amount: str, count: int, expires: datetime | None, note: str, code: s
 @click.argument("ending")
 @store_option
 def show(ending: str, code: str) -> None:
-    """Show the cards whose code ends with the four letters or digits ENDING."""
-    found = work_in_store(code, partial(_list, ending))
+    """Show the cards whose code ends with the four letters or digits ENDING, and when they were switched off or on."""
+    found, events = work_in_store(code, partial(_list, ending))
     if not found:
         raise click.ClickException(f"no gift card ends with {ending!r}")
     for card in found:
         click.echo(_told(card))
+        for one in events:
+            if one.gift_card_id == card.id:
+                click.echo(f"        {isoformat(one.at)}  {one.event.replace('_', ' ')}  {one.note}".rstrip())
 
 
 @command.command()
 @click.argument("number", type=click.IntRange(min=1))
+@note_option
 @store_option
-def disable(number: int, code: str) -> None:
+def disable(number: int, note: str, code: str) -> None:
     """Let nobody pay with the card NUMBER any more. What is on it stays written down."""
-    click.echo(_told(work_in_store(code, partial(_disable, number))))
+    click.echo(_told(work_in_store(code, partial(_switch, number, on=False, note=note))))
 
 
-async def _list(ending: str, session: AsyncSession, store: Store) -> list[GiftCard]:
-    return list(await list_gift_cards(session, store.id, ending=ending))
+@command.command()
+@click.argument("number", type=click.IntRange(min=1))
+@note_option
+@store_option
+def enable(number: int, note: str, code: str) -> None:
+    """Let whoever has the code of the card NUMBER pay with it again, until it expires."""
+    click.echo(_told(work_in_store(code, partial(_switch, number, on=True, note=note))))
 
 
-async def _disable(number: int, session: AsyncSession, store: Store) -> GiftCard:
-    return await disable_gift_card(session, store.id, number, now=utc_now())
+async def _list(
+    ending: str, session: AsyncSession, store: Store
+) -> tuple[Sequence[GiftCard], Sequence[GiftCardEvent]]:
+    cards = await list_gift_cards(session, store.id, ending=ending)
+    return cards, await list_card_events(session, store.id, [card.id for card in cards])
+
+
+async def _switch(number: int, session: AsyncSession, store: Store, *, on: bool, note: str) -> GiftCard:
+    return await switch_gift_card(session, store.id, number, on=on, note=note, now=utc_now())
 
 
 def _told(card: GiftCard) -> str:

@@ -1,4 +1,4 @@
-"""`storefront order`: what the shop does about an order: look, ship, cancel, give money back."""
+"""`storefront order`: what the shop does about an order: look, ship, book money, cancel, give money back."""
 
 from collections.abc import Sequence
 
@@ -7,6 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.cli.in_store import read_amount, store_option, work_in_store
 from app.domain.checkout.cancelling import cancel_order, refund_order, refuse_wish
+from app.domain.checkout.receipts import Receipt, book_receipt
 from app.domain.orders.errors import order_not_found
 from app.domain.orders.queries import OrderView, find_order_id, load_order
 from app.domain.orders.service import lock_order
@@ -14,6 +15,8 @@ from app.domain.orders.shipping import ship_order
 from app.domain.payments.authorizations import capture_later
 from app.domain.payments.disputes import list_disputes
 from app.domain.payments.models import PaymentDispute
+from app.domain.payments.refunds import OpenRefund, ask_again, list_open_refunds
+from app.domain.payments.states import MANUAL, PaymentState
 from app.domain.stores.models import Store
 from app.kit.clock import isoformat, utc_now
 from app.kit.money import to_decimal_text
@@ -54,7 +57,7 @@ credit_option = click.option(
 
 @click.group()
 def command() -> None:
-    """Look after an order: show it, ship it, cancel it, give money back."""
+    """Look after an order: show it, ship it, say that it is paid, cancel it, give money back."""
 
 
 @command.command()
@@ -63,9 +66,15 @@ def command() -> None:
 def show(number: int, code: str) -> None:
     """Show order NUMBER: what was bought, what was paid, and all that happened."""
 
-    async def work(session: AsyncSession, store: Store) -> tuple[OrderView, Sequence[PaymentDispute]]:
+    async def work(
+        session: AsyncSession, store: Store
+    ) -> tuple[OrderView, Sequence[PaymentDispute], list[OpenRefund]]:
         order = await _load(number, session, store)
-        return order, await list_disputes(session, store.id, order.id)
+        return (
+            order,
+            await list_disputes(session, store.id, order.id),
+            await list_open_refunds(session, store.id, order.id),
+        )
 
     click.echo("\n".join(_describe(*work_in_store(code, work))))
 
@@ -126,6 +135,35 @@ def capture(number: int, code: str) -> None:
 
 @command.command()
 @click.argument("number", type=OrderNumber())
+@click.option("--amount", help="How much of it, as 12.50; without it, all that is owed.")
+@click.option(
+    "--reference", default="", help="What the payment is known by, as its number in your statement."
+)
+@store_option
+def paid(number: int, amount: str | None, reference: str, code: str) -> None:
+    """Say that order NUMBER was paid outside of any service, as by bank transfer or on delivery.
+
+    A payment is booked once, however often it is said: it is known by its reference, one without by its amount.
+    """
+
+    async def work(session: AsyncSession, store: Store) -> tuple[OrderView, Receipt]:
+        order = await _load(number, session, store)
+        minor = None if amount is None else read_amount(amount, order.currency)
+        booked = await book_receipt(
+            session, store.id, order.id, amount=minor, reference=reference.strip(), now=utc_now()
+        )
+        return order, booked
+
+    order, booked = work_in_store(code, work)
+    told = "booked" if booked.is_new else "was booked before, and is not booked again"
+    left = f", {_money(booked.left, order)} still owed" if booked.left else ", nothing is owed any more"
+    click.echo(f"{_name(order)}: {_money(booked.amount, order)} {told}{left}")
+    if not booked.is_new and booked.left and not reference:
+        click.echo("If this is another payment of that amount, name its --reference.")
+
+
+@command.command()
+@click.argument("number", type=OrderNumber())
 @click.option("--reason", required=True, help="Why; kept with the order.")
 @click.option("--note", default="", help="More about it.")
 @credit_option
@@ -133,18 +171,20 @@ def capture(number: int, code: str) -> None:
 def cancel(number: int, reason: str, note: str, to_credit: bool, code: str) -> None:
     """Cancel order NUMBER while nothing of it is shipped: the money goes back, and so do stock and coupons.
 
-    What a gift card or store credit paid goes back there. So is a buyer's wish to cancel granted.
+    What a gift card or store credit paid goes back there; what was paid outside of any service is for you to pay
+    out. So is a buyer's wish to cancel granted.
     """
 
-    async def work(session: AsyncSession, store: Store) -> tuple[OrderView, bool]:
-        order_id = (await _load(number, session, store)).id
+    async def work(session: AsyncSession, store: Store) -> tuple[OrderView, OrderView, bool]:
+        before = await _load(number, session, store)
         done = await cancel_order(
-            session, store.id, order_id, reason=reason, note=note, to_credit=to_credit, now=utc_now()
+            session, store.id, before.id, reason=reason, note=note, to_credit=to_credit, now=utc_now()
         )
-        return await load_order(session, store.id, order_id), done
+        return before, await load_order(session, store.id, before.id), done
 
-    order, done = work_in_store(code, work)
+    before, order, done = work_in_store(code, work)
     click.echo(f"{_name(order)}: {'cancelled' if done else 'was cancelled before'}")
+    _say_who_pays(before, order, to_credit=to_credit)
 
 
 @command.command()
@@ -174,15 +214,22 @@ def keep(number: int, note: str, code: str) -> None:
     multiple=True,
     help="What so many units of a line of `show` cost, as 2=1.",
 )
-@click.option("--reason", required=True, help="Why; kept with the refund.")
+@click.option("--reason", help="Why; kept with the refund.")
 @credit_option
+@click.option(
+    "--ask-again",
+    "again",
+    is_flag=True,
+    help="Give nothing more back: ask the service about what it has not answered.",
+)
 @store_option
 def refund(
     number: int,
     amount: str | None,
     lines: tuple[tuple[int, int], ...],
-    reason: str,
+    reason: str | None,
     to_credit: bool,
+    again: bool,
     code: str,
 ) -> None:
     """Give AMOUNT of what was paid for order NUMBER back, as 12.50; without it, all that is left.
@@ -190,12 +237,23 @@ def refund(
     With --line it is what these units cost, tax and discount counted; each unit is paid back once.
 
     What a payment service took goes back first: the worker asks it, and the buyer is mailed once it has said
-    yes. Then comes what store credit paid, and what a gift card did.
+    yes. Then comes what store credit paid, and what a gift card did. What was paid outside of any service is
+    booked at once, and is for you to pay out.
+
+    Where the service has not said for a day whether it did, `show` says so: look there, then --ask-again. It is
+    asked which refunds it knows first, so that none is made twice.
     """
+    if again:
+        if amount is not None or lines or to_credit:
+            raise click.UsageError("--ask-again gives nothing back, and takes neither an amount nor lines.")
+        _ask_again(number, code)
+        return
+    if reason is None:
+        raise click.UsageError("Missing option '--reason'.")
     if amount is not None and lines:
         raise click.UsageError("Give either an amount or lines.")
 
-    async def work(session: AsyncSession, store: Store) -> tuple[OrderView, int]:
+    async def work(session: AsyncSession, store: Store) -> tuple[OrderView, OrderView, int]:
         order = await _load(number, session, store)
         minor = None if amount is None else read_amount(amount, order.currency)
         made = await refund_order(
@@ -208,10 +266,24 @@ def refund(
             units=_named(order, lines),
             now=utc_now(),
         )
-        return order, sum(one.amount for one in made)
+        return order, await load_order(session, store.id, order.id), sum(one.amount for one in made)
 
-    order, given = work_in_store(code, work)
-    click.echo(f"{_name(order)}: {to_decimal_text(given, order.currency)} {order.currency} goes back")
+    before, order, given = work_in_store(code, work)
+    click.echo(f"{_name(order)}: {_money(given, order)} goes back")
+    _say_who_pays(before, order, to_credit=to_credit)
+
+
+def _ask_again(number: int, code: str) -> None:
+    async def work(session: AsyncSession, store: Store) -> tuple[OrderView, list[OpenRefund]]:
+        order = await _load(number, session, store)
+        await lock_order(session, store.id, order.id)
+        return order, await ask_again(session, store.id, order.id, now=utc_now())
+
+    order, asked = work_in_store(code, work)
+    if not asked:
+        raise click.ClickException(f"no refund of {_name(order)} is without an answer")
+    for one in asked:
+        click.echo(f"{_name(order)}: {one.service} is asked again about {_money(one.amount, order)}")
 
 
 async def _load(number: int, session: AsyncSession, store: Store) -> OrderView:
@@ -236,9 +308,22 @@ def _name(order: OrderView) -> str:
     return order.name or f"order {order.id}"
 
 
-def _describe(order: OrderView, disputes: Sequence[PaymentDispute]) -> list[str]:
+def _money(minor: int, order: OrderView) -> str:
+    return f"{to_decimal_text(minor, order.currency)} {order.currency}"
+
+
+def _say_who_pays(before: OrderView, after: OrderView, *, to_credit: bool) -> None:
+    """Name what people have to pay out themselves, since no service took it."""
+    back = [sum(one.refunded for one in order.payments if one.service == MANUAL) for order in (before, after)]
+    if back[0] < back[1] and not to_credit:
+        click.echo(f"To be paid out by you: {_money(back[1] - back[0], after)}, which no service took.")
+
+
+def _describe(
+    order: OrderView, disputes: Sequence[PaymentDispute], refunds: Sequence[OpenRefund]
+) -> list[str]:
     def money(minor: int) -> str:
-        return f"{to_decimal_text(minor, order.currency)} {order.currency}"
+        return _money(minor, order)
 
     packed: dict[int, int] = {}
     for parcel in order.parcels:
@@ -248,16 +333,26 @@ def _describe(order: OrderView, disputes: Sequence[PaymentDispute]) -> list[str]
         f"{_name(order)}  {order.status}, {order.payment_status}, {order.fulfilment_status}  {order.email}"
     ]
     for place, line in enumerate(order.lines, 1):
-        title = " - ".join(word for word in (line.title, line.variant_title) if word != "Default Title")
         shipped = f", {packed[line.id]} shipped" if line.id in packed else ""
         refunded = f", {line.refunded} paid back" if line.refunded else ""
         rows.append(
-            f"  {place}  {line.quantity} x {title}  {money(line.line_price - line.discount)}{shipped}{refunded}"
+            f"  {place}  {line.quantity} x {line.title}  {money(line.line_price - line.discount)}{shipped}{refunded}"
         )
     rows.append(f"  total {money(order.total)}, with {money(order.shipping_total)} for shipping")
     for payment in order.payments:
         back = f", {money(payment.refunded)} went back" if payment.refunded else ""
-        rows.append(f"  payment by {payment.service}: {payment.state}, {money(payment.captured)}{back}")
+        known = f" ({payment.reference})" if payment.service == MANUAL and payment.reference else ""
+        waits = f", {money(payment.amount)} owed" if payment.state == PaymentState.PENDING else ""
+        rows.append(
+            f"  payment by {payment.service}{known}: {payment.state}, {money(payment.captured)}{waits}{back}"
+        )
+    for wanted in refunds:
+        state = (
+            "NOBODY KNOWS whether it went back; look there, then --ask-again"
+            if wanted.parked
+            else "on its way"
+        )
+        rows.append(f"  refund by {wanted.service}: {money(wanted.amount)}, {state}")
     rows += [
         f"  DISPUTED at {one.reference}: {one.status}, {one.reason}, "
         f"{to_decimal_text(one.amount, one.currency)} {one.currency}"

@@ -160,6 +160,17 @@ _MONEY: Final = {
         ) r ON r.payment_id = p.id
         WHERE r.made <> p.refunded
     """,
+    # Its job waits for people. Until then nobody knows whether the money went back.
+    "refund_unanswered": """
+        SELECT r.store_id, 'refund order ' || r.id,
+            format('%s %s by %s for order %s, wanted since %s, and nobody asks any more', r.amount, p.currency,
+                p.service, coalesce(o.name, p.order_id::text), r.created_at)
+        FROM refund_orders r
+        JOIN jobs j ON j.kind = 'payments.make_refund' AND j.dedupe_key = 'refund-' || r.id
+            AND j.state = 'parked'
+        JOIN payments p ON p.id = r.payment_id LEFT JOIN orders o ON o.id = p.order_id
+        WHERE r.state = 'wanted'
+    """,
     "ledger_unbalanced": """
         SELECT t.store_id, 'ledger transaction ' || e.txn_id,
             format('sums to %s %s', sum(e.amount_minor), e.currency)

@@ -6,18 +6,20 @@ row is kept: what is done is forgotten after a month, jobs about money never.
 
 import asyncio
 import random
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import CheckConstraint, Index, Text, UniqueConstraint, text
-from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+import msgspec
+from sqlalchemy import CheckConstraint, Index, UniqueConstraint, text
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
-from sqlalchemy.sql import bindparam
 
+from app.db.autocommit import run_statement
 from app.db.base import Base, BigId, CreatedAt, StoreId
+from app.db.session import Sessions, as_json
+from app.db.statements import Statement
 
 CHANNEL: Final = "storefront_jobs"
 LEASE: Final = timedelta(minutes=2)
@@ -64,46 +66,66 @@ class Job:
     tries: int
 
 
+@dataclass(frozen=True, slots=True)
+class Together:
+    """A handler of all jobs of its kind that are due at once, where doing them together costs what one does."""
+
+    do: Callable[[Sequence[Job]], Awaitable[None]]
+
+
+class Outcome(NamedTuple):
+    """What became of a job: done, or failed for a reason, which may be for good."""
+
+    job: Job
+    reason: str | None = None
+    for_good: bool = False
+
+
 class GiveUp(Exception):  # noqa: N818 - a handler says what it does
     """Raised by a handler whose job can never succeed: it is parked at once, with this reason."""
 
 
-_ENQUEUE = text(
+_ENQUEUE = Statement(
     """
     WITH added AS (
         INSERT INTO jobs (store_id, kind, dedupe_key, payload, run_at)
-        SELECT :store_id, :kind, :dedupe_key, :payload, CAST(:run_at AS timestamptz) WHERE :wanted
+        SELECT :store_id, wanted.kind, wanted.dedupe_key, wanted.payload, :run_at
+        FROM unnest(CAST(:kinds AS text[]), CAST(:dedupe_keys AS text[]), CAST(:payloads AS jsonb[]))
+            AS wanted (kind, dedupe_key, payload)
         ON CONFLICT (kind, dedupe_key) DO NOTHING
-        RETURNING id
+        RETURNING id, kind
     )
-    SELECT id, pg_notify(:channel, '') FROM added
+    SELECT id, pg_notify(:channel, kind) FROM added
     """
-).bindparams(bindparam("payload", type_=JSONB))
+)
 
-_TAKE = text(
-    """
-    UPDATE jobs SET state = 'running', tries = tries + 1, lease_until = :lease_until
+_TAKE: Final = """
+    UPDATE jobs SET state = 'running', tries = tries + 1, lease_until = $2
     WHERE id IN (
         SELECT id FROM jobs
-        WHERE ((state = 'queued' AND run_at <= :now) OR (state = 'running' AND lease_until < :now))
-          AND (kind = ANY(:kinds)) = :among
+        WHERE ((state = 'queued' AND run_at <= $1) OR (state = 'running' AND lease_until < $1))
+          AND (kind = ANY($3::text[])) = $4
         ORDER BY run_at, id
-        LIMIT :most
+        LIMIT $5
         FOR UPDATE SKIP LOCKED
     )
-    RETURNING id, store_id, kind, dedupe_key, payload, tries
-    """
-).bindparams(bindparam("kinds", type_=ARRAY(Text)))
+    RETURNING id, store_id, kind, dedupe_key, CAST(payload AS text), tries
+"""
 
-_FINISH = text(
-    "UPDATE jobs SET state = 'done', finished_at = :now, lease_until = NULL, reason = NULL "
-    "WHERE id = :id AND state = 'running' AND tries = :tries"
-)
+_FINISH: Final = """
+    UPDATE jobs j SET state = said.state, lease_until = NULL, reason = said.reason,
+        run_at = coalesce(said.run_at, j.run_at),
+        finished_at = CASE WHEN said.state = 'done' THEN $1 ELSE j.finished_at END
+    FROM unnest($2::bigint[], $3::int[], $4::text[], $5::timestamptz[], $6::text[])
+        AS said (id, tries, state, run_at, reason)
+    WHERE j.id = said.id AND j.state = 'running' AND j.tries = said.tries
+"""
 
-_FAIL = text(
-    "UPDATE jobs SET state = :state, run_at = :run_at, lease_until = NULL, reason = :reason "
-    "WHERE id = :id AND state = 'running' AND tries = :tries"
+_TAKE_UP = text(
+    "UPDATE jobs SET state = 'queued', tries = 0, run_at = :now, reason = NULL "
+    "WHERE kind = :kind AND dedupe_key = :dedupe_key AND state = 'parked' RETURNING id"
 )
+_RING = text("SELECT pg_notify(:channel, '')")
 
 
 async def enqueue(
@@ -120,19 +142,32 @@ async def enqueue(
 
     With `wanted` false the same work is done and nothing queued, where nobody may see the difference.
     """
-    result = await session.execute(
-        _ENQUEUE,
-        {
-            "store_id": store_id,
-            "kind": kind,
-            "dedupe_key": dedupe_key,
-            "payload": dict(payload),
-            "run_at": run_at,
-            "wanted": wanted,
-            "channel": CHANNEL,
-        },
+    jobs = [NewJob(kind, dedupe_key, payload)] if wanted else []
+    return await enqueue_all(session, jobs, store_id=store_id, run_at=run_at) > 0
+
+
+class NewJob(NamedTuple):
+    """A job to be queued."""
+
+    kind: str
+    dedupe_key: str
+    payload: Mapping[str, Any]
+
+
+async def enqueue_all(
+    session: AsyncSession, jobs: Sequence[NewJob], *, store_id: int, run_at: datetime
+) -> int:
+    """As enqueue, for several at once; how many were never queued before."""
+    added = await _ENQUEUE.rows(
+        session,
+        store_id=store_id,
+        kinds=[job.kind for job in jobs],
+        dedupe_keys=[job.dedupe_key for job in jobs],
+        payloads=[as_json(job.payload) for job in jobs],
+        run_at=run_at,
+        channel=CHANNEL,
     )
-    return result.first() is not None
+    return len(added)
 
 
 class Kinds(NamedTuple):
@@ -141,47 +176,58 @@ class Kinds(NamedTuple):
     named: frozenset[str] = frozenset()
     among: bool = False
 
+    def has(self, kind: str) -> bool:
+        return (kind in self.named) == self.among
+
 
 async def take(
-    session: AsyncSession,
+    sessions: Sessions,
     *,
     now: datetime,
     most: int,
     kinds: Kinds = Kinds(),  # noqa: B008 - a constant: every job
     lease: timedelta = LEASE,
 ) -> list[Job]:
-    """Lease due jobs of these kinds, those of dead workers among them; commit before working on them."""
-    rows = await session.execute(
-        _TAKE,
-        {
-            "now": now,
-            "most": most,
-            "kinds": sorted(kinds.named),
-            "among": kinds.among,
-            "lease_until": now + lease,
-        },
+    """Lease due jobs of these kinds, those of dead workers among them.
+
+    What was leased by a statement whose answer was lost comes back when its lease runs out.
+    """
+    rows = await run_statement(sessions, _TAKE, now, now + lease, sorted(kinds.named), kinds.among, most)
+    return [
+        Job(id, store_id, kind, key, msgspec.json.decode(payload), tries)
+        for id, store_id, kind, key, payload, tries in rows  # noqa: A001 - as the column is called
+    ]
+
+
+async def finish(sessions: Sessions, outcomes: Sequence[Outcome], *, now: datetime) -> None:
+    """Write down what became of jobs, but for those whose lease was lost to another worker meanwhile.
+
+    One that failed is put back for a later try, or parked where tries have run out or it can never succeed.
+    """
+    states = ["done" if one.reason is None else "parked" if _is_over(one) else "queued" for one in outcomes]
+    await run_statement(
+        sessions,
+        _FINISH,
+        now,
+        [one.job.id for one in outcomes],
+        [one.job.tries for one in outcomes],
+        states,
+        [None if one.reason is None else now + retry_gap(one.job.tries) for one in outcomes],
+        [None if one.reason is None else one.reason[:2000].replace("\0", "") for one in outcomes],
     )
-    return [Job(**row) for row in rows.mappings()]
 
 
-async def finish(session: AsyncSession, job: Job, *, now: datetime) -> None:
-    """Mark a job done, unless its lease was lost to another worker meanwhile."""
-    await session.execute(_FINISH, {"id": job.id, "tries": job.tries, "now": now})
+def _is_over(failed: Outcome) -> bool:
+    return failed.for_good or failed.job.tries >= MAX_TRIES
 
 
-async def fail(session: AsyncSession, job: Job, *, reason: str, now: datetime, for_good: bool) -> None:
-    """Put a job back for a later try, or park it where tries have run out or it can never succeed."""
-    parked = for_good or job.tries >= MAX_TRIES
-    await session.execute(
-        _FAIL,
-        {
-            "id": job.id,
-            "tries": job.tries,
-            "state": "parked" if parked else "queued",
-            "run_at": now + retry_gap(job.tries),
-            "reason": reason[:2000],
-        },
-    )
+async def take_up_again(session: AsyncSession, *, kind: str, dedupe_key: str, now: datetime) -> bool:
+    """Queue a parked job anew, with all of its tries; False where it is none."""
+    result = await session.execute(_TAKE_UP, {"kind": kind, "dedupe_key": dedupe_key, "now": now})
+    found = result.first() is not None
+    if found:
+        await session.execute(_RING, {"channel": CHANNEL})
+    return found
 
 
 def retry_gap(tries: int) -> timedelta:
@@ -191,19 +237,20 @@ def retry_gap(tries: int) -> timedelta:
 
 
 class Bell:
-    """Wakes the worker when a job was committed: LISTEN on a connection of its own, else the poll interval."""
+    """Wakes a lane of the worker when a job was committed: LISTEN on a connection of its own, else the poll interval."""
 
     def __init__(self) -> None:
         self._rung = asyncio.Event()
 
-    def ring(self, *_: object) -> None:
+    def ring(self) -> None:
         self._rung.set()
 
-    async def wait(self, seconds: float) -> None:
-        """Return when rung, at the latest after so many seconds."""
+    async def wait(self, seconds: float) -> bool:
+        """Return when rung, at the latest after so many seconds; whether it was rung."""
         try:
             async with asyncio.timeout(seconds):
                 await self._rung.wait()
         except TimeoutError:
-            pass
+            return False
         self._rung.clear()
+        return True

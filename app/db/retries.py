@@ -15,7 +15,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session
 
-from app.db.session import Sessions
+from app.db.session import Sessions, end_session
 from app.kit.errors import UNAVAILABLE, Unavailable, declare
 
 T = TypeVar("T")
@@ -58,8 +58,11 @@ async def run_transaction(
     `repeatable`: after a COMMIT whose answer was lost a second run finds what the first did. Without it
     that is Unavailable outcome_unknown.
     """
-    async with sessions() as session:
+    session = sessions()
+    try:
         return await run_in(session, work, repeatable=repeatable)
+    finally:
+        await end_session(session)
 
 
 async def run_in(
@@ -95,20 +98,21 @@ async def commit(session: AsyncSession) -> None:
     """Commit, telling a transaction that is certainly gone from one whose outcome nobody knows."""
     if not session.in_transaction():
         return
-    if await session.run_sync(_flush_and_look):
+    await session.run_sync(_commit)
+
+
+def _commit(session: Session) -> None:
+    """All of it in one go, since each way into SQLAlchemy's part and out of it costs."""
+    session.flush()
+    connection = session.connection().connection.driver_connection
+    if connection is None or connection.is_closed():
         raise LostBeforeCommitError
     try:
-        await session.commit()
+        session.commit()
     except (DBAPIError, ConnectionError) as problem:
         if isinstance(problem, ConnectionError) or _is_lost(problem):
             raise OutcomeUnknownError from problem
         raise
-
-
-def _flush_and_look(session: Session) -> bool:
-    session.flush()
-    connection = session.connection().connection.driver_connection
-    return connection is None or bool(connection.is_closed())
 
 
 def _state(problem: BaseException) -> str:

@@ -19,9 +19,14 @@ _WHOLE: Final = frozenset({"HUF", "JPY", "TWD"})
 _PLAIN: Final = re.compile(r"\d{1,15}(\.\d{1,4})?", re.ASCII)
 
 
+def is_taken(currency: str) -> bool:
+    """Whether PayPal takes a currency at all."""
+    return currency in _TAKEN
+
+
 def to_paypal(minor: int, currency: str) -> str | None:
     """The amount in PayPal's words; None where PayPal cannot take exactly this much."""
-    if currency not in _TAKEN or minor <= 0:
+    if not is_taken(currency) or minor <= 0:
         return None
     if currency not in _WHOLE:
         return to_decimal_text(minor, currency)
@@ -31,7 +36,7 @@ def to_paypal(minor: int, currency: str) -> str | None:
 
 def from_paypal(value: str, currency: str) -> int | None:
     """Our minor units of an amount in PayPal's words; None where they cannot say it."""
-    if currency not in _TAKEN or not _PLAIN.fullmatch(value):
+    if not is_taken(currency) or not _PLAIN.fullmatch(value):
         return None
     try:
         return to_minor(value, currency) or None

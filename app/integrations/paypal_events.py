@@ -14,11 +14,12 @@ from typing import Any, Final
 import msgspec
 
 from app.domain.payments.errors import BAD_SIGNATURE
-from app.domain.payments.services import Approved, Captured, Disputed, GivenBack, Refused
-from app.integrations.paypal_shapes import Capture, Link, Unit, captured, id_above, is_id
+from app.domain.payments.services import Approved, Captured, Contested, GivenBack, Refused
+from app.integrations.paypal_disputes import Dispute, read_dispute
+from app.integrations.paypal_shapes import Capture, Link, Refund, Unit, captured, id_above, is_id, refunded
 from app.kit.errors import Forbidden, Invalid
 
-Effect = Captured | Refused | Approved | GivenBack | Disputed
+Effect = Captured | Refused | Approved | GivenBack | Contested
 
 # The headers of a delivery, by the names that they have in the question; with what PayPal takes there.
 _HEADERS: Final = {
@@ -31,24 +32,19 @@ _HEADERS: Final = {
 _CAPTURED: Final = "PAYMENT.CAPTURE.COMPLETED"
 _DENIED: Final = frozenset({"PAYMENT.CAPTURE.DENIED", "PAYMENT.CAPTURE.DECLINED"})
 _APPROVED: Final = "CHECKOUT.ORDER.APPROVED"
-_GIVEN_BACK: Final = frozenset({"PAYMENT.CAPTURE.REFUNDED", "PAYMENT.CAPTURE.REVERSED"})
+_REVERSED: Final = "PAYMENT.CAPTURE.REVERSED"
+_GIVEN_BACK: Final = frozenset({"PAYMENT.CAPTURE.REFUNDED", _REVERSED})
 _REFUND: Final = "PAYMENT.REFUND."
-_DISPUTED: Final = frozenset({"CUSTOMER.DISPUTE.CREATED", "CUSTOMER.DISPUTE.RESOLVED"})
-
-
-class _Disputed(msgspec.Struct, frozen=True):
-    seller_transaction_id: str | None = None
+_DISPUTED: Final = "CUSTOMER.DISPUTE."
 
 
 class _Resource(msgspec.Struct, frozen=True):
-    """What is read of an order, a capture, a refund or a dispute, whatever of it is there."""
+    """What is read of an order, a capture or a refund, whatever of it is there."""
 
     id: str = ""
     status: str = ""
-    reason: str = ""
     links: tuple[Link, ...] = ()
     purchase_units: tuple[Unit, ...] = ()
-    disputed_transactions: tuple[_Disputed, ...] = ()
 
 
 class _Named(msgspec.Struct, frozen=True):
@@ -64,6 +60,7 @@ class Notice(msgspec.Struct, frozen=True):
     event_type: str
     resource: _Resource
     capture: Capture
+    dispute: Dispute
     capture_id: str | None
 
 
@@ -108,9 +105,11 @@ def read_notice(body: bytes) -> Notice:
     try:
         resource = msgspec.json.decode(named.resource, type=_Resource)
         capture = msgspec.json.decode(named.resource, type=Capture)
+        dispute = msgspec.json.decode(named.resource, type=Dispute)
     except msgspec.DecodeError:
-        resource, capture = _Resource(), Capture()
-    return Notice(named.id, named.event_type, resource, capture, _capture_of(named.event_type, resource))
+        resource, capture, dispute = _Resource(), Capture(), Dispute()
+    about = _capture_of(named.event_type, resource, dispute)
+    return Notice(named.id, named.event_type, resource, capture, dispute, about)
 
 
 def _no_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -120,12 +119,11 @@ def _no_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _capture_of(kind: str, resource: _Resource) -> str | None:
+def _capture_of(kind: str, resource: _Resource, dispute: Dispute) -> str | None:
     if kind in _GIVEN_BACK or kind.startswith(_REFUND):
         return id_above(resource.links, "captures")
-    if kind in _DISPUTED and resource.disputed_transactions:
-        found = resource.disputed_transactions[0].seller_transaction_id
-        return found if is_id(found) else None
+    if kind.startswith(_DISPUTED) and is_id(dispute.capture_id):
+        return dispute.capture_id
     return None
 
 
@@ -144,18 +142,27 @@ def find_effect(notice: Notice, looked_up: Capture | None, *, merchant_id: str) 
         return key, None
     if merchant_id and payee not in (None, merchant_id):
         return key, None
-    return key, _effect(kind, resource, about, order_id, looked_up)
+    return key, _effect(notice, about, order_id, looked_up)
 
 
-def _effect(
-    kind: str, resource: _Resource, about: Capture, order_id: str, looked_up: Capture | None
-) -> Effect | None:
-    if kind == _APPROVED and resource.status == "APPROVED":
+def _effect(notice: Notice, about: Capture, order_id: str, looked_up: Capture | None) -> Effect | None:
+    kind = notice.event_type
+    if kind == _APPROVED and notice.resource.status == "APPROVED":
         return Approved(order_id)
     if kind == _CAPTURED and about.status == "COMPLETED":
         return captured(order_id, about.amount)
     if kind in _DENIED and about.status in ("DENIED", "DECLINED", "FAILED"):
         return Refused("capture_declined", order_id)
-    if looked_up is not None and kind in _DISPUTED:
-        return Disputed(order_id, resource.status.lower(), resource.reason.lower())
-    return GivenBack(order_id) if looked_up is not None else None
+    return None if looked_up is None else _about_a_payment(notice, order_id)
+
+
+def _about_a_payment(notice: Notice, order_id: str) -> GivenBack | Contested:
+    """What is told of money that was taken before. How much of it moved, PayPal is asked."""
+    kind = notice.event_type
+    if kind.startswith(_DISPUTED):
+        said = read_dispute(msgspec.structs.replace(notice.dispute, money_movements=(), fund_movements=()))
+        return Contested(order_id, said)
+    if kind == _REVERSED and notice.capture.id != notice.capture_id:
+        reversal = Refund(notice.capture.id, notice.capture.status, notice.capture.amount)
+        return GivenBack(order_id, refunded(reversal))
+    return GivenBack(order_id)

@@ -20,12 +20,14 @@ from app.domain.payments.services import (
     Finding,
     Outcome,
     Refused,
+    ServiceDispute,
     ServiceEvent,
     ServiceRefund,
     Unheard,
     Unknown,
 )
-from app.integrations.paypal_amounts import to_paypal
+from app.integrations.paypal_amounts import is_taken, to_paypal
+from app.integrations.paypal_disputes import Dispute, Listed, read_dispute
 from app.integrations.paypal_events import Notice, find_effect, forged, is_genuine, question, read_notice
 from app.integrations.paypal_http import PayPalHttp, PayPalRefusalError, PayPalTroubleError
 from app.integrations.paypal_shapes import APPROVED, Capture, Order, Refund, is_id, refunded, said, step_of
@@ -35,6 +37,7 @@ LIVE_BASE: Final = "https://api-m.paypal.com"
 OUT_OF_ORDER: Final = "service_unavailable"
 UNPROCESSABLE: Final = 422
 NOT_FOUND: Final = 404
+MOST_DISPUTES: Final = 50  # a page; nobody disputes one payment that often
 # What PayPal says of a call that is, or was, on its way beside this one.
 _BUSY: Final = frozenset({"DUPLICATE_REQUEST_ID", "PREVIOUS_REQUEST_IN_PROGRESS", "ORDER_ALREADY_CAPTURED"})
 # The shopper can mend these at PayPal, on the same order: another card, a proof of who they are.
@@ -69,6 +72,9 @@ class PayPalPayments:
 
     def public_settings(self) -> dict[str, Any]:
         return {"public_key": self._client_id}
+
+    def takes(self, amount: int, currency: str) -> bool:
+        return is_taken(currency) and (amount == 0 or to_paypal(amount, currency) is not None)
 
     async def close(self) -> None:
         await self._http.close()
@@ -211,6 +217,24 @@ class PayPalPayments:
             return None
         found = [refunded(refund) for refund in order.unit.payments.refunds]
         known = [refund for refund in found if refund is not None]
+        return known if len(known) == len(found) else None
+
+    async def list_disputes(self, reference: str) -> Sequence[ServiceDispute] | None:
+        try:
+            order = _read(await self._http.get(f"/v2/checkout/orders/{_in_path(reference)}"), Order)
+            if order.capture is None:
+                return []
+            about = f"disputed_transaction_id={_in_path(order.capture.id)}&page_size={MOST_DISPUTES}"
+            listed = _read(await self._http.get(f"/v1/customer/disputes?{about}"), Listed)
+            found = []
+            for one in listed.items:
+                # The list says which there are; what they moved stands in each one's own details.
+                details = await self._http.get(f"/v1/customer/disputes/{_in_path(one.dispute_id)}")
+                found.append(read_dispute(_read(details, Dispute)))
+        except (PayPalRefusalError, PayPalTroubleError) as problem:
+            _note("the disputes of a payment could not be listed", problem)
+            return None
+        known = [dispute for dispute in found if dispute is not None]
         return known if len(known) == len(found) else None
 
     async def read_event(self, body: bytes, headers: Mapping[str, str], *, now: datetime) -> ServiceEvent:  # noqa: ARG002 - how old one may be PayPal decides, which repeats it for days

@@ -97,6 +97,9 @@ class StripePayments(StripeMethods):
     def public_settings(self) -> dict[str, Any]:
         return {"public_key": self._publishable_key}
 
+    def takes(self, amount: int, currency: str) -> bool:
+        return to_stripe(amount, currency) is not None
+
     async def close(self) -> None:
         await self._http.close_async()
 

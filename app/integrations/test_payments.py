@@ -112,6 +112,9 @@ class TestPayments:
     def public_settings(self) -> dict[str, Any]:
         return {"public_key": "test"}
 
+    def takes(self, amount: int, currency: str) -> bool:  # noqa: ARG002 - no bank stands behind it
+        return True
+
     async def charge(self, charge: Charge) -> Outcome:
         state = "captured" if charge.token.startswith(SAVED) else _FIRST_STATE.get(charge.token)
         if state is None:

@@ -1,5 +1,6 @@
 """A running shop for the tests of this folder: one server per test process."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from email import message_from_bytes
 from email.policy import default
@@ -8,8 +9,10 @@ from pathlib import Path
 
 import httpx
 import pytest
+from click.testing import CliRunner, Result
 from sqlalchemy import select, text
 
+from app.cli import main
 from app.db.session import Sessions, transaction
 from app.domain.accounts.jobs import Handler, account_jobs
 from app.domain.catalogue.drafts import StockDraft, VariantDraft
@@ -47,6 +50,20 @@ async def guest(client: httpx.AsyncClient, sessions: Sessions, store: Store) -> 
     """Somebody at a store with shipping at 5.00 and no tax."""
     option = await open_till(sessions, store)
     return Guest(client, store, option)
+
+
+@pytest.fixture
+def run(database_url: str, tmp_path_factory: pytest.TempPathFactory, store: Store):
+    """Runs a command of staff at the test's store, or at the one of another code."""
+
+    async def invoke(*arguments: str, code: str = "") -> Result:
+        environ = {"DATABASE_URL": database_url, "STOREFRONT_DATA_DIR": str(tmp_path_factory.mktemp("data"))}
+        called = [*arguments, "--store", code or store.code]
+        result = await asyncio.to_thread(CliRunner(env=environ).invoke, main, called)
+        assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+        return result
+
+    return invoke
 
 
 @pytest.fixture

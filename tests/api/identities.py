@@ -18,13 +18,12 @@ from app.db.session import Sessions, transaction
 from app.domain.customers.models import Customer, Passkey
 from app.domain.customers.secrets import Purpose, make_secret
 from app.domain.newsletter.models import Subscription
-from app.domain.orders.service import make_order_link
 from app.domain.payments.models import SavedMethod
 from app.domain.stores.models import Store
 from app.integrations.redis_sessions import RedisSessions
 from app.kit.clock import utc_now
 from tests.people import make_customer
-from tests.shop import ADDRESS, Guest
+from tests.shop import ADDRESS, Guest, add_order_link
 
 API: Final = "/storefront/v1"
 MISSING_ID: Final = 9_007_199_254_740_991
@@ -385,7 +384,7 @@ async def make_world(
         world.things = {
             "passkey": passkey.id,
             "method": method.id,
-            "order_link": await make_order_link(session, store.id, order, now=utc_now(), seconds=HOUR),
+            "order_link": await add_order_link(session, store.id, order),
             "mailed_newsletter": str(subscription.uuid),
         }
     world.things |= {

@@ -85,7 +85,11 @@ class Payer:
         )
         async with self._worker() as shop:
             do = checkout_jobs(till=shop.till, stores=shop.stores, clock=utc_now)[kind]
-            await asyncio.gather(*(do(Job(*row, tries=tries)) for row in rows))
+            # All of them, also where one fails: what still runs has connections of this shop.
+            said = await asyncio.gather(*(do(Job(*row, tries=tries)) for row in rows), return_exceptions=True)
+        for problem in said:
+            if problem is not None:
+                raise problem
 
     @asynccontextmanager
     async def _worker(self) -> AsyncIterator[Shop]:

@@ -12,13 +12,20 @@ from app.api.gate import STATE_KEY as GATE_KEY
 from app.db.session import Sessions, transaction
 from app.domain.checkout import claiming
 from app.domain.customers.queries import find_customer_by_email, lock_customer
-from app.domain.orders.service import make_order_link
 from app.domain.stores.models import Store
-from app.kit.clock import utc_now
 from app.main import create_app
 from tests.api.account_shop import PASSWORD, Person, signed_up, some_email
 from tests.api.live import free_port, serve
-from tests.shop import ADDRESS, Guest, add_variant, open_till, running_shop, settings_for, waiting_for_locks
+from tests.shop import (
+    ADDRESS,
+    Guest,
+    add_order_link,
+    add_variant,
+    open_till,
+    running_shop,
+    settings_for,
+    waiting_for_locks,
+)
 
 
 def body(email: str, **more) -> dict:
@@ -213,7 +220,7 @@ async def test_a_sign_up_that_wants_the_newsletter_has_it_once_the_address_is_pr
 async def order_link(sessions, buyer: Guest, order_id: int) -> str:
     """The secret of a mailed link to an order."""
     async with transaction(sessions) as session:
-        return await make_order_link(session, buyer.store.id, order_id, now=utc_now(), seconds=60)
+        return await add_order_link(session, buyer.store.id, order_id)
 
 
 async def buy(buyer: Guest) -> int:

@@ -10,7 +10,7 @@ from app.domain.checkout.claiming import claim_at_login
 from app.kit.clock import utc_now
 from tests.conftest import make_store
 from tests.people import Member, join
-from tests.shop import Guest, add_variant, open_till
+from tests.shop import ADDRESS, Guest, add_variant, open_till
 
 
 @pytest.fixture
@@ -261,6 +261,47 @@ async def test_with_skip_cart_merge_the_checkout_is_claimed_and_the_carts_stay_a
     assert (claimed.cart_uuid, claimed.checkout_token) == (None, guest.token)
     assert (await guest.read_checkout())["customer_id"] == member.customer_id
     assert (await own_cart(member))["items"] == []
+
+
+async def test_what_a_customer_buys_from_a_guests_cart_is_theirs_and_nobody_else_goes_on_with_it(
+    guest, sessions, redis_url
+):
+    member = await join(guest, sessions, redis_url, groups=["trade"])
+    variant = await add_variant(sessions, guest.store, price=1000)
+    async with transaction(sessions) as session:
+        await session.execute(
+            text(
+                "INSERT INTO unit_prices (store_id, variant_id, customer_group, minimum, price) "
+                "VALUES (:store, :variant, 'trade', 1, 500)"
+            ),
+            {"store": guest.store.id, "variant": variant},
+        )
+    await guest.add(variant)
+    member.cart_uuid = guest.cart_uuid
+    begun = await guest.open_checkout()
+    assert (begun["customer_id"], begun["totals"]["items"]) == (None, 1000)
+    # The price is the one that the cart shows to the customer.
+    cart = (await member.call("GET", f"/cart?cart_uuid={guest.cart_uuid}")).json()
+    taken = await member.open_checkout()
+    assert (taken["checkout_token"], taken["customer_id"]) == (guest.token, member.customer_id)
+    assert taken["totals"]["items"] == cart["total_price"] == 500
+    sent = await member.call(
+        "PUT", f"/checkout/{member.token}/customer", {"email": member.email, "shipping_address": ADDRESS}
+    )
+    assert sent.status_code == 200, sent.text
+    # Whoever else has the cart begins a checkout of their own, which knows nothing of the customer.
+    own = await guest.open_checkout()
+    assert guest.token != member.token
+    assert (own["customer_id"], own["email"], own["shipping_address"]) == (None, None, None)
+    assert own["totals"]["items"] == 1000
+    assert (await member.read_checkout())["state"] == "cancelled"
+    checkout = await member.prepare(variant)
+    assert (await member.pay(checkout["totals"]["total"], service="manual")).status_code == 204
+    orders = (await member.call("GET", "/orders")).json()["items"]
+    assert [order["totals"]["items"] for order in orders] == [1000]  # two at 5.00
+    # And so it is where no guest has opened one before.
+    await member.add(variant)
+    assert (await member.open_checkout())["customer_id"] == member.customer_id
 
 
 async def test_what_is_being_paid_stays_where_it_is(guest, member, sessions):

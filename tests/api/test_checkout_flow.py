@@ -3,7 +3,7 @@
 from sqlalchemy import text
 
 from app.db.session import Sessions
-from tests.shop import ADDRESS, Guest, add_variant
+from tests.shop import ADDRESS, Guest, add_promotion, add_variant
 
 
 async def stock_of(sessions: Sessions, variant_id: int) -> tuple[int, int]:
@@ -141,6 +141,39 @@ async def test_a_service_that_the_store_switched_off_takes_nothing(guest: Guest,
     assert (paid.status_code, paid.json()["code"]) == (404, "payment_service_not_found")
     started = await guest.call("POST", f"/checkout/{guest.token}/payment/test", {})
     assert (started.status_code, started.json()["code"]) == (404, "payment_service_not_found")
+
+
+async def test_what_costs_nothing_is_placed_by_no_service_also_where_the_store_names_none(
+    guest: Guest, sessions: Sessions
+):
+    async with sessions() as session:
+        await session.execute(
+            text("DELETE FROM store_payment_services WHERE store_id = :id AND name = 'free_payment'"),
+            {"id": guest.store.id},
+        )
+        await session.commit()
+    variant = await add_variant(sessions, guest.store, on_hand=3)
+    checkout = await guest.prepare(variant)
+    assert "free_payment" not in {way["name"] for way in checkout["payment_services"]}
+    assert (await guest.pay(3000, service="free_payment")).json()["code"] == "payment_not_free"
+    await add_promotion(sessions, guest.store, kind="free_shipping", value=0)
+    await add_promotion(sessions, guest.store, "GRATIS", value=10_000)
+    checkout = (await guest.call("PUT", f"/checkout/{guest.token}/coupon", {"coupon": "gratis"})).json()
+    assert checkout["totals"]["total"] == 0
+    assert [way["title"] for way in checkout["payment_services"] if way["name"] == "free_payment"] == [
+        "Nothing to pay"
+    ]
+    for service in ("manual", "test", "gift_card", "store_credit"):
+        refused = await guest.pay(0, service=service)
+        assert (refused.status_code, refused.json()["code"]) == (422, "payment_not_free"), service
+    started = await guest.call("POST", f"/checkout/{guest.token}/payment/test", {})
+    assert (started.status_code, started.json()["code"]) == (422, "payment_not_free")
+    assert (await guest.pay(1, service="free_payment")).json()["code"] == "total_changed"
+    paid = await guest.pay(0, service="free_payment")
+    assert paid.status_code == 204, paid.text
+    order = (await guest.read_order(int(paid.headers["location"].rpartition("/")[2]))).json()
+    assert (order["total_price"], order["payment_status"]) == (0, "paid")
+    assert await stock_of(sessions, variant) == (2, 0)
 
 
 async def test_a_client_cannot_choose_what_it_pays(guest: Guest, sessions: Sessions):

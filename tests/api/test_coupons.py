@@ -199,6 +199,16 @@ async def test_a_gift_joins_the_order_and_leaves_the_stock_and_the_cart_keeps_wh
     await add_promotion(
         sessions, guest.store, kind="gift", value=0, gift_variant_id=gift, minimum_purchase=5000, title="Mug"
     )
+    # What only a first order has is not promised to everybody.
+    await add_promotion(
+        sessions,
+        guest.store,
+        kind="gift",
+        value=0,
+        gift_variant_id=gift,
+        first_order=True,
+        minimum_purchase=4900,
+    )
     earned = await guest.call("GET", "/discounts/gift?price=5000")
     assert earned.status_code == 200, earned.text
     assert (earned.json()["gift_variant_id"], earned.json()["minimum_purchase_value"]) == (gift, 5000)
@@ -272,6 +282,11 @@ async def test_a_coupon_for_a_first_order_is_refused_to_who_has_one(guest: Guest
     await again.prepare(variant)
     answer = await again.call("PUT", f"/checkout/{again.token}/coupon", {"coupon": "FIRST"})
     assert (answer.status_code, answer.json()["code"]) == (422, "coupon_first_order_only")
+    # The same person under another spelling of the address has had their first order.
+    alias = Guest(guest.client, guest.store, guest.option_id, email="ada+new@example.com")
+    await alias.prepare(variant)
+    answer = await alias.call("PUT", f"/checkout/{alias.token}/coupon", {"coupon": "FIRST"})
+    assert (answer.status_code, answer.json()["code"]) == (422, "coupon_already_used")
 
 
 async def test_a_country_is_looked_at_once_there_is_an_address(guest: Guest, sessions):

@@ -49,6 +49,17 @@ price = "1300"
 """
 
 
+ONE_TO_ONE = """
+[store]
+code = "{code}"
+currency = "USD"
+
+[[currencies]]
+code = "EUR"
+rate = "1"
+"""
+
+
 async def apply(sessions, code: str, shop: str) -> list[str]:
     file = msgspec.toml.decode(shop.format(code=code), type=ShopFile)
     async with transaction(sessions) as session:
@@ -125,6 +136,27 @@ async def test_a_currency_stays_from_the_cart_to_the_payment(world, sessions, cu
             values,
         )
         assert ledger.scalars().all() == [currency]
+
+
+async def test_the_same_number_of_another_currency_is_another_total(guest: Guest, sessions):
+    variant = await add_variant(sessions, guest.store, price=1000)
+    await apply(sessions, guest.store.code, ONE_TO_ONE)
+    checkout = await guest.prepare(variant)
+    changed = await guest.call("PUT", "/cart", {"cart_uuid": guest.cart_uuid, "currency": "EUR"})
+    assert changed.json()["currency"] == "EUR"
+    total = checkout["totals"]["total"]
+    assert (await guest.read_checkout())["totals"]["total"] == total
+    pay = {"payment_type": "test", "payment_token": "ok", "amount": total, "currency": checkout["currency"]}
+    path = f"/checkout/{guest.token}/payment"
+    refused = await guest.call("POST", path, pay)
+    assert (refused.status_code, refused.json()["code"], refused.json()["currency"]) == (
+        409,
+        "total_changed",
+        "EUR",
+    )
+    wrong = await guest.call("POST", path, {**pay, "currency": "eur"})
+    assert (wrong.status_code, wrong.json()["errors"][0]["field"]) == (422, "currency")
+    assert (await guest.call("POST", path, {**pay, "currency": "EUR"})).status_code == 204
 
 
 async def test_another_currency_is_no_other_price_and_another_price_stays_one_in_any_currency(

@@ -1,5 +1,6 @@
 """Answers: problems, pages, tags, parameters, headers, CORS, metrics, health and the document."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from ipaddress import ip_network
 from urllib.parse import urlsplit
@@ -8,12 +9,14 @@ import asyncpg
 import httpx
 import pytest
 from litestar import Litestar, get
+from litestar.di import NamedDependency, Provide
 from litestar.params import FromPath, FromQuery
 from redis import exceptions as redis_errors
 from sqlalchemy import exc as sqlalchemy_errors
 
 from app.api.client import client_address
 from app.api.docs_page import error_codes_markdown
+from app.api.edge import create_edge
 from app.api.faults import translate
 from app.api.limits import Id, refuse_lost_bounds
 from app.api.metrics import may_read
@@ -381,3 +384,26 @@ async def test_options_and_405_name_every_method_of_the_path(client):
     refused = await client.put(path)
     assert refused.status_code == 405
     assert set(refused.headers["allow"].split(", ")) == {"DELETE", "GET", "OPTIONS"}
+
+
+async def test_handlers_are_given_what_they_ask_for_without_tasks_of_their_own(tmp_path):
+    async def give_first() -> str:
+        return asyncio.current_task().get_name()
+
+    async def give_second() -> str:
+        return asyncio.current_task().get_name()
+
+    @get("/given")
+    async def given(first: NamedDependency[str], second: NamedDependency[str]) -> list[str]:
+        return [first, second, asyncio.current_task().get_name()]
+
+    app = create_edge(
+        Settings(data_dir=tmp_path),
+        route_handlers=[given],
+        checks={},
+        dependencies={"first": Provide(give_first), "second": Provide(give_second)},
+    )
+    async with serve(app) as url, httpx.AsyncClient(base_url=url) as client:
+        tasks = (await client.get("/given")).json()
+    assert len(tasks) == 3
+    assert len(set(tasks)) == 1

@@ -7,30 +7,16 @@ from uuid import uuid4
 
 import msgspec
 import pytest
-from click.testing import CliRunner, Result
 from sqlalchemy import text
 
-from app.cli import main
 from app.cli.apply import ShopFile, apply_shop
 from app.db.audit import run_audit
 from app.db.session import transaction
 from app.kit.clock import utc_now
 from app.kit.errors import Invalid
 from tests.api.after_order import forget_jobs
-from tests.people import join
-from tests.shop import Guest, add_variant
-
-
-@pytest.fixture
-def run(database_url, tmp_path_factory, store):
-    async def invoke(*arguments: str) -> Result:
-        environ = {"DATABASE_URL": database_url, "STOREFRONT_DATA_DIR": str(tmp_path_factory.mktemp("data"))}
-        called = [*arguments, "--store", store.code]
-        result = await asyncio.to_thread(CliRunner(env=environ).invoke, main, called)
-        assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
-        return result
-
-    return invoke
+from tests.people import join, make_customer
+from tests.shop import Guest, add_variant, waiting_for_locks
 
 
 async def test_a_made_card_shows_its_code_once_can_be_looked_up_and_switched_off(run, guest: Guest, sessions):
@@ -57,14 +43,24 @@ async def test_a_made_card_shows_its_code_once_can_be_looked_up_and_switched_off
     shown = await run("giftcard", "show", code[-4:].lower())
     assert f"{number}  …{code[-4:]}  50.00 USD of 50.00 USD  until 2099-12-31" in shown.output
     assert "Fair" in shown.output
-    assert "switched off at" in (await run("giftcard", "disable", number)).output
-    assert (await guest.call("POST", "/gift-cards/balance", {"code": code})).status_code == 422
+    for turn in range(2):  # the second time changes nothing
+        off = await run("giftcard", "disable", number, "--note", f"Reported lost {turn}")
+        assert "switched off at" in off.output
+        assert (await guest.call("POST", "/gift-cards/balance", {"code": code})).status_code == 422
+    for turn in range(2):
+        on = await run("giftcard", "enable", number, "--note", f"Found again {turn}")
+        assert (on.exit_code, "switched off" in on.output) == (0, False)
+        asked = await guest.call("POST", "/gift-cards/balance", {"code": code})
+        assert (asked.status_code, asked.json()["balance"]) == (200, 5000)
+    trail = re.findall(r"^ {8}\S+  (.+)$", (await run("giftcard", "show", code[-4:])).output, re.MULTILINE)
+    assert trail == ["switched off  Reported lost 0", "switched on  Found again 0"]
     for wrong in (
         ("create", "0"),
         ("create", "1.234"),
         ("create", "much"),
         ("show", "ZZZZ"),
         ("disable", "999999"),
+        ("enable", "999999"),
     ):
         refused = await run("giftcard", *wrong)
         assert refused.exit_code != 0, wrong
@@ -98,6 +94,23 @@ async def test_credit_is_given_with_its_reason_and_orders_are_refunded_as_credit
     assert await run_audit(reads, utc_now(), store_id=member.store.id) == []
 
 
+async def test_a_command_that_deadlocks_with_somebody_is_done_anew(run, guest: Guest, sessions):
+    customer = await make_customer(sessions, guest.store, email="ada.dead@example.com")
+    assert (await run("credit", "give", "ada.dead@example.com", "1.00", "--reason", "x")).exit_code == 0
+    async with transaction(sessions) as session:
+        # Whoever closes the account takes these the other way round. The command is to be the one that notices.
+        await session.execute(text("SET LOCAL deadlock_timeout = '30s'"))
+        await session.execute(text("SET LOCAL lock_timeout = '30s'"))
+        await session.execute(
+            text("SELECT 1 FROM store_credits WHERE customer_id = :id FOR UPDATE"), {"id": customer}
+        )
+        command = asyncio.create_task(run("credit", "give", "ada.dead@example.com", "2.50", "--reason", "x"))
+        await waiting_for_locks(sessions, 1)
+        await session.execute(text("SELECT 1 FROM customers WHERE id = :id FOR UPDATE"), {"id": customer})
+    told = await command
+    assert (told.exit_code, told.output) == (0, "3.50 USD\n")
+
+
 SHOP = """
 [store]
 code = "CODE"
@@ -127,6 +140,14 @@ async def test_cards_of_a_shop_file_are_made_once_and_their_money_never_changes(
     assert await apply(shop.replace("FAIR-2026-SPRING", "fair 2026 spring")) == []  # the same code
     off = shop.replace('note = "The spring fair"', 'note = "Over"\nenabled = false')
     assert await apply(off) == ["gift card …RING: note changed, switched off"]
+    async with sessions() as session:
+        trail = await session.scalar(
+            text(
+                "SELECT string_agg(event || ': ' || note, ', ') FROM gift_card_events WHERE gift_card_id = "
+                "(SELECT id FROM gift_cards WHERE note = 'Over' ORDER BY id DESC LIMIT 1)"
+            )
+        )
+    assert trail == "switched_off: shop file"
     # What staff switched off stays off, and what came back to a card can be spent for as long as was said then.
     async with transaction(sessions) as session:
         await session.execute(text("UPDATE gift_cards SET expires_at = '2031-01-01' WHERE note = 'Over'"))

@@ -10,7 +10,7 @@ from app.db.audit import run_audit
 from app.db.session import transaction
 from app.domain.checkout.cancelling import cancel_order, refund_order
 from app.domain.checkout.refunds import note_refund
-from app.domain.giftcards.service import disable_gift_card, give_credit
+from app.domain.giftcards.service import give_credit, switch_gift_card
 from app.domain.payments.service import get_payment
 from app.domain.payments.services import ServiceRefund
 from app.kit.clock import utc_now
@@ -110,7 +110,9 @@ def paid_by(order: dict) -> dict[str, tuple[str, int, int]]:
     return {one["service"]: (one["status"], one["amount"], one["refunded"]) for one in order["payments"]}
 
 
-async def test_card_and_credit_pay_first_and_the_service_is_charged_what_is_due(member, sessions, reads):
+async def test_card_and_credit_pay_first_and_the_service_is_charged_what_is_due(
+    member, sessions, reads, work
+):
     code, card = await add_gift_card(sessions, member.store, 1000)
     checkout = await prepared(member, sessions, card=f" {code.lower()} ", credit=True)
     assert split_of(checkout["totals"]) == (1000, 1200, 800)
@@ -138,6 +140,10 @@ async def test_card_and_credit_pay_first_and_the_service_is_charged_what_is_due(
     )
     assert charged == (800,)
     await clean(reads, member.store)
+    (mail,) = [one for one in await work() if one["To"] == member.email]
+    told = mail.get_body(("plain",)).get_content()
+    assert f"Paid by gift card …{code[-4:].upper()}: $10.00\r\nPaid from store credit: $12.00\r\n" in told
+    assert ": $8.00\r\n" in told
 
 
 async def test_a_covered_total_is_placed_at_once_and_only_as_what_covers_it(member, sessions, reads):
@@ -166,7 +172,7 @@ async def test_every_unusable_card_is_answered_alike_and_none_pays(guest, sessio
     foreign = await make_store(sessions)
     gone, gone_id = await add_gift_card(sessions, store, 1000)
     async with transaction(sessions) as session:
-        await disable_gift_card(session, store.id, gone_id, now=now)
+        await switch_gift_card(session, store.id, gone_id, on=False, now=now)
     cases = {
         "unknown": f"{MARK}{'x' * 16}",
         "of another store": (await add_gift_card(sessions, foreign, 1000))[0],

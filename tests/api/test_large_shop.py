@@ -138,6 +138,20 @@ async def test_a_read_of_100_000_variants_reads_no_large_table_whole(watched: La
         assert await watched.whole_reads(sql) == [], sql
 
 
+async def test_a_filter_of_a_collection_looks_at_its_own_products_alone(watched: Large):
+    """Whatever fits it in the rest of the store: 6,600 variants there, for nine products here."""
+    answer = await watched.client.get("/storefront/v1/collections/camping-7/products?Color[]=Fern")
+    assert answer.json()["_meta"]["totalCount"] > 0
+    used = [
+        node.get("Index Name")
+        for sql in watched.asked
+        for node in _nodes(await watched.plan(sql))
+        if node.get("Relation Name") == "variants" or "variants" in node.get("Index Name", "")
+    ]
+    assert "variants_filter_idx" in used
+    assert "variants_facets_idx" not in used
+
+
 async def test_a_plan_that_reads_a_large_table_whole_is_noticed(large: Large):
     assert await large.whole_reads("SELECT count(*) FROM variants WHERE title = $1::text") == ["variants"]
     assert await large.whole_reads("SELECT id FROM variants WHERE store_id = $1 AND id = $2") == []

@@ -182,13 +182,28 @@ async def test_wrong_keys_are_trouble_and_never_a_payment(paypal: PayPalStandIn)
     await gateway.close()
 
 
-async def test_an_amount_that_paypal_cannot_take_is_never_sent(paypal_place: PayPalPlace, sessions: Sessions):
-    store = await make_store(sessions, currency="HUF")
-    guest = Guest(paypal_place.client, store, await open_till(sessions, store))
-    await guest.prepare(await add_variant(sessions, store, price=2501))
+async def test_what_paypal_cannot_take_is_not_offered_and_refused_by_its_field(
+    paypal_place: PayPalPlace, sessions: Sessions
+):
+    """Forints in hundredths, which PayPal does not know; dinars of Kuwait, which it does not take at all."""
     calls = len(paypal_place.paypal.calls)
-    answer = await guest.call("POST", f"/checkout/{guest.token}/payment/paypal", {})
-    assert (answer.status_code, answer.json()["reason"]) == (402, "amount_not_supported")
+    for currency, price, offered in (("HUF", 2501, False), ("HUF", 2500, True), ("KWD", 2500, False)):
+        store = await make_store(sessions, currency=currency)
+        guest = Guest(paypal_place.client, store, await open_till(sessions, store))
+        checkout = await guest.prepare(await add_variant(sessions, store, price=price))
+        names = {one["name"] for one in checkout["payment_services"]}
+        assert ("paypal" in names, "manual" in names) == (offered, True), (currency, price)
+        options = (await guest.call("GET", "/options")).json()["payment_services"]
+        assert ("paypal" in {one["name"] for one in options}) == (currency == "HUF")
+        if offered:
+            continue
+        for answer in (
+            await guest.call("POST", f"/checkout/{guest.token}/payment/paypal", {}),
+            await guest.pay(price + 500, service="paypal", payment_token="x"),
+        ):
+            assert (answer.status_code, answer.json()["code"]) == (422, "currency_not_taken")
+            assert [fault["field"] for fault in answer.json()["errors"]] == ["payment_type"]
+        assert (await guest.read_checkout())["state"] == "priced"
     assert len(paypal_place.paypal.calls) == calls
 
 

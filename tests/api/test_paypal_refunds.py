@@ -28,6 +28,7 @@ async def tell_all(buyer: PayPalBuyer, *, times: int = 1, seed: int = 1) -> None
     for event in events:
         assert (await buyer.send(event)).status_code == 200
     await buyer.compare_refunds()
+    await buyer.work("payments.compare_disputes")
 
 
 async def status_and_books(buyer: PayPalBuyer) -> tuple[str, dict[str, int]]:
@@ -64,13 +65,74 @@ async def test_a_refund_that_fails_is_taken_back(paid: PayPalBuyer):
     assert await status_and_books(paid) == ("paid", {"payments:paypal": 3000, "refunds": 0})
 
 
-async def test_disputes_stand_in_the_timeline_once(paid: PayPalBuyer):
-    paid.paypal.dispute((await paid.order())["id"])
-    await tell_all(paid, times=3)
-    rows = await paid.rows(
-        "SELECT detail FROM order_events WHERE store_id = :store AND event = 'disputed' ORDER BY detail"
+async def moved(buyer: PayPalBuyer) -> dict[str, int]:
+    rows = await buyer.rows(
+        "SELECT account, sum(amount)::bigint FROM ledger_entries WHERE store_id = :store "
+        "AND account NOT IN ('sales', 'shipping') GROUP BY account HAVING sum(amount) <> 0"
     )
-    assert rows == [("paypal: open, unauthorised",), ("paypal: resolved, unauthorised",)]
+    return dict(rows)
+
+
+async def told_of_disputes(buyer: PayPalBuyer) -> list[tuple[str, str]]:
+    return await buyer.rows(
+        "SELECT event, detail FROM order_events WHERE store_id = :store AND event LIKE 'dispute%' ORDER BY id"
+    )
+
+
+async def test_a_dispute_is_noted_and_booked_as_it_goes_on(paid: PayPalBuyer, run):
+    dispute = paid.paypal.dispute((await paid.order())["id"])
+    paid.paypal.fail("list_disputes", "error")
+    (event,) = paid.paypal.events_of((await paid.order())["id"], "CUSTOMER.DISPUTE.CREATED")
+    await paid.send(event)
+    with pytest.raises(RuntimeError, match="which disputes there are"):
+        await paid.work("payments.compare_disputes")
+    assert await told_of_disputes(paid) == [
+        ("disputed", "paypal: open, unauthorised")
+    ]  # the event says that much
+    for reason, value in (("DISPUTE_SETTLEMENT", "30.00"), ("DISPUTE_FEE", "15.00")):
+        paid.paypal.move(dispute, "DEBIT", reason, value)
+    await tell_all(paid, times=2)
+    taken = {"payments:paypal": 3000, "disputes:paypal": -4500, "disputed": 3000, "dispute_fees": 1500}
+    assert await moved(paid) == taken
+    paid.paypal.move(dispute, "CREDIT", "DISPUTE_SETTLEMENT", "30.00")
+    paid.paypal.resolve(dispute, "RESOLVED_SELLER_FAVOUR")
+    # The list that is to take this one's place names the party otherwise; it is the same money.
+    dispute["fund_movements"] = [
+        {"party": one.pop("affected_party"), **one} for one in dispute.pop("money_movements")
+    ]
+    await tell_all(paid, times=2)
+    assert await moved(paid) == {"payments:paypal": 3000, "disputes:paypal": -1500, "dispute_fees": 1500}
+    told = await told_of_disputes(paid)
+    assert len(set(told)) == len(told)
+    assert told[-1] == ("disputed", "paypal: resolved_seller_favour, unauthorised") or told[-2:] == [
+        ("disputed", "paypal: resolved_seller_favour, unauthorised"),
+        ("dispute_reinstated", "paypal: 3000 USD"),
+    ]
+    assert {("dispute_withdrawn", "paypal: 3000 USD"), ("dispute_fee", "paypal: 1500 USD")} <= set(told)
+    ((number,),) = await paid.rows("SELECT number FROM orders WHERE store_id = :store")
+    shown = (await run("order", "show", str(number))).output
+    assert f"DISPUTED at {dispute['dispute_id']}: resolved_seller_favour, unauthorised, 30.00 USD" in shown
+
+
+@pytest.mark.parametrize("how", ["dispute first", "together", "not listed"])
+async def test_what_settles_a_dispute_and_is_a_refund_is_one_money(paid: PayPalBuyer, how: str):
+    reference = (await paid.order())["id"]
+    paid.paypal.give_back(reference, 500)  # before all that, and by itself
+    dispute = paid.paypal.dispute(reference)
+    paid.paypal.move(dispute, "DEBIT", "DISPUTE_SETTLEMENT", "25.00")
+    if how == "dispute first":
+        await tell_all(paid)
+        assert await moved(paid) == {
+            "payments:paypal": 2500,
+            "refunds": 500,
+            "disputes:paypal": -2500,
+            "disputed": 2500,
+        }
+    paid.paypal.reverse(reference, 2500, listed=how != "not listed")
+    paid.paypal.resolve(dispute, "RESOLVED_BUYER_FAVOUR")
+    await tell_all(paid, times=2)
+    assert await moved(paid) == {"refunds": 3000}
+    assert (await status_and_books(paid))[0] == "refunded"
 
 
 async def test_a_refund_of_somebody_elses_capture_has_no_effect(paid: PayPalBuyer):

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -409,6 +410,31 @@ async def test_looking_for_orders_is_limited_whatever_is_looked_for(
         page = await client.get("/storefront/v1/products", headers=headers)
         assert page.status_code == 200
         assert "ratelimit-limit" not in page.headers
+
+
+async def test_whoever_tries_codes_by_opening_checkouts_has_no_more_tries(
+    database_url: str, redis_url: str, store: Store
+) -> None:
+    settings = settings_for(
+        database_url,
+        redis_url,
+        STOREFRONT_LIMITS="coupon=2/60",
+        STOREFRONT_TRUSTED_PROXIES="127.0.0.0/8",
+    )
+    headers = {"X-Store": store.code, "X-Forwarded-For": source().replace("127", "10", 1)}
+    cart = {"cart_uuid": str(uuid4())}
+    async with running_shop(settings) as client:
+        for status in (404, 404, 429):
+            tried = await client.post(
+                "/storefront/v1/checkout", json={**cart, "coupon": "GUESS"}, headers=headers
+            )
+            assert (tried.status_code, tried.headers["ratelimit-limit"]) == (status, "2")
+        tried = await client.post(
+            "/storefront/v1/cart/coupon", json={**cart, "code": "GUESS"}, headers=headers
+        )
+        assert tried.status_code == 429
+        without = await client.post("/storefront/v1/checkout", json=cart, headers=headers)
+        assert (without.status_code, without.headers["ratelimit-limit"]) == (404, "600")
 
 
 async def test_off_counts_nothing(client: httpx.AsyncClient, store: Store) -> None:

@@ -1,7 +1,8 @@
 """What is shown beside a product: chosen by hand, else bought with it, then alike by its tags."""
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import bindparam, text
+from sqlalchemy.dialects.postgresql import JSONB
 
 from app.db.session import Sessions, transaction
 from app.domain.catalogue.refreshing import refresh_products
@@ -101,3 +102,45 @@ async def test_related_products_cost_no_statement_more(guest: Guest, leads, coun
     with counted() as seen:
         await related(guest, leads["tent"])
     assert seen == ["read"]
+
+
+async def test_lines_of_a_cart_say_what_goes_with_them_and_can_be_had_where_that_is_asked_for(
+    guest: Guest, leads, sessions, store, counted
+):
+    async with transaction(sessions) as session:
+        await session.execute(
+            text(
+                "UPDATE stock_items SET tracked = true, policy = 'deny', on_hand = 0, floor = 0"
+                " WHERE variant_id = :id"
+            ),
+            {"id": leads["tarp"]},
+        )
+        await session.execute(
+            text("UPDATE stores SET settings = settings || :more WHERE id = :id").bindparams(
+                bindparam("more", type_=JSONB)
+            ),
+            {"id": store.id, "more": {"currencies": [{"code": "EUR", "rate": "2"}]}},
+        )
+    for name in ("tent", "lamp"):
+        line = (await guest.add(leads[name])).json()
+        assert line["related_products"] == {}
+    path = f"/cart?cart_uuid={guest.cart_uuid}"
+    assert [one["related_products"] for one in (await guest.call("GET", path)).json()["items"]] == [{}, {}]
+    asked = f"{path}&expand=related_products"
+    with counted() as seen:
+        cart = (await guest.call("GET", asked)).json()
+    assert len(seen) == 3, seen  # the cart and its things, what goes with them and what that costs
+    tent, lamp = (one["related_products"] for one in cart["items"])
+    assert (list(tent), lamp) == ([str(leads["stove"])], {})
+    stove = tent[str(leads["stove"])]
+    assert (stove["title"], stove["price"], stove["handle"]) == ("Stove", 100, "stove")
+
+    body = {"product_id": leads["tent"], "quantity": 2, "cart_uuid": guest.cart_uuid}
+    for method in ("POST", "PUT"):
+        answer = await guest.call(method, "/cart/items?expand=related_products", body)
+        assert answer.json()["related_products"] == tent, answer.text
+        refused = await guest.call(method, "/cart/items?expand=reviews", body)
+        assert (refused.status_code, refused.json()["errors"][0]["field"]) == (422, "expand")
+    await guest.call("PUT", "/cart", {"cart_uuid": guest.cart_uuid, "currency": "EUR"})
+    cart = (await guest.call("GET", asked)).json()
+    assert cart["items"][0]["related_products"][str(leads["stove"])]["price"] == 200

@@ -97,7 +97,8 @@ async def test_a_card_is_saved_by_wish_paid_with_again_and_removed(buyer: Buyer,
     )
     for _ in range(2):
         await again(buyer, buyer.guest)
-        assert (await pay(buyer.guest, payment_method_id=method["id"])).status_code == 204
+        last = await pay(buyer.guest, payment_method_id=method["id"])
+        assert last.status_code == 204
         latest = await buyer.intent()
         assert latest["payment_method"] == intent["payment_method"]
         assert latest["setup_future_usage"] is None
@@ -112,6 +113,10 @@ async def test_a_card_is_saved_by_wish_paid_with_again_and_removed(buyer: Buyer,
     await work(buyer, FORGET_METHOD)
     await work(buyer, FORGET_METHOD)
     assert buyer.stripe.kept.methods[intent["payment_method"]]["customer"] is None
+    # What it paid before is paid: the same call again is told so, also without a key.
+    repeated = await pay(buyer.guest, payment_method_id=method["id"])
+    assert repeated.status_code == 204, repeated.text
+    assert repeated.headers["location"] == last.headers["location"]
     await again(buyer, buyer.guest)
     gone = await pay(buyer.guest, payment_method_id=method["id"])
     assert (gone.status_code, gone.json()["code"]) == (404, "payment_method_not_found")

@@ -1,29 +1,14 @@
 """What staff do for customers from the command line: a link to get in, and withdrawals decided."""
 
-import asyncio
 import re
 
 import pytest
-from click.testing import CliRunner, Result
 from sqlalchemy import text
 
-from app.cli import main
 from app.db.session import transaction
 from tests.api.account_shop import signed_up, some_email
 from tests.people import Member, join
 from tests.shop import Guest
-
-
-@pytest.fixture
-def run(database_url, tmp_path_factory, store):
-    async def invoke(*arguments: str, code: str = "") -> Result:
-        environ = {"DATABASE_URL": database_url, "STOREFRONT_DATA_DIR": str(tmp_path_factory.mktemp("data"))}
-        called = [*arguments, "--store", code or store.code]
-        result = await asyncio.to_thread(CliRunner(env=environ).invoke, main, called)
-        assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
-        return result
-
-    return invoke
 
 
 async def test_a_login_link_is_mailed_shown_nowhere_and_logs_in_once(run, client, store, mails, sessions):

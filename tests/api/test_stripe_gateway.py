@@ -129,11 +129,16 @@ async def test_an_amount_that_stripe_cannot_take_is_never_sent(place: Place, ses
     store = await make_store(sessions, currency="KWD")
     guest = Guest(place.client, store, await open_till(sessions, store))
     variant = await add_variant(sessions, store, price=2501)
-    await guest.prepare(variant)
+    checkout = await guest.prepare(variant)
+    assert "stripe" not in {one["name"] for one in checkout["payment_services"]}
     calls = len(place.stripe.calls)
     answer = await guest.pay(3001, service="stripe", payment_token="pm_card_visa")
-    assert (answer.status_code, answer.json()["reason"]) == (402, "amount_not_supported")
+    assert answer.status_code == 422
+    (fault,) = answer.json()["errors"]
+    assert (fault["field"], fault["code"]) == ("payment_type", "currency_not_taken")
     assert len(place.stripe.calls) == calls
+    checkout = (await guest.add(variant, 9), await guest.read_checkout())[1]  # ten of them come to 25.010
+    assert "stripe" in {one["name"] for one in checkout["payment_services"]}
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """The ceiling: the same server with a bare handler that fetches the same bytes with one prepared statement.
 
-Nothing that answers from this database over HTTP on this machine can be faster; how far the shop stays
+An answer is one ready-made document; a list is as many as it has items, by an index range, joined. Nothing that answers from this database over HTTP on this machine can be faster; how far the shop stays
 below it is what the shop's own work costs. Run as `python -m tests.benchmarks.ceiling HOST PORT WORKERS`.
 """
 
@@ -13,9 +13,10 @@ from functools import partial
 from typing import Any, Final
 
 import asyncpg
+import msgspec
 from granian.constants import HTTPModes, Interfaces, Loops
 from granian.log import LogLevels
-from litestar import Litestar, MediaType, Request, Response, route
+from litestar import Litestar, MediaType, Request, Response, get, route
 from litestar.enums import HttpMethod
 from litestar.params import FromPath
 
@@ -25,18 +26,44 @@ from app.integrations.embedded.child import die_with_parent
 
 POOL: Final = 10
 FETCH: Final = "SELECT body FROM bench_answers WHERE id = $1"
+FETCH_LIST: Final = "SELECT body FROM bench_answers WHERE id = $1 ORDER BY part"
+# What the address of a list begins with.
+LISTS: Final = "/lists"
 
 
-async def keep_answers(connection: Any, answers: Sequence[bytes]) -> None:
-    """Put the answers where the ceiling fetches them, by their place."""
+class _Page(msgspec.Struct):
+    items: list[msgspec.Raw] = []
+
+
+def documents_of(answer: bytes) -> list[bytes]:
+    """The items of a page as pieces that joined are the page, what is around them with the first and the last."""
+    try:
+        items = [bytes(item) for item in msgspec.json.decode(answer, type=_Page).items]
+    except msgspec.MsgspecError:
+        return [answer]
+    pieces, end = [], 0
+    for item in items:
+        begin, end = end, answer.index(item, end) + len(item)
+        pieces.append(answer[begin:end])
+    return [*pieces[:-1], b"".join(pieces[-1:]) + answer[end:]]
+
+
+async def keep_answers(connection: Any, answers: Sequence[Sequence[bytes]]) -> list[str]:
+    """Put the documents of each answer where the ceiling fetches them; answers their addresses.
+
+    Stored as the shop's own documents are: not compressed where they fit into a page.
+    """
     await connection.execute(
-        "/* bench: */ CREATE TABLE IF NOT EXISTS bench_answers (id int PRIMARY KEY, body bytea NOT NULL)"
+        "/* bench: */ CREATE TABLE IF NOT EXISTS bench_answers (id int, part int, body bytea NOT NULL,"
+        " PRIMARY KEY (id, part)) WITH (toast_tuple_target = 8160)"
     )
     await connection.execute("/* bench: */ TRUNCATE bench_answers")
     await connection.executemany(
-        "/* bench: */ INSERT INTO bench_answers VALUES ($1, $2)", list(enumerate(answers))
+        "/* bench: */ INSERT INTO bench_answers VALUES ($1, $2, $3)",
+        [(place, part, body) for place, parts in enumerate(answers) for part, body in enumerate(parts)],
     )
     await connection.execute("/* bench: */ VACUUM ANALYZE bench_answers")
+    return [f"{LISTS if len(parts) > 1 else ''}/{place}" for place, parts in enumerate(answers)]
 
 
 def create_app(url: str) -> Litestar:
@@ -62,7 +89,13 @@ def create_app(url: str) -> Litestar:
             body = await connection.fetchval(FETCH, place)
         return Response(body, media_type=MediaType.JSON)
 
-    return Litestar([answer], lifespan=[lifespan], openapi_config=None, logging_config=None)
+    @get(f"{LISTS}/{{place:int}}")
+    async def answer_list(place: FromPath[int]) -> Response[bytes]:
+        async with pool.acquire() as connection:
+            rows = await connection.fetch(FETCH_LIST, place)
+        return Response(b"".join([row[0] for row in rows]), media_type=MediaType.JSON)
+
+    return Litestar([answer, answer_list], lifespan=[lifespan], openapi_config=None, logging_config=None)
 
 
 async def _keep(_connection: Any) -> None:

@@ -38,7 +38,7 @@ LISTS_OF_IDS: Final = ("siblings", "related", "bought_with", "similar_to")
 # What happened to the original did not happen to its copies.
 LEFT_OUT: Final = (
     "cart_lines", "order_lines", "reservations", "stock_movements", "stock_wishes", "product_questions",
-    "product_reviews", "category_collections",
+    "product_reviews", "category_collections", "list_sizes",
 )  # fmt: skip
 # Columns of documents that are no text.
 FIGURES: Final = (
@@ -83,6 +83,15 @@ INSERT INTO collection_products (store_id, collection_id, product_id, position, 
     SELECT store_id, {LAST_ID}, id, id, listed FROM products
 """
 
+# No trigger has counted what was copied.
+_COUNT: Final = """
+DELETE FROM list_sizes;
+INSERT INTO list_sizes (store_id, list, collection_id, transaction, size)
+    SELECT store_id, 'products', 0, 0, count(*) FROM products WHERE listed GROUP BY store_id
+    UNION ALL SELECT store_id, 'variants', 0, 0, count(*) FROM variants WHERE listed GROUP BY store_id
+    UNION ALL SELECT store_id, 'collection_products', collection_id, 0, count(*) FROM collection_products
+        WHERE listed GROUP BY store_id, collection_id
+"""
 
 # A paid order of three lines for every third variant, within the last 80 days; what sells best follows `sales`.
 _SELL: Final = f"""
@@ -141,6 +150,7 @@ async def grow(url: str, *, variants: int, lean: bool = False) -> int:
                 f" WHERE o.id < {SPAN} ON CONFLICT DO NOTHING"
             )
             await connection.execute(_EVERYTHING)
+            await connection.execute(_COUNT)
             await connection.execute(_SELL)
             for statement in kept:
                 await connection.execute(statement)

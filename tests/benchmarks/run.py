@@ -28,7 +28,7 @@ from rich.console import Console
 from app.db.session import create_engine, create_sessions
 from app.kit.clock import isoformat, utc_now
 from tests.benchmarks import report
-from tests.benchmarks.ceiling import keep_answers
+from tests.benchmarks.ceiling import documents_of, keep_answers
 from tests.benchmarks.driver import find_wrk
 from tests.benchmarks.machine import Neighbours, Statements
 from tests.benchmarks.operations import BASE, UNKEPT, Operation, Seeded, operations, record
@@ -166,6 +166,9 @@ async def _worker_listens(database: Any) -> None:
 @dataclass
 class _Ready:
     operation: Operation
+    # What was sent, where the answers stand among all that are kept, and the same as calls of the ceiling.
+    sent: list[tuple[str, bytes]]
+    places: slice
     calls: list[tuple[str, str, bytes]]
     shop: dict[int, list[Run]]
     ceiling: dict[int, list[Run]]
@@ -175,7 +178,7 @@ async def _prepare(
     bench: Bench, chosen: Sequence[Operation], database: Any, result: dict[str, Any]
 ) -> list[_Ready]:
     """See each operation work once, keep its answers for the ceiling, count its statements, warm it up."""
-    answers: list[bytes] = []
+    answers: list[list[bytes]] = []
     ready: list[_Ready] = []
     for operation in chosen:
         connection = Connection(HOST, bench.port_of(operation))
@@ -188,7 +191,7 @@ async def _prepare(
             },
         }
         console.print(f"Preparing {operation.name} ...")
-        calls: list[tuple[str, str, bytes]] = []
+        begin = len(answers)
         try:
             if operation.steps is None:
                 seen = [("GET", b"", (await connection.call("GET", path))[1]) for path in operation.paths]
@@ -199,17 +202,20 @@ async def _prepare(
             continue
         finally:
             connection.close()
-        for method, body, answer in seen:
-            calls.append((method, f"/{len(answers)}", body))
-            answers.append(answer)
+        sent = [(method, body) for method, body, _ in seen]
+        answers += [documents_of(answer) if operation.steps is None else [answer] for _, _, answer in seen]
         found["bytes"] = sum(len(answer) for _, _, answer in seen) // (
             len(seen) if operation.steps is None else 1
         )
         found["statements"] = await bench.count_statements(operation)
         await bench.run(operation, connections=WARM_CONNECTIONS, seconds=WARM_SECONDS)
-        ready.append(_Ready(operation, calls, {}, {}))
+        ready.append(_Ready(operation, sent, slice(begin, len(answers)), [], {}, {}))
     if ready:
-        await keep_answers(database, answers)
+        paths = await keep_answers(database, answers)
+        for one in ready:
+            one.calls = [
+                (method, path, body) for (method, body), path in zip(one.sent, paths[one.places], strict=True)
+            ]
         bench.stack.start_ceiling()
         await bench.stack.served(bench.stack.ceiling_port, "/0", "ceiling")
         for one in ready:

@@ -12,6 +12,7 @@ from litestar.params import FromPath
 from litestar.response import Stream
 
 from tests.api.live import serve
+from tests.benchmarks.ceiling import documents_of
 from tests.benchmarks.driver import drive, drive_reads, find_wrk, percentile
 from tests.benchmarks.trial import Run, median_run
 from tests.benchmarks.wire import Connection, UnexpectedAnswer
@@ -123,3 +124,22 @@ async def test_the_median_hides_no_error(address: tuple[str, int]) -> None:
     told = median_run(runs)
     assert told["errors"] == sum(run.load.errors for run in runs) > 0
     assert told["cpu_ms"] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("answer", "pieces"),
+    [
+        (b'{"items":[{"id":1},{"id":1},{"id":12}],"_meta":{"totalCount":3}}', 3),
+        (b'{"items": [ {"items": [1, 2]} ], "_meta": {}}', 1),
+        (b'{"items":[],"_meta":{}}', 1),
+        (b'{"id":7,"title":"Tent"}', 1),
+        (b'[{"id":7}]', 1),
+        (b"", 1),
+    ],
+)
+def test_a_list_is_as_many_documents_as_it_has_items_and_joined_they_are_the_answer(
+    answer: bytes, pieces: int
+):
+    documents = documents_of(answer)
+    assert b"".join(documents) == answer
+    assert len(documents) == pieces

@@ -133,7 +133,6 @@ async def test_without_lock_and_unique_key_one_checkout_makes_many_orders(bare: 
         order = Order(store_id=store_id, status="pending", created_at=now, **content)
         session.add(order)
         await session.flush()
-        await session.execute(orders._WRITE_LINES, {"store_id": store_id, "order_id": order.id, "lines": []})
         return order
 
     monkeypatch.setattr(placing, "lock_checkout", read_together(Checkout, "token", together))

@@ -10,6 +10,8 @@ A type is written as a short expression, so that field lists stay readable as da
     Name                a shape from shapes.toml: an object with those fields
     T|U                 either
     T?                  may be without a value: null for a scalar, {} for an object
+
+A field whose name ends with `?` may be missing altogether.
 """
 
 import json
@@ -167,11 +169,12 @@ def _check_shape(value: Json, fields: dict[str, str], at: str) -> Iterator[Findi
     if not isinstance(value, dict):
         yield Finding(at, f"expected an object, got {_show(value)}")
         return
-    for name, expression in fields.items():
+    for written, expression in fields.items():
+        name = written.removesuffix("?")
         path = f"{at}.{name}" if at else name
         if name in value:
             yield from check(value[name], expression, path)
-        else:
+        elif name == written:
             yield Finding(path, "missing")
 
 

@@ -190,6 +190,15 @@ def test_a_fault_shared_by_all_items_is_told_once():
     assert findings([{}] * 50, "[Link]") == ["[].href: missing"]
 
 
+def test_a_field_that_may_be_missing_is_checked_where_it_is_there():
+    meta = {"totalCount": 1000, "pageCount": 50, "currentPage": 1, "perPage": 20}
+    assert findings(meta, "PageMeta") == []
+    assert findings({**meta, "totalIsMinimum": True}, "PageMeta") == []
+    assert findings({**meta, "totalIsMinimum": 1}, "PageMeta") == [
+        "totalIsMinimum: expected boolean, got integer 1"
+    ]
+
+
 def test_a_nested_field_is_named_by_its_path():
     order = {"items": [{"variants": [{"id": "7"}]}]}
     told = [str(finding) for finding in check(order["items"], "[Product]", "items")]

@@ -37,7 +37,7 @@ def example(expression: str) -> Any:
     if kind.startswith("{"):
         return {"key": example(kind[1:-1])}
     if NAME.match(kind):
-        return {name: example(inner) for name, inner in load_shapes()[kind].items()}
+        return {name.removesuffix("?"): example(inner) for name, inner in load_shapes()[kind].items()}
     if words := WORDS.match(kind):
         return words[1].split()[0]
     return VALUES[kind]

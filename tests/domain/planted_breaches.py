@@ -151,6 +151,17 @@ BREACHES: list[tuple[str, list[str]]] = [
         ],
     ),
     (
+        "refund_unanswered",
+        [
+            (
+                "WITH made AS (INSERT INTO refund_orders (store_id, payment_id, amount, reason) "
+                "VALUES ({store}, {payment}, 5, 'x') RETURNING id) "
+                "INSERT INTO jobs (store_id, kind, dedupe_key, payload, state, run_at) "
+                "SELECT {store}, 'payments.make_refund', 'refund-' || id, '{{}}', 'parked', now() FROM made"
+            )
+        ],
+    ),
+    (
         "refunds_not_sum",
         [
             (

@@ -78,8 +78,12 @@ async def test_who_waits_for_the_last_use_of_a_code_finds_it_gone(sessions, stor
 
 
 async def test_a_customer_who_comes_twice_at_once_has_one_use(sessions, store):
-    offer = applied(await add_promotion(sessions, store, "CODE", max_per_customer=1))
-    assert await in_turn(sessions, store, offer, second_email="ADA+1@example.com") == "coupon_already_used"
+    for limit in ({"max_per_customer": 1}, {"first_order": True}):
+        offer = applied(await add_promotion(sessions, store, "CODE", **limit))
+        heard = await in_turn(sessions, store, offer, second_email="ADA+1@example.com")
+        assert heard == "coupon_already_used", limit
+        async with transaction(sessions) as session:
+            await session.execute(text("DELETE FROM coupons WHERE store_id = :id"), {"id": store.id})
 
 
 async def test_an_account_is_one_customer_whatever_mail_address_it_gives(sessions, store):

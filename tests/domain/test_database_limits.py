@@ -61,3 +61,20 @@ async def test_a_call_that_finds_no_free_connection_is_unavailable_soon(
     finally:
         await engine.dispose()
     assert isinstance(translate(busy.value), Unavailable)
+
+
+async def test_requests_find_by_key_what_is_quicker_to_read_whole_while_there_is_little(
+    database_url: str,
+) -> None:
+    plans = {}
+    for by_key in (True, False):
+        engine = create_engine(database_url, pool_size=1, plan_once=True, by_key=by_key)
+        async with create_sessions(engine)() as session:
+            await session.execute(text("CREATE TEMP TABLE few (id int PRIMARY KEY) ON COMMIT DROP"))
+            await session.execute(text("INSERT INTO few VALUES (1), (2)"))
+            await session.execute(text("ANALYZE few"))
+            plan = await session.scalars(text("EXPLAIN SELECT FROM few WHERE id = 1"))
+            plans[by_key] = "\n".join(plan)
+        await engine.dispose()
+    assert "few_pkey" in plans[True]
+    assert "Seq Scan" in plans[False]

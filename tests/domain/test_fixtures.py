@@ -2,6 +2,7 @@
 
 import csv
 import importlib
+import re
 import sys
 import tomllib
 from collections import defaultdict
@@ -9,10 +10,16 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
 
+import msgspec
 import nh3
 import pytest
 
+from app.cli.apply import ShopFile
+from app.domain.giftcards.applying import find_card_faults
+from app.domain.promotions.plan import find_faults
+
 FIXTURES = Path(__file__).parents[2] / "fixtures"
+DOCS = FIXTURES.parent / "docs"
 Row = dict[str, str]
 
 
@@ -219,3 +226,25 @@ def test_the_built_files_are_those_that_the_sources_make(
     art = draw.load_art()
     drawn = {name: svg for product in sources for name, svg in draw.drawings(product, art, shop["colors"])}
     assert drawn == {path.name: path.read_text(encoding="utf-8") for path in (FIXTURES / "images").iterdir()}
+
+
+def test_what_the_documents_show_of_offers_and_cards_can_be_pasted_below_the_demo_shop(
+    variants: list[Row], shop: dict[str, Any]
+) -> None:
+    shown = [
+        section
+        for name in ("promotions.md", "giftcards.md")
+        for section in re.findall(r"```toml\n(.*?)```", (DOCS / name).read_text(encoding="utf-8"), re.DOTALL)
+    ]
+    pasted = "\n".join([(FIXTURES / "shop.toml").read_text(encoding="utf-8"), *shown])
+    file = msgspec.toml.decode(pasted, type=ShopFile)
+    # Otherwise the command would say that it has no meaning yet.
+    assert {price.sku for price in file.unit_prices} <= {row["Variant SKU"] for row in variants}
+    named = {handle for promotion in file.promotions for handle in promotion.collections}
+    assert named <= {entry["handle"] for entry in shop["collections"]}
+    assert {promotion.handle for promotion in file.promotions} > {"summer"}
+    assert file.gift_cards
+    sold_in = {currency.code for currency in file.currencies}
+    currency = shop["store"]["currency"]
+    assert find_faults(file.promotions, file.unit_prices, currency=currency, sold_in=sold_in) == []
+    assert find_card_faults(file.gift_cards, currency=currency) == []

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from jinja2 import UndefinedError
 
 from app.domain.stores.mail import Mail
-from app.domain.stores.queries import Look, StoreConfig
-from app.integrations.mail import MailTemplates, build_message
-from app.integrations.mail.examples import EXAMPLES, ORDER, render_example
+from app.domain.stores.queries import Look, PaymentChoice, StoreConfig
+from app.integrations.mail import MailTemplates, write_message
+from app.integrations.mail.examples import EXAMPLES, ORDER, render_example, template_of
 from app.integrations.mail.formats import create_filters, person
 from app.integrations.mail.languages import FOLDER, choose_language, list_languages, locale_of
 from app.integrations.mail.look import ENOUGH, NIGHT, PAPER, USUAL, colors_of, contrast
@@ -54,12 +54,18 @@ def store(**changes) -> StoreConfig:
 def write(name: str, *, language: str | None = "en", shop: StoreConfig = STORE, **changes) -> Mail:
     values = {**EXAMPLES[name], **changes}
     return WRITER.render(
-        name, store=shop, language=language, to="ada@example.com", key="7", values=values, unsubscribe=None
+        template_of(name),
+        store=shop,
+        language=language,
+        to="ada@example.com",
+        key="7",
+        values=values,
+        unsubscribe=None,
     )
 
 
 def test_every_template_has_an_example():
-    assert set(EXAMPLES) == {path.stem for path in (TEMPLATES / "mails").iterdir()}
+    assert {template_of(name) for name in EXAMPLES} == {path.stem for path in (TEMPLATES / "mails").iterdir()}
 
 
 @pytest.mark.parametrize("language", list_languages())
@@ -67,7 +73,7 @@ def test_every_template_has_an_example():
 def test_a_mail_says_the_same_as_text_and_as_html(name, language):
     mail = render_example(WRITER, name, store=STORE, language=language)
     assert mail.headers["Content-Language"] == language
-    assert mail.message_id == f"<{name}-example@shop.example>"
+    assert mail.message_id == f"<{template_of(name)}-example@shop.example>"
     html = re.sub(r"<head>.*?</head>", "", mail.html, flags=re.DOTALL)
     link = EXAMPLES[name].get("link")
     for part in (mail.text, html):
@@ -88,6 +94,64 @@ def test_a_german_mail_has_no_english_left(name):
     assert english.subject != german.subject
     sentences = [line for line in english.text.splitlines() if line.endswith((".", ":")) and " " in line]
     assert [line for line in sentences if line in german.text] == []
+
+
+def test_a_confirmation_says_how_its_total_came_about_and_is_paid():
+    bill = write("order_confirmation").text.partition("Items: ")[2].partition("It goes to")[0].split("\n")
+    assert bill[:9] == [
+        "$152.00",
+        "Discount (Spring sale, SPRING): -$15.20",
+        "Shipping (Standard): $6.90",
+        "Tax: $10.94",
+        "Total: $154.64",
+        "Paid by gift card …7KQ2: $50.00",
+        "Paid from store credit: $20.00",
+        "Paid: Test: $84.64",
+        "",
+    ]
+    fetched = write(
+        "order_confirmation.fetched", shop=store(payment_services=(PaymentChoice("manual", "Invoice"),))
+    )
+    assert "Pick-up (Mill Lane shop): $0.00\n" in fetched.text
+    assert "To be paid: Invoice: $147.74\n" in fetched.text
+    assert "You fetch it at:\nMill Lane shop\n12 Mill Lane, Portland; Monday" in fetched.text
+    assert "It goes to" not in fetched.text
+    (offer,), (*_, card) = ORDER.discounts, ORDER.payments
+    for changes, said, unsaid in (
+        ({"discounts": (), "discount_total": 0}, "Shipping (Standard)", "Discount"),
+        ({"discounts": ()}, "Discount: -$15.20", "SPRING"),
+        (
+            {"discounts": (msgspec.structs.replace(offer, code="spring SALE"),)},
+            "Discount (Spring sale): ",
+            "SALE",
+        ),
+        (
+            {"discounts": (msgspec.structs.replace(offer, kind="free_shipping"),), "discount_total": 0},
+            "Shipping (Standard, Spring sale, SPRING): ",
+            "Discount",
+        ),
+        ({"shipping_option": None, "shipping_total": 0}, "Total", "Shipping"),
+        (
+            {"payments": (msgspec.structs.replace(card, state="authorized"),)},
+            "Reserved until we ship: Test: $84.64",
+            "Paid",
+        ),
+        ({"payments": (msgspec.structs.replace(card, state="declined"),)}, "Total", "Test"),
+        ({"payments": (msgspec.structs.replace(card, amount=0),)}, "Total", "Paid"),
+        ({"tax_included": True}, "Tax (included): $10.94", "Tax: "),
+        ({"lines": (msgspec.structs.replace(ORDER.lines[0], requires_shipping=False),)}, "Total", "goes to"),
+    ):
+        words = write("order_confirmation", order=msgspec.structs.replace(ORDER, **changes)).text
+        assert said in words
+        assert unsaid not in words, words
+
+
+@pytest.mark.parametrize("name", ["order_confirmation", "order_shipped", "refund"])
+def test_a_thing_is_named_once_with_its_variant(name):
+    line = ORDER.lines[0]
+    said = render_example(WRITER, name, store=STORE, language="en").text
+    assert line.title in said
+    assert said.count(line.variant_title) == 1
 
 
 def test_values_are_escaped_in_html_and_left_alone_in_text():
@@ -116,7 +180,7 @@ def test_a_value_that_nobody_gave_is_an_error_and_no_gap(forgotten):
 def test_nothing_that_somebody_typed_becomes_a_header(bad):
     order = msgspec.structs.replace(ORDER, name=bad)
     mail = write("order_link", order=order, shop=store(name=bad))
-    message = message_from_bytes(build_message(mail).as_bytes(), policy=default)
+    message = message_from_bytes(write_message(mail), policy=default)
     assert message["Bcc"] is None
     assert message["Subject"] == "Your link to order x Bcc: " + bad.rpartition("Bcc: ")[2]
     assert message["From"].addresses[0].addr_spec == "shop@localhost"
@@ -125,7 +189,7 @@ def test_nothing_that_somebody_typed_becomes_a_header(bad):
 def test_an_address_with_a_line_break_is_not_sent_to():
     mail = msgspec.structs.replace(write("account_closed"), to="a@b.example\r\nBcc: eve@example.com")
     with pytest.raises(ValueError, match="linefeed"):
-        build_message(mail)
+        write_message(mail)
 
 
 @pytest.mark.parametrize(
@@ -152,7 +216,7 @@ def test_the_sender_is_the_shop_unless_the_settings_name_one():
 
 def test_a_newsletter_says_how_it_ends_and_other_mails_do_not():
     mail = render_example(WRITER, "newsletter_welcome", store=STORE, language="en")
-    message = message_from_bytes(build_message(mail).as_bytes(), policy=default)
+    message = message_from_bytes(write_message(mail), policy=default)
     assert message["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
     assert (message["Content-Language"], message["Auto-Submitted"]) == ("en", "auto-generated")
     assert message.get_content_type() == "multipart/alternative"

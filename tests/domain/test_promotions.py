@@ -93,6 +93,14 @@ def test_a_gift_is_a_line_of_its_own_that_costs_nothing():
     assert (found.items, found.discount) == (1000, 0)
 
 
+def test_two_promotions_give_the_same_thing_only_while_there_are_two_of_it():
+    twice = [promotion("gift", 0, gift_variant_id=9), promotion("gift", 0, gift_variant_id=9)]
+    for spare, gifts in (({}, 2), ({9: 2}, 2), ({9: 1}, 1)):
+        found = quote([line(1000)], *twice, gifts={9: line(0, variant_id=9)}, spare=spare)
+        assert [entry.line.variant_id for entry in found.lines] == [1, *[9] * gifts], spare
+        assert len(found.applied) == gifts
+
+
 def test_a_gift_that_has_to_be_shipped_does_not_join_what_is_not():
     gift = line(0, variant_id=9)
     digital = [line(1000, requires_shipping=False)]

@@ -5,11 +5,12 @@ from datetime import timedelta
 from functools import partial
 from uuid import uuid4
 
+import asyncpg
 import pytest
 from sqlalchemy import text
 
-from app.db import queue
-from app.db.queue import GiveUp
+from app.db import outcomes, queue
+from app.db.queue import GiveUp, Outcome, Together
 from app.db.session import Sessions, transaction
 from app.kit.clock import utc_now
 from app.worker import BATCH, lanes_of, work_once
@@ -102,14 +103,79 @@ async def test_tries_run_out(sessions, kind):
 
 async def test_the_job_of_a_dead_worker_is_taken_over_and_its_late_finish_is_ignored(sessions, kind):
     await put(sessions, kind)
-    async with transaction(sessions) as session:
-        (first,) = await queue.take(session, now=utc_now(), most=5, lease=timedelta(seconds=-1))
-    async with transaction(sessions) as session:
-        (second,) = await queue.take(session, now=utc_now(), most=5)
+    (first,) = await queue.take(sessions, now=utc_now(), most=5, lease=timedelta(seconds=-1))
+    (second,) = await queue.take(sessions, now=utc_now(), most=5)
     assert (first.id, first.tries, second.tries) == (second.id, 1, 2)
-    async with transaction(sessions) as session:
-        await queue.finish(session, first, now=utc_now())
+    await queue.finish(sessions, [Outcome(first)], now=utc_now())
     assert [row[0] for row in await state_of(sessions, kind)] == ["running"]
+
+
+async def test_what_is_done_is_written_down_at_once_and_what_comes_meanwhile_together(
+    sessions, kind, monkeypatch
+):
+    """A job that hangs holds up no other's result: after a crash, what is not written down is done again."""
+    written, hang = [], asyncio.Event()
+
+    async def finish(sessions, told, *, now):
+        written.append(len(told))
+        await queue.finish(sessions, told, now=now)
+
+    async def handler(job):
+        if job.payload["key"] == "hanging":
+            await hang.wait()
+
+    monkeypatch.setattr(outcomes, "finish", finish)
+    for key in ("a", "b", "c", "hanging"):
+        await put(sessions, kind, key)
+    working = asyncio.create_task(work_once(sessions, {kind: handler}))
+    while [state for state, *_ in await state_of(sessions, kind)].count("done") < 3:
+        assert not working.done()
+    assert written == [1, 2]
+    hang.set()
+    assert await working == 4
+    assert written == [1, 2, 1]
+
+
+async def test_jobs_that_are_done_together_fail_by_themselves(sessions, kind):
+    """Where doing them together fails, each is tried alone, and only the one that cannot be done is put back."""
+    tried = []
+
+    async def count(jobs):
+        tried.append([job.payload["key"] for job in jobs])
+        if "bad" in tried[-1]:
+            raise RuntimeError("cannot be counted")
+
+    for key in ("one", "bad", "two"):
+        await put(sessions, kind, key)
+    handlers = {kind: Together(count)}
+    *_, together, rest = lanes_of(handlers)
+    assert await work_once(sessions, handlers, rest.kinds, rest.most) == 0
+    assert await work_once(sessions, handlers, together.kinds, together.most) == 3
+    assert sorted(map(sorted, tried)) == [["bad"], ["bad", "one", "two"], ["one"], ["two"]]
+    assert [(state, reason) for state, _, reason in await state_of(sessions, kind)] == [
+        ("done", None),
+        ("queued", "RuntimeError: cannot be counted"),
+        ("done", None),
+    ]
+
+
+async def test_a_statement_is_run_again_where_its_connection_is_lost(sessions, kind, monkeypatch):
+    await put(sessions, kind)
+    real, lost = asyncpg.Connection.fetch, []
+
+    async def fetch(connection, *args, **options):
+        found = await real(connection, *args, **options)
+        if not lost:
+            lost.append(connection)
+            connection.terminate()
+            raise asyncpg.ConnectionDoesNotExistError("connection was closed in the middle of operation")
+        return found
+
+    (job,) = await queue.take(sessions, now=utc_now(), most=5)
+    monkeypatch.setattr(asyncpg.Connection, "fetch", fetch)
+    await queue.finish(sessions, [Outcome(job)], now=utc_now())
+    assert lost
+    assert await state_of(sessions, kind) == [("done", 1, None)]
 
 
 async def test_a_job_waits_for_its_time(sessions, kind):
@@ -147,13 +213,13 @@ async def test_jobs_that_wait_for_somebody_hold_up_no_others(sessions, kind):
         await put(sessions, f"{kind}.mail", f"mail {number}", after=-2)
         await put(sessions, f"{kind}.pay", f"pay {number}", after=-2)
     await put(sessions, kind, "order", after=-1)
-    mails, payments, rest = lanes_of(handlers)
-    waiting = [asyncio.create_task(work_once(sessions, handlers, lane)) for lane in (mails, payments)]
+    mails, payments, _, rest = lanes_of(handlers)
+    waiting = [asyncio.create_task(work_once(sessions, handlers, lane.kinds)) for lane in (mails, payments)]
     try:
-        assert await work_once(sessions, handlers, rest) == 1
+        assert await work_once(sessions, handlers, rest.kinds) == 1
         assert done == ["order"]
         await put(sessions, f"{kind}.unknown")
-        assert await work_once(sessions, handlers, rest) == 1
+        assert await work_once(sessions, handlers, rest.kinds) == 1
         assert [state for state, _, _ in await state_of(sessions, f"{kind}.unknown")] == ["parked"]
     finally:
         never.set()

@@ -11,35 +11,42 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db.retries import MOST_TRIES, OUTCOME_UNKNOWN, run_transaction
 from app.db.session import Sessions, create_engine, create_sessions, transaction
+from app.db.statements import Statement
 from app.kit.errors import Unavailable
 from tests.standins.postgres_line import Line, postgres_line
 
 
 class Counter:
-    """Two rows of a table of the test's own, to be counted up."""
+    """Two rows of a table of the test's own, to be counted up: by the session, or straight by the driver."""
 
-    def __init__(self, sessions: Sessions) -> None:
+    def __init__(self, sessions: Sessions, *, straight: bool) -> None:
         self.sessions = sessions
+        self.straight = straight
         self.table = f"counter_{uuid4().hex}"
 
     async def add(self, session: AsyncSession, row: str) -> None:
-        await session.execute(text(f"UPDATE {self.table} SET n = n + 1 WHERE id = :id"), {"id": row})
+        await self._send(session, f"UPDATE {self.table} SET n = n + 1 WHERE id = :id", row)
 
     async def note(self, session: AsyncSession, row: str) -> bool:
         """Count a row up once, by its key; False where that was done before."""
-        made = await session.execute(
-            text(f"INSERT INTO {self.table} VALUES (:id, 1) ON CONFLICT DO NOTHING RETURNING id"), {"id": row}
-        )
-        return made.first() is not None
+        sql = f"INSERT INTO {self.table} VALUES (:id, 1) ON CONFLICT DO NOTHING RETURNING true"
+        return await self._send(session, sql, row)
+
+    async def _send(self, session: AsyncSession, sql: str, row: str) -> bool:
+        """Whether a row came back."""
+        if self.straight:
+            return bool(await Statement(sql).rows(session, id=row))
+        found = await session.execute(text(sql), {"id": row})
+        return found.returns_rows and found.first() is not None
 
     async def read(self) -> dict[str, int]:
         async with self.sessions() as session:
             return {row.id: row.n for row in await session.execute(text(f"SELECT id, n FROM {self.table}"))}
 
 
-@pytest.fixture
-async def counter(sessions: Sessions) -> AsyncIterator[Counter]:
-    made = Counter(sessions)
+@pytest.fixture(params=["session", "driver"])
+async def counter(sessions: Sessions, request: pytest.FixtureRequest) -> AsyncIterator[Counter]:
+    made = Counter(sessions, straight=request.param == "driver")
     async with transaction(sessions) as session:
         await session.execute(text(f"CREATE TABLE {made.table} (id text PRIMARY KEY, n int NOT NULL)"))
         await session.execute(text(f"INSERT INTO {made.table} VALUES ('a', 0), ('b', 0)"))

@@ -11,12 +11,13 @@ from app.db import queue
 from app.db.audit import run_audit
 from app.db.reads import Reads
 from app.db.session import Sessions, create_engine, create_sessions, transaction
+from app.domain.carts.service import add_item
 from app.domain.checkout import jobs
 from app.domain.checkout.jobs import KEEP, sweep
-from app.domain.orders.service import make_order_link
 from app.kit.clock import utc_now
 from tests.conftest import fresh_database, make_store
-from tests.shop import Guest, add_variant, open_till, running_shop, settings_for
+from tests.people import make_customer
+from tests.shop import Guest, add_order_link, add_variant, config_of, open_till, running_shop, settings_for
 
 TABLES = (
     "carts",
@@ -123,6 +124,42 @@ async def test_a_placed_order_and_its_payment_stay_for_good(guest, sessions, ser
     assert (found["orders"], found["order_lines"], found["payments"], found["checkouts"]) == (1, 1, 1, 1)
 
 
+async def test_a_cart_whose_time_is_over_is_empty_for_whoever_bought_from_it_and_comes_back(guest, sessions):
+    bought, left, new = [await add_variant(sessions, guest.store) for _ in range(3)]
+    checkout = await guest.prepare(bought)
+    assert (await guest.pay(checkout["totals"]["total"], service="manual")).status_code == 204
+    await guest.add(left)
+    customer = await make_customer(sessions, guest.store)
+    async with transaction(sessions) as session:
+        await session.execute(
+            text("UPDATE carts SET customer_id = :customer, note = 'Ring twice.' WHERE uuid = :uuid"),
+            {"customer": customer, "uuid": guest.cart_uuid},
+        )
+    held = text(
+        "SELECT l.variant_id FROM carts c LEFT JOIN cart_lines l ON l.cart_id = c.id WHERE c.customer_id = :id"
+    )
+    await sweep(sessions, now=utc_now())
+    async with sessions() as session:
+        assert (await session.scalars(held, {"id": customer})).all() == [left]
+    await age(sessions, 31)
+    await sweep(sessions, now=utc_now())
+    async with transaction(sessions) as session:
+        assert (await session.scalars(held, {"id": customer})).all() == []
+        await add_item(
+            session,
+            config_of(guest.store),
+            uuid=None,
+            customer_id=customer,
+            variant_id=new,
+            quantity=1,
+            now=utc_now(),
+            keep_seconds=3600,
+        )
+        assert (await session.scalars(held, {"id": customer})).all() == [new]
+    found = await counts(sessions, guest)
+    assert (found["orders"], found["checkouts"], found["carts"]) == (1, 1, 2)
+
+
 async def test_an_order_whose_payment_is_not_known_stays(guest, sessions):
     checkout = await guest.prepare(await add_variant(sessions, guest.store))
     assert (await guest.pay(checkout["totals"]["total"], payment_token="second_step")).status_code == 402
@@ -183,7 +220,7 @@ async def test_done_jobs_received_events_and_links_are_forgotten_and_jobs_about_
             ),
             {"store": guest.store.id},
         )
-        await make_order_link(session, guest.store.id, order_id, now=now, seconds=3600)
+        await add_order_link(session, guest.store.id, order_id)
     await sweep(sessions, now=now)
     young = await counts(sessions, guest)
     assert (young["jobs"], young["payment_events"], young["order_links"]) == (5, 1, 1)

@@ -95,12 +95,14 @@ class PayPalStandIn:
     orders: dict[str, Thing] = field(default_factory=dict)
     captures: dict[str, Thing] = field(default_factory=dict)
     refunds: list[Thing] = field(default_factory=list)
+    disputes: dict[str, Thing] = field(default_factory=dict)
     log: list[Taken] = field(default_factory=list)
     events: list[Thing] = field(default_factory=list)
     calls: list[str] = field(default_factory=list)
     token_seconds: int = 32_400
     _tokens: set[str] = field(default_factory=set)
     _instruments: dict[str, str] = field(default_factory=dict)
+    _unlisted: dict[str, int] = field(default_factory=dict)
     _faults: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     _answers: dict[str, tuple[object, Reply | None]] = field(default_factory=dict)
     _released: asyncio.Event = field(default_factory=asyncio.Event)
@@ -162,17 +164,55 @@ class PayPalStandIn:
         refund["status"] = "FAILED"
         self._tell("PAYMENT.REFUND.FAILED", "refund", refund)
 
-    def dispute(self, reference: str) -> None:
-        """The shopper disputes the payment, and wins."""
+    def dispute(self, reference: str) -> Thing:
+        """The shopper disputes the payment."""
+        capture = self.capture_of(reference)
         dispute = {
-            "dispute_id": f"PP-D-{secrets.randbelow(10**6)}",
-            "disputed_transactions": [{"seller_transaction_id": self.capture_of(reference)["id"]}],
+            "dispute_id": f"PP-D-{next(self._moments)}",
+            "disputed_transactions": [{"seller_transaction_id": capture["id"], "buyer_transaction_id": "B1"}],
             "reason": "UNAUTHORISED",
             "status": "OPEN",
+            "dispute_amount": capture["amount"],
         }
+        self.disputes[dispute["dispute_id"]] = dispute
         self._tell("CUSTOMER.DISPUTE.CREATED", "dispute", dispute)
-        dispute["status"] = "RESOLVED"
+        return dispute
+
+    def move(self, dispute: Thing, kind: str, reason: str, value: str) -> None:
+        """Money of the shop's account, and as much of the buyer's, moves by a dispute."""
+        amount = {"currency_code": dispute["dispute_amount"]["currency_code"], "value": value}
+        for party, way in (("SELLER", kind), ("BUYER", "CREDIT" if kind == "DEBIT" else "DEBIT")):
+            dispute.setdefault("money_movements", []).append(
+                {
+                    "affected_party": party,
+                    "amount": amount,
+                    "initiated_time": self._now(),
+                    "type": way,
+                    "reason": reason,
+                }
+            )
+        dispute["status"] = "UNDER_REVIEW"
+        self._tell("CUSTOMER.DISPUTE.UPDATED", "dispute", dispute)
+
+    def resolve(self, dispute: Thing, outcome: str) -> None:
+        dispute.update(status="RESOLVED", dispute_outcome={"outcome_code": outcome})
         self._tell("CUSTOMER.DISPUTE.RESOLVED", "dispute", dispute)
+
+    def reverse(self, reference: str, minor: int, *, listed: bool = True) -> None:
+        """A bank takes money back; whether the order's own list of refunds says so, nobody promises."""
+        refund = self.give_back(reference, minor)
+        self.events[-1]["event_type"] = "PAYMENT.CAPTURE.REVERSED"
+        if not listed:
+            self.orders[reference]["purchase_units"][0]["payments"]["refunds"].remove(refund)
+            self._unlisted[reference] = self._unlisted.get(reference, 0) + minor
+
+    def _list_disputes(self, about: str) -> Thing:
+        found = [
+            {name: dispute[name] for name in ("dispute_id", "status", "reason", "dispute_amount")}
+            for dispute in self.disputes.values()
+            if dispute["disputed_transactions"][0]["seller_transaction_id"] == about
+        ]
+        return {"items": found, "links": []}
 
     def capture_of(self, reference: str) -> Thing:
         (capture,) = self.orders[reference]["purchase_units"][0]["payments"]["captures"]
@@ -182,7 +222,8 @@ class PayPalStandIn:
     def refunded(self, reference: str) -> int:
         """What has gone back of an order, in minor units, and stayed away."""
         made = self.orders[reference]["purchase_units"][0]["payments"]["refunds"]
-        return sum(_minor(one["amount"]) for one in made if one["status"] not in ("FAILED", "CANCELLED"))
+        stayed = sum(_minor(one["amount"]) for one in made if one["status"] not in ("FAILED", "CANCELLED"))
+        return stayed + self._unlisted.get(reference, 0)
 
     def events_of(self, reference: str, *kinds: str) -> list[Thing]:
         """The events that name an order or its capture."""
@@ -245,6 +286,11 @@ class PayPalStandIn:
                 kind, act = "capture", lambda body: self._capture(reference, json.loads(body))
             case "GET", ["v2", "payments", "captures", reference]:
                 kind, act = "get_capture", lambda _: self._get(self.captures, reference)
+            case "GET", ["v1", "customer", "disputes"]:
+                about = dict(call.params)["disputed_transaction_id"]
+                kind, act = "list_disputes", lambda _: self._list_disputes(about)
+            case "GET", ["v1", "customer", "disputes", reference]:
+                kind, act = "get_dispute", lambda _: self._get(self.disputes, reference)
             case "POST", ["v2", "payments", "captures", reference, "refund"]:
                 kind, act = "refund", lambda body: self._refund(reference, json.loads(body))
             case _:

@@ -94,6 +94,10 @@ class StripeStandIn:
         self._released.set()
         self._released = asyncio.Event()
 
+    def forget_keys(self) -> None:
+        """A day has gone by: no idempotency key is known any more, and no failure repeated under it."""
+        self._answers.clear()
+
     def authenticate(self, reference: str, *, success: bool = True) -> None:
         """What the shopper's bank does in the page."""
         intent = self.intents[reference]

@@ -1,7 +1,7 @@
 """How a cart is shown: its lines at prices of today, what is taken off them, and what changed since they were added."""
 
-from collections.abc import Iterable
-from typing import Annotated, Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Annotated, Final
 
 import msgspec
 
@@ -15,13 +15,18 @@ from app.api.storefront.discounts import (
     show_gifts,
     show_line_discounts,
 )
+from app.api.storefront.upsells import StorefrontUpsell, show_upsell
 from app.domain.carts.changes import Change, cart_changes, changes_of
 from app.domain.carts.merging import Capped
 from app.domain.carts.queries import CartItem, CartView
+from app.domain.catalogue.sale_items import SaleItem
 from app.domain.promotions.quotes import Quote, QuotedLine
 from app.kit.money import round_half_up
 
 MOST_ATTRIBUTES = 50
+# What goes with each product, by its id.
+Beside = Mapping[int, Sequence[SaleItem]]
+NOTHING_BESIDE: Final[Beside] = {}
 
 
 class CartAttribute(msgspec.Struct, forbid_unknown_fields=True):
@@ -47,7 +52,8 @@ class StorefrontWarning(msgspec.Struct):
 class StorefrontCartLine(msgspec.Struct, kw_only=True):
     """A line with today's price. Money in minor units of the cart's currency.
 
-    `added_price` is what a unit cost when it was added; `warnings` say what changed since.
+    `added_price` is what a unit cost when it was added; `warnings` say what changed since. `related_products` comes
+    with `expand=related_products`: by variant id what goes with the thing and can be had now.
     """
 
     id: int
@@ -78,7 +84,7 @@ class StorefrontCartLine(msgspec.Struct, kw_only=True):
     variant_title: str
     variant_options: dict[str, str]
     product_options: dict[str, list[str]]
-    related_products: dict[str, Any]
+    related_products: dict[str, StorefrontUpsell]
     available: bool
     added_price: int
     compare_at_price: int | None
@@ -118,7 +124,9 @@ class MergedCart(StorefrontCart, kw_only=True):
     waits: bool
 
 
-def show_line(entry: CartItem, cart_uuid: str, found: QuotedLine | None) -> StorefrontCartLine:
+def show_line(
+    entry: CartItem, cart_uuid: str, found: QuotedLine | None, beside: Beside = NOTHING_BESIDE
+) -> StorefrontCartLine:
     """A line as shoppers see it, with its price in the cart's quote; None where nothing is offered on it.
 
     What is gone from sale stays visible with available false.
@@ -155,7 +163,9 @@ def show_line(entry: CartItem, cart_uuid: str, found: QuotedLine | None) -> Stor
         variant_title=item.variant_title if item else "",
         variant_options=item.variant_options if item else {},
         product_options=item.product_options if item else {},
-        related_products={},
+        related_products={
+            str(one.variant_id): show_upsell(one) for one in (beside.get(item.product_id, ()) if item else ())
+        },
         available=item is not None
         and item.on_sale
         and (item.available_units is None or item.available_units >= entry.quantity),
@@ -170,9 +180,11 @@ def show_warnings(changes: Iterable[Change]) -> list[StorefrontWarning]:
     return [StorefrontWarning(**msgspec.structs.asdict(change)) for change in changes]
 
 
-def show_cart(cart: CartView, quote: Quote) -> StorefrontCart:
+def show_cart(cart: CartView, quote: Quote, beside: Beside = NOTHING_BESIDE) -> StorefrontCart:
     by_variant = {one.line.variant_id: one for one in quote.lines if not one.line.gift}
-    lines = [show_line(entry, str(cart.uuid), by_variant.get(entry.variant_id)) for entry in cart.items]
+    lines = [
+        show_line(entry, str(cart.uuid), by_variant.get(entry.variant_id), beside) for entry in cart.items
+    ]
     full = sum(line.original_line_price for line in lines)
     total = sum(line.line_price for line in lines)
     of_lines = [warning for line in lines for warning in line.warnings]

@@ -1,5 +1,6 @@
 """The cart: read, add, change, remove, and the guest's joining the customer's (contract rows B60 to B64)."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Literal
 from uuid import UUID
@@ -21,6 +22,7 @@ from app.api.dependencies import (
     GivenShop,
     GivenStore,
 )
+from app.api.expand import parse_expand
 from app.api.idempotency import answered, caller_of, read_key
 from app.api.limits import CurrencyCode, Id, Quantity, QuantityOrNone, Token
 from app.api.openapi import EXAMPLE, KEYED, QUERY, READS, X_SESSION
@@ -28,6 +30,8 @@ from app.api.openapi_security import CART
 from app.api.request import ShopRequest, read_query_or_body
 from app.api.storefront.cart_shapes import (
     MOST_ATTRIBUTES,
+    NOTHING_BESIDE,
+    Beside,
     CartAttribute,
     MergedCart,
     StorefrontCart,
@@ -37,20 +41,23 @@ from app.api.storefront.cart_shapes import (
     show_cart,
     show_line,
 )
+from app.api.storefront.wares import Expand
 from app.api.transactions import transactional
 from app.db import idempotency
 from app.db.reads import Reads
 from app.domain.carts.errors import cart_not_found
 from app.domain.carts.pricing import list_cart_offers, quote_cart, quote_lean, read_cart_quote
-from app.domain.carts.queries import CartView, find_cart, find_cart_id, get_cart, load_cart
+from app.domain.carts.queries import CartItem, CartView, find_cart, find_cart_id, get_cart, load_cart
 from app.domain.carts.service import add_item, remove_item, set_item
 from app.domain.carts.words import CartWords, write_words
+from app.domain.catalogue.beside import read_beside
 from app.domain.checkout.claiming import Taken, take_cart
 from app.domain.stores.queries import StoreConfig
 from app.kit.actor import Actor
 from app.kit.errors import NOT_FOUND, NotFound
 
 SOME_CART = "3350b0bf-c517-4589-8092-5df7a29c0dd0"
+CART_EXPANDS = frozenset({"related_products"})
 
 
 class AddToCart(msgspec.Struct, forbid_unknown_fields=True):
@@ -132,8 +139,13 @@ class CartController(Controller):
         now: GivenNow,
         actor: GivenActor,
         cart_uuid: Annotated[str | None, QueryParameter(max_length=64)] = None,
+        expand: Expand = None,
     ) -> Response[StorefrontCart]:
-        """The cart of a uuid; without one the customer's, or an empty answer. Nothing is written."""
+        """The cart of a uuid; without one the customer's, or an empty answer. Nothing is written.
+
+        `expand=related_products` adds to each line what goes with it.
+        """
+        wanted = parse_expand(expand, CART_EXPANDS)
         if cart_uuid:
             uuid = read_uuid(cart_uuid)
             if uuid is None:
@@ -145,7 +157,8 @@ class CartController(Controller):
                 return Response(empty_cart(store.currency), headers=NO_STORE)
             cart = found
         quote = await read_cart_quote(reads, store, cart, customer_id=actor.customer_id, now=now)
-        return Response(show_cart(cart, quote), headers=NO_STORE)
+        beside = await _read_beside(reads, store, cart.items, wanted)
+        return Response(show_cart(cart, quote, beside), headers=NO_STORE)
 
     @post(
         "/items",
@@ -164,12 +177,13 @@ class CartController(Controller):
         store: GivenStore,
         now: GivenNow,
         actor: GivenActor,
+        expand: Expand = None,
     ) -> Response[StorefrontCartLine]:
         """Adds units of a variant; the answer is the line, with `cart_uuid` beside it.
 
-        Over stock, over 999 in a line or below 1 is a 422. Takes Idempotency-Key.
+        Over stock, over 999 in a line or below 1 is a 422. Takes Idempotency-Key and `expand=related_products`.
         """
-        settings = shop.settings
+        settings, wanted = shop.settings, parse_expand(expand, CART_EXPANDS)
         uuid, customer_id = read_uuid(data.cart_uuid), actor.visitor()
         # A customer's next line must not land in a guest's cart.
         if uuid is None and actor.known().customer_id is None:
@@ -180,7 +194,7 @@ class CartController(Controller):
         )
         if made is not None:
             uuid = UUID(made["cart"])
-            line = await _find_line(shop.reads, store, actor, uuid, data.product_id, now=now)
+            line = await _find_line(shop.reads, store, actor, uuid, data.product_id, wanted, now=now)
         else:
             uuid, entry = await add_item(
                 session,
@@ -195,7 +209,8 @@ class CartController(Controller):
             )
             await idempotency.keep(session, store.id, key, {"cart": str(uuid)})
             quote = await quote_lean(session, store, uuid=uuid, customer_id=actor.customer_id, now=now)
-            line = show_line(entry, str(uuid), line_in(quote, entry.variant_id))
+            beside = await _read_beside(shop.reads, store, [entry], wanted)
+            line = show_line(entry, str(uuid), line_in(quote, entry.variant_id), beside)
         answer = answered(line, replayed=made is not None)
         if wants_cookie(request) and customer_id is None:
             answer.set_cookie(cart_cookie(str(uuid), seconds=settings.cart_seconds))
@@ -217,8 +232,13 @@ class CartController(Controller):
         store: GivenStore,
         now: GivenNow,
         actor: GivenActor,
+        expand: Expand = None,
     ) -> Response[StorefrontCartLine | None]:
-        """Sets how many of a variant the cart holds; 0 removes the line and answers 204."""
+        """Sets how many of a variant the cart holds; 0 removes the line and answers 204.
+
+        `expand=related_products` adds what goes with it.
+        """
+        wanted = parse_expand(expand, CART_EXPANDS)
         uuid = read_uuid(data.cart_uuid)
         if uuid is None:
             raise cart_not_found()
@@ -235,7 +255,8 @@ class CartController(Controller):
         if entry is None:
             return Response(None, status_code=204)
         quote = await quote_lean(session, store, uuid=uuid, customer_id=actor.customer_id, now=now)
-        return Response(show_line(entry, str(uuid), line_in(quote, entry.variant_id)))
+        beside = await _read_beside(shop.reads, store, [entry], wanted)
+        return Response(show_line(entry, str(uuid), line_in(quote, entry.variant_id), beside))
 
     @put(
         "/",
@@ -281,7 +302,7 @@ class CartController(Controller):
             now=now,
             keep_seconds=shop.settings.cart_seconds,
         )
-        cart = await load_cart(session, store, cart_id)
+        cart = await load_cart(session, store, cart_id, shown=True)
         offers = await list_cart_offers(session, store, cart, customer_id=actor.customer_id, now=now)
         return Response(show_cart(cart, quote_cart(store, cart, offers)), headers=NO_STORE)
 
@@ -380,7 +401,7 @@ async def _merged(
     if cart_id is None:
         shown = empty_cart(store.currency)
     else:
-        cart = await load_cart(session, store, cart_id)
+        cart = await load_cart(session, store, cart_id, shown=True)
         offers = await list_cart_offers(session, store, cart, customer_id=customer_id, now=now)
         shown = show_cart(cart, quote_cart(store, cart, offers))
     return MergedCart(
@@ -391,12 +412,32 @@ async def _merged(
 
 
 async def _find_line(
-    reads: Reads, store: StoreConfig, actor: Actor, uuid: UUID, variant_id: int, *, now: datetime
+    reads: Reads,
+    store: StoreConfig,
+    actor: Actor,
+    uuid: UUID,
+    variant_id: int,
+    wanted: frozenset[str],
+    *,
+    now: datetime,
 ) -> StorefrontCartLine:
     """The line that an earlier call made, as it stands now. Raises NotFound where it was taken out since."""
     cart = await get_cart(reads, store, uuid=uuid, customer_id=actor.visitor(), now=now)
     for entry in cart.items:
         if entry.variant_id == variant_id:
             quote = await read_cart_quote(reads, store, cart, customer_id=actor.customer_id, now=now)
-            return show_line(entry, str(uuid), line_in(quote, variant_id))
+            beside = await _read_beside(reads, store, [entry], wanted)
+            return show_line(entry, str(uuid), line_in(quote, variant_id), beside)
     raise NotFound(NOT_FOUND, "The line was taken out of the cart since.")
+
+
+async def _read_beside(
+    reads: Reads, store: StoreConfig, entries: Sequence[CartItem], wanted: frozenset[str]
+) -> Beside:
+    """What goes with the things of a cart, where that is asked for, at what it costs in the cart's currency."""
+    items = [entry.item for entry in entries if entry.item is not None]
+    if not wanted or not items:
+        return NOTHING_BESIDE
+    exchange = store.exchange_to(items[0].currency or store.currency)
+    found = await read_beside(reads, store.id, sorted({item.product_id for item in items}))
+    return {product: [one.sold_in(exchange) for one in near] for product, near in found.items()}

@@ -3,9 +3,9 @@
 from typing import Annotated
 
 import msgspec
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.api.limits import Line, Token, Word
+from app.db.session import Sessions
 from app.domain.accounts.queries import AccountView, get_account
 from app.domain.checkout.service import NO_ADDRESS
 from app.domain.customers.addresses import Address, AddressInput, check_address, filled_from
@@ -45,10 +45,11 @@ class CheckoutCustomer(msgspec.Struct, forbid_unknown_fields=True):
 
 
 async def fill_customer(
-    session: AsyncSession, store: StoreConfig, actor: Actor, data: CheckoutCustomer
+    sessions: Sessions, store: StoreConfig, actor: Actor, data: CheckoutCustomer
 ) -> CheckoutCustomer:
     """The call with what it leaves to the account: the mail address, and addresses named by their id.
 
+    What it reads is over before anybody else is asked, a carrier say.
     Raises Unauthenticated for an id without a login, NotFound for one that is not in the customer's book.
     """
     names_address = any(
@@ -57,7 +58,9 @@ async def fill_customer(
     )
     if not names_address and (data.email or actor.kind == "guest"):
         return data
-    account = await get_account(session, store.id, actor.customer())
+    customer_id = actor.customer()
+    async with sessions() as session:
+        account = await get_account(session, store.id, customer_id)
     return msgspec.structs.replace(
         data,
         email=data.email or account.email,

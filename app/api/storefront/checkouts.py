@@ -1,5 +1,6 @@
 """The checkout: from a cart to a placed order (contract rows B30 to B36)."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -13,7 +14,7 @@ from app.api.expand import parse_expand
 from app.api.idempotency import answered, read_key
 from app.api.limits import Id, Line, Token
 from app.api.openapi import ACCEPT_LANGUAGE, EXAMPLE, KEYED, READS, X_SESSION
-from app.api.rate_limits import LIMIT
+from app.api.rate_limits import AFTER_FORM, LIMIT, count_call
 from app.api.request import ShopRequest
 from app.api.storefront.cart_shapes import StorefrontWarning, show_warnings
 from app.api.storefront.carts import SOME_CART, read_uuid
@@ -34,33 +35,36 @@ from app.api.storefront.orders import (
     StorefrontTotals,
     show_order,
 )
+from app.api.storefront.upsells import StorefrontUpsell, show_upsell
 from app.api.transactions import once, transactional
 from app.db import idempotency
 from app.domain.accounts.signing import NewAccount
 from app.domain.carts.errors import cart_not_found
-from app.domain.catalogue.sale_items import SaleItem
 from app.domain.checkout.asking import ask_carriers
 from app.domain.checkout.consents import consents_of
 from app.domain.checkout.coupons import put_checkout_code
 from app.domain.checkout.funnel import list_funnel
+from app.domain.checkout.opening import open_checkout
+from app.domain.checkout.parts import FREE
 from app.domain.checkout.placing import AT_ONCE, totals_of
 from app.domain.checkout.queries import (
     CheckoutView,
     get_checkout,
     get_checkout_by_id,
+    lock_checkout,
     view_checkout,
 )
 from app.domain.checkout.service import (
     check_editable,
     choose_shipping,
     lock_editable,
-    open_checkout,
     set_customer,
 )
 from app.domain.checkout.states import EDITABLE, CheckoutState
 from app.domain.customers.passwords import check_password
 from app.domain.giftcards.split import Split
 from app.domain.orders.queries import get_order
+from app.domain.promotions.quotes import Quote
 from app.domain.stores.queries import StoreConfig
 from app.domain.stores.shipping import Shipping
 from app.kit.clock import isoformat
@@ -105,19 +109,6 @@ class StorefrontGiftCard(msgspec.Struct):
 
     last_four: str
     amount: int
-
-
-class StorefrontUpsell(msgspec.Struct):
-    """A variant that goes with what is in a checkout, at what one costs. Minor units of its currency."""
-
-    variant_id: int
-    product_id: int
-    title: str
-    price: int
-    compare_at_price: int | None
-    image: str | None
-    handle: str
-    url: str
 
 
 class StorefrontConsent(msgspec.Struct):
@@ -166,28 +157,30 @@ class StorefrontCheckout(msgspec.Struct, kw_only=True):
     funnel: list[StorefrontUpsell] | msgspec.UnsetType = msgspec.UNSET
 
 
-def show_upsell(item: SaleItem) -> StorefrontUpsell:
-    return StorefrontUpsell(
-        variant_id=item.variant_id,
-        product_id=item.product_id,
-        title=item.title,
-        price=item.price_for(1),
-        compare_at_price=item.compare_at_price,
-        image=item.image,
-        handle=item.handle,
-        url=item.url,
-    )
+def show_services(
+    store: StoreConfig, shop: Shop, currencies: Iterable[str], *, due: int = 0
+) -> list[StorefrontService]:
+    """The services that can be used now: set up by the store, known to this installation, and taking what is due.
 
-
-def show_services(store: StoreConfig, shop: Shop) -> list[StorefrontService]:
-    """The services that can be used now: set up by the store, and known to this installation."""
+    In minor units of one of the currencies; 0 is a sum that is not known yet, or that leaves nothing to take.
+    """
     services = []
     for choice in store.payment_services:
         if choice.name in AT_ONCE:
             services.append(StorefrontService(choice.name, choice.title))
-        elif choice.name in shop.till.services:
-            public = shop.till.services[choice.name].public_settings()
-            services.append(StorefrontService(choice.name, choice.title, public.get("public_key")))
+            continue
+        service = shop.till.services.get(choice.name)
+        if service is not None and any(service.takes(due, currency) for currency in currencies):
+            key = service.public_settings().get("public_key")
+            services.append(StorefrontService(choice.name, choice.title, key))
+    return services
+
+
+def show_ways(store: StoreConfig, shop: Shop, quote: Quote, *, due: int) -> list[StorefrontService]:
+    """The services, and where nothing is left to pay the way to say so, which is no matter of the store's."""
+    services = show_services(store, shop, [quote.currency], due=due)
+    if quote.total == 0 and all(service.name != FREE for service in services):
+        services.append(StorefrontService(FREE, "Nothing to pay"))
     return services
 
 
@@ -203,6 +196,7 @@ def show_checkout(
     if checkout.state == CheckoutState.COMPLETED and checkout.order_id is not None:
         name = order or OrderName(checkout.order_id, view.order_name)
     shipping = checkout.shipping_address
+    totals = totals_of(quote, view.split)
     return StorefrontCheckout(
         checkout_token=checkout.token,
         state=view.state,
@@ -236,11 +230,11 @@ def show_checkout(
         shipping_option_id=quote.shipping_option.id if quote.shipping_option else None,
         coupon=show_coupon(quote.coupon),
         discounts=show_applied(quote.applied),
-        totals=StorefrontTotals(**totals_of(quote, view.split)),
+        totals=StorefrontTotals(**totals),
         gift_card=show_gift_card(view.split),
         use_store_credit=checkout.use_store_credit,
         tax_included=quote.tax_included,
-        payment_services=show_services(store, shop),
+        payment_services=show_ways(store, shop, quote, due=totals["due"]),
         order=name,
         unavailable_items=list(view.missing),
         note=view.note,
@@ -281,7 +275,7 @@ class CheckoutController(Controller):
         status_code=200,
         operation_id="openCheckout",
         summary="Open a checkout",
-        opt={LIMIT: "checkout", EXAMPLE: {"cart_uuid": SOME_CART}, KEYED: True},
+        opt={LIMIT: "checkout", AFTER_FORM: True, EXAMPLE: {"cart_uuid": SOME_CART}, KEYED: True},
     )
     @transactional
     async def open(
@@ -296,8 +290,9 @@ class CheckoutController(Controller):
     ) -> Response[StorefrontCheckout]:
         """A checkout of a cart; a cart that has an open one answers that one. Takes Idempotency-Key.
 
-        `coupon` puts a code on the cart, as PUT /checkout/{checkout_token}/coupon does.
+        `coupon` puts a code on the cart, as PUT /checkout/{checkout_token}/coupon does, and counts as that does.
         """
+        await count_call(request, "coupon" if data.coupon else None)
         uuid = read_uuid(data.cart_uuid)
         if uuid is None:
             raise cart_not_found()
@@ -320,7 +315,8 @@ class CheckoutController(Controller):
             )
             if data.coupon:
                 check_editable(view.checkout, now=now)
-                view = await put_checkout_code(session, store, view.checkout, code=data.coupon, now=now)
+                checkout = await lock_checkout(session, store.id, view.checkout.token)
+                view = await put_checkout_code(session, store, checkout, code=data.coupon, now=now)
             await idempotency.keep(session, store.id, key, {"checkout_id": view.checkout.id})
         return answered(show_checkout(view, store, shop), replayed=made is not None)
 
@@ -393,8 +389,7 @@ class CheckoutController(Controller):
         already the call goes on as a guest's, as it does while accounts cannot be made.
         """
         actor.visitor()
-        async with shop.sessions() as reading:  # over before a carrier is asked
-            data = await fill_customer(reading, store, actor, data)
+        data = await fill_customer(shop.sessions, store, actor, data)
         email, shipping, billing = check_customer(data)
         person = shipping or billing
         assert person is not None  # check_customer saw to it

@@ -91,18 +91,16 @@ async def options(
     request: ShopRequest, store: GivenStore, shop: GivenShop, gate: GivenGate
 ) -> Response[bytes]:
     """Countries that the store ships to, currencies, ways to pay and to log in, reasons and subjects."""
+    currencies = [store.currency, *(rule.code for rule in store.currencies)]
     answer = StorefrontOptions(
         store=store.name,
         order_cancellation_reasons=list(store.cancellation_reasons),
-        currencies=[
-            Currency(code, exponent(code))
-            for code in (store.currency, *(rule.code for rule in store.currencies))
-        ],
+        currencies=[Currency(code, exponent(code)) for code in currencies],
         countries=[
             Country(code, country_name(code), [Region(*region) for region in list_regions(code)])
             for code in store.shipping_countries()
         ],
-        payment_services=show_services(store, shop),
+        payment_services=show_services(store, shop, currencies),
         login_providers=list_providers(shop.settings, gate.providers),
         contact_subjects=list(store.contact_subjects),
         review_limits=REVIEW_LIMITS,

@@ -12,21 +12,22 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.api.dependencies import GivenActor, GivenNow, GivenShop, GivenStore, Shop
 from app.api.faults import invalid_field
 from app.api.idempotency import REPLAYED, read_key
-from app.api.limits import Amount, Id, Line, Token, Word, bounded
+from app.api.limits import Amount, CurrencyCode, Id, Line, Token, Word, bounded
 from app.api.openapi import ANSWERS, EXAMPLE, KEYED, LOCATED
 from app.api.rate_limits import LIMIT
 from app.api.request import ShopRequest, refuse_repeated_names
-from app.api.storefront.checkouts import StorefrontCheckout, show_checkout, show_services
+from app.api.storefront.checkouts import StorefrontCheckout, show_checkout
 from app.db import idempotency
 from app.db.idempotency import Key
 from app.db.retries import run_transaction
+from app.domain.checkout.parts import FREE
 from app.domain.checkout.placing import AT_ONCE, Placed, Started, reserve
 from app.domain.checkout.queries import get_checkout, view_checkout
-from app.domain.checkout.recalling import made_by, recall
+from app.domain.checkout.recalling import made_by, may_be_repeat, recall
 from app.domain.checkout.till import Pending
 from app.domain.giftcards.split import KINDS
-from app.domain.payments.errors import CANNOT_SAVE, SECOND_STEP, SERVICE_NOT_FOUND
-from app.domain.payments.saved import Payer, get_method
+from app.domain.payments.errors import CANNOT_SAVE, SECOND_STEP, SERVICE_NOT_FOUND, method_not_found
+from app.domain.payments.saved import Payer, find_method
 from app.domain.payments.service import get_payment, new_mark
 from app.domain.payments.services import KeepsMethods
 from app.domain.stores.queries import StoreConfig
@@ -38,6 +39,8 @@ from app.kit.ids import digest
 class Pay(msgspec.Struct, forbid_unknown_fields=True):
     """`amount` is what the page showed as `due`, in minor units; `payment_type` a service's name.
 
+    `currency` is the one that the page showed it in: where it is sent, another one is as good as another amount.
+
     Where a gift card and store credit pay the whole total, `due` is 0 and `payment_type` is `gift_card` or
     `store_credit`, whichever pays.
 
@@ -47,6 +50,7 @@ class Pay(msgspec.Struct, forbid_unknown_fields=True):
 
     payment_type: Word
     amount: Amount
+    currency: CurrencyCode | None = None
     payment_token: Annotated[str, msgspec.Meta(max_length=500)] = ""
     payment_method_id: Id | None = None
     save_payment_method: bool = False
@@ -86,8 +90,13 @@ class StillPaying(msgspec.Struct):
 
 
 def check_offered(store: StoreConfig, shop: Shop, service: str) -> None:
-    """Raise NotFound for a service that the store does not offer. Gift cards and credit are none."""
-    if service not in KINDS and service not in {choice.name for choice in show_services(store, shop)}:
+    """Raise NotFound for a service that the store does not offer. Gift cards and credit are none, and neither is
+    what takes nothing.
+    """
+    if service in (FREE, *KINDS):
+        return
+    offered = {choice.name for choice in store.payment_services}
+    if service not in offered or service not in (*AT_ONCE, *shop.till.services):
         raise NotFound(SERVICE_NOT_FOUND, "This store does not take payments by this service.")
 
 
@@ -119,12 +128,20 @@ def _read_means(shop: Shop, actor: Actor, data: Pay) -> _Means:
     return _Means("", Payer(actor.customer(), saves=False), data.payment_method_id)
 
 
-async def _look_up(session: AsyncSession, store_id: int, means: _Means, *, service: str) -> str:
-    """The token to charge. Raises NotFound payment_method_not_found for what the payer did not save."""
+async def _look_up(
+    session: AsyncSession, store_id: int, means: _Means, *, token: str, service: str
+) -> str | None:
+    """What to charge; None where the payer keeps it no more, for the checkout `token` of theirs.
+
+    Raises NotFound payment_method_not_found where that is not theirs either.
+    """
     if means.method_id is None or means.payer is None:
         return means.token
     customer_id = means.payer.customer_id
-    return (await get_method(session, store_id, customer_id, means.method_id, service=service)).reference
+    found = await find_method(session, store_id, customer_id, means.method_id, service=service)
+    if found is None and not await may_be_repeat(session, store_id, token=token, customer_id=customer_id):
+        raise method_not_found()
+    return None if found is None else found.reference
 
 
 async def _reserve(
@@ -134,6 +151,7 @@ async def _reserve(
     *,
     service: str,
     means: _Means,
+    token: str,
     until: float,
     now: datetime,
     **wanted: Any,
@@ -142,12 +160,13 @@ async def _reserve(
     done before.
 
     Right to run again after a COMMIT whose answer was lost: a checkout has one order, and the mark of this
-    call tells its own attempt from another caller's. What is saved is looked up for a new attempt only: a repeat
-    finds what its key made, whatever was removed since.
+    call tells its own attempt from another caller's. What is saved has to be there for a new attempt only: a repeat
+    finds what was made, whatever was removed since.
     """
     settings = shop.settings
     mark = new_mark()
     to_charge = ""
+    known = shop.till.services.get(service)
 
     async def work(session: AsyncSession) -> tuple[Placed | Started, str, bool]:
         nonlocal to_charge
@@ -156,13 +175,16 @@ async def _reserve(
         )
         if made and (before := await recall(session, store.id, made, mark=mark)) is not None:
             return before, to_charge, not (isinstance(before, Started) and before.mine)
-        to_charge = await _look_up(session, store.id, means, service=service)
+        found = await _look_up(session, store.id, means, token=token, service=service)
+        to_charge = found or to_charge
         result = await reserve(
             session,
             store,
+            token=token,
             service=service,
-            payment_token=to_charge,
+            payment_token=found,
             payer=means.payer,
+            takes=None if known is None else known.takes,
             mark=mark,
             hold_seconds=settings.reservation_seconds,
             now=now,
@@ -242,6 +264,7 @@ class PaymentController(Controller):
             service=service,
             means=means,
             amount=data.amount,
+            currency=data.currency,
             additional_fields=extra,
             until=until,
             now=now,

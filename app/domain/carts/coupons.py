@@ -66,7 +66,7 @@ async def put_code(
     cart_id: int | None = touched.scalar()
     if cart_id is None:
         raise cart_not_found()
-    cart = with_code(await load_cart(session, store, cart_id), code)
+    cart = with_code(await load_cart(session, store, cart_id, shown=True), code)
     offers = await list_cart_offers(session, store, cart, customer_id=customer_id, now=now)
     quote = quote_cart(store, cart, offers)
     check_coupon(quote, "code")

@@ -1,18 +1,18 @@
 """What is read of carts; prices and stock come fresh from the catalogue each time."""
 
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import select, text
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db.reads import Reads
+from app.db.statements import Statement
 from app.domain.carts.errors import cart_not_found
 from app.domain.carts.models import Cart
-from app.domain.catalogue.sale_items import SaleItem, list_sale_items, read_sale_items
+from app.domain.catalogue.sale_items import SaleItem, sale_item_sql
 from app.domain.stores.queries import StoreConfig
 
 
@@ -47,23 +47,54 @@ class CartView(msgspec.Struct, frozen=True):
     asked_currency: str
 
 
-_CART: Final = """
-SELECT c.id, c.uuid, c.currency, c.note, c.attributes, c.customer_id, c.coupon_code,
-    (SELECT coalesce(json_agg(json_build_array(
-            l.id, l.variant_id, l.quantity, l.added_price, l.added_currency, l.added_title
-        ) ORDER BY l.id), '[]') FROM cart_lines l WHERE l.cart_id = c.id) AS lines
-FROM carts c
-WHERE c.store_id = {store_id} AND {which}
-"""
+class _Line(msgspec.Struct, frozen=True, array_like=True):
+    """A line as it is kept, with its variant as the catalogue has it."""
+
+    id: int
+    variant_id: int
+    quantity: int
+    added_price: int
+    added_currency: str
+    added_title: str
+    item: SaleItem | None
+
+
+def _cart_sql(*, store_id: str, which: str, shown: bool) -> str:
+    """A cart with its lines and their variants: one statement, however many there are."""
+    item = sale_item_sql(store_id="l.store_id", variant_id="l.variant_id", shown=shown)
+    return f"""
+    SELECT c.id, c.uuid, c.currency, c.note, c.attributes, c.customer_id, c.coupon_code,
+        (SELECT CAST(coalesce(json_agg(json_build_array(
+                l.id, l.variant_id, l.quantity, l.added_price, l.added_currency, l.added_title, ({item})
+            ) ORDER BY l.id), '[]') AS text) FROM cart_lines l WHERE l.cart_id = c.id) AS lines
+    FROM carts c
+    WHERE c.store_id = {store_id} AND {which}
+    """  # noqa: S608 - words of our own
+
 
 # A cart of a customer answers to that customer only; a guest's to whoever knows its uuid.
 _BY_UUID: Final = (
-    "c.expires_at > $2 AND c.uuid = {uuid} AND (c.customer_id IS NULL OR c.customer_id = {customer})"
+    "c.expires_at > {now} AND c.uuid = {uuid} AND (c.customer_id IS NULL OR c.customer_id = {customer})"
 )
 
-_READ_BY_UUID: Final = _CART.format(store_id="$1", which=_BY_UUID.format(uuid="$3", customer="$4::bigint"))
-_READ_CUSTOMERS: Final = _CART.format(store_id="$1", which="c.expires_at > $2 AND c.customer_id = $3")
-_LOAD_BY_ID: Final = text(_CART.format(store_id=":store_id", which="c.id = :cart_id"))
+_READ_BY_UUID: Final = _cart_sql(
+    store_id="$1", which=_BY_UUID.format(now="$2", uuid="$3", customer="$4::bigint"), shown=True
+)
+_READ_CUSTOMERS: Final = _cart_sql(
+    store_id="$1", which="c.expires_at > $2 AND c.customer_id = $3", shown=True
+)
+_LOAD_BY_ID: Final = {
+    shown: Statement(_cart_sql(store_id=":store_id", which="c.id = :cart_id", shown=shown))
+    for shown in (True, False)
+}
+_LOAD_BY_UUID: Final = Statement(
+    _cart_sql(
+        store_id=":store_id",
+        which=_BY_UUID.format(now=":now", uuid=":uuid", customer="CAST(:customer_id AS bigint)"),
+        shown=False,
+    )
+)
+_lines: Final = msgspec.json.Decoder(tuple[_Line, ...])
 
 
 def _decoded(value: Any) -> Any:
@@ -93,20 +124,20 @@ def added_price_in(
     return store.convert(price, source=added_in, target=currency)
 
 
-def _view(
-    row: Any, lines: Sequence[Sequence[Any]], items: Sequence[SaleItem], store: StoreConfig
-) -> CartView:
-    found = {item.variant_id: item for item in items}
+def _view(row: Any, store: StoreConfig) -> CartView:
     currency = shown_currency(store, row["currency"])
     exchange = store.exchange_to(currency)
 
-    def entry(
-        line_id: int, variant_id: int, quantity: int, price: int, added_in: str, title: str
-    ) -> CartItem:
-        item = found.get(variant_id)
-        added = added_price_in(store, currency, item, price=price, added_in=added_in)
+    def entry(line: _Line) -> CartItem:
+        item = line.item
+        added = added_price_in(store, currency, item, price=line.added_price, added_in=line.added_currency)
         return CartItem(
-            line_id, variant_id, quantity, added, None if item is None else item.sold_in(exchange), title
+            line.id,
+            line.variant_id,
+            line.quantity,
+            added,
+            None if item is None else item.sold_in(exchange),
+            line.added_title,
         )
 
     return CartView(
@@ -118,7 +149,7 @@ def _view(
         attributes=_decoded(row["attributes"]),
         customer_id=row["customer_id"],
         coupon_code=row["coupon_code"],
-        items=tuple(entry(*line) for line in lines),
+        items=tuple(entry(line) for line in _lines.decode(row["lines"])),
     )
 
 
@@ -129,7 +160,7 @@ async def get_cart(
     row = await reads.fetchrow(_READ_BY_UUID, store.id, now, uuid, customer_id)
     if row is None:
         raise cart_not_found()
-    return await _with_items(reads, store, row)
+    return _view(row, store)
 
 
 async def find_cart(
@@ -145,7 +176,7 @@ async def find_cart(
         row = await reads.fetchrow(_READ_CUSTOMERS, store.id, now, customer_id)
     else:
         row = await reads.fetchrow(_READ_BY_UUID, store.id, now, uuid, None)
-    return None if row is None else await _with_items(reads, store, row)
+    return None if row is None else _view(row, store)
 
 
 async def find_cart_id(session: AsyncSession, store_id: int, *, customer_id: int) -> int | None:
@@ -156,21 +187,25 @@ async def find_cart_id(session: AsyncSession, store_id: int, *, customer_id: int
     return found
 
 
-async def _with_items(reads: Reads, store: StoreConfig, row: Any) -> CartView:
-    lines = _decoded(row["lines"])
-    items = await read_sale_items(reads, store.id, [line[1] for line in lines]) if lines else []
-    return _view(row, lines, items, store)
-
-
-async def load_cart(session: AsyncSession, store: StoreConfig, cart_id: int) -> CartView:
+async def load_cart(
+    session: AsyncSession, store: StoreConfig, cart_id: int, *, shown: bool = False
+) -> CartView:
     """The cart of an id, inside a transaction, also past its life: a checkout of it may still be open.
 
+    Its variants have what a price depends on; with `shown` also what only a page that shows them looks at.
     Raises NotFound cart_not_found.
     """
-    rows = await session.execute(_LOAD_BY_ID, {"store_id": store.id, "cart_id": cart_id})
-    row = rows.mappings().first()
+    row = await _LOAD_BY_ID[shown].row(session, store_id=store.id, cart_id=cart_id)
     if row is None:
         raise cart_not_found()
-    lines = _decoded(row["lines"])
-    items = await list_sale_items(session, store.id, [line[1] for line in lines]) if lines else []
-    return _view(row, lines, items, store)
+    return _view(row, store)
+
+
+async def load_cart_of(
+    session: AsyncSession, store: StoreConfig, *, uuid: UUID, customer_id: int | None, now: datetime
+) -> CartView:
+    """As load_cart without `shown`, of a uuid that may be bought by a guest or its customer."""
+    row = await _LOAD_BY_UUID.row(session, store_id=store.id, uuid=uuid, customer_id=customer_id, now=now)
+    if row is None:
+        raise cart_not_found()
+    return _view(row, store)

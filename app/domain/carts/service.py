@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.db.statements import Statement
 from app.domain.carts.errors import (
     CART_FULL,
     CURRENCY_NOT_OFFERED,
@@ -25,18 +25,18 @@ from app.kit.ids import new_uuid
 
 # Finding a cart for a change also keeps it alive, and locks it: changes to one cart follow each other. One that
 # was empty begins anew, and can be left anew.
-_TOUCH: Final = text(
+_TOUCH: Final = Statement(
     """
     UPDATE carts SET updated_at = :now, expires_at = :expires_at,
         abandoned_at = CASE WHEN EXISTS (SELECT FROM cart_lines l WHERE l.cart_id = carts.id)
             THEN abandoned_at END
     WHERE store_id = :store_id AND uuid = :uuid AND expires_at > :now
-      AND (customer_id IS NULL OR customer_id = :customer_id)
+      AND (customer_id IS NULL OR customer_id = CAST(:customer_id AS bigint))
     RETURNING id, currency
     """
 )
 
-_TOUCH_CUSTOMERS: Final = text(
+_TOUCH_CUSTOMERS: Final = Statement(
     """
     INSERT INTO carts (store_id, uuid, customer_id, currency, updated_at, expires_at)
     VALUES (:store_id, :new_uuid, :customer_id, :currency, :now, :expires_at)
@@ -48,15 +48,21 @@ _TOUCH_CUSTOMERS: Final = text(
     """
 )
 
-_CREATE: Final = text(
+# A cart that is not there yet begins with its first line.
+_BEGIN: Final = Statement(
     """
-    INSERT INTO carts (store_id, uuid, currency, updated_at, expires_at)
-    VALUES (:store_id, :new_uuid, :currency, :now, :expires_at)
-    RETURNING id
+    WITH made AS (
+        INSERT INTO carts (store_id, uuid, currency, updated_at, expires_at)
+        VALUES (:store_id, :new_uuid, :currency, :now, :expires_at)
+        RETURNING id
+    )
+    INSERT INTO cart_lines (store_id, cart_id, variant_id, quantity, added_price, added_currency, added_title)
+    SELECT :store_id, made.id, :variant_id, :quantity, :price, :currency, :title FROM made
+    RETURNING id, quantity, added_price, added_currency, added_title, true AS is_new, 0 AS line_count
     """
 )
 
-_ADD: Final = text(
+_ADD: Final = Statement(
     """
     INSERT INTO cart_lines AS l
         (store_id, cart_id, variant_id, quantity, added_price, added_currency, added_title)
@@ -69,7 +75,7 @@ _ADD: Final = text(
     """
 )
 
-_SET: Final = text(
+_SET: Final = Statement(
     """
     INSERT INTO cart_lines AS l
         (store_id, cart_id, variant_id, quantity, added_price, added_currency, added_title)
@@ -80,12 +86,12 @@ _SET: Final = text(
     """
 )
 
-_REMOVE: Final = text(
+_REMOVE: Final = Statement(
     "DELETE FROM cart_lines WHERE store_id = :store_id AND cart_id = :cart_id AND variant_id = :variant_id"
 )
 
 # What was bought leaves the cart; what was added meanwhile stays. MERGE looks at each line's newest version.
-_TAKE_OUT: Final = text(
+_TAKE_OUT: Final = Statement(
     """
     MERGE INTO cart_lines l
     USING (
@@ -99,7 +105,7 @@ _TAKE_OUT: Final = text(
 )
 
 # What was written about an order goes with it; what was written meanwhile stays.
-_TAKE_WORDS: Final = text(
+_TAKE_WORDS: Final = Statement(
     """
     UPDATE carts c SET note = NULL, attributes = '[]'
     FROM orders o
@@ -118,38 +124,45 @@ class _Touched:
     currency: str
 
 
+def _life(now: datetime, keep_seconds: int) -> dict[str, datetime]:
+    return {"now": now, "expires_at": now + timedelta(seconds=keep_seconds)}
+
+
 async def _touch(
     session: AsyncSession,
     store: StoreConfig,
     *,
     uuid: UUID | None,
     customer_id: int | None,
-    now: datetime,
-    keep_seconds: int,
-    make: bool,
-    currency: str | None = None,
+    life: dict[str, datetime],
+) -> _Touched | None:
+    """The cart of a uuid, for a guest or its customer; None where there is none."""
+    if uuid is None:
+        return None
+    found = await _TOUCH.row(session, store_id=store.id, uuid=uuid, customer_id=customer_id, **life)
+    if found is None:
+        return None
+    return _Touched(found["id"], uuid, shown_currency(store, found["currency"]))
+
+
+async def _touch_customers(
+    session: AsyncSession,
+    store: StoreConfig,
+    *,
+    customer_id: int,
+    currency: str,
+    life: dict[str, datetime],
 ) -> _Touched:
-    fresh, currency = new_uuid(), currency or store.currency
-    values = {
-        "store_id": store.id,
-        "uuid": uuid,
-        "new_uuid": fresh,
-        "customer_id": customer_id,
-        "currency": currency,
-        "now": now,
-        "expires_at": now + timedelta(seconds=keep_seconds),
-    }
-    if uuid is not None:
-        found = (await session.execute(_TOUCH, values)).first()
-        if found is not None:
-            return _Touched(found.id, uuid, shown_currency(store, found.currency))
-    if not make:
-        raise cart_not_found()
-    if customer_id is not None:
-        own = (await session.execute(_TOUCH_CUSTOMERS, values)).one()
-        return _Touched(own.id, own.uuid, shown_currency(store, own.currency))
-    made = (await session.execute(_CREATE, values)).one()
-    return _Touched(made.id, fresh, currency)
+    """The cart of a customer, made where there is none."""
+    own = await _TOUCH_CUSTOMERS.one(
+        session,
+        store_id=store.id,
+        new_uuid=new_uuid(),
+        customer_id=customer_id,
+        currency=currency,
+        **life,
+    )
+    return _Touched(own["id"], own["uuid"], shown_currency(store, own["currency"]))
 
 
 def check_currency(store: StoreConfig, currency: str | None) -> None:
@@ -202,19 +215,19 @@ async def add_item(
     quantity_too_large, cart_full or currency_not_offered. Parallel calls on one cart follow each other.
     """
     check_currency(store, currency)
+    currency = currency or store.currency
+    life = _life(now, keep_seconds)
     item = await _get_sale_item(session, store, variant_id)
-    cart = await _touch(
-        session,
-        store,
-        uuid=uuid,
-        customer_id=customer_id,
-        currency=currency,
-        now=now,
-        keep_seconds=keep_seconds,
-        make=True,
-    )
-    line = await _write(session, _ADD, store, cart, item, quantity)
-    return cart.uuid, line
+    cart = await _touch(session, store, uuid=uuid, customer_id=customer_id, life=life)
+    if cart is None and customer_id is not None:
+        cart = await _touch_customers(session, store, customer_id=customer_id, currency=currency, life=life)
+    if cart is not None:
+        return cart.uuid, await _write(
+            session, _ADD, store, item, quantity, currency=cart.currency, cart_id=cart.id
+        )
+    made = new_uuid()
+    line = await _write(session, _BEGIN, store, item, quantity, currency=currency, new_uuid=made, **life)
+    return made, line
 
 
 async def set_item(
@@ -229,20 +242,15 @@ async def set_item(
     keep_seconds: int,
 ) -> CartItem | None:
     """Set how many of a variant a cart holds; 0 removes the line and answers None. Errors as add_item."""
-    cart = await _touch(
-        session,
-        store,
-        uuid=uuid,
-        customer_id=customer_id,
-        now=now,
-        keep_seconds=keep_seconds,
-        make=False,
-    )
+    life = _life(now, keep_seconds)
+    cart = await _touch(session, store, uuid=uuid, customer_id=customer_id, life=life)
+    if cart is None:
+        raise cart_not_found()
     if quantity == 0:
-        await session.execute(_REMOVE, {"store_id": store.id, "cart_id": cart.id, "variant_id": variant_id})
+        await _REMOVE.rows(session, store_id=store.id, cart_id=cart.id, variant_id=variant_id)
         return None
     item = await _get_sale_item(session, store, variant_id)
-    return await _write(session, _SET, store, cart, item, quantity)
+    return await _write(session, _SET, store, item, quantity, currency=cart.currency, cart_id=cart.id)
 
 
 async def remove_item(
@@ -270,36 +278,34 @@ async def remove_item(
 
 async def _write(
     session: AsyncSession,
-    statement: TextClause,
+    statement: Statement,
     store: StoreConfig,
-    cart: _Touched,
     kept: SaleItem,
     quantity: int,
+    *,
+    currency: str,
+    **cart: Any,
 ) -> CartItem:
     """Write a line; kept is its variant as the catalogue has it. The line that is answered is in the cart's currency."""
-    item = kept.sold_in(store.exchange_to(cart.currency))
-    row = (
-        await session.execute(
-            statement,
-            {
-                "store_id": store.id,
-                "cart_id": cart.id,
-                "variant_id": item.variant_id,
-                "quantity": quantity,
-                "price": item.price,
-                "currency": cart.currency,
-                "title": item.title,
-                "most": MAX_QUANTITY,
-            },
-        )
-    ).first()
+    item = kept.sold_in(store.exchange_to(currency))
+    row = await statement.row(
+        session,
+        store_id=store.id,
+        variant_id=item.variant_id,
+        quantity=quantity,
+        price=item.price,
+        currency=currency,
+        title=item.title,
+        most=MAX_QUANTITY,
+        **cart,
+    )
     if row is None:
         raise quantity_too_large()
-    check_quantity(item, row.quantity)
-    if row.is_new and row.line_count >= MAX_LINES:
+    check_quantity(item, row["quantity"])
+    if row["is_new"] and row["line_count"] >= MAX_LINES:
         raise Invalid(CART_FULL, f"A cart holds at most {MAX_LINES} different variants.")
-    added = added_price_in(store, cart.currency, kept, price=row.added_price, added_in=row.added_currency)
-    return CartItem(row.id, item.variant_id, row.quantity, added, item, row.added_title)
+    added = added_price_in(store, currency, kept, price=row["added_price"], added_in=row["added_currency"])
+    return CartItem(row["id"], item.variant_id, row["quantity"], added, item, row["added_title"])
 
 
 async def take_out_bought(
@@ -310,6 +316,6 @@ async def take_out_bought(
     said: the order has a note or attributes; these leave the cart as well, unless they are others by now.
     """
     values = {"store_id": store_id, "cart_id": cart_id, "order_id": order_id}
-    await session.execute(_TAKE_OUT, values)
+    await _TAKE_OUT.rows(session, **values)
     if said:
-        await session.execute(_TAKE_WORDS, values)
+        await _TAKE_WORDS.rows(session, **values)

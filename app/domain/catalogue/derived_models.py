@@ -74,6 +74,23 @@ class CatalogueChange(Base):
     changes: Mapped[int] = mapped_column(BigInteger)
 
 
+class ListSize(Base):
+    """How many rows a list has that readers can see: the sum of its rows here, exact for whoever reads it.
+
+    Written by the triggers count_* alone, in the transaction that changes the list: as of CatalogueChange, each
+    transaction has a row of its own and waits for nobody. `list` is the table; collection_id is 0 where all of a
+    store's rows are meant.
+    """
+
+    __tablename__ = "list_sizes"
+
+    store_id: Mapped[KeyStore]
+    list: Mapped[str] = mapped_column(primary_key=True)
+    collection_id: Mapped[KeyRef]
+    transaction: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    size: Mapped[int]
+
+
 class SearchWord(Base):
     """A word that occurs in a store's products, for mending typing errors; stale words do no harm."""
 

@@ -52,6 +52,8 @@ def counts_sql(withs: str, shape: Shape, place: int) -> str:
     available = {None: "", True: "s.variant_id IS NULL", False: "s.variant_id IS NOT NULL"}[shape.available]
     bought = _both(asked.price, available)
     missed_facet = f"starts_with(u.facet, ({keys})[f.missed] || '=')" if asked.options else "false"
+    # The sets of `counted` are looked up by key (OFFSET 0): nothing tells PostgreSQL how many there are, and it would
+    # read all sets again for each group of products that are alike.
     words = f"ORDER BY count DESC, key LIMIT {MOST_WORDS}"
     return f"""
     WITH RECURSIVE {withs},
@@ -82,14 +84,18 @@ def counts_sql(withs: str, shape: Shape, place: int) -> str:
         FROM judged WHERE misses = 0 AND sets IS NOT NULL GROUP BY sets
     ),
     counted AS (
-        SELECT has.facet, sum(a.products) AS products, min(a.sample) AS sample
+        SELECT has.facet, sum(has.products) AS products, min(has.sample) AS sample
         FROM (
-            SELECT DISTINCT a.no, u.facet FROM alike a
-            CROSS JOIN LATERAL unnest(a.sets) AS own (id) JOIN sets f ON f.id = own.id
+            SELECT DISTINCT a.no, a.products, a.sample, u.facet FROM alike a
+            CROSS JOIN LATERAL unnest(a.sets) AS own (id)
+            CROSS JOIN LATERAL (
+                SELECT f.facets, {set_misses} AS misses, {set_missed} AS missed
+                FROM facet_sets f WHERE f.store_id = $1 AND f.id = own.id OFFSET 0
+            ) f
             CROSS JOIN LATERAL unnest(f.facets) AS u (facet)
             WHERE f.misses = 0 OR {missed_facet}
         ) has
-        JOIN alike a ON a.no = has.no GROUP BY has.facet
+        GROUP BY has.facet
     ),
     named AS (
         SELECT word.*, counted.products, counted.sample

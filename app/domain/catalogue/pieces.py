@@ -15,16 +15,24 @@ VARIANT_EXPANDS: Final = frozenset(
 # How many of the newest reviews and questions an expand answers; its count tells of all.
 MOST_TOLD: Final = 20
 
-# Untracked variants have no count: they answer 0 and are never out of stock.
-LIVE: Final = """
+_PRICE: Final = """
     ',"price":', d.price, ',"compare_at_price":', coalesce(CAST(d.compare_at_price AS text), 'null'),
-    ',"inventory_policy":"', coalesce(s.policy, 'deny'),
-    '","inventory_quantity":', coalesce(s.on_hand - s.reserved, 0),
-    ',"old_inventory_quantity":', coalesce(s.on_hand - s.reserved, 0),
-    CASE WHEN coalesce(s.available, true)
-        THEN ',"out_of_stock":false,"allow_to_purchase":true'
+"""
+# Untracked variants have no count: they answer 0 and are never out of stock.
+_NO_STOCK: Final = """
+    ',"inventory_policy":"deny","inventory_quantity":0,"old_inventory_quantity":0'
+    ',"out_of_stock":false,"allow_to_purchase":true'
+"""
+_LEVEL: Final = """
+    ',"inventory_policy":"', {policy}, '","inventory_quantity":', {left}, ',"old_inventory_quantity":', {left},
+    CASE WHEN {available} THEN ',"out_of_stock":false,"allow_to_purchase":true'
         ELSE ',"out_of_stock":true,"allow_to_purchase":false' END
 """
+LIVE: Final = _PRICE + _LEVEL.format(
+    policy="coalesce(s.policy, 'deny')",
+    left="coalesce(s.on_hand - s.reserved, 0)",
+    available="coalesce(s.available, true)",
+)
 _COLLECTION_TITLE: Final = """
     coalesce((
         SELECT CAST(to_json(c.title) AS text) FROM collection_products m
@@ -32,8 +40,8 @@ _COLLECTION_TITLE: Final = """
         WHERE m.store_id = p.store_id AND m.product_id = p.id ORDER BY c.id LIMIT 1
     ), 'null')
 """
-# Chosen by hand; else what was bought in the same orders, then what shares tags, then what sells of the type.
-_RELATED: Final = """
+# Of the product p: chosen by hand; else what was bought in the same orders, then what shares tags, then what sells of the type.
+RELATED: Final = """
     CASE WHEN p.related <> '{}' THEN CAST(to_json(p.related) AS text) ELSE coalesce((
         SELECT '[' || string_agg(CAST(near.lead_variant_id AS text), ',' ORDER BY near.place) || ']' FROM (
             SELECT n.lead_variant_id, min(found.place) AS place
@@ -96,7 +104,7 @@ _EXPANDS: Final = {
     "options": """',"options":', d.options""",
     "product": f"""',"product":{{', pd.brief, ',"tags":', to_json(p.tags),
         ',"product_collection":', {_COLLECTION_TITLE}, '}}'""",
-    "related_products": f"""',"related_products":', {_RELATED}""",
+    "related_products": f"""',"related_products":', {RELATED}""",
     "reviews": f"',\"reviews\":', {_REVIEWS}",
     "questions": f"',\"questions\":', {_QUESTIONS}",
 }
@@ -109,16 +117,15 @@ _FIGURES: Final = """
 """
 _STOCK: Final = "LEFT JOIN stock_items s ON s.store_id = d.store_id AND s.variant_id = d.variant_id"
 # One look-up finds the stock of a variant and of all that belong to its product.
-_SHELF_STOCK: Final = """
+_SHELF_STOCK: Final = f"""
     CROSS JOIN LATERAL (
         SELECT sum(o.on_hand - o.reserved) AS related,
-            max(o.policy) FILTER (WHERE o.variant_id = d.variant_id) AS policy,
-            sum(o.on_hand) FILTER (WHERE o.variant_id = d.variant_id) AS on_hand,
-            sum(o.reserved) FILTER (WHERE o.variant_id = d.variant_id) AS reserved,
-            bool_or(o.available) FILTER (WHERE o.variant_id = d.variant_id) AS available
-        FROM stock_items o WHERE o.store_id = $1 AND o.variant_id = ANY({lead}.siblings)
+            max(concat({_LEVEL.format(policy="o.policy", left="o.on_hand - o.reserved", available="o.available")}))
+                FILTER (WHERE o.variant_id = d.variant_id) AS level
+        FROM stock_items o WHERE o.store_id = $1 AND o.variant_id = ANY({{lead}}.siblings)
     ) s
 """
+_SHELF_LIVE: Final = f"{_PRICE} coalesce(s.level, {_NO_STOCK})"
 # The first variant of a product, whose document has what is said of all of them.
 _LEAD: Final = """(
     SELECT * FROM variant_documents lead WHERE lead.store_id = $1 AND lead.product_id = {product}
@@ -146,6 +153,14 @@ PRODUCT_ITEM: Final = f"""(
 )"""
 
 
+def size_of(table: str, collection: str = "0") -> str:
+    """How many listed rows of a table there are in the store, or of collection_products in one collection."""
+    return f"""(
+        SELECT coalesce(sum(z.size), 0) FROM list_sizes z
+        WHERE z.store_id = $1 AND z.list = '{table}' AND z.collection_id = {collection}
+    )"""
+
+
 def joined(item: str, order: str = "") -> str:
     """The items of a page side by side, as bytes of JSON; without an order the page's own is kept."""
     return f"convert_to(coalesce(string_agg({item}, ',' {order}), ''), 'UTF8')"
@@ -166,7 +181,8 @@ def variant_item(
     """
     source = _LEAD.format(product="page.id") + " d" if lead else "variant_documents d"
     told = "d" if lead else "l"
-    parts = ["'{'", "d.core", "','", "d.flat", LIVE, """',"specifications":'"""]
+    live = _SHELF_LIVE if shelf else LIVE
+    parts = ["'{'", "d.core", "','", "d.flat", live, """',"specifications":'"""]
     parts.append("d.specs_object" if by_key else "d.specs_list")
     parts += [_SHELF.format(lead=told)] * shelf + [_FIGURES] * figures
     parts += [_EXPANDS[name] for name in sorted(expands)] + ["'}'"]

@@ -18,7 +18,7 @@ from app.db.reads import Reads
 from app.domain.catalogue.cursors import read_cursor, write_cursor
 from app.domain.catalogue.errors import product_not_found, variant_not_found
 from app.domain.catalogue.filtering import EVERYTHING, Filters, Shape, arguments, conditions
-from app.domain.catalogue.pieces import PRODUCT_ITEM, joined, variant_item
+from app.domain.catalogue.pieces import PRODUCT_ITEM, joined, size_of, variant_item
 from app.domain.catalogue.search_text import Synonyms, match, search_text
 from app.domain.catalogue.word_hits import MOST_FOUND, RANK, Way, product_hits, way_of
 from app.kit.paging import PageRequest
@@ -90,10 +90,11 @@ def _variants_sql(
     column, _ = VARIANT_ORDERS[order_by]
     direction = "DESC" if descending else "ASC"
     begin = f"AND ({column}, v.id) {'<' if descending else '>'} (${place}, ${place + 1})" if after else ""
+    counted = f"(SELECT count(*) FROM variants v {owner} WHERE {where})"
     return f"""
         SELECT {joined(variant_item(expands))} AS items,
             (array_agg(page.key))[CAST($2 AS integer)] AS key, (array_agg(page.id))[CAST($2 AS integer)] AS id,
-            (SELECT count(*) FROM variants v {owner} WHERE {where}) AS total
+            {size_of("variants") if shape == Shape() else counted} AS total
         FROM (
             SELECT v.id, {column} AS key FROM variants v {owner} WHERE {where} {begin}
             ORDER BY {column} {direction}, v.id {direction} LIMIT $2 OFFSET $3
@@ -187,14 +188,15 @@ async def list_variants(
 _PRODUCTS: Final = """
     SELECT {items} AS items,
         (array_agg(page.created_at))[CAST($2 AS integer)] AS key, (array_agg(page.id))[CAST($2 AS integer)] AS id,
-        (SELECT count(*) FROM products WHERE store_id = $1 AND listed) AS total
+        {total} AS total
     FROM (
         SELECT id, created_at FROM products WHERE store_id = $1 AND listed {begin}
         ORDER BY created_at DESC, id DESC LIMIT $2 OFFSET $3
     ) page
 """
-_FIRST_PRODUCTS: Final = _PRODUCTS.format(items=joined(PRODUCT_ITEM), begin="")
-_NEXT_PRODUCTS: Final = _PRODUCTS.format(items=joined(PRODUCT_ITEM), begin="AND (created_at, id) < ($4, $5)")
+_PRODUCT_PAGE: Final = {"items": joined(PRODUCT_ITEM), "total": size_of("products")}
+_FIRST_PRODUCTS: Final = _PRODUCTS.format(**_PRODUCT_PAGE, begin="")
+_NEXT_PRODUCTS: Final = _PRODUCTS.format(**_PRODUCT_PAGE, begin="AND (created_at, id) < ($4, $5)")
 _PRODUCT: Final = f"""
     SELECT convert_to({PRODUCT_ITEM}, 'UTF8')
     FROM (SELECT id FROM products WHERE store_id = $1 AND handle = $2 AND listed) page

@@ -4,11 +4,10 @@ from collections.abc import Collection, Sequence
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import BigInteger, bindparam, text
-from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db.reads import Reads
+from app.db.statements import Statement
 from app.kit.exchange import Exchange
 
 
@@ -80,10 +79,6 @@ class SaleItem(msgspec.Struct, frozen=True):
     on_sale: bool
     handle: str
     image: str | None
-    product_type: str
-    product_description: str
-    variant_options: dict[str, str]
-    product_options: dict[str, list[str]]
     tracked: bool
     on_hand: int
     reserved: int
@@ -91,6 +86,10 @@ class SaleItem(msgspec.Struct, frozen=True):
     tax_class: str = ""
     unit_prices: tuple[UnitPrice, ...] = ()
     currency: str = ""
+    product_type: str = ""
+    product_description: str = ""
+    variant_options: dict[str, str] = {}
+    product_options: dict[str, list[str]] = {}
 
     def price_for(self, quantity: int, groups: Collection[str] = ()) -> int:
         """What a unit costs when so many are bought by a member of these groups."""
@@ -130,13 +129,10 @@ class SaleItem(msgspec.Struct, frozen=True):
         return max(0, self.on_hand - self.reserved - self.floor)
 
 
-_ITEMS: Final = """
-SELECT CAST(json_build_object(
-    'variant_id', v.id, 'product_id', p.id, 'product_title', p.title, 'variant_title', v.title,
-    'sku', v.sku, 'price', v.price, 'compare_at_price', v.compare_at_price, 'grams', v.grams,
-    'taxable', v.taxable, 'requires_shipping', v.requires_shipping, 'gift_card', p.gift_card,
-    'on_sale', p.listed, 'handle', p.handle, 'image', i.src, 'product_type', coalesce(t.name, ''),
-    'product_description', p.body_html,
+# What only a page that shows the variant looks at; a price depends on none of it, and it costs as much to read as
+# all the rest.
+_SHOWN: Final = """
+    'product_type', coalesce(t.name, ''), 'product_description', p.body_html,
     'variant_options', (
         SELECT coalesce(json_object_agg(o.name, w.name), '{}')
         FROM variant_values vv
@@ -151,6 +147,16 @@ SELECT CAST(json_build_object(
         )), '{}')
         FROM product_options o WHERE o.store_id = p.store_id AND o.product_id = p.id
     ),
+"""
+_TYPE: Final = "LEFT JOIN product_types t ON t.store_id = p.store_id AND t.id = p.type_id"
+
+# An item as JSON, of the variant v with what _JOINS puts beside it.
+_ITEM: Final = """
+json_build_object(
+    'variant_id', v.id, 'product_id', p.id, 'product_title', p.title, 'variant_title', v.title,
+    'sku', v.sku, 'price', v.price, 'compare_at_price', v.compare_at_price, 'grams', v.grams,
+    'taxable', v.taxable, 'requires_shipping', v.requires_shipping, 'gift_card', p.gift_card,
+    'on_sale', p.listed, 'handle', p.handle, 'image', i.src, {shown}
     'tracked', coalesce(s.tracked, false), 'on_hand', coalesce(s.on_hand, 0),
     'reserved', coalesce(s.reserved, 0), 'floor', s.floor, 'tax_class', v.tax_code,
     'unit_prices', (
@@ -159,30 +165,47 @@ SELECT CAST(json_build_object(
         )), '[]')
         FROM unit_prices u WHERE u.store_id = v.store_id AND u.variant_id = v.id
     )
-) AS text)
-FROM unnest(CAST(@ids AS bigint[])) WITH ORDINALITY AS wanted (id, place)
-JOIN variants v ON v.store_id = @store_id AND v.id = wanted.id
+)
+"""
+_JOINS: Final = """
 JOIN products p ON p.store_id = v.store_id AND p.id = v.product_id
-LEFT JOIN product_types t ON t.store_id = p.store_id AND t.id = p.type_id
+{shown}
 LEFT JOIN stock_items s ON s.store_id = v.store_id AND s.variant_id = v.id
 LEFT JOIN LATERAL (
     SELECT src FROM product_images g WHERE g.store_id = p.store_id AND g.product_id = p.id
     ORDER BY g.id <> coalesce(v.image_id, 0), g.position LIMIT 1
 ) i ON true
-ORDER BY wanted.place
 """
 
+
+def sale_item_sql(*, store_id: str, variant_id: str, shown: bool) -> str:
+    """A subquery whose one column is the variant of an id as the JSON of a SaleItem; no row where it is gone.
+
+    Without `shown` type, description and options are left empty.
+    """
+    item = _ITEM.format(shown=_SHOWN if shown else "")
+    joins = _JOINS.format(shown=_TYPE if shown else "")
+    return f"SELECT {item} FROM variants v {joins} WHERE v.store_id = {store_id} AND v.id = {variant_id}"  # noqa: S608 - words of our own
+
+
+_ITEMS: Final = f"""
+SELECT CAST(item.found AS text)
+FROM unnest(CAST(@ids AS bigint[])) WITH ORDINALITY AS wanted (id, place)
+CROSS JOIN LATERAL (
+    {sale_item_sql(store_id="@store_id", variant_id="wanted.id", shown=True)}
+) AS item (found)
+ORDER BY wanted.place
+"""  # noqa: S608 - words of our own
+
 _READ: Final = _ITEMS.replace("@store_id", "$1").replace("@ids", "$2")
-_LIST: Final = text(_ITEMS.replace("@store_id", ":store_id").replace("@ids", ":ids")).bindparams(
-    bindparam("ids", type_=ARRAY(BigInteger))
-)
+_LIST: Final = Statement(_ITEMS.replace("@", ":"))
 _decoder: Final = msgspec.json.Decoder(SaleItem)
 
 
 async def list_sale_items(session: AsyncSession, store_id: int, variant_ids: Sequence[int]) -> list[SaleItem]:
     """The variants as they can be bought now, in the order asked for; unknown ids are left out."""
-    found = await session.execute(_LIST, {"store_id": store_id, "ids": list(variant_ids)})
-    return [_decoder.decode(row) for row in found.scalars()]
+    found = await _LIST.rows(session, store_id=store_id, ids=list(variant_ids))
+    return [_decoder.decode(row[0]) for row in found]
 
 
 async def read_sale_items(reads: Reads, store_id: int, variant_ids: Sequence[int]) -> list[SaleItem]:

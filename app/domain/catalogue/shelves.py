@@ -14,7 +14,7 @@ from app.domain.catalogue.errors import category_not_found, collection_not_found
 from app.domain.catalogue.filter_counts import counts_sql
 from app.domain.catalogue.filtering import EVERYTHING, Filters, Shape, arguments, conditions
 from app.domain.catalogue.large_shelves import PRICE_ORDER, LargeShelves
-from app.domain.catalogue.pieces import joined, variant_item
+from app.domain.catalogue.pieces import joined, size_of, variant_item
 from app.domain.catalogue.queries import NOTHING, Items
 from app.kit.paging import PageRequest
 
@@ -146,12 +146,15 @@ def _page_sql(kind: str, *, after: bool, descending: bool, expands: frozenset[st
     place = "(m.position, m.sort_text, m.product_id)"
     begin = f"WHERE {place} {'<' if descending else '>'} ($5, $6, $7)" if after else ""
     item = variant_item(expands, shelf=True, by_key=True, lead=True)
+    # What stands below a category is put together anyway; the size of a collection is known.
+    total = "(SELECT count(*) FROM members)"
+    if kind == "collection":
+        total = size_of("collection_products", "(SELECT id FROM shelf)")
     return f"""
     WITH RECURSIVE {_shelf(kind)},
     members AS {"NOT " if kind == "collection" else ""}MATERIALIZED ({_MEMBERS[kind]})
-    SELECT (SELECT id FROM shelf) AS shelf, (SELECT count(*) FROM members) AS total, {joined(item)} AS items,
-        (array_agg(page.position))[CAST($3 AS integer)] AS position,
-        (array_agg(page.sort_text))[CAST($3 AS integer)] AS words, (array_agg(page.id))[CAST($3 AS integer)] AS id
+    SELECT (SELECT id FROM shelf) AS shelf, {total} AS total, {joined(item)} AS items,
+        (array_agg(ROW(page.position, page.sort_text, page.id)))[CAST($3 AS integer)] AS last
     FROM (
         SELECT product_id AS id, position, sort_text FROM members m {begin}
         ORDER BY m.position {way}, m.sort_text {way}, m.product_id {way} LIMIT $3 OFFSET $4
@@ -168,20 +171,21 @@ def _hits_sql(kind: str, shape: Shape, order_by: str | None, *, descending: bool
     else:
         order = f"{SHELF_ORDERS[order_by][0]} {way} NULLS LAST, p.id {way}"
     if shape == Shape():
-        shown = "JOIN variants v ON v.store_id = $1 AND v.id = p.lead_variant_id"
+        shown, fits = "JOIN variants v ON v.store_id = $1 AND v.id = p.lead_variant_id", ""
     else:
         asked = conditions(shape, 3)
-        of_products = asked.of_products
-        owner = "JOIN products p ON p.store_id = $1 AND p.id = v.product_id" if of_products else ""
-        fits = " AND ".join(["v.store_id = $1", "v.listed", *asked.of_variants, *of_products])
-        shown = f"""JOIN (
-            SELECT DISTINCT ON (v.product_id) v.product_id, v.id, v.price FROM variants v {owner} WHERE {fits}
-            ORDER BY v.product_id, v.position, v.id
-        ) v ON v.product_id = m.product_id"""
+        of_variants = "".join(f" AND {condition}" for condition in asked.of_variants)
+        # LIMIT makes it a look-up for each product: joined, the store's variants that fit would all be read first.
+        shown = f"""CROSS JOIN LATERAL (
+            SELECT v.id, v.price FROM variants v
+            WHERE v.store_id = $1 AND v.product_id = m.product_id AND v.listed{of_variants}
+            ORDER BY v.position, v.id LIMIT 1
+        ) v"""
+        fits = f"WHERE {' AND '.join(asked.of_products)}" if asked.of_products else ""
     return f"""
     WITH RECURSIVE {_shelf(kind)}
     SELECT (SELECT id FROM shelf) AS shelf, coalesce(array_agg(v.id ORDER BY {order}), '{{}}') AS ids
-    FROM ({_MEMBERS[kind]}) m JOIN products p ON p.store_id = $1 AND p.id = m.product_id {shown}
+    FROM ({_MEMBERS[kind]}) m JOIN products p ON p.store_id = $1 AND p.id = m.product_id {shown} {fits}
     """
 
 
@@ -250,10 +254,9 @@ async def _list_own(
     if row["shelf"] is None:
         return None
     after: str | None = ""
-    if row["id"] is not None:
-        after = write_cursor(
-            kind, down=down, key=write_place(row["position"], row["words"]), row_id=row["id"]
-        )
+    if row["last"] is not None:
+        position, words, row_id = row["last"]
+        after = write_cursor(kind, down=down, key=write_place(position, words), row_id=row_id)
     return Items(row["items"], row["total"], after)
 
 

@@ -11,13 +11,13 @@ from typing import Final
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db import queue
-from app.domain.ledger.service import payments_account, post_entries
+from app.domain.checkout.receipts import book_capture
 from app.domain.orders.models import Order
-from app.domain.orders.service import note_event, queue_paid, show_refunded
-from app.domain.orders.shipping import complete_if_done, count_unshipped
+from app.domain.orders.service import note_event
+from app.domain.orders.shipping import count_unshipped
 from app.domain.payments.authorizations import capture_later
 from app.domain.payments.models import Payment
-from app.domain.payments.service import move_payment, sum_captured
+from app.domain.payments.service import move_payment
 from app.domain.payments.services import Captured, Finding, Refused, Unheard
 from app.domain.payments.states import PaymentState
 from app.kit.clock import isoformat
@@ -62,7 +62,8 @@ async def settle_authorized(
     if isinstance(finding, Captured):
         asked_for = (payment.amount, payment.currency) == (finding.amount, finding.currency)
         if asked_for and order.status != "cancelled":
-            await _book_capture(session, order, payment, finding, now=now)
+            move_payment(payment, PaymentState.CAPTURED, reference=finding.reference, now=now)
+            await book_capture(session, order, payment, told=payment.service, now=now)
             return True
         _show_unpaid(order)
         return False
@@ -77,30 +78,3 @@ async def settle_authorized(
 def _show_unpaid(order: Order) -> None:
     if order.payment_status == "authorized":
         order.payment_status = "failed"
-
-
-async def _book_capture(
-    session: AsyncSession, order: Order, payment: Payment, finding: Captured, *, now: datetime
-) -> None:
-    move_payment(payment, PaymentState.CAPTURED, reference=finding.reference, now=now)
-    await post_entries(
-        session,
-        order.store_id,
-        key=f"payment-{payment.id}-capture",
-        currency=payment.currency,
-        amounts={
-            payments_account(payment.service, payment.source_id): payment.captured,
-            "receivable": -payment.captured,
-        },
-        order_id=order.id,
-        now=now,
-    )
-    await note_event(session, order, "paid", payment.service, now=now)
-    await session.flush()
-    taken = await sum_captured(session, order.store_id, order.id)
-    if taken.captured == order.total:
-        order.paid_at = now
-        # What a gift card paid may have gone back before.
-        show_refunded(order, captured=taken.captured, refunded=taken.refunded)
-        await queue_paid(session, order, now=now)
-        await complete_if_done(session, order, now=now)

@@ -1,17 +1,19 @@
 """How disputes reach an order: in its timeline as they go on, in the ledger by what they move on the account.
 
 As with refunds an event only says that something happened, and the service is asked; so their order does not
-matter, and each movement is booked once, by the service's own number for it.
+matter, and each movement is booked once, by the service's own number for it. A service may list what settles a
+dispute among the refunds of the payment, too. Then the refund is what is booked; a movement that was booked before
+the refund was heard of is taken out again.
 """
 
 from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.domain.ledger.service import post_entries
+from app.domain.ledger.service import is_posted, post_entries
 from app.domain.orders.models import Order
 from app.domain.orders.service import lock_order, note_event
-from app.domain.payments.disputes import write_dispute
+from app.domain.payments.disputes import list_foreign_refunds, write_dispute
 from app.domain.payments.models import Payment
 from app.domain.payments.services import DisputeMove, ServiceDispute
 
@@ -24,29 +26,51 @@ async def note_dispute(
     if await write_dispute(session, payment, dispute, now=now):
         told = f"{payment.service}: {dispute.status}, {dispute.reason}"
         await note_event(session, order, "disputed", told, now=now)
+    refunds = await list_foreign_refunds(session, payment)
     for move in dispute.moves:
-        await _book(session, order, payment, move, now=now)
+        key = f"dispute-{payment.id}-{move.reference}"
+        if move.may_be_refund and move.currency == payment.currency and -move.amount in refunds:
+            refunds.remove(-move.amount)
+            if await is_posted(session, order.store_id, key):
+                await _post(session, order, payment, move, key=f"{key}-refunded", sign=-1, now=now)
+        elif await _post(session, order, payment, move, key=key, sign=1, now=now):
+            await _note(session, order, payment, move, now=now)
 
 
-async def _book(
-    session: AsyncSession, order: Order, payment: Payment, move: DisputeMove, *, now: datetime
-) -> None:
+async def _post(
+    session: AsyncSession,
+    order: Order,
+    payment: Payment,
+    move: DisputeMove,
+    *,
+    key: str,
+    sign: int,
+    now: datetime,
+) -> bool:
     """Beside what was captured and refunded, which a dispute does not change: in accounts of its own."""
-    fresh = await post_entries(
+    return await post_entries(
         session,
         order.store_id,
-        key=f"dispute-{payment.id}-{move.reference}",
+        key=key,
         currency=move.currency,
         amounts={
-            f"disputes:{payment.service}": move.amount - move.fee,
-            "disputed": -move.amount,
-            "dispute_fees": move.fee,
+            f"disputes:{payment.service}": sign * (move.amount - move.fee),
+            "disputed": -sign * move.amount,
+            "dispute_fees": sign * move.fee,
         },
         order_id=order.id,
         now=now,
     )
-    if fresh:
-        event = "dispute_withdrawn" if move.amount < 0 else "dispute_reinstated"
-        fee = f", fee {move.fee}" if move.fee else ""
-        told = f"{payment.service}: {abs(move.amount)} {move.currency}{fee}"
-        await note_event(session, order, event, told, now=now)
+
+
+async def _note(
+    session: AsyncSession, order: Order, payment: Payment, move: DisputeMove, *, now: datetime
+) -> None:
+    if not move.amount:
+        told = f"{payment.service}: {move.fee} {move.currency}"
+        await note_event(session, order, "dispute_fee", told, now=now)
+        return
+    event = "dispute_withdrawn" if move.amount < 0 else "dispute_reinstated"
+    fee = f", fee {move.fee}" if move.fee else ""
+    told = f"{payment.service}: {abs(move.amount)} {move.currency}{fee}"
+    await note_event(session, order, event, told, now=now)

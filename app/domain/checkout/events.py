@@ -7,8 +7,8 @@ import msgspec
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db import queue
+from app.domain.checkout.disputes import note_dispute
 from app.domain.checkout.placing import settle
-from app.domain.orders.service import lock_order, note_event
 from app.domain.payments.models import Payment
 from app.domain.payments.service import find_payment_by_reference, receive_event
 from app.domain.payments.services import (
@@ -16,14 +16,13 @@ from app.domain.payments.services import (
     Authorized,
     Captured,
     Contested,
-    Disputed,
     GivenBack,
     Refused,
     ServiceEvent,
 )
 from app.domain.stores.directory import StoreDirectory
 
-Effect = Captured | Authorized | Refused | Approved | GivenBack | Disputed | Contested
+Effect = Captured | Authorized | Refused | Approved | GivenBack | Contested
 COMPARE_REFUNDS: Final = "payments.compare_refunds"
 COMPARE_DISPUTES: Final = "payments.compare_disputes"
 ASK: Final = "payments.ask"
@@ -50,13 +49,11 @@ async def take_event(
     if isinstance(finding, GivenBack):
         await _ask_later(session, COMPARE_REFUNDS, payment, service=service, event=event, now=now)
     elif isinstance(finding, Contested):
+        if payment is not None and finding.said is not None:
+            await note_dispute(session, payment=payment, dispute=finding.said, now=now)
         await _ask_later(session, COMPARE_DISPUTES, payment, service=service, event=event, now=now)
     elif isinstance(finding, Approved):
         await _ask_later(session, ASK, payment, service=service, event=event, now=now)
-    elif payment is not None and isinstance(finding, Disputed):
-        order = await lock_order(session, payment.store_id, payment.order_id)
-        told = f"{service}: {finding.status}, {finding.reason}"
-        await note_event(session, order, "disputed", told, now=now)
     elif payment is not None and isinstance(finding, (Captured, Authorized, Refused)):
         store = await stores.get(payment.store_id)
         await settle(session, store, payment=payment, finding=finding, now=now)
@@ -73,6 +70,7 @@ async def _ask_later(
     now: datetime,
 ) -> None:
     """Have the service asked by a job, which also waits for a payment that nobody has settled yet."""
+    said = event.finding.said if isinstance(event.finding, GivenBack) else None
     await queue.enqueue(
         session,
         store_id=payment.store_id if payment else 0,
@@ -82,6 +80,7 @@ async def _ask_later(
             "service": service,
             "key": event.key,
             "reference": event.finding.reference if event.finding is not None else None,
+            **({"refund": msgspec.to_builtins(said)} if said is not None else {}),
         },
         run_at=now,
     )

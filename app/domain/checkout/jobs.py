@@ -22,6 +22,7 @@ from app.domain.checkout.sweeping import BATCH, STEPS
 from app.domain.checkout.till import Till
 from app.domain.orders.refunding import RefundedLine
 from app.domain.orders.service import lock_order, note_event
+from app.domain.payments.disputes import is_disputed
 from app.domain.payments.models import Payment, RefundOrder
 from app.domain.payments.refunds import MAKE_REFUND, has_failed, lock_refund
 from app.domain.payments.service import find_payment, find_payment_by_reference, get_payment, lock_payment
@@ -76,13 +77,28 @@ async def _compare_refunds(
     if not payment.captured:
         # Heard of before the capture itself was.
         await till.ask(await stores.get(payment.store_id), payment)
-    await _book_refunds(payment, till=till, now=clock())
+    now = clock()
+    await _book_refunds(payment, till=till, now=now)
+    if "refund" in job.payload:
+        await _book(payment, msgspec.convert(job.payload["refund"], ServiceRefund), till=till, now=now)
+    async with till.sessions() as session:
+        disputed = await is_disputed(session, payment)
+    if disputed:
+        # What a dispute took may turn out to be one of these refunds.
+        await _book_disputes(payment, till=till, now=now)
 
 
 async def _compare_disputes(job: Job, *, till: Till, clock: Callable[[], datetime]) -> None:
     """Note and book how the disputes of a payment stand."""
     payment = await _find_named(job, till=till)
-    if payment is None or payment.reference is None:
+    if payment is not None:
+        await _book_disputes(payment, till=till, now=clock())
+
+
+async def _book_disputes(payment: Payment, *, till: Till, now: datetime) -> None:
+    async with till.sessions() as session:
+        payment = await get_payment(session, payment.store_id, payment.id)
+    if payment.reference is None:
         return
     service = till.get_service(payment.service)
     if not isinstance(service, TellsDisputes):
@@ -90,7 +106,6 @@ async def _compare_disputes(job: Job, *, till: Till, clock: Callable[[], datetim
     disputes = await service.list_disputes(payment.reference)
     if disputes is None:
         raise RuntimeError("the service did not say which disputes there are")
-    now = clock()
 
     async def note(session: AsyncSession) -> None:
         for dispute in disputes:

@@ -1,5 +1,6 @@
 """What of a checkout is paid by gift card and store credit: put on, held while paying, turned into payments."""
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Final
 
@@ -16,8 +17,8 @@ from app.domain.giftcards.split import KINDS
 from app.domain.ledger.service import payments_account
 from app.domain.orders.models import Order
 from app.domain.orders.service import Paid
-from app.domain.payments.errors import PAYMENT_COVERED, PAYMENT_NOT_FREE
-from app.domain.payments.service import move_payment, new_mark, start_payment
+from app.domain.payments.errors import CURRENCY_NOT_TAKEN, PAYMENT_COVERED, PAYMENT_NOT_FREE
+from app.domain.payments.service import new_mark, start_payment
 from app.domain.payments.states import PaymentState
 from app.domain.stores.queries import StoreConfig
 from app.kit.errors import Invalid
@@ -69,9 +70,9 @@ async def _look_again(
     return make_view(checkout, cart, priced)
 
 
-def check_way(service: str, priced: Priced) -> None:
+def check_way(service: str, priced: Priced, takes: Callable[[int, str], bool] | None) -> None:
     """Raise Invalid where a total of 0, or one that is covered already, is to be paid in another way, or the
-    other way round.
+    other way round; and where the service does not take what is due (`takes`: so much of a currency).
     """
     if (service == FREE) != (priced.quote.total == 0):
         raise Invalid.at(
@@ -81,6 +82,12 @@ def check_way(service: str, priced: Priced) -> None:
     if (service in KINDS or covering) and service not in covering:
         told = " or ".join(covering) or "with a service, since something is left to pay"
         raise Invalid.at("payment_type", PAYMENT_COVERED, f"This checkout is paid {told}.")
+    if takes is not None and not takes(priced.due, priced.quote.currency):
+        raise Invalid.at(
+            "payment_type",
+            CURRENCY_NOT_TAKEN,
+            f"This service does not take {priced.quote.currency}, or not exactly this sum of it.",
+        )
 
 
 async def hold_checkout_parts(
@@ -104,7 +111,7 @@ async def take_parts(session: AsyncSession, checkout: Checkout, order: Order, *,
         return []
     paid = []
     for part in await spend_parts(session, checkout.store_id, checkout_id=checkout.id):
-        payment = await start_payment(
+        await start_payment(
             session,
             checkout.store_id,
             order_id=order.id,
@@ -116,7 +123,7 @@ async def take_parts(session: AsyncSession, checkout: Checkout, order: Order, *,
             currency=order.currency,
             now=now,
             source_id=part.source_id,
+            at_once=PaymentState.CAPTURED,
         )
-        move_payment(payment, PaymentState.CAPTURED, now=now)
         paid.append(Paid(part.kind, payments_account(part.kind, part.source_id), part.amount))
     return paid

@@ -10,7 +10,7 @@ What a gift card and store credit pay is held in Reserve and becomes payments of
 is charged what is left, and where nothing is, the order is placed in Reserve already.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -18,6 +18,7 @@ import msgspec
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db import queue
+from app.db.statements import write_changed
 from app.domain.carts.coupons import take_off_spent
 from app.domain.carts.queries import CartView, load_cart
 from app.domain.carts.service import take_out_bought
@@ -58,6 +59,7 @@ from app.domain.orders.service import (
     write_pending_order,
 )
 from app.domain.payments.authorizations import void_later
+from app.domain.payments.errors import method_not_found
 from app.domain.payments.models import Payment
 from app.domain.payments.saved import Payer, save_later
 from app.domain.payments.service import (
@@ -77,7 +79,7 @@ from app.domain.payments.services import (
     Unheard,
     Unknown,
 )
-from app.domain.payments.states import UNFINISHED, PaymentState
+from app.domain.payments.states import MANUAL, UNFINISHED, PaymentState
 from app.domain.promotions.errors import coupon_refused
 from app.domain.promotions.pricing import without
 from app.domain.promotions.quotes import Quote
@@ -86,7 +88,6 @@ from app.domain.stores.queries import StoreConfig
 from app.kit.errors import Conflict, Invalid
 from app.kit.ids import digest
 
-MANUAL: Final = "manual"
 # Of those that a store offers, the ones that no service is called for.
 AT_ONCE: Final = frozenset({FREE, MANUAL})
 NOT_CHARGED: Final = "not charged"
@@ -130,22 +131,26 @@ async def reserve(
     *,
     token: str,
     service: str,
-    payment_token: str,
+    payment_token: str | None,
     amount: int | None,
+    currency: str | None = None,
     additional_fields: Any,
     hold_seconds: int,
     now: datetime,
     mark: str = "",
     payer: Payer | None = None,
+    takes: Callable[[int, str], bool] | None = None,
 ) -> Placed | Started:
     """The first phase, to be committed before any service is called.
 
     `manual` and `free_payment` are placed at once, and so is what a gift card and store credit pay wholly
     (`gift_card`, `store_credit`). A repeated or parallel call answers what the first one made; `mark` names the
-    call, so that one whose COMMIT was not answered knows its own attempt.
-    Raises Conflict total_changed where `amount` (minor units; None trusts the caller to have read it from us)
-    is not what is due, out_of_stock, and Invalid where something is missing or the coupon does not count
-    (coupon_*).
+    call, so that one whose COMMIT was not answered knows its own attempt. `payment_token` is None where what was
+    saved is not there (any more), which matters to a new attempt only; `takes` says what the service takes.
+    Raises NotFound payment_method_not_found; Conflict total_changed where `amount` (minor units; None trusts the
+    caller to have read it from us) is not what is due, or what is due is not in `currency` (None: any); Conflict
+    out_of_stock; and Invalid where something is missing, the coupon does not count (coupon_*) or the service does
+    not take what is due.
     """
     checkout = await lock_checkout(session, store.id, token)
     if checkout.state == CheckoutState.COMPLETED and checkout.order_id is not None:
@@ -157,6 +162,8 @@ async def reserve(
                 live, service, payment_token, payer
             )
             return Started(live.id, checkout.order_id, mine=is_marked(live, mark), abandoned=abandoned)
+    if payment_token is None:
+        raise method_not_found()
     check_editable(checkout, now=now)
     cart = await load_cart(session, store, checkout.cart_id)
     check_basket(cart)
@@ -170,9 +177,9 @@ async def reserve(
         check_stock(cart)
     if quote.coupon is not None and quote.coupon.refusal is not None:
         raise coupon_refused("coupon", quote.coupon.refusal)
-    if amount is not None and amount != priced.due:
+    if amount not in (None, priced.due) or currency not in (None, quote.currency):
         raise total_changed(checkout, priced)
-    check_way(service, priced)
+    check_way(service, priced, takes)
     order = await write_pending_order(
         session, store.id, new_order(checkout, cart, quote, additional_fields), now=now
     )
@@ -186,6 +193,7 @@ async def reserve(
         with saying(facts):
             await sell_stock(session, store.id, order_id=order.id, demand=demand, now=now)
         await _place_at_once(session, store, checkout, order, priced, service=service, now=now)
+        await write_changed(session, checkout)
         return Placed(order.id)
     held_until = now + timedelta(seconds=hold_seconds)
     with saying(facts):
@@ -207,11 +215,17 @@ async def reserve(
     checkout.held_until = held_until
     move_checkout(checkout, CheckoutState.PRICED, now=now)
     move_checkout(checkout, CheckoutState.PAYING, now=now)
+    await write_changed(session, checkout)
     return Started(payment.id, order.id, mine=True)
 
 
-def _is_same(live: Payment, service: str, token: str, payer: Payer | None) -> bool:
-    """Whether an attempt charges what this call names, and saves it for whom it says, or for nobody."""
+def _is_same(live: Payment, service: str, token: str | None, payer: Payer | None) -> bool:
+    """Whether an attempt charges what this call names, and saves it for whom it says, or for nobody.
+
+    What is not there any more names no other one.
+    """
+    if token is None:
+        return True
     wish = (None, False) if payer is None else (payer.customer_id, payer.saves)
     return (live.service, live.means, live.payer_id, live.saves) == (service, digest(token), *wish)
 
@@ -270,7 +284,7 @@ async def _place_at_once(
     now: datetime,
 ) -> None:
     if service in AT_ONCE:
-        payment = await start_payment(
+        await start_payment(
             session,
             store.id,
             order_id=order.id,
@@ -281,8 +295,8 @@ async def _place_at_once(
             amount=priced.due,
             currency=order.currency,
             now=now,
+            at_once=PaymentState.CAPTURED if service == FREE else PaymentState.PENDING,
         )
-        move_payment(payment, PaymentState.CAPTURED if service == FREE else PaymentState.PENDING, now=now)
     paid = await take_parts(session, checkout, order, now=now)
     await _complete(session, store, checkout, order, paid=paid, now=now)
     checkout.frozen = msgspec.to_builtins(priced)

@@ -1,11 +1,13 @@
 """What is read of checkouts: the row, and beside it the basket priced now or, while paying, as frozen."""
 
 from datetime import datetime
+from typing import Final
 
 import msgspec
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.db.statements import Load
 from app.domain.carts.changes import Change, list_changes
 from app.domain.carts.models import Cart
 from app.domain.carts.pricing import basket_of, list_cart_offers
@@ -15,7 +17,7 @@ from app.domain.checkout.errors import checkout_not_found
 from app.domain.checkout.models import Checkout
 from app.domain.checkout.quote import shipping_choices
 from app.domain.checkout.seen import note_seen
-from app.domain.checkout.states import EDITABLE, LIVE, CheckoutState
+from app.domain.checkout.states import EDITABLE, CheckoutState
 from app.domain.giftcards.holds import Source, read_balances
 from app.domain.giftcards.split import Balances, Split, split_total
 from app.domain.orders.models import Order
@@ -60,60 +62,47 @@ def source_of(checkout: Checkout) -> Source:
     return Source(checkout.gift_card_id, checkout.customer_id if checkout.use_store_credit else None)
 
 
+_TOKENS: Final = "store_id = :store_id AND token = :token"
+_IDS: Final = "store_id = :store_id AND id = :id"
+_GET: Final = Load(Checkout, _TOKENS)
+_GET_BY_ID: Final = Load(Checkout, _IDS)
+_LOCK: Final = Load(Checkout, f"{_TOKENS} FOR UPDATE")
+_LOCK_BY_ID: Final = Load(Checkout, f"{_IDS} FOR UPDATE")
+_LOCK_LIVE: Final = Load(
+    Checkout,
+    "store_id = :store_id AND cart_id = :cart_id AND state IN ('open', 'priced', 'paying') FOR UPDATE",
+)
+
+
+def _found(checkout: Checkout | None) -> Checkout:
+    if checkout is None:
+        raise checkout_not_found()
+    return checkout
+
+
 async def get_checkout(session: AsyncSession, store_id: int, token: str) -> Checkout:
     """The checkout of a token. Raises NotFound checkout_not_found."""
-    found = await session.scalar(
-        select(Checkout).where(Checkout.store_id == store_id, Checkout.token == token)
-    )
-    if found is None:
-        raise checkout_not_found()
-    return found
+    return _found(await _GET.first(session, store_id=store_id, token=token))
 
 
 async def get_checkout_by_id(session: AsyncSession, store_id: int, checkout_id: int) -> Checkout:
     """The checkout of an id. Raises NotFound checkout_not_found."""
-    found = await session.scalar(
-        select(Checkout).where(Checkout.store_id == store_id, Checkout.id == checkout_id)
-    )
-    if found is None:
-        raise checkout_not_found()
-    return found
+    return _found(await _GET_BY_ID.first(session, store_id=store_id, id=checkout_id))
 
 
 async def lock_checkout(session: AsyncSession, store_id: int, token: str) -> Checkout:
     """The checkout of a token, locked until the transaction ends. Raises NotFound checkout_not_found."""
-    found = await session.scalar(
-        select(Checkout)
-        .where(Checkout.store_id == store_id, Checkout.token == token)
-        .with_for_update()
-        .execution_options(populate_existing=True)
-    )
-    if found is None:
-        raise checkout_not_found()
-    return found
+    return _found(await _LOCK.first(session, store_id=store_id, token=token))
 
 
 async def lock_live_checkout(session: AsyncSession, store_id: int, cart_id: int) -> Checkout | None:
     """The one checkout of a cart that has not ended, locked; None where there is none."""
-    return await session.scalar(
-        select(Checkout)
-        .where(Checkout.store_id == store_id, Checkout.cart_id == cart_id, Checkout.state.in_(LIVE))
-        .with_for_update()
-        .execution_options(populate_existing=True)
-    )
+    return await _LOCK_LIVE.first(session, store_id=store_id, cart_id=cart_id)
 
 
 async def lock_checkout_by_id(session: AsyncSession, store_id: int, checkout_id: int) -> Checkout:
     """The checkout of an id, locked until the transaction ends. Raises NotFound checkout_not_found."""
-    found = await session.scalar(
-        select(Checkout)
-        .where(Checkout.store_id == store_id, Checkout.id == checkout_id)
-        .with_for_update()
-        .execution_options(populate_existing=True)
-    )
-    if found is None:
-        raise checkout_not_found()
-    return found
+    return _found(await _LOCK_BY_ID.first(session, store_id=store_id, id=checkout_id))
 
 
 def price(

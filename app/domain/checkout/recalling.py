@@ -1,10 +1,12 @@
-"""What a repeated request under an Idempotency-Key finds of the reservation that the first one made."""
+"""What a repeated request finds of the reservation that the first one made."""
 
 from collections.abc import Mapping
 from typing import Any
 
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.domain.checkout.models import Checkout
 from app.domain.checkout.placing import NOT_CHARGED, Placed, Started
 from app.domain.payments.service import get_payment, is_marked
 from app.domain.payments.states import PaymentState
@@ -31,3 +33,16 @@ async def recall(
     if (payment.state, payment.reason) == (PaymentState.CANCELLED, NOT_CHARGED):
         return None
     return Started(payment.id, payment.order_id, mine=is_marked(payment, mark))
+
+
+async def may_be_repeat(session: AsyncSession, store_id: int, *, token: str, customer_id: int) -> bool:
+    """Whether a call that names what is saved no more can repeat one: only on a checkout of that customer.
+
+    To everybody else every checkout is as if it were not there.
+    """
+    found = await session.scalar(
+        select(Checkout.id).where(
+            Checkout.store_id == store_id, Checkout.token == token, Checkout.customer_id == customer_id
+        )
+    )
+    return found is not None

@@ -22,7 +22,7 @@ from app.domain.payments.models import Payment, RefundOrder
 from app.domain.payments.refunds import find_made_refund, order_refund
 from app.domain.payments.service import lock_payment, sum_captured, write_refund
 from app.domain.payments.services import ServiceRefund
-from app.domain.payments.states import PaymentState
+from app.domain.payments.states import MANUAL, PaymentState
 
 REFUNDED: Final = "orders.refunded"
 _EVENTS: Final = {"made": "refunded", "failed": "refund_failed", "refused": "refund_mismatch"}
@@ -41,23 +41,23 @@ async def give_back(
 ) -> RefundOrder:
     """Give so much of a payment back (minor units): where it came from, or as store credit of the order's account.
 
-    A service is called by a job; a gift card or credit has it at once, and it is booked here. Raises Conflict
-    refund_too_large, and no_credit_account where there is nobody to have the credit. The caller holds the locks of
-    order and payment.
+    A service is called by a job; a gift card or credit has it at once, and it is booked here. So is money that came
+    in outside of any service, which people pay out. Raises Conflict refund_too_large, and no_credit_account where
+    there is nobody to have the credit. The caller holds the locks of order and payment.
     """
-    at_service = payment.source_id is None and not to_credit
+    at_service = payment.source_id is None and payment.service != MANUAL and not to_credit
     wanted = await order_refund(
         session, payment, amount=amount, reason=reason, now=now, at_service=at_service, lines=lines
     )
     if at_service:
         return wanted
     kind, source_id = payment.service, payment.source_id
-    if to_credit or source_id is None:
+    if to_credit:
         credit = await add_credit(
             session, order.store_id, order.customer_id, amount=amount, currency=payment.currency
         )
         kind, source_id = STORE_CREDIT, credit.id
-    else:
+    elif source_id is not None:
         await put_back(session, order.store_id, kind=kind, source_id=source_id, amount=amount, now=now)
     await session.flush()  # booking reads order and payment anew
     made = ServiceRefund(reference=f"{kind}-{wanted.id}", amount=amount, currency=payment.currency)

@@ -5,12 +5,10 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from msgspec import UNSET, UnsetType
-from sqlalchemy import select, text
-from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.domain.carts.errors import CART_EMPTY, ITEMS_UNAVAILABLE, cart_not_found
-from app.domain.carts.models import Cart
+from app.db.statements import write_changed
+from app.domain.carts.errors import CART_EMPTY, ITEMS_UNAVAILABLE
 from app.domain.carts.queries import CartView, load_cart
 from app.domain.carts.words import write_note
 from app.domain.checkout.consents import missing_consents, write_consents
@@ -27,18 +25,14 @@ from app.domain.checkout.queries import (
     CheckoutView,
     Priced,
     lock_checkout,
-    lock_live_checkout,
     make_view,
     price_checkout,
-    view_checkout,
 )
-from app.domain.checkout.seen import note_seen
 from app.domain.checkout.states import EDITABLE, CheckoutState, may_move
 from app.domain.inventory.errors import out_of_stock
 from app.domain.promotions.quotes import Quote
 from app.domain.stores.queries import StoreConfig
-from app.kit.errors import CONFLICT, Conflict, FieldError, Invalid
-from app.kit.ids import new_token
+from app.kit.errors import Conflict, FieldError, Invalid
 
 
 def move_checkout(checkout: Checkout, new: CheckoutState, *, now: datetime) -> None:
@@ -49,80 +43,25 @@ def move_checkout(checkout: Checkout, new: CheckoutState, *, now: datetime) -> N
     checkout.updated_at = now
 
 
-async def open_checkout(
-    session: AsyncSession,
-    store: StoreConfig,
-    *,
-    cart_uuid: Any,
-    customer_id: int | None,
-    identity: str | None,
-    now: datetime,
-    keep_seconds: int,
-) -> CheckoutView:
-    """Make a checkout of a cart, or answer the one that it has open; two at once get the same.
-
-    Raises NotFound cart_not_found, Invalid cart_empty or items_unavailable. Locks the open checkout.
-    """
-    cart = await session.scalar(
-        select(Cart).where(
-            Cart.store_id == store.id,
-            Cart.uuid == cart_uuid,
-            Cart.expires_at > now,
-            Cart.customer_id.is_(None) | (Cart.customer_id == customer_id),
-        )
-    )
-    if cart is None:
-        raise cart_not_found()
-    live = await lock_live_checkout(session, store.id, cart.id)
-    if live is not None:
-        if live.state == CheckoutState.PAYING or live.expires_at > now:
-            view = await view_checkout(session, store, live, now=now)
-            if live.state in EDITABLE:
-                note_seen(live, view.quote)
-            return view
-        move_checkout(live, CheckoutState.EXPIRED, now=now)
-        await session.flush()
-    basket = await load_cart(session, store, cart.id)
-    check_basket(basket)
-    made = (
-        await session.scalars(
-            upsert(Checkout)
-            .values(
-                store_id=store.id,
-                token=new_token(),
-                cart_id=cart.id,
-                customer_id=cart.customer_id,
-                state=CheckoutState.OPEN,
-                currency=basket.currency,
-                identity=identity,
-                updated_at=now,
-                expires_at=now + timedelta(seconds=keep_seconds),
-            )
-            .on_conflict_do_nothing(
-                index_elements=["store_id", "cart_id"],
-                index_where=text("state IN ('open', 'priced', 'paying')"),
-            )
-            .returning(Checkout)
-        )
-    ).one_or_none()
-    if made is None:  # another call made it between our look and our insert, and has committed
-        made = await lock_live_checkout(session, store.id, cart.id)
-        if made is None:
-            raise Conflict(CONFLICT, "Another call changed this cart's checkout. Try again.")
-    return make_view(made, basket, await price_checkout(session, store, made, basket, now=now))
-
-
-def check_basket(cart: CartView) -> None:
-    """Raise Invalid where a cart cannot be bought: cart_empty, or items_unavailable with `items`."""
+def fault_of(cart: CartView) -> Invalid | None:
+    """Why a cart cannot be bought: cart_empty, or items_unavailable with `items`."""
     if not cart.items:
-        raise Invalid(CART_EMPTY, "The cart is empty.")
+        return Invalid(CART_EMPTY, "The cart is empty.")
     missing = [entry for entry in cart.items if entry.item is None or not entry.item.on_sale]
     if missing:
-        raise Invalid(
+        return Invalid(
             ITEMS_UNAVAILABLE,
             "Some items are no longer on sale. Take them out of the cart to go on.",
             items=[{"variant_id": entry.variant_id} for entry in missing],
         )
+    return None
+
+
+def check_basket(cart: CartView) -> None:
+    """Raise Invalid where a cart cannot be bought, as fault_of says."""
+    fault = fault_of(cart)
+    if fault is not None:
+        raise fault
 
 
 def check_stock(cart: CartView) -> None:
@@ -214,7 +153,9 @@ async def set_customer(
             ],
         )
     settle_state(store, checkout, priced, now=now)
-    return make_view(checkout, cart, priced)
+    view = make_view(checkout, cart, priced)
+    await write_changed(session, checkout)
+    return view
 
 
 async def choose_shipping(
@@ -233,7 +174,9 @@ async def choose_shipping(
             else "Give the shipping address first.",
         )
     settle_state(store, checkout, priced, now=now)
-    return make_view(checkout, cart, priced)
+    view = make_view(checkout, cart, priced)
+    await write_changed(session, checkout)
+    return view
 
 
 def needs_shipping(quote: Quote) -> bool:

@@ -89,6 +89,25 @@ _FORGET_CARTS: Final = """
         ORDER BY id LIMIT :batch FOR UPDATE SKIP LOCKED
     )
 """
+# A cart that something was bought from stays with its checkout. Its time is over all the same: whoever comes back begins
+# with an empty one, and does not find, or buy, what they left there long ago.
+_EMPTY_CARTS: Final = """
+    WITH over AS (
+        SELECT c.id FROM carts c
+        WHERE c.expires_at < :now
+          AND (c.customer_id IS NOT NULL OR EXISTS (SELECT 1 FROM cart_lines l WHERE l.cart_id = c.id))
+          AND NOT EXISTS (
+            SELECT 1 FROM checkouts k
+            WHERE k.store_id = c.store_id AND k.cart_id = c.id AND k.state IN ('open', 'priced', 'paying')
+          )
+        ORDER BY c.id LIMIT :batch FOR UPDATE SKIP LOCKED
+    ),
+    emptied AS (
+        DELETE FROM cart_lines l USING over WHERE l.cart_id = over.id
+    )
+    UPDATE carts c SET customer_id = NULL, note = NULL, attributes = '[]', coupon_code = NULL
+    FROM over WHERE c.id = over.id
+"""
 # Services repeat an event for days; one that came after its row was forgotten would find its effect settled.
 _FORGET_EVENTS: Final = """
     DELETE FROM payment_events WHERE id IN (
@@ -112,6 +131,7 @@ STEPS: Final = tuple(
         _FORGET_ORDERS,
         _FORGET_CHECKOUTS,
         _FORGET_CARTS,
+        _EMPTY_CARTS,
         _FORGET_EVENTS,
         _FORGET_JOBS,
     )

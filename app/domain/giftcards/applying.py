@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.domain.giftcards.codes import LONGEST_CODE, SHORTEST_CODE, code_digest, plain_code
 from app.domain.giftcards.models import GiftCard
-from app.domain.giftcards.service import create_gift_card
+from app.domain.giftcards.service import create_gift_card, note_switch
 from app.kit.errors import FieldError, Invalid, declare
 from app.kit.money import MoneyError, to_decimal_text, to_minor
 
@@ -95,14 +95,14 @@ async def apply_gift_cards(
             raise Invalid.at(
                 f"gift_cards[{index}].amount", GIFT_CARD_AMOUNT, f"the card was made with {made_with}"
             )
-        told = _change(card, plan, now=now)
+        told = _change(session, card, plan, now=now)
         if told:
             changes.append(f"gift card …{card.last_four}: {', '.join(told)}")
     await session.flush()
     return changes
 
 
-def _change(card: GiftCard, plan: GiftCardPlan, *, now: datetime) -> list[str]:
+def _change(session: AsyncSession, card: GiftCard, plan: GiftCardPlan, *, now: datetime) -> list[str]:
     told = []
     # Money that came back to a card can be spent for a while longer than its file says: no date is put forward.
     ends_later = plan.expires_at is None or (
@@ -114,7 +114,6 @@ def _change(card: GiftCard, plan: GiftCardPlan, *, now: datetime) -> list[str]:
     if card.note != plan.note:
         card.note = plan.note
         told.append("note changed")
-    if plan.enabled is not UNSET and (card.disabled_at is None) != plan.enabled:
-        card.disabled_at = None if plan.enabled else now
+    if plan.enabled is not UNSET and note_switch(session, card, on=plan.enabled, note="shop file", now=now):
         told.append("switched on" if plan.enabled else "switched off")
     return told

@@ -37,6 +37,23 @@ class GiftCard(Base):
     disabled_at: Mapped[datetime | None]
 
 
+class GiftCardEvent(Base):
+    """When a card was switched off or on again, and why, as staff said it."""
+
+    __tablename__ = "gift_card_events"
+    __table_args__ = (
+        CheckConstraint("event IN ('switched_off', 'switched_on')", name="event"),
+        Index(None, "gift_card_id"),
+    )
+
+    id: Mapped[BigId]
+    store_id: Mapped[StoreId]
+    gift_card_id: Mapped[Ref] = mapped_column(ForeignKey("gift_cards.id"))
+    at: Mapped[datetime]
+    event: Mapped[str]
+    note: Mapped[str] = mapped_column(server_default="")
+
+
 class StoreCredit(Base):
     """What a customer can spend in the shop, by currency; balance and held as of a card. Minor units.
 

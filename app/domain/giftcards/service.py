@@ -3,11 +3,11 @@
 Whatever moves a balance writes the ledger in the same transaction.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
-from sqlalchemy import select, text, update
+from sqlalchemy import select, text
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -26,7 +26,7 @@ from app.domain.giftcards.errors import (
     NO_CREDIT_ACCOUNT,
     gift_card_not_usable,
 )
-from app.domain.giftcards.models import CreditGrant, GiftCard, StoreCredit
+from app.domain.giftcards.models import CreditGrant, GiftCard, GiftCardEvent, StoreCredit
 from app.domain.giftcards.split import GIFT_CARD, STORE_CREDIT
 from app.domain.ledger.service import payments_account, post_entries
 from app.kit.errors import Conflict, Invalid, NotFound
@@ -118,24 +118,54 @@ async def list_gift_cards(session: AsyncSession, store_id: int, *, ending: str) 
     return found.all()
 
 
-async def get_gift_card(session: AsyncSession, store_id: int, card_id: int) -> GiftCard:
-    """A card by the number that staff know it by. Raises NotFound gift_card_not_found."""
-    card = await session.scalar(select(GiftCard).where(GiftCard.store_id == store_id, GiftCard.id == card_id))
+async def switch_gift_card(
+    session: AsyncSession, store_id: int, card_id: int, *, on: bool, note: str = "", now: datetime
+) -> GiftCard:
+    """Let nobody pay with a card from now on, or let whoever has its code pay again; when and why is kept.
+
+    Off, what is held of it goes on, and what is on it stays owed. To say it twice changes nothing. Raises NotFound
+    gift_card_not_found. Locks the card.
+    """
+    card = await session.scalar(
+        select(GiftCard)
+        .where(GiftCard.store_id == store_id, GiftCard.id == card_id)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    )
     if card is None:
         raise NotFound(GIFT_CARD_NOT_FOUND, "There is no such gift card.")
+    note_switch(session, card, on=on, note=note, now=now)
+    await session.flush()
     return card
 
 
-async def disable_gift_card(session: AsyncSession, store_id: int, card_id: int, *, now: datetime) -> GiftCard:
-    """Let nobody pay with a card from now on. What is held of it goes on; what is on it stays owed. Twice is fine."""
-    await session.execute(
-        update(GiftCard)
-        .where(GiftCard.store_id == store_id, GiftCard.id == card_id, GiftCard.disabled_at.is_(None))
-        .values(disabled_at=now)
+def note_switch(session: AsyncSession, card: GiftCard, *, on: bool, note: str = "", now: datetime) -> bool:
+    """Switch a card whose lock the caller holds; False where it is so already."""
+    if (card.disabled_at is None) == on:
+        return False
+    card.disabled_at = None if on else now
+    session.add(
+        GiftCardEvent(
+            store_id=card.store_id,
+            gift_card_id=card.id,
+            at=now,
+            event="switched_on" if on else "switched_off",
+            note=note,
+        )
     )
-    card = await get_gift_card(session, store_id, card_id)
-    await session.refresh(card)
-    return card
+    return True
+
+
+async def list_card_events(
+    session: AsyncSession, store_id: int, card_ids: Iterable[int]
+) -> Sequence[GiftCardEvent]:
+    """When cards were switched off and on, oldest first."""
+    found = await session.scalars(
+        select(GiftCardEvent)
+        .where(GiftCardEvent.store_id == store_id, GiftCardEvent.gift_card_id.in_(list(card_ids)))
+        .order_by(GiftCardEvent.id)
+    )
+    return found.all()
 
 
 async def give_credit(

@@ -2,25 +2,19 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
-from sqlalchemy import BigInteger, BindParameter, Integer, bindparam, text
-from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.db.statements import Statement
 from app.domain.inventory.errors import out_of_stock
-
-
-def _lines() -> tuple[BindParameter[Any], ...]:
-    return (bindparam("variants", type_=ARRAY(BigInteger)), bindparam("quantities", type_=ARRAY(Integer)))
-
 
 # Rows are locked in primary-key order by the CTE before any is changed, so that two checkouts with the
 # same variants in another order wait for each other and never deadlock. The UPDATE looks at the newest
 # version of each row: its WHERE, not an earlier read, says whether there is enough.
-_RESERVE: Final = text(
+_RESERVE: Final = Statement(
     """
-    WITH wanted AS (SELECT * FROM unnest(:variants, :quantities) AS w (variant_id, quantity)),
+    WITH wanted AS (SELECT * FROM unnest(CAST(:variants AS bigint[]), CAST(:quantities AS integer[])) AS w (variant_id, quantity)),
     locked AS (
         SELECT s.variant_id, w.quantity FROM stock_items s JOIN wanted w USING (variant_id)
         WHERE s.store_id = :store_id AND s.tracked
@@ -35,7 +29,7 @@ _RESERVE: Final = text(
     ),
     held AS (
         INSERT INTO reservations (store_id, checkout_id, variant_id, quantity, state, expires_at)
-        SELECT :store_id, :checkout_id, w.variant_id, w.quantity, 'held', :expires_at
+        SELECT :store_id, :checkout_id, w.variant_id, w.quantity, 'held', CAST(:expires_at AS timestamptz)
         FROM wanted w JOIN taken USING (variant_id)
         ON CONFLICT (store_id, checkout_id, variant_id) DO UPDATE
             SET quantity = EXCLUDED.quantity, state = 'held', expires_at = EXCLUDED.expires_at
@@ -47,9 +41,9 @@ _RESERVE: Final = text(
         (SELECT count(*) FROM held) AS held,
         ARRAY(SELECT variant_id FROM locked EXCEPT SELECT variant_id FROM held) AS missing
     """
-).bindparams(*_lines())
+)
 
-_SELL: Final = text(
+_SELL: Final = Statement(
     """
     WITH locked AS (
         SELECT s.variant_id FROM stock_items s
@@ -70,12 +64,12 @@ _SELL: Final = text(
         RETURNING s.variant_id
     )
     INSERT INTO stock_movements (store_id, variant_id, kind, delta, order_id, at)
-    SELECT :store_id, sold.variant_id, 'sold', -sold.quantity, :order_id, :now
+    SELECT :store_id, sold.variant_id, 'sold', -sold.quantity, CAST(:order_id AS bigint), CAST(:now AS timestamptz)
     FROM sold JOIN moved USING (variant_id)
     """
 )
 
-_RELEASE: Final = text(
+_RELEASE: Final = Statement(
     """
     WITH locked AS (
         SELECT s.variant_id FROM stock_items s
@@ -101,9 +95,9 @@ _RELEASE: Final = text(
     """
 )
 
-_SELL_NOW: Final = text(
+_SELL_NOW: Final = Statement(
     """
-    WITH wanted AS (SELECT * FROM unnest(:variants, :quantities) AS w (variant_id, quantity)),
+    WITH wanted AS (SELECT * FROM unnest(CAST(:variants AS bigint[]), CAST(:quantities AS integer[])) AS w (variant_id, quantity)),
     locked AS (
         SELECT s.variant_id, w.quantity FROM stock_items s JOIN wanted w USING (variant_id)
         WHERE s.store_id = :store_id AND s.tracked
@@ -118,12 +112,13 @@ _SELL_NOW: Final = text(
     ),
     moved AS (
         INSERT INTO stock_movements (store_id, variant_id, kind, delta, order_id, at)
-        SELECT :store_id, variant_id, 'sold', -quantity, :order_id, :now FROM sold
+        SELECT :store_id, variant_id, 'sold', -quantity, CAST(:order_id AS bigint), CAST(:now AS timestamptz)
+        FROM sold
         RETURNING variant_id
     )
     SELECT ARRAY(SELECT variant_id FROM locked EXCEPT SELECT variant_id FROM moved) AS missing
     """
-).bindparams(*_lines())
+)
 
 
 async def reserve_stock(
@@ -139,57 +134,47 @@ async def reserve_stock(
     Demand is already summed per variant. Untracked variants need no hold. Locks stock rows in variant
     order. Raises Conflict out_of_stock with `items`; the caller's rollback then undoes what was taken.
     """
-    result = (
-        await session.execute(
-            _RESERVE,
-            {
-                "store_id": store_id,
-                "checkout_id": checkout_id,
-                "variants": list(demand),
-                "quantities": list(demand.values()),
-                "expires_at": expires_at,
-            },
-        )
-    ).one()
-    if result.missing:
-        raise out_of_stock(result.missing)
+    result = await _RESERVE.one(
+        session,
+        store_id=store_id,
+        checkout_id=checkout_id,
+        variants=list(demand),
+        quantities=list(demand.values()),
+        expires_at=expires_at,
+    )
+    if result["missing"]:
+        raise out_of_stock(result["missing"])
 
 
 async def sell_reserved(
     session: AsyncSession, store_id: int, *, checkout_id: int, order_id: int, now: datetime
 ) -> None:
     """Turn what a checkout holds into a sale. Repeating it does nothing."""
-    await session.execute(
-        _SELL, {"store_id": store_id, "checkout_id": checkout_id, "order_id": order_id, "now": now}
-    )
+    await _SELL.rows(session, store_id=store_id, checkout_id=checkout_id, order_id=order_id, now=now)
 
 
 async def sell_stock(
     session: AsyncSession, store_id: int, *, order_id: int, demand: Mapping[int, int], now: datetime
 ) -> None:
     """Sell without a hold before, for orders that are made in one transaction. Errors as reserve_stock."""
-    missing = (
-        await session.execute(
-            _SELL_NOW,
-            {
-                "store_id": store_id,
-                "order_id": order_id,
-                "variants": list(demand),
-                "quantities": list(demand.values()),
-                "now": now,
-            },
-        )
-    ).scalar_one()
-    if missing:
-        raise out_of_stock(missing)
+    result = await _SELL_NOW.one(
+        session,
+        store_id=store_id,
+        order_id=order_id,
+        variants=list(demand),
+        quantities=list(demand.values()),
+        now=now,
+    )
+    if result["missing"]:
+        raise out_of_stock(result["missing"])
 
 
 async def release_stock(session: AsyncSession, store_id: int, *, checkout_id: int) -> None:
     """Give back what a checkout holds, once: a second call finds nothing held."""
-    await session.execute(_RELEASE, {"store_id": store_id, "checkout_id": checkout_id})
+    await _RELEASE.rows(session, store_id=store_id, checkout_id=checkout_id)
 
 
-_RETURN: Final = text(
+_RETURN: Final = Statement(
     """
     WITH due AS (
         SELECT m.variant_id, -sum(m.delta) AS quantity FROM stock_movements m
@@ -222,4 +207,4 @@ async def return_stock(session: AsyncSession, store_id: int, *, order_id: int, n
 
     The caller holds the order's lock. Locks stock rows in variant order.
     """
-    await session.execute(_RETURN, {"store_id": store_id, "order_id": order_id, "now": now})
+    await _RETURN.rows(session, store_id=store_id, order_id=order_id, now=now)

@@ -2,10 +2,13 @@
 
 from collections.abc import Mapping
 from datetime import datetime
+from typing import Final
 
-from sqlalchemy import BigInteger, Text, bindparam, text
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.db.statements import Statement
+from app.domain.ledger.models import LedgerTransaction
 
 
 def payments_account(service: str, source_id: int | None = None) -> str:
@@ -16,7 +19,7 @@ def payments_account(service: str, source_id: int | None = None) -> str:
     return f"payments:{service}" if source_id is None else f"payments:{service}:{source_id}"
 
 
-_POST = text(
+_POST: Final = Statement(
     """
     WITH made AS (
         INSERT INTO ledger_transactions (store_id, key, order_id, at)
@@ -26,10 +29,10 @@ _POST = text(
     )
     INSERT INTO ledger_entries (store_id, transaction_id, account, currency, amount, order_id)
     SELECT :store_id, made.id, e.account, :currency, e.amount, :order_id
-    FROM made, unnest(:accounts, :amounts) AS e (account, amount)
+    FROM made, unnest(CAST(:accounts AS text[]), CAST(:amounts AS bigint[])) AS e (account, amount)
     RETURNING id
     """
-).bindparams(bindparam("accounts", type_=ARRAY(Text)), bindparam("amounts", type_=ARRAY(BigInteger)))
+)
 
 
 async def post_entries(
@@ -51,16 +54,24 @@ async def post_entries(
         raise ValueError(f"ledger transaction {key} does not sum to zero")
     if not entries:
         return False
-    result = await session.execute(
-        _POST,
-        {
-            "store_id": store_id,
-            "key": key,
-            "order_id": order_id,
-            "now": now,
-            "currency": currency,
-            "accounts": list(entries),
-            "amounts": list(entries.values()),
-        },
+    made = await _POST.row(
+        session,
+        store_id=store_id,
+        key=key,
+        order_id=order_id,
+        now=now,
+        currency=currency,
+        accounts=list(entries),
+        amounts=list(entries.values()),
     )
-    return result.first() is not None
+    return made is not None
+
+
+async def is_posted(session: AsyncSession, store_id: int, key: str) -> bool:
+    """Whether a transaction of this key was ever written."""
+    found = await session.scalar(
+        select(LedgerTransaction.id).where(
+            LedgerTransaction.store_id == store_id, LedgerTransaction.key == key
+        )
+    )
+    return found is not None

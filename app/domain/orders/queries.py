@@ -39,6 +39,9 @@ class PaymentView(msgspec.Struct, frozen=True):
     amount: int
     captured: int
     refunded: int
+    # Of a gift card's code.
+    last_four: str | None = None
+    reference: str | None = None
 
 
 class EventView(msgspec.Struct, frozen=True):
@@ -111,12 +114,15 @@ class OrderView(msgspec.Struct, frozen=True):
     consents: tuple[Any, ...] = ()
 
 
-_ORDER: Final = """
+ORDER: Final = """
 SELECT CAST(to_jsonb(o) || jsonb_build_object(
     'lines', (SELECT coalesce(jsonb_agg(to_jsonb(l) ORDER BY l.position), '[]')
         FROM order_lines l WHERE l.store_id = o.store_id AND l.order_id = o.id),
     'payments', (SELECT coalesce(jsonb_agg(jsonb_build_object('id', p.id, 'service', p.service,
-            'state', p.state, 'amount', p.amount, 'captured', p.captured, 'refunded', p.refunded)
+            'state', p.state, 'amount', p.amount, 'captured', p.captured, 'refunded', p.refunded,
+            'last_four', CASE WHEN p.service = 'gift_card' THEN
+                (SELECT g.last_four FROM gift_cards g WHERE g.store_id = p.store_id AND g.id = p.source_id) END,
+            'reference', p.reference)
             ORDER BY p.attempt), '[]')
         FROM payments p WHERE p.store_id = o.store_id AND p.order_id = o.id),
     'events', (SELECT coalesce(jsonb_agg(jsonb_build_object('at', e.at, 'event', e.event,
@@ -138,13 +144,13 @@ FROM orders o
 
 # A pending order is not an order yet: only its own checkout knows of it.
 _OF_BUYER: Final = (
-    _ORDER
+    ORDER
     + """
 WHERE o.store_id = $1 AND o.id = $2 AND o.status <> 'pending'
   AND (o.customer_id = $3::bigint OR o.checkout_token = $4::text)
 """
 )
-_BY_ID: Final = text(_ORDER + "WHERE o.store_id = :store_id AND o.id = :id")
+_BY_ID: Final = text(ORDER + "WHERE o.store_id = :store_id AND o.id = :id")
 
 
 async def get_order(
@@ -222,7 +228,7 @@ async def list_orders(
     way = "DESC" if descending else "ASC"
     order = f"o.{_ORDER_COLUMNS[order_by]} {way} NULLS LAST, o.id {way}"
     rows = await reads.fetch(
-        f"{_ORDER} WHERE {_OF_CUSTOMER} ORDER BY {order} LIMIT $3 OFFSET $4",
+        f"{ORDER} WHERE {_OF_CUSTOMER} ORDER BY {order} LIMIT $3 OFFSET $4",
         store_id,
         customer_id,
         paging.size,

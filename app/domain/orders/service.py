@@ -1,23 +1,24 @@
 """How an order is written, placed and moved on; every move leaves a row in its timeline."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import bindparam, func, insert, select, text
-from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy import func, insert, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm.attributes import set_committed_value
 
 from app.db import queue
+from app.db.session import as_json
+from app.db.statements import Statement, adopt
 from app.domain.ledger.service import post_entries
 from app.domain.orders.errors import LINK_NOT_FOUND, order_not_found
-from app.domain.orders.models import Order, OrderEvent, OrderLine, OrderLink
+from app.domain.orders.models import Order, OrderEvent
 from app.domain.orders.states import may_move
-from app.domain.stores.service import draw_order_number
+from app.domain.stores.service import order_numbers
 from app.kit.errors import NotFound
-from app.kit.ids import digest, new_token
+from app.kit.ids import digest
 
 PAID_BY_CUSTOMER: Final = "accounts.order_paid"
 COUNT_SOLD: Final = "orders.count_sold"
@@ -71,21 +72,58 @@ class NewOrder(msgspec.Struct, frozen=True):
     lines: tuple[NewLine, ...]
 
 
-_LINE_COLUMNS: Final = ", ".join(
-    column.name
-    for column in OrderLine.__table__.columns
-    if column.name not in {"id", "store_id", "order_id", "shipped", "refunded"}
-)
+_CONTENT: Final = tuple(name for name in NewOrder.__struct_fields__ if name != "lines")
+_LINE: Final = ", ".join(NewLine.__struct_fields__)
 
 # One statement however many lines; those of an earlier attempt are replaced.
-_WRITE_LINES: Final = text(
+_WRITE: Final = Statement(
     f"""
-    WITH gone AS (DELETE FROM order_lines WHERE store_id = :store_id AND order_id = :order_id)
-    INSERT INTO order_lines (store_id, order_id, {_LINE_COLUMNS})
-    SELECT :store_id, :order_id, {_LINE_COLUMNS}
-    FROM jsonb_populate_recordset(NULL::order_lines, :lines)
-    """  # noqa: S608 - column names of our own table
-).bindparams(bindparam("lines", type_=JSONB))
+    WITH written AS (
+        INSERT INTO orders (store_id, status, created_at, {", ".join(_CONTENT)})
+        SELECT :store_id, 'pending', CAST(:now AS timestamptz), {", ".join(_CONTENT)}
+        FROM jsonb_populate_record(NULL::orders, CAST(:content AS jsonb))
+        ON CONFLICT (store_id, checkout_id) DO UPDATE
+            SET {", ".join(f"{name} = EXCLUDED.{name}" for name in _CONTENT)}
+            WHERE orders.status = 'pending'
+        RETURNING id, created_at
+    ),
+    gone AS (
+        DELETE FROM order_lines l USING written WHERE l.store_id = :store_id AND l.order_id = written.id
+    ),
+    lines AS (
+        INSERT INTO order_lines (store_id, order_id, {_LINE})
+        SELECT :store_id, written.id, {_LINE}
+        FROM written, jsonb_populate_recordset(NULL::order_lines, CAST(:lines AS jsonb))
+    )
+    SELECT id, created_at FROM written
+    """  # noqa: S608 - names of our own
+)
+
+
+# A number is drawn for good, so it is drawn where the order has its place.
+_PLACE: Final = Statement(
+    """
+    WITH drawn AS (SELECT nextval(CAST(CAST(:numbers AS text) AS regclass)) AS number),
+    placed AS (
+        UPDATE orders o
+        SET status = :status, number = drawn.number, name = CAST(:prefix AS text) || drawn.number,
+            placed_at = :placed_at, payment_status = :payment_status, paid_at = :paid_at
+        FROM drawn WHERE o.store_id = :store_id AND o.id = :order_id
+        RETURNING o.number, o.name
+    ),
+    told AS (
+        INSERT INTO order_events (store_id, order_id, at, event, detail)
+        SELECT :store_id, :order_id, :placed_at, said.event, said.detail
+        FROM (
+            SELECT 0 AS place, 'placed' AS event, name AS detail FROM placed
+            UNION ALL
+            SELECT place, 'paid', service
+            FROM unnest(CAST(:services AS text[])) WITH ORDINALITY AS paid (service, place)
+        ) said ORDER BY said.place
+    )
+    SELECT number, name FROM placed
+    """
+)
 
 
 class Paid(msgspec.Struct, frozen=True):
@@ -102,22 +140,28 @@ async def write_pending_order(session: AsyncSession, store_id: int, new: NewOrde
     The caller holds the checkout's lock; one checkout has one order by constraint, and an order that
     was placed is never written again.
     """
-    content = {name: getattr(new, name) for name in new.__struct_fields__ if name != "lines"}
-    statement = upsert(Order).values(store_id=store_id, status="pending", created_at=now, **content)
-    order = (
-        await session.scalars(
-            statement.on_conflict_do_update(
-                index_elements=["store_id", "checkout_id"],
-                set_={name: statement.excluded[name] for name in content},
-                where=Order.status == "pending",
-            ).returning(Order),
-            execution_options={"populate_existing": True},
-        )
-    ).one()
-    await session.execute(
-        _WRITE_LINES,
-        {"store_id": store_id, "order_id": order.id, "lines": [msgspec.structs.asdict(x) for x in new.lines]},
+    content = {name: getattr(new, name) for name in _CONTENT}
+    written = await _WRITE.one(
+        session,
+        store_id=store_id,
+        now=now,
+        content=as_json(content),
+        lines=as_json(new.lines),
     )
+    order = Order(
+        id=written["id"],
+        store_id=store_id,
+        created_at=written["created_at"],
+        status="pending",
+        payment_status="pending",
+        fulfilment_status="unfulfilled",
+        number=None,
+        name=None,
+        placed_at=None,
+        paid_at=None,
+        **content,
+    )
+    adopt(session, order)
     return order
 
 
@@ -149,29 +193,35 @@ async def place_order(
     """
     if not may_move(order.status, "open"):
         return False
-    number = await draw_order_number(session, order.store_id)
     captured = sum(one.amount for one in paid)
     wholly = captured == order.total
-    order.status = "open"
-    order.number = number
-    order.name = f"{prefix}{number}"
-    order.placed_at = now
-    order.payment_status = "paid" if wholly else "partially_paid" if captured else "pending"
-    order.paid_at = now if wholly else None
-    events = [("placed", order.name), *(("paid", one.service) for one in paid)]
-    await _note(session, order, events, now=now)
+    written: dict[str, Any] = {
+        "status": "open",
+        "placed_at": now,
+        "payment_status": "paid" if wholly else "partially_paid" if captured else "pending",
+        "paid_at": now if wholly else None,
+    }
+    named = await _PLACE.one(
+        session,
+        store_id=order.store_id,
+        order_id=order.id,
+        numbers=order_numbers(order.store_id),
+        prefix=prefix,
+        services=[one.service for one in paid],
+        **written,
+    )
+    for name, value in {**written, **named}.items():
+        set_committed_value(order, name, value)
     await _post_sale(session, order, paid=paid, now=now)
     if wholly:
         await queue_paid(session, order, now=now)
-    for kind in ("orders.confirm", COUNT_SOLD):
-        await queue.enqueue(
-            session,
-            store_id=order.store_id,
-            kind=kind,
-            dedupe_key=f"order-{order.id}",
-            payload={"order_id": order.id},
-            run_at=now,
-        )
+    told = {"order_id": order.id}
+    await queue.enqueue_all(
+        session,
+        [queue.NewJob(kind, f"order-{order.id}", told) for kind in ("orders.confirm", COUNT_SOLD)],
+        store_id=order.store_id,
+        run_at=now,
+    )
     return True
 
 
@@ -259,23 +309,6 @@ async def ask_for_order_link(
         run_at=now,
         wanted=found is not None,
     )
-
-
-async def make_order_link(
-    session: AsyncSession, store_id: int, order_id: int, *, now: datetime, seconds: int
-) -> str:
-    """A new single-use secret that opens an order; only its digest is kept."""
-    secret = new_token()
-    session.add(
-        OrderLink(
-            digest=digest(secret),
-            store_id=store_id,
-            order_id=order_id,
-            expires_at=now + timedelta(seconds=seconds),
-        )
-    )
-    await session.flush()
-    return secret
 
 
 _USE_LINK: Final = text(

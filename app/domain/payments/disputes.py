@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import exists, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.domain.payments.models import Payment, PaymentDispute
+from app.domain.payments.models import Payment, PaymentDispute, PaymentRefund, RefundOrder
 from app.domain.payments.services import ServiceDispute
 from app.domain.payments.states import is_further
 
@@ -33,6 +33,32 @@ async def write_dispute(
     found.status, found.reason, found.noted_at = dispute.status, dispute.reason, now
     await session.flush()
     return True
+
+
+async def is_disputed(session: AsyncSession, payment: Payment) -> bool:
+    """Whether anybody ever disputed a payment, as far as we have heard."""
+    query = select(PaymentDispute.id).where(
+        PaymentDispute.store_id == payment.store_id, PaymentDispute.payment_id == payment.id
+    )
+    return (await session.scalar(query.limit(1))) is not None
+
+
+async def list_foreign_refunds(session: AsyncSession, payment: Payment) -> list[int]:
+    """What went back of a payment by nobody's wish here, refund by refund (minor units): by a bank, or at the
+    service's own pages.
+    """
+    found = await session.scalars(
+        select(PaymentRefund.amount).where(
+            PaymentRefund.store_id == payment.store_id,
+            PaymentRefund.payment_id == payment.id,
+            PaymentRefund.state == "made",
+            ~exists().where(
+                RefundOrder.payment_id == PaymentRefund.payment_id,
+                RefundOrder.reference == PaymentRefund.reference,
+            ),
+        )
+    )
+    return list(found)
 
 
 async def list_disputes(session: AsyncSession, store_id: int, order_id: int) -> Sequence[PaymentDispute]:

@@ -21,7 +21,7 @@ class Payment(Base):
     after a crash the same attempt is repeated, after a decline a new one is made. Minor units.
 
     What a gift card or store credit pays is a row of its own, captured from the first: source_id is that card's or
-    credit's. Together the captured rows of a paid order come to its total.
+    credit's. So is each part in which `manual` money comes in; its reference is what people know it by. Together the captured rows of a paid order come to its total.
     """
 
     __tablename__ = "payments"
@@ -36,7 +36,16 @@ class Payment(Base):
             "payments_live_key",
             "order_id",
             unique=True,
-            postgresql_where=f"{_in('state', LIVE)} AND source_id IS NULL",
+            # Money that is paid outside may come in several parts, of which each is an attempt of its own.
+            postgresql_where=f"{_in('state', LIVE)} AND source_id IS NULL "
+            "AND NOT (service = 'manual' AND state = 'captured')",
+        ),
+        Index(
+            "payments_receipt_key",
+            "order_id",
+            "reference",
+            unique=True,
+            postgresql_where="service = 'manual' AND reference IS NOT NULL",
         ),
         Index(
             "payments_part_key",

@@ -1,11 +1,16 @@
-"""How money is meant to go back: as a row before any service is called, and never more than is left."""
+"""How money is meant to go back: as a row before any service is called, and never more than is left.
+
+A service that says nothing for a day leaves such a row without an end and its job parked. People look there, and
+have it asked again: it is asked for the refunds that it knows before it is told to make one, so that nothing goes
+back twice, however much later that is.
+"""
 
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
 import msgspec
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db import queue
@@ -14,6 +19,30 @@ from app.domain.payments.models import Payment, PaymentRefund, RefundOrder
 from app.kit.errors import Conflict, NotFound
 
 MAKE_REFUND: Final = "payments.make_refund"
+
+_OPEN: Final = text(
+    """
+    SELECT r.id, r.amount, p.currency, p.service, r.created_at, r.called_at, EXISTS (
+        SELECT 1 FROM jobs j
+        WHERE j.kind = 'payments.make_refund' AND j.dedupe_key = 'refund-' || r.id AND j.state = 'parked'
+    ) AS parked
+    FROM refund_orders r JOIN payments p ON p.store_id = r.store_id AND p.id = r.payment_id
+    WHERE r.store_id = :store_id AND p.order_id = :order_id AND r.state = 'wanted'
+    ORDER BY r.id
+    """
+)
+
+
+class OpenRefund(msgspec.Struct, frozen=True):
+    """A refund that a service has not answered: since when it was asked, and whether it is asked no more (parked)."""
+
+    id: int
+    amount: int
+    currency: str
+    service: str
+    created_at: datetime
+    called_at: datetime | None
+    parked: bool
 
 
 async def count_refundable(session: AsyncSession, payment: Payment) -> int:
@@ -112,3 +141,26 @@ async def lock_refund(session: AsyncSession, store_id: int, refund_id: int) -> R
     if found is None:
         raise NotFound("not_found", "There is no such refund.")
     return found
+
+
+async def list_open_refunds(session: AsyncSession, store_id: int, order_id: int) -> list[OpenRefund]:
+    """What shall go back for an order and has no answer yet, oldest first."""
+    found = await session.execute(_OPEN, {"store_id": store_id, "order_id": order_id})
+    return [OpenRefund(**row) for row in found.mappings()]
+
+
+async def ask_again(
+    session: AsyncSession, store_id: int, order_id: int, *, now: datetime
+) -> list[OpenRefund]:
+    """Have the service asked again about refunds that it is asked about no more; which those are.
+
+    The caller holds the order's lock.
+    """
+    parked = [one for one in await list_open_refunds(session, store_id, order_id) if one.parked]
+    for one in parked:
+        wanted = await lock_refund(session, store_id, one.id)
+        if wanted.called_at is not None:
+            wanted.called_at = now
+        await queue.take_up_again(session, kind=MAKE_REFUND, dedupe_key=f"refund-{one.id}", now=now)
+    await session.flush()
+    return parked

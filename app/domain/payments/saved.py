@@ -13,10 +13,9 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db import queue
-from app.domain.payments.errors import METHOD_NOT_FOUND
+from app.domain.payments.errors import method_not_found
 from app.domain.payments.models import Payment, PaymentCustomer, SavedMethod
 from app.domain.payments.services import ServiceMethod
-from app.kit.errors import NotFound
 
 SAVE: Final = "payments.save_method"
 FORGET_METHOD: Final = "payments.forget_method"
@@ -40,11 +39,11 @@ async def list_methods(session: AsyncSession, store_id: int, customer_id: int) -
     return found.all()
 
 
-async def get_method(
+async def find_method(
     session: AsyncSession, store_id: int, customer_id: int, method_id: int, *, service: str
-) -> SavedMethod:
-    """One of a customer's means at a service. Raises NotFound payment_method_not_found."""
-    found = await session.scalar(
+) -> SavedMethod | None:
+    """One of a customer's means at a service; None for what is not theirs."""
+    return await session.scalar(
         select(SavedMethod).where(
             SavedMethod.store_id == store_id,
             SavedMethod.customer_id == customer_id,
@@ -52,15 +51,14 @@ async def get_method(
             SavedMethod.service == service,
         )
     )
-    if found is None:
-        raise NotFound(METHOD_NOT_FOUND, "There is no such means of payment.")
-    return found
 
 
 async def remove_method(
     session: AsyncSession, store_id: int, customer_id: int, method_id: int, *, now: datetime
 ) -> None:
-    """Take a means of payment away at once, and have the service forget it. Raises NotFound as get_method does."""
+    """Take a means of payment away at once, and have the service forget it. Raises NotFound
+    payment_method_not_found.
+    """
     removed = (
         await session.execute(
             delete(SavedMethod)
@@ -73,7 +71,7 @@ async def remove_method(
         )
     ).first()
     if removed is None:
-        raise NotFound(METHOD_NOT_FOUND, "There is no such means of payment.")
+        raise method_not_found()
     await queue.enqueue(
         session,
         store_id=store_id,

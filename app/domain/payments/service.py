@@ -8,6 +8,7 @@ import msgspec
 from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.db.statements import Statement, adopt
 from app.domain.payments.models import Payment
 from app.domain.payments.saved import Payer
 from app.domain.payments.services import ServiceRefund
@@ -26,6 +27,24 @@ def is_marked(payment: Payment, mark: str) -> bool:
     return bool(mark) and payment.key.endswith(f"-{mark}")
 
 
+_STARTED: Final = (
+    *("store_id", "order_id", "checkout_id", "service", "source_id", "means", "state", "currency"),
+    *("amount", "captured", "refunded", "payer_id", "saves", "updated_at"),
+)
+_START: Final = Statement(
+    f"""
+    INSERT INTO payments (attempt, key, {", ".join(_STARTED)})
+    SELECT next.attempt, 'order-' || CAST(:order_id AS bigint) || '-charge-' || next.attempt || '-' || CAST(:mark AS text),
+        {", ".join(f":{name}" for name in _STARTED)}
+    FROM (
+        SELECT coalesce(max(attempt), 0) + 1 AS attempt FROM payments
+        WHERE store_id = :store_id AND order_id = :order_id
+    ) next
+    RETURNING id, attempt, key, created_at
+    """  # noqa: S608 - names of our own
+)
+
+
 async def start_payment(
     session: AsyncSession,
     store_id: int,
@@ -40,25 +59,18 @@ async def start_payment(
     now: datetime,
     source_id: int | None = None,
     payer: Payer | None = None,
+    at_once: PaymentState | None = None,
 ) -> Payment:
     """Write the row of a new attempt, to be committed before the service is called.
 
     Its key is made of order, attempt number and the mark of the call that makes it. A second live attempt of
-    the order at a service is an IntegrityError. `source_id` is the gift card's or credit's that pays a part.
+    the order at a service is an IntegrityError. `source_id` is the gift card's or credit's that pays a part;
+    `at_once` is what becomes of an attempt that no service is called for.
     """
-    last = (
-        await session.execute(
-            text("SELECT max(attempt) FROM payments WHERE store_id = :store_id AND order_id = :id"),
-            {"store_id": store_id, "id": order_id},
-        )
-    ).scalar()
-    attempt = (last or 0) + 1
     payment = Payment(
         store_id=store_id,
         order_id=order_id,
         checkout_id=checkout_id,
-        attempt=attempt,
-        key=f"order-{order_id}-charge-{attempt}-{mark}",
         service=service,
         source_id=source_id,
         means=digest(token),
@@ -67,12 +79,20 @@ async def start_payment(
         amount=amount,
         captured=0,
         refunded=0,
-        updated_at=now,
+        reference=None,
+        reason=None,
         payer_id=payer.customer_id if payer else None,
         saves=payer.saves if payer else False,
+        action=None,
+        updated_at=now,
+        asked_at=None,
     )
-    session.add(payment)
-    await session.flush()
+    if at_once is not None:
+        move_payment(payment, at_once, now=now)
+    written = await _START.one(session, mark=mark, **{name: getattr(payment, name) for name in _STARTED})
+    payment.id, payment.created_at = written["id"], written["created_at"]
+    payment.attempt, payment.key = written["attempt"], written["key"]
+    adopt(session, payment)
     return payment
 
 

@@ -66,42 +66,30 @@ class Unheard(msgspec.Struct, frozen=True, tag="unheard"):
     """The service has never heard of this key: nothing was charged and, the attempt being over, nothing will be."""
 
 
-class GivenBack(msgspec.Struct, frozen=True, tag="given_back"):
-    """Something happened to the refunds of this payment of the service; which there are, it is asked."""
+class ServiceRefund(msgspec.Struct, frozen=True):
+    """Money on its way back, or back; failed: it came to the service again, or never left it. Minor units.
+
+    One that the service refused to make has no reference there, and bears the key that it was asked for with.
+    """
 
     reference: str
-
-
-class Approved(msgspec.Struct, frozen=True, tag="approved"):
-    """The shopper has agreed at the service, which takes the money once it is asked about the attempt."""
-
-    reference: str
-
-
-class Disputed(msgspec.Struct, frozen=True, tag="disputed"):
-    """The shopper's bank disputes this payment of the service."""
-
-    reference: str
-    status: str
-    reason: str
-
-
-class Contested(msgspec.Struct, frozen=True, tag="contested"):
-    """Something happened to the disputes of this payment of the service; how they stand, it is asked."""
-
-    reference: str
+    amount: int
+    currency: str
+    failed: bool = False
 
 
 class DisputeMove(msgspec.Struct, frozen=True):
     """Money that a dispute moved on the account: below 0 it was taken, above it came back. Minor units.
 
-    fee is what the service asked for it; below 0 it gave a fee back. The currency is the account's.
+    fee is what the service asked for it; below 0 it gave a fee back. The currency is the account's. may_be_refund: the
+    service may list the same money among the payment's refunds, too.
     """
 
     reference: str
     amount: int
     fee: int
     currency: str
+    may_be_refund: bool = False
 
 
 class ServiceDispute(msgspec.Struct, frozen=True):
@@ -115,16 +103,30 @@ class ServiceDispute(msgspec.Struct, frozen=True):
     moves: tuple[DisputeMove, ...]
 
 
-class ServiceRefund(msgspec.Struct, frozen=True):
-    """Money on its way back, or back; failed: it came to the service again, or never left it. Minor units.
+class GivenBack(msgspec.Struct, frozen=True, tag="given_back"):
+    """Something happened to the refunds of this payment of the service; which there are, it is asked.
 
-    One that the service refused to make has no reference there, and bears the key that it was asked for with.
+    said is one that it may not name then: money that a bank took back.
     """
 
     reference: str
-    amount: int
-    currency: str
-    failed: bool = False
+    said: ServiceRefund | None = None
+
+
+class Approved(msgspec.Struct, frozen=True, tag="approved"):
+    """The shopper has agreed at the service, which takes the money once it is asked about the attempt."""
+
+    reference: str
+
+
+class Contested(msgspec.Struct, frozen=True, tag="contested"):
+    """Something happened to the disputes of this payment of the service; how they stand, it is asked.
+
+    said is how one stood as this was told, without what it moved.
+    """
+
+    reference: str
+    said: ServiceDispute | None = None
 
 
 Outcome = Captured | Authorized | Refused | ActionNeeded | Unknown
@@ -141,7 +143,7 @@ class ServiceEvent(msgspec.Struct, frozen=True):
     event_id: str
     kind: str
     key: str
-    finding: Captured | Authorized | Refused | Approved | GivenBack | Disputed | Contested | None
+    finding: Captured | Authorized | Refused | Approved | GivenBack | Contested | None
 
 
 class PaymentService(Protocol):
@@ -151,6 +153,10 @@ class PaymentService(Protocol):
 
     def public_settings(self) -> dict[str, Any]:
         """What the page needs to know, as the public key."""
+        ...
+
+    def takes(self, amount: int, currency: str) -> bool:
+        """Whether exactly so much (minor units) of a currency can be taken; of 0, whether any of it can."""
         ...
 
     async def charge(self, charge: Charge) -> Outcome:

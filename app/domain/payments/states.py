@@ -3,6 +3,9 @@
 from enum import StrEnum
 from typing import Final
 
+# Paid outside of any service, as by bank transfer or on delivery: people say that the money is there.
+MANUAL: Final = "manual"
+
 
 class PaymentState(StrEnum):
     STARTED = "started"  # the row is there, the service may or may not have been called
@@ -68,6 +71,17 @@ def may_move(old: str, new: PaymentState) -> bool:
 
 # How far a dispute has come, in the words of its service; one that is not known yet lies before its end.
 _DISPUTE_STEPS: Final = {
+    # PayPal's words; Stripe's stand below.
+    "open": 0,
+    "waiting_for_buyer_response": 2,
+    "waiting_for_seller_response": 2,
+    "resolved": 5,
+    "resolved_buyer_favour": 5,
+    "resolved_with_payout": 5,
+    "canceled_by_buyer": 5,
+    "accepted": 5,
+    "denied": 5,
+    "resolved_seller_favour": 6,  # also after an appeal
     "warning_needs_response": 0,
     "warning_under_review": 1,
     "needs_response": 2,

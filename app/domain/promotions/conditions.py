@@ -40,10 +40,10 @@ def _why_not_this_buyer(promotion: Promotion, offers: Offers, place: Place | Non
         named = buyer.customer_id in promotion.customer_ids
         if not named and promotion.groups.isdisjoint(buyer.groups):
             return refusal(errors.COUPON_NOT_FOR_CUSTOMER)
-    if promotion.used_by_buyer:
-        return refusal(errors.COUPON_ALREADY_USED)
     if promotion.first_order and (waits if buyer.orders is None else buyer.orders > 0):
         return refusal(errors.COUPON_FIRST_ORDER_ONLY)
+    if promotion.used_by_buyer:
+        return refusal(errors.COUPON_ALREADY_USED)
     if promotion.countries and (waits if place is None else place.country not in promotion.countries):
         return refusal(errors.COUPON_NOT_IN_COUNTRY)
     return None

@@ -45,7 +45,7 @@ WHERE p.store_id = $1 AND p.kind = 'gift' AND p.automatic AND p.enabled
   AND coalesce(p.minimum_purchase, 0) <= $2::bigint
   AND coalesce(p.starts_at <= $3, true) AND coalesce(p.ends_at > $3, true)
   AND (p.uses < p.max_uses) IS NOT FALSE
-  AND p.customer_ids = '{}' AND p.groups = '{}'
+  AND p.customer_ids = '{}' AND p.groups = '{}' AND NOT p.first_order
   AND (NOT coalesce(s.tracked, false) OR s.floor IS NULL OR s.on_hand - s.reserved > s.floor)
 ORDER BY coalesce(p.minimum_purchase, 0) DESC, p.priority DESC, p.id
 LIMIT 1

@@ -74,7 +74,8 @@ class Offers(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that pricing a basket needs beside its lines: nothing more is read while it is priced.
 
     code is the coupon that the basket carries; promotions has what it stands for, or no coupon at all where
-    there is none of that code. gifts are the lines that can be given, by variant.
+    there is none of that code. gifts are the lines that can be given, by variant, and spare how many units of them
+    nobody asked for; one that is not there is never short.
     """
 
     now: datetime | None = None
@@ -83,6 +84,7 @@ class Offers(msgspec.Struct, frozen=True, kw_only=True):
     buyer: Buyer = Buyer()
     shelves: Mapping[int, Shelf] = msgspec.field(default_factory=dict)
     gifts: Mapping[int, Line] = msgspec.field(default_factory=dict)
+    spare: Mapping[int, int] = msgspec.field(default_factory=dict)
 
 
 NO_OFFERS: Final = Offers()

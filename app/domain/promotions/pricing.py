@@ -133,8 +133,8 @@ def _take(promotion: Promotion, earned: _Earned, offers: Offers, place: Place | 
     amount = 0
     match promotion.kind:
         case "gift":
-            gift = offers.gifts.get(promotion.gift_variant_id or 0)
-            if gift is None or (gift.requires_shipping and not earned.ships):
+            gift = _find_gift(promotion.gift_variant_id or 0, earned, offers)
+            if gift is None:
                 return refusal(errors.COUPON_NO_GIFT)
             earned.gifts.append(gift)
         case "free_shipping":
@@ -169,6 +169,15 @@ def _take(promotion: Promotion, earned: _Earned, offers: Offers, place: Place | 
         )
     )
     return None
+
+
+def _find_gift(variant_id: int, earned: _Earned, offers: Offers) -> Line | None:
+    """What a promotion gives; None where it cannot be sent with this basket, or an earlier one gave the last of it."""
+    gift = offers.gifts.get(variant_id)
+    if gift is None or (gift.requires_shipping and not earned.ships):
+        return None
+    given = sum(1 for earlier in earned.gifts if earlier.variant_id == variant_id)
+    return gift if given < offers.spare.get(variant_id, given + 1) else None
 
 
 def _coupon(offers: Offers, earned: _Earned) -> CouponState | None:

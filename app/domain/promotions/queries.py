@@ -1,6 +1,6 @@
 """What is read of promotions: everything that a basket's price needs, in one statement however many there are."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -35,12 +35,14 @@ class _Found(msgspec.Struct, frozen=True):
     buyer: Buyer
 
 
+# each: how often one customer may use it; a first order is had once, whatever else is said.
 # Automatic ones that count now, and whatever the code stands for: why that does not count is said to whoever
 # typed it.
 _OFFERS: Final = """
 WITH live AS (
     SELECT p.*, c.id AS coupon_id, c.code,
-        coalesce(p.uses >= p.max_uses, false) OR coalesce(c.uses >= c.max_uses, false) AS used_up
+        coalesce(p.uses >= p.max_uses, false) OR coalesce(c.uses >= c.max_uses, false) AS used_up,
+        least(p.max_per_customer, CASE WHEN p.first_order THEN 1 END) AS each
     FROM promotions p
     LEFT JOIN coupons c ON c.promotion_id = p.id AND c.store_id = @store AND c.code_key = CAST(@code AS text)
     WHERE p.store_id = @store AND p.enabled AND (
@@ -61,12 +63,12 @@ SELECT CAST(json_build_object(
             'gift_variant_id', l.gift_variant_id, 'customer_ids', l.customer_ids, 'groups', l.groups,
             'countries', l.countries, 'first_order', l.first_order,
             'starts_at', l.starts_at, 'ends_at', l.ends_at, 'used_up', l.used_up,
-            'limited', l.coupon_id IS NOT NULL OR coalesce(l.max_uses, l.max_per_customer) IS NOT NULL,
-            'used_by_buyer', l.max_per_customer IS NOT NULL AND (
+            'limited', l.coupon_id IS NOT NULL OR coalesce(l.max_uses, l.each) IS NOT NULL,
+            'used_by_buyer', l.each IS NOT NULL AND (
                 SELECT count(*) FROM coupon_uses u
                 WHERE u.promotion_id = l.id AND u.state <> 'returned'
                   AND (u.customer_id = CAST(@customer AS bigint) OR u.email_digest = CAST(@digest AS bytea))
-            ) >= l.max_per_customer
+            ) >= l.each
         ) ORDER BY l.id), '[]') FROM live l
     ),
     'shelves', (
@@ -169,10 +171,15 @@ def _promotion_in(exchange: Exchange, promotion: Promotion) -> Promotion:
     )
 
 
-def _offers(ask: Ask, found: _Found, gifts: Iterable[SaleItem], exchange: Exchange | None) -> Offers:
+def _offers(ask: Ask, found: _Found, gifts: Sequence[SaleItem], exchange: Exchange | None) -> Offers:
     promotions = found.promotions
     if exchange is not None:
         promotions = tuple(_promotion_in(exchange, promotion) for promotion in promotions)
+    spare = {
+        gift.variant_id: units - ask.held.get(gift.variant_id, 0)
+        for gift in gifts
+        if (units := gift.available_units) is not None
+    }
     return Offers(
         now=ask.now,
         promotions=promotions,
@@ -182,9 +189,9 @@ def _offers(ask: Ask, found: _Found, gifts: Iterable[SaleItem], exchange: Exchan
         gifts={
             item.variant_id: line_of(item, quantity=1, price=0, gift=True)
             for item in (gift.sold_in(exchange) for gift in gifts)
-            if item.on_sale
-            and (item.available_units is None or item.available_units > ask.held.get(item.variant_id, 0))
+            if item.on_sale and spare.get(item.variant_id, 1) > 0
         },
+        spare=spare,
     )
 
 

@@ -34,8 +34,8 @@ _RAISE: Final = """
 _RAISE_PROMOTIONS: Final = text(_RAISE.format(table="promotions")).bindparams(_IDS)
 _RAISE_COUPONS: Final = text(_RAISE.format(table="coupons")).bindparams(_IDS)
 
-# A customer is the account or the mail address, whichever has used it. A use that this checkout gave back earlier
-# is held again.
+# A customer is the account or the mail address, whichever has used it; nobody has two first orders. A use that this
+# checkout gave back earlier is held again.
 _HOLD: Final = text(
     """
     INSERT INTO coupon_uses AS u (
@@ -44,7 +44,8 @@ _HOLD: Final = text(
     SELECT :store_id, p.id, wanted.coupon_id, :checkout_id, :customer_id, :digest, 'held', :now, :now
     FROM unnest(:ids, :coupon_ids) AS wanted (promotion_id, coupon_id)
     JOIN promotions p ON p.store_id = :store_id AND p.id = wanted.promotion_id
-    WHERE p.max_per_customer IS NULL OR p.max_per_customer > (
+    WHERE (p.max_per_customer IS NULL AND NOT p.first_order)
+      OR least(p.max_per_customer, CASE WHEN p.first_order THEN 1 END) > (
         SELECT count(*) FROM coupon_uses o
         WHERE o.promotion_id = p.id AND o.state <> 'returned' AND o.checkout_id <> :checkout_id
           AND (o.customer_id = :customer_id OR o.email_digest = :digest)

@@ -26,7 +26,7 @@ from app.domain.stores.plan import (
     check_store_file,
 )
 from app.domain.stores.queries import CurrencyRule, ReferralRule
-from app.domain.stores.service import create_store
+from app.domain.stores.service import create_store, order_numbers
 from app.kit.errors import Invalid
 from app.kit.money import percent_to_basis_points, to_decimal_text, to_minor
 
@@ -193,7 +193,7 @@ def _apply_section(store: Store, name: str, plan: msgspec.Struct) -> list[str]:
 
 
 async def _apply_first_number(session: AsyncSession, store_id: int, first: int) -> list[str]:
-    sequence = f"order_numbers_{int(store_id)}"
+    sequence = order_numbers(store_id)
     last, is_called = (await session.execute(text(f"SELECT last_value, is_called FROM {sequence}"))).one()  # noqa: S608 - our own name
     # Once an order has its number, the numbering goes on from there.
     if is_called or last == first:

@@ -53,3 +53,7 @@ class Mailer(Protocol):
     """Hands a mail to a server, or raises: then the job that sends it is tried again later."""
 
     async def send(self, mail: Mail) -> None: ...
+
+    async def close(self) -> None:
+        """End what was kept open for the next mail."""
+        ...

@@ -7,6 +7,7 @@ from typing import Any, Final
 import msgspec
 
 from app.domain.orders.queries import OrderLineView, OrderView, ParcelView, PaymentView
+from app.domain.promotions.quotes import Applied
 from app.domain.stores.mail import Mail, MailWriter, Unsubscribe
 from app.domain.stores.queries import StoreConfig
 
@@ -18,11 +19,12 @@ _WHEN: Final = {"at": _AT, "time_zone": "Europe/Berlin"}
 
 
 def _line(line_id: int, title: str, variant: str, quantity: int, price: int) -> OrderLineView:
+    """A line as orders keep it: its title has the variant's."""
     return OrderLineView(
         id=line_id,
         variant_id=line_id,
         product_id=line_id,
-        title=title,
+        title=title if variant == "Default Title" else f"{title} - {variant}",
         variant_title=variant,
         sku=None,
         image=None,
@@ -34,6 +36,18 @@ def _line(line_id: int, title: str, variant: str, quantity: int, price: int) -> 
         requires_shipping=True,
         discounts=(),
         gift=False,
+    )
+
+
+def _paid(service: str, amount: int, *, last_four: str | None = None) -> PaymentView:
+    return PaymentView(
+        id=1,
+        service=service,
+        state="captured",
+        amount=amount,
+        captured=amount,
+        refunded=0,
+        last_four=last_four,
     )
 
 
@@ -63,9 +77,20 @@ ORDER: Final = OrderView(
         "country": "United States",
     },
     billing_address=None,
-    shipping_option=None,
+    shipping_option={"id": 1, "title": "Standard", "price": 690, "pickup": False, "location": None},
     coupon_code="SPRING",
-    discounts=(),
+    discounts=(
+        Applied(
+            promotion_id=1,
+            coupon_id=1,
+            code="SPRING",
+            title="Spring sale",
+            kind="percent",
+            value=1_000,
+            amount=1_520,
+            limited=False,
+        ),
+    ),
     created_at=_AT,
     placed_at=_AT,
     paid_at=_AT,
@@ -75,9 +100,29 @@ ORDER: Final = OrderView(
         _line(3, "Beeswax pillar candle", "Default Title", 1, 900),
     ),
     payments=(
-        PaymentView(id=1, service="test", state="captured", amount=15_464, captured=15_464, refunded=0),
+        _paid("gift_card", 5_000, last_four="7KQ2"),
+        _paid("store_credit", 2_000),
+        _paid("test", 8_464),
     ),
     events=(),
+)
+
+# Fetched in the shop and paid there.
+_FETCHED: Final = msgspec.structs.replace(
+    ORDER,
+    payment_status="pending",
+    paid_at=None,
+    shipping_total=0,
+    total=14_774,
+    shipping_address=None,
+    shipping_option={
+        "id": 2,
+        "title": "Mill Lane shop",
+        "price": 0,
+        "pickup": True,
+        "location": "12 Mill Lane, Portland; Monday to Saturday, 10 to 18",
+    },
+    payments=(PaymentView(id=1, service="manual", state="pending", amount=14_774, captured=0, refunded=0),),
 )
 
 _PARCEL: Final = ParcelView(
@@ -139,6 +184,11 @@ EXAMPLES: Final[MappingProxyType[str, dict[str, Any]]] = MappingProxyType(
             ]
         },
         "order_confirmation": {"order": ORDER, "link": f"{_SHOP}/orders/1?uuid={_SECRET}", "seconds": _HOUR},
+        "order_confirmation.fetched": {
+            "order": _FETCHED,
+            "link": f"{_SHOP}/orders/1?uuid={_SECRET}",
+            "seconds": _HOUR,
+        },
         "cart_reminder": {
             "items": [
                 {"title": "Fellside wool blanket - Moss", "quantity": 1},
@@ -176,10 +226,15 @@ _UNSUBSCRIBE: Final = Unsubscribe(
 )
 
 
+def template_of(example: str) -> str:
+    """The mail that an example is of; what follows a dot tells several of one mail apart."""
+    return example.partition(".")[0]
+
+
 def render_example(writer: MailWriter, name: str, *, store: StoreConfig, language: str | None) -> Mail:
-    """The mail of that name with its example values."""
+    """The mail of the example of that name."""
     return writer.render(
-        name,
+        template_of(name),
         store=store,
         language=language,
         to="ada@example.com",

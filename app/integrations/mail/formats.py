@@ -5,6 +5,7 @@ import unicodedata
 from collections.abc import Callable
 from datetime import UTC, datetime, tzinfo
 from decimal import Decimal
+from functools import lru_cache
 from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -16,6 +17,7 @@ from babel.units import format_unit
 from app.kit.money import to_decimal_text
 
 MOST_OF_A_NAME: Final = 60
+MOST_KEPT: Final = 4096  # of each filter, 100 bytes each
 _ADDRESS: Final = re.compile(r"[/@<>]|www\.|\.[a-z]{2,}\b", re.IGNORECASE)
 # CLDR's currencySpacing, which Babel leaves out: a code stands apart from its number.
 _LETTER_THEN_DIGIT: Final = re.compile(r"(?<=[A-Z])(?=\d)")
@@ -24,6 +26,8 @@ _UNITS: Final = (("day", 86_400), ("hour", 3_600), ("minute", 60))
 
 def one_line(value: str) -> str:
     """The text without control characters and line breaks: fit for a header, and for one line."""
+    if value.isprintable():
+        return " ".join(value.split())
     plain = "".join(" " if unicodedata.category(sign) in ("Cc", "Zl", "Zp") else sign for sign in value)
     return " ".join(plain.split())
 
@@ -46,8 +50,11 @@ def _zone(name: str | None) -> tzinfo:
 
 
 def create_filters(locale: Locale) -> dict[str, Callable[..., str]]:
-    """The filters of templates in one locale."""
+    """The filters of templates in one locale. What they wrote is kept: text and HTML say the same sums, and so do
+    the mails of a shop.
+    """
 
+    @lru_cache(maxsize=MOST_KEPT)
     def money(minor: int, currency: str) -> str:
         # Digits are those of ISO 4217, which the text has: CLDR would round some currencies.
         amount = Decimal(to_decimal_text(minor, currency))
@@ -59,6 +66,7 @@ def create_filters(locale: Locale) -> dict[str, Callable[..., str]]:
         zone = get_timezone_name(local, width="short", locale=locale)
         return f"{format_date(local, 'long', locale)}, {format_time(local, 'short', locale=locale)} {zone}"
 
+    @lru_cache(maxsize=MOST_KEPT)
     def span(seconds: int) -> str:
         """In the largest unit that says it exactly, and never more than it is: "2 days", "90 minutes"."""
         unit, size = next(

@@ -1,60 +1,85 @@
 """How a mail is made of its template: text and HTML from the same words, in the reader's language.
 
 A mail is one template in templates/mails. It is rendered twice, with the parts (paragraph, button, table) and
-the frame of text or of HTML, so that the two cannot drift apart.
+the frame of text or of HTML, so that the two cannot drift apart. Templates are compiled once in each language, with
+their style at the elements (styling.py).
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from email.headerregistry import Address
 from email.utils import parseaddr
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, Final, Literal
 from urllib.parse import urlsplit
 
-import css_inline
 from babel import Locale
-from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from jinja2 import Environment, StrictUndefined, Template
+from jinja2.environment import TemplateModule
+from jinja2.filters import do_mark_safe
 
 from app.domain.stores.mail import Mail, Unsubscribe
 from app.domain.stores.queries import StoreConfig
 from app.integrations.mail.formats import create_filters, one_line
 from app.integrations.mail.languages import choose_language, load_translations, locale_of
 from app.integrations.mail.look import Colors, colors_of
+from app.integrations.mail.styling import StyledTemplates
 from app.settings import Settings
 
-Form = Literal["html", "txt"]
-
-_inliner: Final = css_inline.CSSInliner(keep_at_rules=True, load_remote_stylesheets=False)
+Form = Literal["txt", "html"]
+FORMS: Final[tuple[Form, ...]] = ("txt", "html")
 _MANY_BREAKS: Final = re.compile(r"\n\s*\n\s*\n+")
+
+
+def _translator(form: Form, language: str) -> Callable[..., str]:
+    """What templates call `_`: a message in the language with its values in it, which HTML has escaped.
+
+    Templates of Jinja's own extension ask for the same by way of the context, three calls for each message.
+    """
+    translate = load_translations(language).gettext
+    if form == "txt":
+        return lambda message, /, **values: translate(message) % values
+    return lambda message, /, **values: do_mark_safe(translate(message)) % values
 
 
 @cache
 def _environment(form: Form, language: str, locale: Locale) -> Environment:
     environment = Environment(
-        loader=PackageLoader("app.integrations.mail", "templates"),
+        loader=StyledTemplates("app.integrations.mail", "templates"),
+        auto_reload=False,
         autoescape=form == "html",  # noqa: S701 - text is no HTML, and would be spoiled by it
         undefined=StrictUndefined,
-        extensions=["jinja2.ext.i18n"],
         trim_blocks=True,
         lstrip_blocks=True,
     )
     environment.filters.update(create_filters(locale))
-    # The extension adds this method to the environment, where no type checker can see it.
-    install: Any = getattr(environment, "install_gettext_translations")  # noqa: B009 - for the reason above
-    install(load_translations(language), newstyle=True)
+    environment.globals["_"] = _translator(form, language)
     environment.globals["frame"] = f"frame.{form}.jinja"
-    environment.globals["part"] = environment.get_template(f"parts.{form}.jinja").module
     return environment
 
 
 @cache
-def _style(colors: Colors) -> str:
-    return _environment("txt", "en", Locale("en")).get_template("mail.css.jinja").render(colors=colors)
+def _template(form: Form, language: str, locale: Locale, name: str) -> Template:
+    return _environment(form, language, locale).get_template(f"mails/{name}.jinja")
 
 
-def _subject(template: Template, values: Mapping[str, Any]) -> str:
-    return one_line("".join(template.blocks["subject"](template.new_context(dict(values)))))
+@cache
+def _parts(form: Form, language: str, locale: Locale, colors: Colors) -> TemplateModule:
+    """What mails are made of, in these colours."""
+    return (
+        _environment(form, language, locale)
+        .get_template(f"parts.{form}.jinja")
+        .make_module({"colors": colors})
+    )
+
+
+def _subject(template: Template, values: dict[str, Any]) -> str:
+    return one_line("".join(template.blocks["subject"](template.new_context(values))))
+
+
+@lru_cache(maxsize=256)
+def _mailbox(name: str, address: str) -> str:
+    return str(Address(name, addr_spec=address))
 
 
 class MailTemplates:
@@ -78,9 +103,9 @@ class MailTemplates:
         """The mail, as MailWriter says. A value that its template wants and nobody gave is an UndefinedError."""
         chosen = choose_language(language, store.language)
         locale = locale_of(chosen, store.country)
-        path = f"mails/{name}.jinja"
         colors = colors_of(store.look.color)
-        plain = _environment("txt", chosen, locale).get_template(path)
+        plain, html = (_template(form, chosen, locale, name) for form in FORMS)
+        plain_parts, html_parts = (_parts(form, chosen, locale, colors) for form in FORMS)
         given = {
             **values,
             "store": store,
@@ -89,8 +114,6 @@ class MailTemplates:
             "direction": locale.text_direction,
         }
         subject = _subject(plain, given)
-        html = _environment("html", chosen, locale).get_template(path)
-        page = html.render(given, subject=subject, style=_style(colors), colors=colors)
         headers = {"Content-Language": chosen, "Auto-Submitted": "auto-generated"}
         if store.email:
             headers["Reply-To"] = store.email
@@ -99,10 +122,10 @@ class MailTemplates:
             headers["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
         return Mail(
             to=to,
-            sender=str(Address(one_line(self._sender_name or store.name), addr_spec=self._sender)),
+            sender=_mailbox(one_line(self._sender_name or store.name), self._sender),
             subject=subject,
-            text=_MANY_BREAKS.sub("\n\n", plain.render(given)).strip() + "\n",
-            html=_inliner.inline(page),
+            text=_MANY_BREAKS.sub("\n\n", plain.render(given, part=plain_parts)).strip() + "\n",
+            html=html.render(given, part=html_parts, subject=subject, colors=colors),
             message_id=f"<{name}-{key}@{self._host}>",
             headers=headers,
         )

@@ -329,7 +329,7 @@ function drawPayment(state) {
 
 async function pay(state, service, token) {
   const { checkout } = state;
-  const body = { payment_type: service, amount: checkout.totals.due, payment_token: token };
+  const body = { payment_type: service, amount: checkout.totals.due, currency: checkout.currency, payment_token: token };
   keepPaying({ token: checkout.checkout_token, service });
   const { status, data, headers } = await send("POST", `/checkout/${checkout.checkout_token}/payment`, body, { key: uuid() });
   if (status === 204) {

@@ -19,7 +19,7 @@ export async function mailExamplesView({ params: [language, name], signal }) {
         h("a", { href: "#/mails" }, "Mails that were sent")),
       h("div", { className: "mails" },
         h("nav", { "aria-label": "Examples" }, h("ul", { className: "mail-list named" }, names.map((each) =>
-          h("li", {}, link(each.replaceAll("_", " "), `${spoken}/${each}`, each === chosen))))),
+          h("li", {}, link(each.replaceAll("_", " ").replace(".", ", "), `${spoken}/${each}`, each === chosen))))),
         h("article", { className: "mail panel" }, h("h2", {}, mail.subject),
           h("dl", {}, line("From", mail.sender), line("To", mail.to)),
           h("iframe", { src: `/dev${place}/html`, title: mail.subject, sandbox: "allow-top-navigation-by-user-activation" }),

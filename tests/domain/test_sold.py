@@ -1,0 +1,128 @@
+"""What was sold lately: sales count for 90 days, and drop out by the clock, once, wherever they stand."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlalchemy import text
+
+from app.db import queue
+from app.db.session import transaction
+from app.domain.orders import sold
+from app.domain.orders.service import COUNT_SOLD
+from app.domain.orders.sold import plan_recounts, sold_jobs
+from app.kit.clock import utc_now
+from app.worker import work_once
+from tests.shop import add_variant
+
+DAY = timedelta(days=1)
+
+_ORDER = text(
+    """
+    WITH sale AS (
+        INSERT INTO orders (store_id, checkout_id, checkout_token, number, name, email, status, currency,
+            tax_included, items_total, discount_total, shipping_total, tax_total, total, placed_at)
+        SELECT s.id, n, concat(s.id, '-', n), n, concat('#', n), 'a@example.com', 'open', 'USD', false, 0, 0, 0, 0, 0, :at
+        FROM stores s, LATERAL (SELECT count(*) + 1 FROM orders o WHERE o.store_id = s.id) AS next (n)
+        WHERE s.id = :store
+        RETURNING id, store_id
+    )
+    INSERT INTO order_lines (store_id, order_id, position, variant_id, product_id, title, variant_title, quantity,
+        price, line_price, discount, tax, tax_rate, grams, requires_shipping)
+    SELECT sale.store_id, sale.id, 1, v.id, v.product_id, '', '', 2, 500, 1000, 0, 0, 0, 0, true
+    FROM sale, variants v WHERE v.id = ANY(CAST(:variants AS bigint[]))
+    RETURNING order_id
+    """
+)
+
+
+class Clock:
+    """Stands where it was put, in the past, so that what it queues is due."""
+
+    def __init__(self) -> None:
+        self.begin = utc_now().astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0) - 200 * DAY
+        self.now = self.begin
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+async def counted(sessions, store, clock, monkeypatch):
+    """Counts at so many days after the clock's beginning; which variants that was done for."""
+    looked_at = []
+    real = sold._count
+
+    async def count(sessions, store_id, touched, *, since):
+        looked_at.extend(row["id"] for row in touched if store_id == store.id)
+        await real(sessions, store_id, touched, since=since)
+
+    monkeypatch.setattr(sold, "_count", count)
+    handlers = sold_jobs(sessions=sessions, clock=clock)
+
+    async def run(days: float, *, plan: bool = True) -> list[int]:
+        looked_at.clear()
+        clock.now = clock.begin + days * DAY
+        if plan:
+            await plan_recounts(sessions, now=clock.now, every=DAY)
+        while await work_once(sessions, handlers):
+            pass
+        return sorted(looked_at)
+
+    return run
+
+
+async def sell(sessions, store, variants, at) -> None:
+    async with transaction(sessions) as session:
+        order_id = await session.scalar(_ORDER, {"store": store.id, "variants": variants, "at": at})
+        await queue.enqueue(
+            session,
+            store_id=store.id,
+            kind=COUNT_SOLD,
+            dedupe_key=f"order-{order_id}",
+            payload={"order_id": order_id},
+            run_at=utc_now(),
+        )
+
+
+async def figures(sessions, store) -> list[tuple[int, int, int, int]]:
+    async with sessions() as session:
+        found = await session.execute(
+            text(
+                "SELECT v.sold, v.sold_amount, p.sold, cardinality(p.bought_with) FROM variants v "
+                "JOIN products p ON p.id = v.product_id WHERE v.store_id = :store ORDER BY v.id"
+            ),
+            {"store": store.id},
+        )
+        return [tuple(row) for row in found]
+
+
+async def test_a_sale_drops_out_when_it_turns_90_days_old_and_nothing_else_is_counted(
+    sessions, store, clock, counted, monkeypatch
+):
+    async with transaction(sessions) as session:
+        await session.execute(text("DELETE FROM jobs"))
+    early, late, together, ever = [await add_variant(sessions, store) for _ in range(4)]
+    await sell(sessions, store, [early], clock.begin - 89 * DAY)
+    await sell(sessions, store, [late, together], clock.begin - 80 * DAY)
+    await sell(sessions, store, [ever], clock.begin - DAY)
+    assert await counted(0, plan=False) == [early, late, together, ever]
+    lately, gone = (2, 1000, 2, 0), (0, 0, 0, 0)
+    with_each_other = (2, 1000, 2, 1)
+    assert await figures(sessions, store) == [lately, with_each_other, with_each_other, lately]
+
+    assert await counted(0) == [early, late, together, ever], "nobody knows of an earlier time"
+    assert await counted(0.9) == [], "once in a day"
+    assert await counted(2) == [early]
+    assert await figures(sessions, store) == [gone, with_each_other, with_each_other, lately]
+    assert await counted(3) == []
+    # Days without a worker are made up for; what is too much for one job is left to the next.
+    monkeypatch.setattr(sold, "PAGE", 1)
+    monkeypatch.setattr(sold, "MOST_PAGES", 1)
+    assert await counted(20) == [late, together]
+    assert await figures(sessions, store) == [gone, gone, gone, lately]
+    assert await counted(21) == []
