@@ -28,6 +28,7 @@ from app.main import create_app
 from app.settings import Settings, load_settings
 from tests.api.live import serve
 from tests.canaries import COOKIE, MARK, SECRET_KEY, WATCH
+from tests.line import Line
 
 ADDRESS = {
     "first_name": "Ada",
@@ -63,7 +64,10 @@ def settings_for(database_url: str, redis_url: str, **environ: str) -> Settings:
 @asynccontextmanager
 async def running_shop(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
     """A real server of these settings and a client for it."""
-    async with serve(create_app(settings)) as url, httpx.AsyncClient(base_url=url, timeout=20) as client:
+    async with (
+        serve(create_app(settings)) as url,
+        httpx.AsyncClient(base_url=url, timeout=20, transport=Line()) as client,
+    ):
         yield client
         WATCH.read("/metrics", (await client.get("/metrics")).text)
 

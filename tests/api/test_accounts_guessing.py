@@ -3,14 +3,18 @@
 import asyncio
 import secrets
 from collections.abc import AsyncIterator
+from functools import partial
+from unittest.mock import patch
 
 import httpx
 import pytest
 
+from app import main
 from app.api.client import wide_network_of
 from app.api.errors import HttpError
 from app.api.gate import GuessLimits
 from app.domain.stores.models import Store
+from app.integrations.redis import RedisGateway
 from app.kit.errors import Unavailable
 from app.kit.rates import LocalRateCounter, in_words
 from app.settings import Limit
@@ -20,14 +24,16 @@ from tests.shop import running_shop, settings_for
 LIMITS = "login=1000/60,signup=30/60,signup_account=3/60,guess=4/60,guess_account=9/60"
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 async def limited(database_url, redis_url) -> AsyncIterator[httpx.AsyncClient]:
     """A shop that counts, behind a proxy that tells whose call it is."""
     settings = settings_for(
         database_url, redis_url, STOREFRONT_LIMITS=LIMITS, STOREFRONT_TRUSTED_PROXIES="127.0.0.0/8"
     )
-    async with running_shop(settings) as client:
-        yield client
+    # How long a shop waits for Redis is tested elsewhere, and one that waited in vain turns everybody away for a while.
+    with patch.object(main, "RedisGateway", partial(RedisGateway, wait_seconds=5)):
+        async with running_shop(settings) as client:
+            yield client
 
 
 async def join(client: httpx.AsyncClient, store: Store, *, address: str = "") -> Person:

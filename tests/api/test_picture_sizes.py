@@ -56,9 +56,11 @@ class Shop:
         return await self.client.get(path, headers={"Accept": "*/*", **headers})
 
 
-@pytest.fixture
-async def shop(database_url, redis_url, tmp_path):
-    settings = settings_for(database_url, redis_url, STOREFRONT_DATA_DIR=str(tmp_path))
+@pytest.fixture(scope="module")
+async def shop(database_url, redis_url, tmp_path_factory):
+    """One for all tests: who counts how often a size is made, or takes a picture away, has one of their own."""
+    folder = tmp_path_factory.mktemp("shop")
+    settings = settings_for(database_url, redis_url, STOREFRONT_DATA_DIR=str(folder))
     async with running_shop(settings) as client:
         yield Shop(client, settings)
 
@@ -157,7 +159,7 @@ async def test_a_file_that_is_no_picture_is_said_so_and_is_no_failure_of_ours(sh
 
 
 async def test_a_picture_that_is_gone_is_a_404(shop):
-    name = await shop.keep()
+    name = await shop.keep(drawn(1001), width=1001)
     (files_folder(shop.settings) / name.key).unlink()
     for path in (f"/files/{name}", f"/images/160/{name}"):
         assert (await shop.get(path)).status_code == 404
@@ -171,7 +173,7 @@ async def test_twenty_who_ask_at_once_have_it_made_once(shop, monkeypatch):
         return resize_picture(*arguments)
 
     monkeypatch.setattr(picture_sizes, "resize_picture", counted)
-    name = await shop.keep()
+    name = await shop.keep(drawn(1002), width=1002)
     answers = await asyncio.gather(*(shop.get(f"/images/640/{name}") for _ in range(20)))
     assert {answer.status_code for answer in answers} == {200}
     assert len({answer.content for answer in answers}) == 1

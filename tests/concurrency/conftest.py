@@ -18,10 +18,11 @@ from app.main import build_shop, close_shop
 from app.settings import load_settings
 from tests.api.live import free_port
 from tests.canaries import SECRET_KEY
+from tests.line import Line
 from tests.shop import Guest, open_till
 from tests.standins.stripe import StripeStandIn, stripe_stand_in
 
-READY_SECONDS = 20
+READY_SECONDS = 60  # machines that test are busy
 
 
 @pytest.fixture(scope="session")
@@ -84,10 +85,9 @@ async def worker(shop_environ: dict[str, str]) -> AsyncIterator[Shop]:
 
 @pytest.fixture
 async def crowd(servers: str, sessions: Sessions, reads: Reads, store: Store):
-    """Makes guests of one store, each with connections of a shared, wide pool; in the end all must add up."""
+    """Makes guests of one store, each with a connection of their own; in the end all must add up."""
     option = await open_till(sessions, store)
-    limits = httpx.Limits(max_connections=250, max_keepalive_connections=250)
-    async with httpx.AsyncClient(base_url=servers, timeout=60, limits=limits) as client:
+    async with httpx.AsyncClient(base_url=servers, timeout=60, transport=Line(250)) as client:
         yield lambda number: [
             Guest(client, store, option, email=f"guest{index}@example.com") for index in range(number)
         ]

@@ -2,9 +2,11 @@
 
 A fault is caught where every test that it names fails by an assertion; a test that cannot even run proves
 nothing. Before any is planted the same tests must pass. All of them use one PostgreSQL and one Redis, each
-run with a database of its own, so that two faults can be tried side by side.
+run with a database of its own, so that two faults can be tried side by side. Faults are planted in the code, so
+that all databases can be copies of one that was migrated.
 """
 
+import asyncio
 import os
 import shutil
 import subprocess
@@ -17,12 +19,16 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
+from uuid import uuid4
 
+import asyncpg
 from rich.console import Console
 from rich.table import Table
 
+from app.db.session import database_address
 from app.integrations.embedded.postgres import start_postgres
 from app.integrations.embedded.redis import start_redis
+from tests.conftest import NAMED_TEMPLATE, make_template
 from tests.mutants.planting import Fault, copy_tree, plant, read_faults
 
 RUN_SECONDS: Final = 120
@@ -40,21 +46,41 @@ def servers(folder: Path) -> Iterator[dict[str, str]]:
         None if named["TEST_DATABASE_URL"] else start_postgres(folder / "postgres", options={"fsync": "off"})
     )
     redis = None if named["TEST_REDIS_URL"] else start_redis(folder / "redis")
+    url = postgres.url if postgres else named["TEST_DATABASE_URL"]
+    template = asyncio.run(_migrated(url))
     try:
         yield {
             **os.environ,
-            "TEST_DATABASE_URL": postgres.url if postgres else named["TEST_DATABASE_URL"],
+            "TEST_DATABASE_URL": url,
+            NAMED_TEMPLATE: template,
             "TEST_REDIS_URL": redis.url if redis else named["TEST_REDIS_URL"],
         }
     finally:
+        asyncio.run(_drop(url, template))
         for server in (postgres, redis):
             if server:
                 server.stop()
 
 
+async def _migrated(server: str) -> str:
+    admin = await asyncpg.connect(database_address(server).asyncpg)
+    try:
+        return await make_template(server, admin)
+    finally:
+        await admin.close()
+
+
+async def _drop(server: str, name: str) -> None:
+    admin = await asyncpg.connect(database_address(server).asyncpg)
+    try:
+        await admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+    finally:
+        await admin.close()
+
+
 def run_tests(root: Path, tests: list[str], environ: dict[str, str]) -> Outcomes:
     """Run tests of a copy of the tree. Raises RuntimeError where pytest says nothing of one of them."""
-    report = root / "report.xml"
+    report = root / f"report-{uuid4().hex}.xml"
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junitxml={report}", *tests],
         cwd=root,
@@ -99,6 +125,18 @@ def try_fault(fault: Fault, green: Path, environ: dict[str, str]) -> tuple[Outco
     return outcomes, time.monotonic() - started
 
 
+def run_green(green: Path, faults: list[Fault], environ: dict[str, str]) -> Outcomes:
+    """What the tests of all faults say of a copy without any; those of a file run together."""
+    named = sorted({test for fault in faults for test in fault.tests})
+    files = sorted({test.partition("::")[0] for test in named})
+    shares = [
+        [test for test in named if test.partition("::")[0] in files[n::AT_ONCE]] for n in range(AT_ONCE)
+    ]
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        told = pool.map(lambda share: run_tests(green, share, environ), filter(None, shares))
+        return {test: why for outcomes in told for test, why in outcomes.items()}
+
+
 def main() -> int:
     console = Console()
     faults = read_faults()
@@ -108,8 +146,7 @@ def main() -> int:
             green = folder / "green"
             green.mkdir()
             copy_tree(green)
-            named = sorted({test for fault in faults for test in fault.tests})
-            if red := {test: why for test, why in run_tests(green, named, environ).items() if why}:
+            if red := {test: why for test, why in run_green(green, faults, environ).items() if why}:
                 console.print("These tests fail without any fault:", *red.items(), sep="\n")
                 return 2
             return report(console, faults, green, environ)
