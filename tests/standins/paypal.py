@@ -24,12 +24,20 @@ from typing import Any
 import httpx
 import msgspec
 
-from app.kit.money import to_decimal_text, to_minor
+from app.kit.money import to_decimal_text
 from tests.canaries import PAYPAL_SECRET
 from tests.standins.books import Taken
+from tests.standins.paypal_answers import (
+    Refusal,
+    Thing,
+    broken,
+    link,
+    malformed,
+    minor_of,
+    new_id,
+    unprocessable,
+)
 from tests.standins.wire import Call, Reply, plain_server
-
-Thing = dict[str, Any]
 
 WITHOUT_DECIMALS = {"HUF", "JPY", "TWD"}
 CURRENCIES = {"EUR", "GBP", "USD", *WITHOUT_DECIMALS}
@@ -53,22 +61,6 @@ QUESTION_FIELDS = {
     "webhook_id",
     "webhook_event",
 }
-SEMANTIC = "UNPROCESSABLE_ENTITY"
-
-
-class Refusal(Exception):  # noqa: N818 - what the API answers, not an error of ours
-    def __init__(self, status: int, name: str, issue: str, links: list[Thing] | None = None) -> None:
-        super().__init__(issue)
-        body = {"name": name, "details": [{"issue": issue}], "debug_id": "f00d", "links": links or []}
-        self.reply = Reply(status, body)
-
-
-def unprocessable(issue: str, links: list[Thing] | None = None) -> Refusal:
-    return Refusal(422, SEMANTIC, issue, links)
-
-
-def malformed(issue: str) -> Refusal:
-    return Refusal(400, "INVALID_REQUEST", issue)
 
 
 class _Question(msgspec.Struct):
@@ -222,7 +214,7 @@ class PayPalStandIn:
     def refunded(self, reference: str) -> int:
         """What has gone back of an order, in minor units, and stayed away."""
         made = self.orders[reference]["purchase_units"][0]["payments"]["refunds"]
-        stayed = sum(_minor(one["amount"]) for one in made if one["status"] not in ("FAILED", "CANCELLED"))
+        stayed = sum(minor_of(one["amount"]) for one in made if one["status"] not in ("FAILED", "CANCELLED"))
         return stayed + self._unlisted.get(reference, 0)
 
     def events_of(self, reference: str, *kinds: str) -> list[Thing]:
@@ -322,7 +314,7 @@ class PayPalStandIn:
                 raise Refusal(409, "RESOURCE_CONFLICT", "PREVIOUS_REQUEST_IN_PROGRESS")
             return await self._told(fault, reply)
         if fault == "error":
-            return _broken()
+            return broken()
         try:
             reply = Reply(201, copy.deepcopy(act(call.body)))
         except Refusal as refusal:
@@ -337,7 +329,7 @@ class PayPalStandIn:
         if fault == "hang":
             await self._released.wait()
         if fault in ("error", "error_after"):
-            return _broken()
+            return broken()
         return None if fault == "cut" else reply
 
     def _create(self, given: Thing) -> Thing:
@@ -349,7 +341,7 @@ class PayPalStandIn:
         if not known or not all(context[name].startswith("http") for name in ("return_url", "cancel_url")):
             raise malformed("INVALID_PARAMETER_VALUE")
         self._check_amount(unit["amount"])
-        reference = _new_id()
+        reference = new_id()
         order = {
             "id": reference,
             "intent": "CAPTURE",
@@ -365,8 +357,8 @@ class PayPalStandIn:
                 }
             ],
             "links": [
-                _link("self", f"{self.url}/v2/checkout/orders/{reference}"),
-                _link("payer-action", self.page_of(reference)),
+                link("self", f"{self.url}/v2/checkout/orders/{reference}"),
+                link("payer-action", self.page_of(reference)),
             ],
         }
         self.orders[reference] = order
@@ -402,18 +394,18 @@ class PayPalStandIn:
         instrument = self._instruments[reference]
         if instrument == "refused":
             # The order stays as it is, and the shopper may choose another means at the same page.
-            raise unprocessable("INSTRUMENT_DECLINED", [_link("redirect", self.page_of(reference))])
+            raise unprocessable("INSTRUMENT_DECLINED", [link("redirect", self.page_of(reference))])
         if instrument == "blocked":
             raise unprocessable("PAYER_ACCOUNT_RESTRICTED")
         unit = order["purchase_units"][0]
         capture: Thing = {
-            "id": _new_id(),
+            "id": new_id(),
             "status": "PENDING",
             "amount": unit["amount"],
             "custom_id": unit["custom_id"],
             "payee": unit["payee"],
             "supplementary_data": {"related_ids": {"order_id": reference}},
-            "links": [_link("up", f"{self.url}/v2/checkout/orders/{reference}")],
+            "links": [link("up", f"{self.url}/v2/checkout/orders/{reference}")],
         }
         unit["payments"]["captures"].append(capture)
         self.captures[capture["id"]] = capture
@@ -431,7 +423,7 @@ class PayPalStandIn:
     def _take(self, reference: str, capture: Thing) -> None:
         capture["status"] = "COMPLETED"
         amount = capture["amount"]
-        self.log.append(Taken(reference, capture["custom_id"], _minor(amount), amount["currency_code"]))
+        self.log.append(Taken(reference, capture["custom_id"], minor_of(amount), amount["currency_code"]))
         self._tell("PAYMENT.CAPTURE.COMPLETED", "capture", capture)
 
     def _refund(self, capture_id: str, given: Thing, *, status: str = "COMPLETED") -> Thing:
@@ -446,18 +438,18 @@ class PayPalStandIn:
         if given["amount"]["currency_code"] != capture["amount"]["currency_code"]:
             raise unprocessable("REFUND_CAPTURE_CURRENCY_MISMATCH")
         reference = capture["supplementary_data"]["related_ids"]["order_id"]
-        left = _minor(capture["amount"]) - self.refunded(reference)
-        if _minor(given["amount"]) > left:
+        left = minor_of(capture["amount"]) - self.refunded(reference)
+        if minor_of(given["amount"]) > left:
             raise unprocessable("REFUND_AMOUNT_EXCEEDED")
         refund = {
             **copy.deepcopy(given),
-            "id": _new_id(),
+            "id": new_id(),
             "status": status,
-            "links": [_link("up", f"{self.url}/v2/payments/captures/{capture_id}")],
+            "links": [link("up", f"{self.url}/v2/payments/captures/{capture_id}")],
         }
         self.orders[reference]["purchase_units"][0]["payments"]["refunds"].append(refund)
         self.refunds.append(refund)
-        whole = _minor(given["amount"]) == left
+        whole = minor_of(given["amount"]) == left
         capture["status"] = "REFUNDED" if whole else "PARTIALLY_REFUNDED"
         self._tell("PAYMENT.CAPTURE.REFUNDED", "refund", refund)
         return refund
@@ -496,22 +488,6 @@ class PayPalStandIn:
         """A time that is another one at each look, as each change of an order has its own."""
         minutes, seconds = divmod(next(self._moments), 60)
         return f"2026-11-21T{minutes // 60 % 24:02}:{minutes % 60:02}:{seconds:02}Z"
-
-
-def _new_id() -> str:
-    return secrets.token_hex(9).upper()[:17]
-
-
-def _minor(amount: Thing) -> int:
-    return to_minor(amount["value"], amount["currency_code"])
-
-
-def _link(rel: str, href: str) -> Thing:
-    return {"rel": rel, "href": href, "method": "GET"}
-
-
-def _broken() -> Reply:
-    return Reply(500, {"name": "INTERNAL_SERVER_ERROR", "message": "An internal server error has occurred."})
 
 
 @asynccontextmanager
