@@ -16,7 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.db import queue
 from app.db.outcomes import Outcomes
-from app.db.queue import Bell, GiveUp, Job, Kinds, Outcome, Together
+from app.db.queue import GiveUp, Job, Kinds, Outcome, Together
 from app.db.session import Sessions, database_address
 from app.domain.accounts.closing import closing_jobs
 from app.domain.accounts.jobs import account_jobs, sweep_accounts
@@ -85,9 +85,15 @@ async def run_worker(settings: Settings) -> None:
     if isinstance(test, TestPayments):
         address = f"http://{_reachable(settings.host)}:{settings.port}/storefront/v1/webhooks/test"
         handlers[DELIVER] = lambda job: test.deliver(job.payload, address=address)
-    lanes = [(lane, Bell()) for lane in lanes_of(handlers)]
+    lanes = [(lane, asyncio.Event()) for lane in lanes_of(handlers)]
     # A payment is asked about once nobody can be waiting for its first answer any more.
     quiet = timedelta(seconds=max(settings.reconcile_seconds, 1))
+
+    async def look() -> None:
+        due = await queue.look_for_due(shop.sessions, now=utc_now())
+        for lane, bell in lanes:
+            if due is None or any(map(lane.kinds.has, due)):
+                bell.set()
 
     async def ask() -> None:
         await reconcile(shop.till, shop.stores, now=utc_now(), quiet=quiet)
@@ -109,7 +115,8 @@ async def run_worker(settings: Settings) -> None:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(_listen(settings.database_url, lanes))
             for lane, bell in lanes:
-                tasks.create_task(_work(shop.sessions, handlers, lane, bell, settings.queue_poll_seconds))
+                tasks.create_task(_work(shop.sessions, handlers, lane, bell))
+            tasks.create_task(_repeat(look, settings.queue_poll_seconds))
             tasks.create_task(_repeat(ask, settings.reconcile_seconds))
             tasks.create_task(_repeat(tidy, SWEEP_SECONDS))
     finally:
@@ -167,7 +174,7 @@ def _complain(what: str, problem: Exception) -> None:
     logger.warning("%s: %r", what, problem, exc_info=None if away else problem)
 
 
-async def _listen(database_url: str, lanes: Sequence[tuple[Lane, Bell]]) -> None:
+async def _listen(database_url: str, lanes: Sequence[tuple[Lane, asyncio.Event]]) -> None:
     """Ring where a job was committed, everywhere if it is not said which kind; without a connection the poll interval
     does the work.
     """
@@ -176,7 +183,7 @@ async def _listen(database_url: str, lanes: Sequence[tuple[Lane, Bell]]) -> None
         kind = str(named[-1]) if named else ""
         for lane, bell in lanes:
             if not kind or lane.kinds.has(kind):
-                bell.ring()
+                bell.set()
 
     while True:
         try:
@@ -194,7 +201,7 @@ async def _listen(database_url: str, lanes: Sequence[tuple[Lane, Bell]]) -> None
         await asyncio.sleep(PAUSE_SECONDS)
 
 
-async def _work(sessions: Sessions, handlers: Handlers, lane: Lane, bell: Bell, poll_seconds: float) -> None:
+async def _work(sessions: Sessions, handlers: Handlers, lane: Lane, bell: asyncio.Event) -> None:
     while True:
         try:
             done = await work_once(sessions, handlers, lane.kinds, lane.most)
@@ -202,9 +209,11 @@ async def _work(sessions: Sessions, handlers: Handlers, lane: Lane, bell: Bell, 
             _complain("the queue cannot be read", problem)
             done = 0
             await asyncio.sleep(PAUSE_SECONDS)
-        # Where fewer came than were asked for there are no more; of each that comes now the bell tells.
-        if done < lane.most and await bell.wait(poll_seconds):
+        if done < lane.most:
+            # There are no more. The bell tells of each that comes, and of each whose time has come.
+            await bell.wait()
             await asyncio.sleep(lane.collect_seconds)
+            bell.clear()
 
 
 async def work_once(

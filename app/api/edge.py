@@ -13,7 +13,7 @@ from app.api.errors import Envelope, Envelopes
 from app.api.health import Check, health, ready_handler
 from app.api.kept import KeptAnswers
 from app.api.limits import refuse_lost_bounds
-from app.api.metrics import create_observer, metrics_handler
+from app.api.metrics import Observer, metrics_handler
 from app.api.middleware import Edge
 from app.api.openapi import StrictStructSchema, openapi_config, openapi_handler
 from app.api.paging import provide_page
@@ -41,12 +41,12 @@ def create_edge(
     answers that need no handler.
     """
     chosen = Envelopes(envelopes or {})
-    directory = metrics_directory or settings.data_dir / "metrics"
+    observer = Observer(metrics_directory or settings.data_dir / "metrics")
     app = Litestar(
         route_handlers=[
             health,
             ready_handler(checks),
-            metrics_handler(settings),
+            metrics_handler(settings, observer),
             openapi_handler(),
             *route_handlers,
         ],
@@ -70,7 +70,7 @@ def create_edge(
         envelopes=chosen,
         origins=settings.allowed_origins,
         production=settings.is_production,
-        observe=create_observer(directory),
+        observe=observer,
         methods={
             route.path_format: ", ".join(sorted(route.methods)).encode()
             for route in app.routes

@@ -1,8 +1,7 @@
 """How a page is asked for and answered: `page`, a size under three names, and items with `_links` and `_meta`."""
 
-from collections.abc import Sequence
 from functools import lru_cache
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Annotated, Any, Final, Generic, TypeVar
 from urllib.parse import quote
 
 import msgspec
@@ -107,20 +106,21 @@ def page_of(request: Request[Any, Any, Any], paging: PageRequest, page: Page[T])
 def page_bytes(
     request: Request[Any, Any, Any],
     paging: PageRequest,
-    items: Sequence[bytes] | Sequence[str],
+    items: bytes,
     total: int,
     *,
     after: str | None = None,
     is_capped: bool = False,
 ) -> bytes:
-    """A page whose items are JSON documents already: they are joined, not decoded. See page_links for after.
+    """A page whose items are JSON already, joined by commas: passed on, not decoded. See page_links for after.
 
     is_capped: more than `total` were found, which the page then tells.
     """
-    joined = b",".join(item.encode() if isinstance(item, str) else item for item in items)
-    links = msgspec.json.encode(page_links(request, paging, total, after=after))
+    links = _addresses(request, paging, total, after=after)
     meta = msgspec.json.encode(page_meta(paging, total, is_capped=is_capped))
-    return b'{"items":[%b],"_links":%b,"_meta":%b}' % (joined, links, meta)
+    # Addresses are quoted, so that nothing in them has to be escaped in JSON.
+    told = _LINKS % tuple(b"null" if href is None else b'"%b"' % href.encode() for href in links)
+    return b'{"items":[%b],%b,"_meta":%b}' % (items, told, meta)
 
 
 def page_meta(paging: PageRequest, total: int, *, is_capped: bool = False) -> PageMeta:
@@ -136,6 +136,18 @@ def page_links(
     after: the cursor that next begins at, empty where the page is not full; None for lists without cursors. On
     the way by cursors a full page has a next one, whatever its number: rows may have come in before it.
     """
+    here, first, prev, following, last = map(Link, _addresses(request, paging, total, after=after))
+    return Links(self_=here, first=first, prev=prev, next=following, last=last)
+
+
+# The links of a page in the order of _addresses.
+_LINKS: Final = b'"_links":{"self":{"href":%b},"first":{"href":%b},"prev":{"href":%b},"next":{"href":%b},"last":{"href":%b}}'
+
+
+def _addresses(
+    request: Request[Any, Any, Any], paging: PageRequest, total: int, *, after: str | None
+) -> tuple[str | None, ...]:
+    """Of the page itself, the first, the previous, the next and the last one; None where there is no such page."""
     base, begun = _base(request.scope["path"], request.scope["query_string"])
     begun = begun if after is not None else b""
     last = max(1, page_count(total, paging.size))
@@ -145,12 +157,12 @@ def page_links(
     if after is not None:
         goes_on = number < last or begun
         following = f"{base}{number + 1}&after={after}" if after and goes_on else None
-    return Links(
-        self_=Link(here),
-        first=Link(f"{base}1"),
-        last=Link(f"{base}{last}"),
-        prev=Link(f"{base}{min(number - 1, last)}" if number > 1 else None),
-        next=Link(following),
+    return (
+        here,
+        f"{base}1",
+        f"{base}{min(number - 1, last)}" if number > 1 else None,
+        following,
+        f"{base}{last}",
     )
 
 

@@ -4,7 +4,6 @@ Delivery is at least once, so every job may run twice. A (kind, dedupe_key) is a
 row is kept: what is done is forgotten after a month, jobs about money never.
 """
 
-import asyncio
 import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -112,6 +111,14 @@ _TAKE: Final = """
     RETURNING id, store_id, kind, dedupe_key, CAST(payload AS text), tries
 """
 
+# Enough to see whom they concern; behind so many there may be any kind.
+MOST_LOOKED_AT: Final = 100
+_DUE: Final = f"""
+    SELECT kind FROM jobs
+    WHERE (state = 'queued' AND run_at <= $1) OR (state = 'running' AND lease_until < $1)
+    LIMIT {MOST_LOOKED_AT}
+"""  # noqa: S608 - our own number
+
 _FINISH: Final = """
     UPDATE jobs j SET state = said.state, lease_until = NULL, reason = said.reason,
         run_at = coalesce(said.run_at, j.run_at),
@@ -199,6 +206,12 @@ async def take(
     ]
 
 
+async def look_for_due(sessions: Sessions, *, now: datetime) -> frozenset[str] | None:
+    """The kinds of which something is due; None where there is too much to tell."""
+    rows = await run_statement(sessions, _DUE, now)
+    return None if len(rows) == MOST_LOOKED_AT else frozenset(kind for (kind,) in rows)
+
+
 async def finish(sessions: Sessions, outcomes: Sequence[Outcome], *, now: datetime) -> None:
     """Write down what became of jobs, but for those whose lease was lost to another worker meanwhile.
 
@@ -234,23 +247,3 @@ def retry_gap(tries: int) -> timedelta:
     """How long to wait after that many tries: doubling from two seconds to an hour, with a quarter of jitter."""
     gap = min(FIRST_GAP_SECONDS * 2 ** (tries - 1), LONGEST_GAP_SECONDS)
     return timedelta(seconds=gap * random.uniform(0.75, 1.25))  # noqa: S311 - spreads load, guards nothing
-
-
-class Bell:
-    """Wakes a lane of the worker when a job was committed: LISTEN on a connection of its own, else the poll interval."""
-
-    def __init__(self) -> None:
-        self._rung = asyncio.Event()
-
-    def ring(self) -> None:
-        self._rung.set()
-
-    async def wait(self, seconds: float) -> bool:
-        """Return when rung, at the latest after so many seconds; whether it was rung."""
-        try:
-            async with asyncio.timeout(seconds):
-                await self._rung.wait()
-        except TimeoutError:
-            return False
-        self._rung.clear()
-        return True

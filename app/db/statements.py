@@ -124,11 +124,16 @@ def adopt(session: AsyncSession, instance: Base) -> None:
 _UPDATES: Final[dict[tuple[type[Base], frozenset[str]], Statement]] = {}
 
 
-async def write_changed(session: AsyncSession, instance: Base) -> None:
-    """Write now what was changed of an object that the session knows, as a flush would, for less.
+async def write_changed(session: AsyncSession, *instances: Base) -> None:
+    """Write now what was changed of objects that the session knows, as a flush would, for less.
 
-    Nothing is sent where nothing was changed. The row must be there: its caller has it locked.
+    Nothing is sent where nothing was changed. The rows must be there: whoever calls has them locked.
     """
+    for instance in instances:
+        await _write_changed(session, instance)
+
+
+async def _write_changed(session: AsyncSession, instance: Base) -> None:
     state, values = instance_state(instance), instance_dict(instance)
     changed = frozenset(name for name, before in state.committed_state.items() if before != values[name])
     if not changed:

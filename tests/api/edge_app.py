@@ -136,7 +136,7 @@ async def pages(request: ShopRequest, paging: NamedDependency[PageRequest]) -> P
 @get("/storefront/v1/documents")
 async def documents(request: ShopRequest, paging: NamedDependency[PageRequest]) -> Response[bytes]:
     items = [b'{"id":%d}' % number for number in range(1, 46)][paging.skip : paging.skip + paging.size]
-    return cached_response(request, page_bytes(request, paging, items, 45))
+    return cached_response(request, page_bytes(request, paging, b",".join(items), 45))
 
 
 FAILURES: dict[str, BaseException] = {

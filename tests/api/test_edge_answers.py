@@ -241,6 +241,30 @@ async def test_metrics_name_route_templates_and_never_paths(client):
     assert "STRANGE" not in text
 
 
+async def test_metrics_count_each_request_once_and_in_its_bucket(client):
+    labels = 'method="GET",route="/storefront/v1/named/{name}",status="200"'
+
+    async def read() -> tuple[float, float, list[float]]:
+        lines = (await client.get("/metrics")).text.splitlines()
+        of = {line.rpartition(" ")[0]: float(line.rpartition(" ")[2]) for line in lines if labels in line}
+        buckets = [value for name, value in of.items() if "_bucket" in name]
+        count, total = (
+            of[f"storefront_http_request_seconds_{name}{{{labels}}}"] for name in ("count", "sum")
+        )
+        return count, total, buckets
+
+    await client.get("/storefront/v1/named/first")
+    before, seconds, _ = await read()
+    for name in ("second", "third", "fourth"):
+        await client.get(f"/storefront/v1/named/{name}")
+    after, more_seconds, buckets = await read()
+    assert after == before + 3
+    assert more_seconds > seconds
+    # Each bucket has those below it, the last one all.
+    assert buckets == sorted(buckets)
+    assert buckets[-1] == after
+
+
 async def test_metrics_hide_from_whoever_came_through_an_unknown_proxy(client):
     problem(await client.get("/metrics", headers={"X-Forwarded-For": "127.0.0.1"}), 404, "not_found")
 

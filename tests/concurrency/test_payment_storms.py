@@ -78,7 +78,7 @@ async def reconcile_all(worker, sessions, store) -> None:
 async def test_events_and_returns_in_any_order_make_one_order_each(
     crowd, servers, sessions, store, stripe, sized, figure
 ):
-    number = sized(100, 12)
+    number = sized(200, 12)
     variant = await add_variant(sessions, store, on_hand=number + 5)
     guests: list[Guest] = crowd(number)
     half = number // 2

@@ -13,24 +13,25 @@ from tests.shop import Guest, add_variant
 
 @pytest.mark.parametrize("service", ["test", "manual"])
 async def test_of_four_buyers_to_a_unit_exactly_one_gets_it(crowd, sessions, store, service, sized, figure):
-    units = sized(50, 20)
-    variant = await add_variant(sessions, store, price=2000, on_hand=units)
-    guests: list[Guest] = crowd(4 * units)
-    checkouts = await in_batches(guest.prepare(variant) for guest in guests)
-    total = checkouts[0]["totals"]["total"]
-    answers = await asyncio.gather(*(guest.pay(total, service=service) for guest in guests))
-    assert Counter((a.status_code, a.json()["code"] if a.content else "") for a in answers) == {
-        (204, ""): units,
-        (409, "out_of_stock"): 3 * units,
-    }
-    found = await tally(sessions, store, variant)
-    assert (found.orders, found.numbers) == (units, units)
-    assert (found.on_hand, found.reserved, found.moved) == (0, 0, 0)
-    paid = units * total if service == "test" else 0
-    assert (found.captured, found.booked) == (paid, paid)
+    units, runs = sized(50, 20), sized(10, 1)
+    for run in range(1, runs + 1):
+        variant = await add_variant(sessions, store, price=2000, on_hand=units)
+        guests: list[Guest] = crowd(4 * units)
+        checkouts = await in_batches(guest.prepare(variant) for guest in guests)
+        total = checkouts[0]["totals"]["total"]
+        answers = await asyncio.gather(*(guest.pay(total, service=service) for guest in guests))
+        assert Counter((a.status_code, a.json()["code"] if a.content else "") for a in answers) == {
+            (204, ""): units,
+            (409, "out_of_stock"): 3 * units,
+        }
+        found = await tally(sessions, store, variant)
+        assert (found.orders, found.numbers) == (run * units, run * units)
+        assert (found.on_hand, found.reserved, found.moved) == (0, 0, 0)
+        paid = run * units * total if service == "test" else 0
+        assert (found.captured, found.booked) == (paid, paid)
     figure(
-        f"{4 * units} parallel checkouts on {units} units ({service}): {found.orders} orders, "
-        f"{3 * units} out_of_stock, stock {found.on_hand}, no 5xx"
+        f"{4 * units} parallel checkouts on {units} units ({service}), {runs} times: {found.orders} orders, "
+        f"{runs * 3 * units} out_of_stock, stock {found.on_hand}, no 5xx"
     )
 
 

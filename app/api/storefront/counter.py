@@ -54,7 +54,7 @@ class PageCounter(Counter):
         page = page_bytes(
             self.request,
             self.paging,
-            [found.text],
+            found.text,
             found.total,
             after=found.after,
             is_capped=found.is_capped,

@@ -191,11 +191,11 @@ def send_shelf(pages: PageCounter, found: Items) -> Response[bytes]:
     """
     if found.after is not None:
         return pages.send_page(found)
-    page = page_bytes(pages.request, pages.paging, [found.text], found.total)
+    page = page_bytes(pages.request, pages.paging, found.text, found.total)
     return cached_response(pages.request, page)
 
 
 def send_head(counter: Counter, head: bytes, filters: bytes) -> Response[bytes]:
     """One collection or category as the contract has it: a page of one, its fields and filters beside."""
-    page = page_bytes(counter.request, PageRequest(1, 1), [head], 1)
+    page = page_bytes(counter.request, PageRequest(1, 1), head, 1)
     return cached_response(counter.request, b'%b,"filters":%b,%b' % (head[:-1], filters, page[1:]))

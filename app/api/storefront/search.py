@@ -132,7 +132,7 @@ async def search_everything(
         b'"%b":%b'
         % (
             name.encode(),
-            page_bytes(pages.request, pages.paging, [items.text], items.total, is_capped=items.is_capped),
+            page_bytes(pages.request, pages.paging, items.text, items.total, is_capped=items.is_capped),
         )
         for name, items in found.pages.items()
     ]

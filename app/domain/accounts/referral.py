@@ -22,7 +22,7 @@ from app.domain.ledger.service import post_entries
 from app.domain.orders.models import Order
 from app.domain.orders.service import PAID_BY_CUSTOMER
 from app.domain.stores.directory import StoreDirectory
-from app.domain.stores.queries import StoreConfig
+from app.domain.stores.queries import ReferralRule, StoreConfig
 from app.kit.errors import LOGIN_REQUIRED, Unauthenticated
 from app.kit.money import share
 
@@ -65,6 +65,8 @@ async def _paid(
     job: Job, *, sessions: Sessions, stores: StoreDirectory, clock: Callable[[], datetime]
 ) -> None:
     store = await stores.get(job.store_id)
+    if store.referral == ReferralRule():
+        return  # nobody earns anything here
     async with transaction(sessions) as session:
         await reward_inviter(session, store, customer_id=job.payload["customer_id"], now=clock())
 

@@ -2,14 +2,14 @@
 about stock follow what was sold or came in.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from functools import partial
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.db.queue import Job
+from app.db.queue import Job, Together
 from app.db.retries import run_transaction
 from app.db.session import Sessions
 from app.domain.catalogue.back_in_stock import (
@@ -36,25 +36,25 @@ def catalogue_jobs(
     mailer: Mailer,
     settings: Settings,
     clock: Callable[[], datetime],
-) -> dict[str, Handler]:
+) -> dict[str, Handler | Together]:
     """The handlers of this feature by kind of job."""
     return {
         RETURNED: partial(_settle, sessions=sessions, clock=clock),
-        STOCK_MOVED: partial(_follow_stock, sessions=sessions),
+        STOCK_MOVED: Together(partial(_follow_stock, sessions=sessions)),
         MAIL: partial(
             _mail, sessions=sessions, stores=stores, writer=writer, mailer=mailer, settings=settings
         ),
     }
 
 
-async def _follow_stock(job: Job, *, sessions: Sessions) -> None:
+async def _follow_stock(jobs: Sequence[Job], *, sessions: Sessions) -> None:
     """The trigger follow_stock queues this with the write that moved stock; running it again changes nothing."""
-    variant_ids: list[int] = job.payload["variant_ids"]
-
-    async def follow(session: AsyncSession) -> None:
-        await refresh_collections_of(session, job.store_id, variant_ids)
-
-    await run_transaction(sessions, follow, repeatable=True)
+    moved: dict[int, set[int]] = {}
+    for job in jobs:
+        moved.setdefault(job.store_id, set()).update(job.payload["variant_ids"])
+    for store_id, variant_ids in moved.items():
+        follow = partial(refresh_collections_of, store_id=store_id, variant_ids=sorted(variant_ids))
+        await run_transaction(sessions, follow, repeatable=True)
 
 
 async def _settle(job: Job, *, sessions: Sessions, clock: Callable[[], datetime]) -> None:

@@ -375,6 +375,7 @@ async def settle(
             )
     if payment.saves and payment.state in (PaymentState.CAPTURED, PaymentState.AUTHORIZED):
         await save_later(session, payment, now=now)
+    await write_changed(session, checkout, order, payment)
     await session.flush()
     return PaymentState(payment.state)
 

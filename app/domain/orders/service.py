@@ -11,7 +11,7 @@ from sqlalchemy.orm.attributes import set_committed_value
 
 from app.db import queue
 from app.db.session import as_json
-from app.db.statements import Statement, adopt
+from app.db.statements import Load, Statement, adopt
 from app.domain.ledger.service import post_entries
 from app.domain.orders.errors import LINK_NOT_FOUND, order_not_found
 from app.domain.orders.models import Order, OrderEvent
@@ -165,14 +165,12 @@ async def write_pending_order(session: AsyncSession, store_id: int, new: NewOrde
     return order
 
 
+_LOCK: Final = Load(Order, "store_id = :store_id AND id = :order_id FOR UPDATE")
+
+
 async def lock_order(session: AsyncSession, store_id: int, order_id: int) -> Order:
     """The order, locked; its checkout's lock is taken before it. Raises NotFound order_not_found."""
-    order = await session.scalar(
-        select(Order)
-        .where(Order.store_id == store_id, Order.id == order_id)
-        .with_for_update()
-        .execution_options(populate_existing=True)
-    )
+    order = await _LOCK.first(session, store_id=store_id, order_id=order_id)
     if order is None:
         raise order_not_found()
     return order

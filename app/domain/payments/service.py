@@ -8,7 +8,7 @@ import msgspec
 from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.db.statements import Statement, adopt
+from app.db.statements import Load, Statement, adopt
 from app.domain.payments.models import Payment
 from app.domain.payments.saved import Payer
 from app.domain.payments.services import ServiceRefund
@@ -96,15 +96,13 @@ async def start_payment(
     return payment
 
 
+# Whoever read it before waiting for the lock does not go by what it was then.
+_LOCK: Final = Load(Payment, "store_id = :store_id AND id = :payment_id FOR UPDATE")
+
+
 async def lock_payment(session: AsyncSession, store_id: int, payment_id: int) -> Payment:
     """The attempt, locked. Raises NotFound."""
-    found = await session.scalar(
-        select(Payment)
-        .where(Payment.store_id == store_id, Payment.id == payment_id)
-        .with_for_update()
-        # Whoever read it before waiting for the lock must not go by what it was then.
-        .execution_options(populate_existing=True)
-    )
+    found = await _LOCK.first(session, store_id=store_id, payment_id=payment_id)
     if found is None:
         raise NotFound("not_found", "There is no such payment.")
     return found
