@@ -226,8 +226,13 @@ async def finish(sessions: Sessions, outcomes: Sequence[Outcome], *, now: dateti
         [one.job.tries for one in outcomes],
         states,
         [None if one.reason is None else now + retry_gap(one.job.tries) for one in outcomes],
-        [None if one.reason is None else one.reason[:2000].replace("\0", "") for one in outcomes],
+        [None if one.reason is None else _storable(one.reason) for one in outcomes],
     )
+
+
+def _storable(reason: str) -> str:
+    """A reason as PostgreSQL takes it, whatever a service or a mail server said: it is written beside others."""
+    return reason[:2000].replace("\0", "").encode("utf-8", "replace").decode()
 
 
 def _is_over(failed: Outcome) -> bool:

@@ -5,6 +5,7 @@ What settles a dispute PayPal may list among the refunds of the payment as well:
 booked once.
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Final
@@ -16,6 +17,7 @@ from app.integrations.paypal_amounts import from_paypal
 from app.integrations.paypal_shapes import Money
 
 RESOLVED: Final = "RESOLVED"
+_NOTHING: Final = re.compile(r"0{1,15}(\.0{1,4})?")
 
 
 class _Transaction(msgspec.Struct, frozen=True):
@@ -62,7 +64,7 @@ class Listed(msgspec.Struct, frozen=True):
 
 def read_dispute(dispute: Dispute) -> ServiceDispute | None:
     """A dispute in our terms; None where a sum of it cannot be said in them."""
-    amount = from_paypal(dispute.dispute_amount.value, dispute.dispute_amount.currency_code)
+    amount = _minor(dispute.dispute_amount)
     moves = list(_moves(dispute))
     known = tuple(move for move in moves if move is not None)
     if not dispute.dispute_id or amount is None or len(known) != len(moves):
@@ -75,6 +77,11 @@ def read_dispute(dispute: Dispute) -> ServiceDispute | None:
         dispute.reason.lower(),
         known,
     )
+
+
+def _minor(money: Money) -> int | None:
+    """Minor units, of nothing too; None where they cannot say it."""
+    return from_paypal(money.value, money.currency_code) or (0 if _NOTHING.fullmatch(money.value) else None)
 
 
 def _stands(dispute: Dispute) -> str:
@@ -91,7 +98,9 @@ def _moves(dispute: Dispute) -> Iterator[DisputeMove | None]:
         if "SELLER" not in (one.affected_party, one.party):
             continue
         currency = one.amount.currency_code
-        amount = from_paypal(one.amount.value, currency)
+        amount = _minor(one.amount)
+        if amount == 0:
+            continue
         if amount is None or one.type not in ("DEBIT", "CREDIT"):
             yield None
             continue

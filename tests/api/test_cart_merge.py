@@ -10,7 +10,7 @@ from app.domain.checkout.claiming import claim_at_login
 from app.kit.clock import utc_now
 from tests.conftest import make_store
 from tests.people import Member, join
-from tests.shop import ADDRESS, Guest, add_variant, open_till
+from tests.shop import ADDRESS, Guest, add_promotion, add_variant, open_till
 
 
 @pytest.fixture
@@ -302,6 +302,41 @@ async def test_what_a_customer_buys_from_a_guests_cart_is_theirs_and_nobody_else
     # And so it is where no guest has opened one before.
     await member.add(variant)
     assert (await member.open_checkout())["customer_id"] == member.customer_id
+
+
+async def test_whoever_knows_a_guests_cart_takes_over_nothing_that_the_guest_has_typed(
+    guest, member, sessions
+):
+    await add_promotion(sessions, guest.store, "TEN")
+    variant = await add_variant(sessions, guest.store, price=1000)
+    await guest.add(variant)
+    await guest.open_checkout()
+    # What is still empty they do, with a code in the same call as without.
+    opened = await member.call("POST", "/checkout", {"cart_uuid": guest.cart_uuid, "coupon": "TEN"})
+    assert (opened.json()["checkout_token"], opened.json()["customer_id"]) == (
+        guest.token,
+        member.customer_id,
+    )
+    member.token = guest.token
+    assert (await member.read_checkout())["customer_id"] == member.customer_id
+    await guest.open_checkout()
+    sent = await guest.call(
+        "PUT", f"/checkout/{guest.token}/customer", {"email": guest.email, "shipping_address": ADDRESS}
+    )
+    assert sent.status_code == 200, sent.text
+    own = await member.call(
+        "POST", "/checkout", {"cart_uuid": guest.cart_uuid}, **{"Idempotency-Key": "k" * 22}
+    )
+    shown = own.json()
+    assert (shown["customer_id"], shown["email"]) == (member.customer_id, None)
+    assert (shown["shipping_address"], shown["checkout_token"] == guest.token) == (None, False)
+    # Nor does a guest by the same key what the customer has.
+    again = await guest.call(
+        "POST", "/checkout", {"cart_uuid": guest.cart_uuid}, **{"Idempotency-Key": "k" * 22}
+    )
+    assert again.json()["checkout_token"] not in (guest.token, shown["checkout_token"])
+    assert again.json()["customer_id"] is None
+    assert "Idempotency-Replayed" not in again.headers
 
 
 async def test_what_is_being_paid_stays_where_it_is(guest, member, sessions):

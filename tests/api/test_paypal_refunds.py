@@ -4,11 +4,15 @@ import random
 from collections.abc import AsyncIterator
 
 import pytest
+from sqlalchemy import text
 
 from app.db.audit import run_audit
 from app.db.reads import Reads
+from app.db.session import transaction
+from app.domain.checkout.cancelling import refund_order
 from app.kit.clock import utc_now
 from tests.api.paypal_shop import PayPalBuyer
+from tests.people import make_customer
 
 
 @pytest.fixture
@@ -133,6 +137,54 @@ async def test_what_settles_a_dispute_and_is_a_refund_is_one_money(paid: PayPalB
     await tell_all(paid, times=2)
     assert await moved(paid) == {"refunds": 3000}
     assert (await status_and_books(paid))[0] == "refunded"
+
+
+async def test_what_went_back_as_credit_settles_no_dispute(paypal_buyer: PayPalBuyer, reads: Reads):
+    buyer = paypal_buyer
+    await buyer.start_and_approve()
+    assert (await buyer.confirm()).json()["state"] == "completed"
+    store = buyer.guest.store
+    customer = await make_customer(buyer.sessions, store)
+    async with transaction(buyer.sessions) as session:
+        order: int = (
+            await session.execute(
+                text("UPDATE orders SET customer_id = :customer WHERE store_id = :store RETURNING id"),
+                {"customer": customer, "store": store.id},
+            )
+        ).scalar_one()
+        await refund_order(
+            session, store.id, order, amount=2500, reason="late", to_credit=True, now=utc_now()
+        )
+    dispute = buyer.paypal.dispute((await buyer.order())["id"])
+    buyer.paypal.move(dispute, "DEBIT", "DISPUTE_SETTLEMENT", "25.00")
+    await tell_all(buyer, times=2)
+    books = await moved(buyer)
+    assert (books["disputes:paypal"], books["disputed"], books["refunds"]) == (-2500, 2500, 2500)
+    assert ("dispute_withdrawn", "paypal: 2500 USD") in await told_of_disputes(buyer)
+    assert await run_audit(reads, utc_now(), store_id=store.id) == []
+
+
+async def test_a_refund_of_our_own_that_is_on_its_way_settles_no_dispute(paid: PayPalBuyer):
+    reference = (await paid.order())["id"]
+    dispute = paid.paypal.dispute(reference)
+    paid.paypal.move(dispute, "DEBIT", "DISPUTE_SETTLEMENT", "10.00")
+    paid.paypal.move(dispute, "CREDIT", "DISPUTE_SETTLEMENT", "10.00")
+    paid.paypal.move(dispute, "CREDIT", "DISPUTE_SETTLEMENT", "0.00")
+    await tell_all(paid)
+    before = await moved(paid)
+    ((order,),) = await paid.rows("SELECT id FROM orders WHERE store_id = :store")
+    async with transaction(paid.sessions) as session:
+        await refund_order(session, paid.guest.store.id, order, amount=1000, reason="x", now=utc_now())
+    paid.paypal.fail("refund", "cut")
+    with pytest.raises(RuntimeError, match="did not say"):
+        await paid.work("payments.make_refund")
+    for event in paid.paypal.events_of(reference):
+        assert (await paid.send(event)).status_code == 200
+    with pytest.raises(RuntimeError, match="on its way"):
+        await paid.compare_refunds()
+    await paid.work("payments.make_refund")
+    await paid.compare_refunds()
+    assert await moved(paid) == {**before, "payments:paypal": 2000, "refunds": 1000}
 
 
 async def test_a_refund_of_somebody_elses_capture_has_no_effect(paid: PayPalBuyer):

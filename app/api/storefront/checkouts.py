@@ -300,9 +300,11 @@ class CheckoutController(Controller):
         made = await idempotency.claim(
             session, store.id, key, now=now, keep_seconds=shop.settings.idempotency_seconds
         )
-        if made is not None:
-            checkout = await get_checkout_by_id(session, store.id, made["checkout_id"])
-            view = await view_checkout(session, store, checkout, now=now)
+        before = await get_checkout_by_id(session, store.id, made["checkout_id"]) if made else None
+        # A key belongs to whoever knows the cart; the checkout may be a customer's by now.
+        replayed = before is not None and before.customer_id in (None, actor.visitor())
+        if before is not None and replayed:
+            view = await view_checkout(session, store, before, now=now)
         else:
             view = await open_checkout(
                 session,
@@ -318,7 +320,7 @@ class CheckoutController(Controller):
                 checkout = await lock_checkout(session, store.id, view.checkout.token)
                 view = await put_checkout_code(session, store, checkout, code=data.coupon, now=now)
             await idempotency.keep(session, store.id, key, {"checkout_id": view.checkout.id})
-        return answered(show_checkout(view, store, shop), replayed=made is not None)
+        return answered(show_checkout(view, store, shop), replayed=replayed)
 
     @get("/{checkout_token:str}", operation_id="getCheckout", summary="Read a checkout")
     @transactional

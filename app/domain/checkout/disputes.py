@@ -6,6 +6,7 @@ dispute among the refunds of the payment, too. Then the refund is what is booked
 the refund was heard of is taken out again.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -13,23 +14,49 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.domain.ledger.service import is_posted, post_entries
 from app.domain.orders.models import Order
 from app.domain.orders.service import lock_order, note_event
-from app.domain.payments.disputes import list_foreign_refunds, write_dispute
+from app.domain.payments.disputes import is_giving_back, list_foreign_refunds, write_dispute
 from app.domain.payments.models import Payment
 from app.domain.payments.services import DisputeMove, ServiceDispute
 
 
-async def note_dispute(
-    session: AsyncSession, *, payment: Payment, dispute: ServiceDispute, now: datetime
+async def note_disputes(
+    session: AsyncSession, *, payment: Payment, disputes: Sequence[ServiceDispute], now: datetime
 ) -> None:
-    """Note how a dispute stands, and book what it moved. Repeating it does nothing. Locks the order."""
+    """Note all disputes of a payment as note_dispute does, and book what may be a refund as well, too.
+
+    Raises RuntimeError, to be tried later, while a refund of ours is on its way: it would be taken for one that
+    settled a dispute.
+    """
+    await lock_order(session, payment.store_id, payment.order_id)
+    if await is_giving_back(session, payment):
+        raise RuntimeError("a refund of this payment is on its way")
+    refunds = await list_foreign_refunds(session, payment)
+    for dispute in disputes:
+        await note_dispute(session, payment=payment, dispute=dispute, now=now, refunds=refunds)
+
+
+async def note_dispute(
+    session: AsyncSession,
+    *,
+    payment: Payment,
+    dispute: ServiceDispute,
+    now: datetime,
+    refunds: list[int] | None = None,
+) -> None:
+    """Note how a dispute stands, and book what it moved. Repeating it does nothing. Locks the order.
+
+    `refunds` is what the service gave back by nobody's wish here (minor units); what a move settles is taken out of
+    it. Without it, what may be a refund as well is left to whoever has looked.
+    """
     order = await lock_order(session, payment.store_id, payment.order_id)
     if await write_dispute(session, payment, dispute, now=now):
         told = f"{payment.service}: {dispute.status}, {dispute.reason}"
         await note_event(session, order, "disputed", told, now=now)
-    refunds = await list_foreign_refunds(session, payment)
     for move in dispute.moves:
         key = f"dispute-{payment.id}-{move.reference}"
-        if move.may_be_refund and move.currency == payment.currency and -move.amount in refunds:
+        if move.may_be_refund and refunds is None:
+            continue
+        if refunds and move.may_be_refund and move.currency == payment.currency and -move.amount in refunds:
             refunds.remove(-move.amount)
             if await is_posted(session, order.store_id, key):
                 await _post(session, order, payment, move, key=f"{key}-refunded", sign=-1, now=now)

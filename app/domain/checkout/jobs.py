@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.db.queue import GiveUp, Job
 from app.db.retries import run_transaction
 from app.db.session import Sessions
-from app.domain.checkout.disputes import note_dispute
+from app.domain.checkout.disputes import note_disputes
 from app.domain.checkout.events import ASK, COMPARE_DISPUTES, COMPARE_REFUNDS
 from app.domain.checkout.models import Checkout
 from app.domain.checkout.refunds import fail_refund, note_refund
@@ -107,11 +107,11 @@ async def _book_disputes(payment: Payment, *, till: Till, now: datetime) -> None
     if disputes is None:
         raise RuntimeError("the service did not say which disputes there are")
 
-    async def note(session: AsyncSession) -> None:
-        for dispute in disputes:
-            await note_dispute(session, payment=payment, dispute=dispute, now=now)
-
-    await run_transaction(till.sessions, note, repeatable=True)
+    await run_transaction(
+        till.sessions,
+        lambda session: note_disputes(session, payment=payment, disputes=disputes, now=now),
+        repeatable=True,
+    )
 
 
 async def _find_named(job: Job, *, till: Till) -> Payment | None:

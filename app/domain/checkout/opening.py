@@ -7,8 +7,8 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db.session import as_json
-from app.db.statements import Statement
-from app.domain.carts.queries import load_cart_of
+from app.db.statements import Statement, write_changed
+from app.domain.carts.queries import CartView, load_cart_of
 from app.domain.checkout.errors import CHECKOUT_PAYING
 from app.domain.checkout.models import Checkout
 from app.domain.checkout.queries import (
@@ -50,7 +50,8 @@ async def open_checkout(
     """Make a checkout of a cart, or answer the one that it has open; two at once get the same.
 
     It is the customer's who opens it, also where the cart is still a guest's: the order is then found among theirs,
-    at the prices that the cart showed them. What a customer left open on a guest's cart, nobody else goes on with.
+    at the prices that the cart showed them. What a customer left open on a guest's cart, nobody else goes on with, and
+    no customer with what a guest has typed there: whoever typed it brings the checkout's token along to the login.
     Raises NotFound cart_not_found, Invalid cart_empty or items_unavailable, Conflict checkout_paying for another's.
     Locks the open checkout; one that was just made is nobody else's yet, and no part of the session.
     """
@@ -77,8 +78,8 @@ async def open_checkout(
     live = await lock_live_checkout(session, store.id, cart.id)
     if live is not None:
         expired = live.expires_at <= now
-        if live.state == CheckoutState.PAYING or not (expired or _is_anothers(live, customer_id)):
-            return await _look_again(session, store, live, customer_id, now=now)
+        if live.state == CheckoutState.PAYING or not (expired or _is_anothers(live, cart, customer_id)):
+            return await _look_again(session, store, live, cart, customer_id, now=now)
         move_checkout(live, CheckoutState.EXPIRED if expired else CheckoutState.CANCELLED, now=now)
         await session.flush()
     if fault is not None:
@@ -89,11 +90,15 @@ async def open_checkout(
     live = await lock_live_checkout(session, store.id, cart.id)
     if live is None:
         raise Conflict(CONFLICT, "Another call changed this cart's checkout. Try again.")
-    return await _look_again(session, store, live, customer_id, now=now)
+    return await _look_again(session, store, live, cart, customer_id, now=now)
 
 
-def _is_anothers(live: Checkout, customer_id: int | None) -> bool:
-    return live.customer_id not in (None, customer_id)
+def _is_anothers(live: Checkout, cart: CartView, customer_id: int | None) -> bool:
+    """Whether a checkout says something of somebody who is not known to be the caller."""
+    if live.customer_id is not None:
+        return live.customer_id != customer_id
+    personal = (live.email, live.shipping_address, live.billing_address, live.gift_card_id)
+    return customer_id is not None and cart.customer_id is None and any(personal)
 
 
 async def _insert(session: AsyncSession, fresh: Checkout) -> bool:
@@ -118,10 +123,16 @@ async def _insert(session: AsyncSession, fresh: Checkout) -> bool:
 
 
 async def _look_again(
-    session: AsyncSession, store: StoreConfig, live: Checkout, customer_id: int | None, *, now: datetime
+    session: AsyncSession,
+    store: StoreConfig,
+    live: Checkout,
+    cart: CartView,
+    customer_id: int | None,
+    *,
+    now: datetime,
 ) -> CheckoutView:
-    """The checkout that is open, the caller's from now on; another customer's says nothing of them."""
-    if _is_anothers(live, customer_id):
+    """The checkout that is open, the caller's from now on; another's says nothing of them."""
+    if _is_anothers(live, cart, customer_id):
         if live.state == CheckoutState.PAYING:
             raise Conflict(CHECKOUT_PAYING, "The checkout is being paid.")
         raise Conflict(CONFLICT, "Another call changed this cart's checkout. Try again.")
@@ -130,4 +141,5 @@ async def _look_again(
     live.customer_id = customer_id
     view = await view_checkout(session, store, live, now=now)
     note_seen(live, view.quote)
+    await write_changed(session, live)  # whoever puts a code on reads it anew
     return view

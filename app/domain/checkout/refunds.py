@@ -59,8 +59,9 @@ async def give_back(
         kind, source_id = STORE_CREDIT, credit.id
     elif source_id is not None:
         await put_back(session, order.store_id, kind=kind, source_id=source_id, amount=amount, now=now)
+    wanted.reference = f"{kind}-{wanted.id}"
     await session.flush()  # booking reads order and payment anew
-    made = ServiceRefund(reference=f"{kind}-{wanted.id}", amount=amount, currency=payment.currency)
+    made = ServiceRefund(reference=wanted.reference, amount=amount, currency=payment.currency)
     await note_refund(session, payment=payment, refund=made, now=now, goes_to=(kind, source_id), lines=lines)
     return wanted
 

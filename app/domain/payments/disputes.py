@@ -43,6 +43,16 @@ async def is_disputed(session: AsyncSession, payment: Payment) -> bool:
     return (await session.scalar(query.limit(1))) is not None
 
 
+async def is_giving_back(session: AsyncSession, payment: Payment) -> bool:
+    """Whether a refund was ordered that the service has not answered yet: one that it lists may be that one."""
+    query = select(RefundOrder.id).where(
+        RefundOrder.store_id == payment.store_id,
+        RefundOrder.payment_id == payment.id,
+        RefundOrder.state == "wanted",
+    )
+    return (await session.scalar(query.limit(1))) is not None
+
+
 async def list_foreign_refunds(session: AsyncSession, payment: Payment) -> list[int]:
     """What went back of a payment by nobody's wish here, refund by refund (minor units): by a bank, or at the
     service's own pages.
@@ -52,6 +62,8 @@ async def list_foreign_refunds(session: AsyncSession, payment: Payment) -> list[
             PaymentRefund.store_id == payment.store_id,
             PaymentRefund.payment_id == payment.id,
             PaymentRefund.state == "made",
+            # What went back as credit never left the account, of whatever time its row is.
+            ~PaymentRefund.reference.startswith("store_credit-"),
             ~exists().where(
                 RefundOrder.payment_id == PaymentRefund.payment_id,
                 RefundOrder.reference == PaymentRefund.reference,

@@ -75,7 +75,7 @@ class SmtpMailer:
             client, _ = self._resting.pop()
             try:
                 return await _offer(client, sender, options)
-            except aiosmtplib.SMTPServerDisconnected:
+            except (aiosmtplib.SMTPServerDisconnected, aiosmtplib.SMTPTimeoutError):
                 continue
             except aiosmtplib.SMTPResponseException as refusal:
                 if refusal.code != SMTPStatus.domain_unavailable:
@@ -143,9 +143,9 @@ async def _offer(client: aiosmtplib.SMTP, sender: str, options: list[str]) -> ai
 async def _is_fit_again(client: aiosmtplib.SMTP) -> bool:
     """Whether a connection at which a mail was refused takes another one."""
     try:
-        await client.rset()
+        with _closed_on_failure(client):
+            await client.rset()
     except (OSError, aiosmtplib.SMTPException):
-        client.close()
         return False
     return True
 
