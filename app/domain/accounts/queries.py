@@ -4,9 +4,9 @@ from datetime import date
 from typing import Final
 
 import msgspec
-from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.db.statements import Statement
 from app.domain.customers.address_book import BookedAddress
 from app.kit.errors import LOGIN_REQUIRED, Unauthenticated
 
@@ -30,7 +30,7 @@ class AccountView(msgspec.Struct, frozen=True):
     addresses: tuple[BookedAddress, ...]
 
 
-_ACCOUNT: Final = text(
+_ACCOUNT: Final = Statement(
     """
     SELECT json_build_object(
         'id', c.id, 'username', c.username, 'email', c.email, 'firstname', c.firstname,
@@ -48,7 +48,7 @@ _ACCOUNT: Final = text(
             ) ORDER BY a.is_default DESC, a.id), '[]')
             FROM customer_addresses a WHERE a.store_id = c.store_id AND a.customer_id = c.id
         )
-    )::text
+    )::text AS account
     FROM customers c WHERE c.store_id = :store_id AND c.id = :customer_id AND c.closed_at IS NULL
     """
 )
@@ -56,7 +56,7 @@ _ACCOUNT: Final = text(
 
 async def get_account(session: AsyncSession, store_id: int, customer_id: int) -> AccountView:
     """The account as it stands in this transaction. Raises Unauthenticated where it was closed meanwhile."""
-    found = await session.scalar(_ACCOUNT, {"store_id": store_id, "customer_id": customer_id})
+    found = await _ACCOUNT.row(session, store_id=store_id, customer_id=customer_id)
     if found is None:
         raise Unauthenticated(LOGIN_REQUIRED, "This call needs a login.")
-    return msgspec.json.decode(found, type=AccountView)
+    return msgspec.json.decode(found["account"], type=AccountView)

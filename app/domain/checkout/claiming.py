@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from typing import Final
 from uuid import UUID
 
 import msgspec
@@ -10,6 +11,7 @@ from sqlalchemy import exists, select
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.db.statements import Statement
 from app.domain.carts.merging import Capped, list_pair_ids, lock_pair, merge_lines
 from app.domain.carts.models import Cart
 from app.domain.checkout.models import Checkout
@@ -57,6 +59,8 @@ async def claim_at_login(
     Never in the way of a login: an unknown cart or a wrong token is ignored, and where something else goes
     wrong, all of it stays the guest's, who can still merge later. Locks checkouts, then carts.
     """
+    if cart_uuid is None and not checkout_token:
+        return Claimed(await _find_own_cart(session, store_id, customer_id, now=now), None)
     try:
         async with session.begin_nested():
             return await _claim(
@@ -112,12 +116,21 @@ async def _claim(
             )
             capped += taken.capped
     claimed = await claim_checkout(session, store_id, token=checkout_token, customer_id=customer_id, now=now)
-    own_uuid = await session.scalar(
-        select(Cart.uuid).where(
-            Cart.store_id == store_id, Cart.customer_id == customer_id, Cart.expires_at > now
-        )
-    )
+    own_uuid = await _find_own_cart(session, store_id, customer_id, now=now)
     return Claimed(own_uuid, checkout_token if claimed else None, tuple(capped))
+
+
+_OWN_CART: Final = Statement(
+    "SELECT uuid FROM carts WHERE store_id = :store_id AND customer_id = :customer_id AND expires_at > :now"
+)
+
+
+async def _find_own_cart(
+    session: AsyncSession, store_id: int, customer_id: int, *, now: datetime
+) -> UUID | None:
+    found = await _OWN_CART.row(session, store_id=store_id, customer_id=customer_id, now=now)
+    uuid: UUID | None = None if found is None else found["uuid"]
+    return uuid
 
 
 async def _find_cart_of(session: AsyncSession, store_id: int, token: str | None) -> UUID | None:

@@ -4,10 +4,11 @@ import hashlib
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-_NOTE: Final = text(
+from app.db.statements import Statement
+
+_NOTE: Final = Statement(
     """
     INSERT INTO customer_devices (store_id, customer_id, digest, first_seen_at, last_seen_at)
     VALUES (:store_id, :customer_id, :digest, :now, :now)
@@ -49,7 +50,5 @@ async def note_device(
     session: AsyncSession, store_id: int, customer_id: int, digest: bytes, *, now: datetime
 ) -> bool:
     """Remember that the customer was here with this device; whether that is new."""
-    found = await session.execute(
-        _NOTE, {"store_id": store_id, "customer_id": customer_id, "digest": digest, "now": now}
-    )
-    return bool(found.scalar_one())
+    noted = await _NOTE.one(session, store_id=store_id, customer_id=customer_id, digest=digest, now=now)
+    return bool(noted["is_new"])

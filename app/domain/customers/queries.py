@@ -7,6 +7,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db.reads import Reads
+from app.db.statements import Load
 from app.domain.customers.models import Customer
 from app.kit.errors import LOGIN_REQUIRED, Unauthenticated
 
@@ -82,17 +83,15 @@ async def find_inviter(session: AsyncSession, store_id: int, invite_token: str) 
     )
 
 
+_LOCK: Final = Load(Customer, "store_id = :store_id AND id = :id AND closed_at IS NULL FOR NO KEY UPDATE")
+
+
 async def lock_customer(session: AsyncSession, store_id: int, customer_id: int) -> Customer:
     """The live account, locked: logins, changes of password and closing follow each other.
 
     Raises Unauthenticated where it was closed since its session was looked up.
     """
-    found = await session.scalar(
-        select(Customer)
-        .where(Customer.store_id == store_id, Customer.id == customer_id, Customer.closed_at.is_(None))
-        .with_for_update(key_share=True)
-        .execution_options(populate_existing=True)
-    )
+    found = await _LOCK.first(session, store_id=store_id, id=customer_id)
     if found is None:
         raise Unauthenticated(LOGIN_REQUIRED, "This call needs a login.")
     return found
