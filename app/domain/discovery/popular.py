@@ -79,6 +79,7 @@ class SearchTally:
         self._counts: dict[tuple[int, date, str], int] = {}
         self._writing: asyncio.Task[None] | None = None
         self._closing = asyncio.Event()
+        self._turn = asyncio.Lock()
 
     def note(self, store_id: int, query: str) -> None:
         """Count a query that had results, once it is written within a second or so."""
@@ -90,10 +91,16 @@ class SearchTally:
             self._writing = asyncio.create_task(self._write_later())
 
     async def write(self) -> None:
-        """Write what was counted so far. Never raises for a database that is away: then it is forgotten."""
-        counts, self._counts = self._counts, {}
-        if not counts:
-            return
+        """Write what was counted so far. Never raises for a database that is away: then it is forgotten.
+
+        One write follows the other, so that whoever comes back from it finds all that was counted before.
+        """
+        async with self._turn:
+            counts, self._counts = self._counts, {}
+            if counts:
+                await self._add(counts)
+
+    async def _add(self, counts: dict[tuple[int, date, str], int]) -> None:
 
         async def add(session: AsyncSession) -> None:
             stores, days, queries = zip(*counts, strict=True)
