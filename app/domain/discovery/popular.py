@@ -101,7 +101,6 @@ class SearchTally:
                 await self._add(counts)
 
     async def _add(self, counts: dict[tuple[int, date, str], int]) -> None:
-
         async def add(session: AsyncSession) -> None:
             stores, days, queries = zip(*counts, strict=True)
             values = {"stores": stores, "days": days, "queries": queries, "counts": counts.values()}
