@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
 
 import msgspec
-from sqlalchemy import CheckConstraint, Index, UniqueConstraint, text
+from sqlalchemy import CheckConstraint, Index, UniqueConstraint
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -128,11 +128,16 @@ _FINISH: Final = """
     WHERE j.id = said.id AND j.state = 'running' AND j.tries = said.tries
 """
 
-_TAKE_UP = text(
-    "UPDATE jobs SET state = 'queued', tries = 0, run_at = :now, reason = NULL "
-    "WHERE kind = :kind AND dedupe_key = :dedupe_key AND state = 'parked' RETURNING id"
+_TAKE_UP: Final = Statement(
+    """
+    WITH taken AS (
+        UPDATE jobs SET state = 'queued', tries = 0, run_at = :now, reason = NULL
+        WHERE kind = :kind AND dedupe_key = :dedupe_key AND state = 'parked'
+        RETURNING kind
+    )
+    SELECT pg_notify(:channel, kind) FROM taken
+    """
 )
-_RING = text("SELECT pg_notify(:channel, '')")
 
 
 async def enqueue(
@@ -241,11 +246,8 @@ def _is_over(failed: Outcome) -> bool:
 
 async def take_up_again(session: AsyncSession, *, kind: str, dedupe_key: str, now: datetime) -> bool:
     """Queue a parked job anew, with all of its tries; False where it is none."""
-    result = await session.execute(_TAKE_UP, {"kind": kind, "dedupe_key": dedupe_key, "now": now})
-    found = result.first() is not None
-    if found:
-        await session.execute(_RING, {"channel": CHANNEL})
-    return found
+    found = await _TAKE_UP.row(session, kind=kind, dedupe_key=dedupe_key, now=now, channel=CHANNEL)
+    return found is not None
 
 
 def retry_gap(tries: int) -> timedelta:

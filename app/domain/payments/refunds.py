@@ -69,9 +69,9 @@ async def order_refund(
 ) -> RefundOrder:
     """Write down that so much of a payment shall go back (minor units), and queue the call that does it.
 
-    `lines` is which units of the order it is for. Not `at_service`: no service is called, since the caller books it in this very transaction. Raises Conflict
-    refund_too_large with `left`. The caller holds the payment's lock, so that parallel refunds together never
-    come to more than was captured.
+    `lines` is which units of the order it is for. Not `at_service`: no service is called, since the caller books it
+    in this very transaction. Raises Conflict refund_too_large with `left`. The caller holds the payment's lock, so
+    that parallel refunds together never come to more than was captured.
     """
     left = await count_refundable(session, payment)
     if not 0 < amount <= left:
