@@ -357,7 +357,7 @@ async def test_a_guests_cart_alone_shows_nobody_what_its_guest_has_typed(guest, 
     refused = await stranger.call("POST", "/checkout", {**body, "checkout_token": "x" * 43})
     assert (refused.status_code, refused.json()["code"]) == (409, "checkout_paying")
     assert (await guest.call("POST", "/checkout", body)).json()["state"] == "paying"
-    for token in ("é" * 20, "\ud800", ""):
+    for token in ("é" * 20, ""):
         assert (await stranger.call("POST", "/checkout", {**body, "checkout_token": token})).status_code < 500
 
 
