@@ -21,7 +21,7 @@ from app.api.rate_limits import STATE_KEY as RATES_KEY
 from app.api.rate_limits import RateLimits
 from app.api.storefront import storefront_handlers
 from app.api.webhooks.payments import payment_event
-from app.db.migrations import check_migrations, head_revision
+from app.db.schema import check_migrations, head_revision
 from app.domain.catalogue.large_shelves import LargeShelves
 from app.domain.checkout.carriers import Carrier
 from app.domain.customers.providers import (
