@@ -58,7 +58,9 @@ class StorefrontSpecification(msgspec.Struct):
 
 
 class VariantCore(msgspec.Struct, kw_only=True):
-    """What every form of a variant has. Prices in minor units of the store's currency, weight in its unit."""
+    """What every form of a variant has. Prices in minor units of the currency asked for, of the store's own where none
+    is; weight in its unit.
+    """
 
     id: int
     product_id: int
