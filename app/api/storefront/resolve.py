@@ -49,4 +49,5 @@ async def resolve(
 ) -> Response[bytes]:
     segments = [segment for segment in (first, second, third) if segment]
     found = await resolve_address(counter.reads, counter.store.id, segments, now=now)
-    return counter.send(b'{"type":"%b","object":%b}' % (found.type.encode(), found.object))
+    body = b'{"type":"%b","object":%b}' % (found.type.encode(), found.object)
+    return counter.send(body, lasting=found.is_lasting)
