@@ -16,6 +16,7 @@ from app.api.credentials import DEMANDS_LOGIN, find_actor, get_actor
 from app.api.gate import STATE_KEY as GATE_KEY
 from app.api.gate import Gate
 from app.api.kept import KeptAnswers
+from app.api.known_calls import KnownCalls
 from app.api.request import ShopRequest
 from app.api.transactions import REPEATABLE, is_repeatable
 from app.db.reads import Reads
@@ -37,6 +38,7 @@ class Shop(Parts):
 
     searches: SearchTally
     kept: KeptAnswers
+    calls: KnownCalls
     large_shelves: LargeShelves
     carriers: Mapping[str, Carrier]
 
