@@ -5,6 +5,7 @@ from contextlib import contextmanager
 
 import pytest
 from sqlalchemy import Engine, event
+from sqlalchemy.dialects.postgresql.asyncpg import AsyncAdapt_asyncpg_connection
 
 from app.db.reads import Reads
 from app.db.statements import Statement
@@ -38,27 +39,34 @@ def counted(monkeypatch):
         return await send(self, session, **values)
 
     monkeypatch.setattr(Statement, "rows", sending)
+    # BEGIN and COMMIT come from the ORM, or straight from a session that sleeps.
+    start, end = (
+        AsyncAdapt_asyncpg_connection._start_transaction,
+        AsyncAdapt_asyncpg_connection._call_and_discard,
+    )
+
+    async def starting(self):
+        seen.append("BEGIN")
+        await start(self)
+
+    async def ending(self, how):
+        seen.append(how.__name__.upper())
+        await end(self, how)
+
+    monkeypatch.setattr(AsyncAdapt_asyncpg_connection, "_start_transaction", starting)
+    monkeypatch.setattr(AsyncAdapt_asyncpg_connection, "_call_and_discard", ending)
 
     @contextmanager
     def counting() -> Iterator[list[str]]:
         def statement(conn, cursor, sql, parameters, context, executemany):
             seen.extend([sql] * (len(parameters) if executemany else 1))
 
-        def begin(conn):
-            seen.append("BEGIN")
-
-        def end(conn):
-            seen.append("COMMIT")
-
-        listeners = (("before_cursor_execute", statement), ("begin", begin), ("commit", end))
-        for name, listener in listeners:
-            event.listen(Engine, name, listener)
+        event.listen(Engine, "before_cursor_execute", statement)
         seen.clear()
         try:
             yield seen
         finally:
-            for name, listener in listeners:
-                event.remove(Engine, name, listener)
+            event.remove(Engine, "before_cursor_execute", statement)
 
     return counting
 
