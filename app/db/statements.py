@@ -12,6 +12,7 @@ from typing import Any, Final, Generic, NamedTuple, TypeVar
 import asyncpg
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import configure_mappers
 from sqlalchemy.orm.attributes import instance_dict, instance_state, set_committed_value
 
 from app.db.base import Base
@@ -90,7 +91,10 @@ def row_of(model: type[M], values: Mapping[str, Any]) -> M:
 
     The model's own constructor takes twenty times as long: it asks for each column whether anybody listens.
     """
-    made: M = model.__mapper__.class_manager.new_instance()
+    mapper = model.__mapper__
+    if not mapper.configured:  # nobody in this process has used the ORM yet
+        configure_mappers()
+    made: M = mapper.class_manager.new_instance()
     instance_dict(made).update(values)
     return made
 

@@ -1,6 +1,8 @@
 """What is sent straight to the driver belongs to its session: transaction, errors, and the objects that it knows."""
 
 import asyncio
+import subprocess
+import sys
 from uuid import uuid4
 
 import pytest
@@ -172,3 +174,12 @@ async def test_a_session_that_is_dropped_or_broken_off_holds_no_connection(watch
     async with sessions() as session:
         assert await FIND.first(session, store_id=store.id, uuid=wanted["uuid"]) is None
     assert told == []
+
+
+def test_a_process_that_has_not_used_the_orm_yet_makes_objects_of_rows():
+    program = (
+        "from app.db.statements import row_of; from app.domain.carts.models import Cart; "
+        "cart = row_of(Cart, {'id': 1, 'note': 'Knock.'}); cart.note += '!'; print(cart.note)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "Knock.!\n"
