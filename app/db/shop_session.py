@@ -19,6 +19,8 @@ from app.db.base import Base
 
 # What AsyncSession calls the ORM's session: it is made when one of them is first looked for.
 _ORM: Final = frozenset({"sync_session", "_proxied"})
+# Whatever the server is set to: each statement sees what was committed before it.
+BEGIN: Final = "BEGIN ISOLATION LEVEL READ COMMITTED"
 
 
 class ShopSession(AsyncSession):
@@ -45,6 +47,8 @@ class ShopSession(AsyncSession):
         self._info = dict(info or {})
         self._committed = committed
         self._lease: PoolProxiedConnection | None = None
+        # While it sleeps and its transaction has begun: the driver's connection.
+        self.begun: Any = None
         self._known: dict[Any, Base] = {}
         # Awake: the ORM's transaction, savepoint included, and SQLAlchemy's side of the driver's connection in it.
         self._in_orm: tuple[Any, Any] = (None, None)
@@ -53,6 +57,7 @@ class ShopSession(AsyncSession):
         if name not in _ORM:
             raise AttributeError(name)
         orm = self.sync_session_class(bind=self._engine, **self._options)
+        self.begun = None
         if self._lease is not None:
             orm.bind = Connection(self._engine, connection=self._lease)
         for known in self._known.values():
@@ -95,8 +100,22 @@ class ShopSession(AsyncSession):
         else:
             self.sync_session.add(instance)
 
-    async def driver(self) -> Any:
-        """SQLAlchemy's side of the driver's connection, which has the transaction in `_transaction` once it has begun."""
+    async def begin_at_driver(self) -> Any:
+        """The driver's connection, with the transaction begun there: what is sent to it next is part of it."""
+        adapted = await self._adapted()
+        driver = adapted.driver_connection
+        if adapted._transaction is None:  # noqa: SLF001 - SQLAlchemy begins with its own first statement
+            try:
+                await driver.execute(BEGIN)
+            except BaseException as problem:  # noqa: BLE001 - fail raises it, a cancellation too
+                await self.fail(BEGIN, problem)
+            adapted._transaction = _Begun(driver)  # noqa: SLF001 - and ends what stands here
+        if self.sleeps:
+            self.begun = driver
+        return driver
+
+    async def _adapted(self) -> Any:
+        """SQLAlchemy's side of the driver's connection."""
         if self.sleeps:
             if self._lease is None:
                 self._lease = await greenlet_spawn(_lease_from, self._engine)
@@ -115,7 +134,7 @@ class ShopSession(AsyncSession):
         constraint are told apart in one way, whoever sent the statement. A call that is broken off leaves a
         connection behind that nobody knows the state of; SQLAlchemy drops it.
         """
-        adapted = await self.driver()
+        adapted = await self._adapted()
         await (await self.connection()).run_sync(_fail, adapted, sql, problem)
         raise problem
 
@@ -126,7 +145,7 @@ class ShopSession(AsyncSession):
             self.put_back()
         elif self._lease is not None:
             adapted: Any = self._lease.dbapi_connection
-            begun = adapted._transaction  # noqa: SLF001 - SQLAlchemy has no other name for it
+            begun = adapted._transaction  # noqa: SLF001 - as in begin_at_driver
             try:
                 if begun is not None:
                     await adapted._call_and_discard(begun.commit)  # noqa: SLF001 - as above
@@ -172,10 +191,23 @@ class ShopSession(AsyncSession):
             await greenlet_spawn(lease.invalidate)
 
     def _end_lease(self) -> PoolProxiedConnection | None:
-        lease, self._lease = self._lease, None
+        lease, self._lease, self.begun = self._lease, None, None
         if lease is not None and not self.sleeps:
             self.sync_session.bind = self._engine
         return lease
+
+
+class _Begun:
+    """A transaction that was begun at the driver, as SQLAlchemy ends it; the driver's own asks ten times as much."""
+
+    def __init__(self, driver: Any) -> None:
+        self._driver = driver
+
+    async def commit(self) -> None:
+        await self._driver.execute("COMMIT")
+
+    async def rollback(self) -> None:
+        await self._driver.execute("ROLLBACK")
 
 
 def _lease_from(engine: Any) -> PoolProxiedConnection:

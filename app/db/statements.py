@@ -39,11 +39,9 @@ class Statement:
     async def rows(self, session: AsyncSession, **values: Any) -> list[asyncpg.Record]:
         """All rows. Raises DBAPIError as the session itself does."""
         ours = shop_session(session)
-        adapted = await ours.driver()
+        driver = ours.begun or await ours.begin_at_driver()
         try:
-            if adapted._transaction is None:  # noqa: SLF001 - SQLAlchemy begins with its own first statement
-                await adapted._start_transaction()  # noqa: SLF001 - and has no other name for it
-            found: list[asyncpg.Record] = await adapted.driver_connection.fetch(
+            found: list[asyncpg.Record] = await driver.fetch(
                 self._sql, *[values[name] for name in self._names]
             )
         except BaseException as problem:  # noqa: BLE001 - fail raises it, a cancellation too

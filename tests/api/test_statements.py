@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import asyncpg
 import pytest
 from sqlalchemy import Engine, event
-from sqlalchemy.dialects.postgresql.asyncpg import AsyncAdapt_asyncpg_connection
 
 from app.db.reads import Reads
 from app.db.statements import Statement
@@ -40,21 +40,13 @@ def counted(monkeypatch):
 
     monkeypatch.setattr(Statement, "rows", sending)
     # BEGIN and COMMIT come from the ORM, or straight from a session that sleeps.
-    start, end = (
-        AsyncAdapt_asyncpg_connection._start_transaction,
-        AsyncAdapt_asyncpg_connection._call_and_discard,
-    )
+    execute = asyncpg.Connection.execute
 
-    async def starting(self):
-        seen.append("BEGIN")
-        await start(self)
+    async def executing(self, sql, *values, **options):
+        seen.append(sql)
+        return await execute(self, sql, *values, **options)
 
-    async def ending(self, how):
-        seen.append(how.__name__.upper())
-        await end(self, how)
-
-    monkeypatch.setattr(AsyncAdapt_asyncpg_connection, "_start_transaction", starting)
-    monkeypatch.setattr(AsyncAdapt_asyncpg_connection, "_call_and_discard", ending)
+    monkeypatch.setattr(asyncpg.Connection, "execute", executing)
 
     @contextmanager
     def counting() -> Iterator[list[str]]:
