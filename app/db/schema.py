@@ -30,7 +30,7 @@ def head_revision() -> str:
     """
     folder = migrations_folder() / "versions"
     texts = [file.read_text("utf-8") for file in folder.glob("*.py")]
-    heads = {name for text in texts for name in _OWN.findall(text)}
+    heads: set[str] = {name for text in texts for name in _OWN.findall(text)}
     heads.difference_update(name for text in texts for name in _BELOW.findall(text))
     if len(heads) != 1:
         raise RuntimeError(
