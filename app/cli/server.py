@@ -86,6 +86,7 @@ def load_app(parent: int, made: Any) -> Any:
 
 
 def make_app() -> Any:
+    """The application that the environment describes; nothing is connected yet, and no thread runs."""
     from app.main import app_from_environment  # noqa: PLC0415 - only where requests are answered
 
     return app_from_environment()
@@ -135,9 +136,9 @@ def serve(settings: Settings) -> None:
     made = None
     if multiprocessing.get_start_method() == "fork":
         # Once, before the fork: the processes start at once, also in a fallen one's place, and share the memory
-        # of code and routes. Nothing is connected and no thread runs before its lifespan, which is each one's own.
-        # The collector waits meanwhile, as next to nothing of it can be let go of; and later it passes all this by,
-        # since it writes to every object that it looks at, and so would give each process a copy.
+        # of code and routes. Connections and threads come with the lifespan, which each process has to itself.
+        # The collector rests meanwhile, as it would find nothing to let go of, and leaves all this alone later:
+        # it writes to every object that it looks at, and so would give each process a copy.
         gc.disable()
         made = make_app()
         gc.freeze()

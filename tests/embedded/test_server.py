@@ -129,7 +129,7 @@ def test_killed_server_processes_are_replaced_also_several_at_once_and_share_wha
                 "both are replaced",
             )
             wait_until_ready(process, port, folder / "out")
-        # A fifth where the application was made before the fork, two fifths where each has made its own.
+        # An eighth where the application was made before the fork, a third and more where each makes its own.
         assert max(map(own_share, server_processes(process.pid))) < 0.3
 
 
