@@ -70,7 +70,7 @@ FROM (
             WHEN 'price_descending' THEN -price.least
             ELSE 0
         END AS position,
-        CASE c.sort_order WHEN 'title' THEN lower(p.title) ELSE '' END AS sort_text
+        CASE c.sort_order WHEN 'title' THEN title_key(p.title) ELSE '' END AS sort_text
     FROM collection_products n
     JOIN collections c ON c.store_id = n.store_id AND c.id = n.collection_id
     JOIN products p ON p.store_id = n.store_id AND p.id = n.product_id
