@@ -1,6 +1,6 @@
 """What handlers are given: the shop's parts, the store that is meant, one session, who asks, and the time."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -9,42 +9,35 @@ from litestar import Litestar
 from litestar.di import NamedDependency, Provide
 from litestar.params import SkipValidation
 from litestar.routes import HTTPRoute
-from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.api.asked import asked
 from app.api.credentials import DEMANDS_LOGIN, find_actor, get_actor
 from app.api.gate import STATE_KEY as GATE_KEY
 from app.api.gate import Gate
 from app.api.kept import KeptAnswers
+from app.api.known_calls import KnownCalls
 from app.api.request import ShopRequest
 from app.api.transactions import REPEATABLE, is_repeatable
 from app.db.reads import Reads
-from app.db.session import Sessions, end_session
 from app.domain.catalogue.large_shelves import LargeShelves
 from app.domain.checkout.carriers import Carrier
-from app.domain.checkout.till import Till
 from app.domain.discovery.popular import SearchTally
-from app.domain.stores.directory import StoreDirectory
 from app.domain.stores.queries import StoreConfig
 from app.kit.actor import Actor
 from app.kit.clock import utc_now
-from app.settings import Settings
+from app.parts import Parts
 
 STATE_KEY: Final = "shop"
 
 
 @dataclass(frozen=True, slots=True)
-class Shop:
+class Shop(Parts):
     """The parts of a running shop, made once by create_app."""
 
-    settings: Settings
-    engine: AsyncEngine
-    sessions: Sessions
-    reads: Reads
-    stores: StoreDirectory
-    till: Till
     searches: SearchTally
     kept: KeptAnswers
+    calls: KnownCalls
     large_shelves: LargeShelves
     carriers: Mapping[str, Carrier]
 
@@ -88,14 +81,10 @@ async def provide_store(request: ShopRequest) -> StoreConfig:
     return await shop.stores.find(code=headers.store.decode("latin-1"), host=host)
 
 
-async def provide_session(request: ShopRequest) -> AsyncIterator[AsyncSession]:
-    """One session per request; `transactional` commits it, any exception rolls it back."""
+async def provide_session(request: ShopRequest) -> AsyncSession:
+    """One session per request, that holds nothing yet; `transactional` commits and closes it."""
     shop: Shop = request.app.state[STATE_KEY]
-    session = shop.sessions(info={REPEATABLE: is_repeatable(request)})
-    try:
-        yield session
-    finally:
-        await end_session(session)
+    return shop.sessions(info={REPEATABLE: is_repeatable(request)})
 
 
 async def provide_actor(request: ShopRequest, store: GivenStore, now: GivenNow) -> Actor:

@@ -2,7 +2,9 @@
 than the reads themselves.
 """
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import wraps
 from typing import Annotated, Any
 
 import msgspec
@@ -15,6 +17,7 @@ from app.api.caching import NotModified, cached_response, matches, version_tag
 from app.api.dependencies import STATE_KEY, Shop, provide_store
 from app.api.kept import KeptAnswers
 from app.api.paging import Limit, Number, Offset, PerPage, page_bytes, read_page
+from app.api.rate_limits import LIMIT
 from app.api.request import ShopRequest
 from app.db.reads import Reads
 from app.domain.catalogue.currencies import price_in
@@ -111,6 +114,12 @@ async def provide_counter(request: ShopRequest) -> Counter:
     return Counter(request, shop.reads, store, shop.kept, await _version(request, store))
 
 
+async def _page_counter(request: ShopRequest, paging: PageRequest) -> PageCounter:
+    shop: Shop = request.app.state[STATE_KEY]
+    store = await provide_store(request)
+    return PageCounter(request, shop.reads, store, shop.kept, await _version(request, store), paging)
+
+
 async def provide_page_counter(
     request: ShopRequest,
     page: Number = 1,
@@ -118,10 +127,36 @@ async def provide_page_counter(
     limit: Limit = None,
     per_page: PerPage = None,
 ) -> PageCounter:
-    shop: Shop = request.app.state[STATE_KEY]
-    paging = read_page(page, offset, limit, per_page)
-    store = await provide_store(request)
-    return PageCounter(request, shop.reads, store, shop.kept, await _version(request, store), paging)
+    return await _page_counter(request, read_page(page, offset, limit, per_page))
+
+
+def asked_often(
+    handler: Callable[..., Awaitable[Response[bytes]]],
+) -> Callable[..., Awaitable[Response[bytes]]]:
+    """Remember what a call asked for, so that the next one of its address goes straight to the handler.
+
+    For handlers that are given nothing but `counter` or `pages` and what stands in the address.
+    """
+
+    @wraps(handler)
+    async def answer(*args: Any, **given: Any) -> Response[bytes]:
+        response = await handler(*args, **given)
+        name = "pages" if "pages" in given else "counter"
+        counter: Counter = given.pop(name)
+        paging = counter.paging if isinstance(counter, PageCounter) else None
+
+        async def again(scope: Any) -> Response[bytes]:
+            request = ShopRequest(scope)
+            given_now = await (_page_counter(request, paging) if paging else provide_counter(request))
+            return await handler(*args, **given, **{name: given_now})
+
+        # What is counted has to pass its limit each time.
+        if LIMIT not in counter.request.route_handler.opt:
+            shop: Shop = counter.request.app.state[STATE_KEY]
+            shop.calls.remember(counter.request.scope, again)
+        return response
+
+    return answer
 
 
 def counters() -> dict[str, Any]:

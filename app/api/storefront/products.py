@@ -7,7 +7,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath
 
 from app.api.paging import After
-from app.api.storefront.counter import Counter, InCurrency, PageCounter, counters
+from app.api.storefront.counter import Counter, InCurrency, PageCounter, asked_often, counters
 from app.api.storefront.wares import StorefrontBestSeller, StorefrontProduct, StorefrontType, answers, page_of
 from app.domain.catalogue.choices import list_types
 from app.domain.catalogue.queries import get_product, list_products
@@ -26,6 +26,7 @@ class ProductController(Controller):
         summary="Products with variants, options and images",
         responses=answers(page_of(StorefrontProduct), "A page of products, newest first."),
     )
+    @asked_often
     async def products(
         self,
         pages: NamedDependency[PageCounter],
@@ -41,6 +42,7 @@ class ProductController(Controller):
         summary="Types with their options and the values in use",
         responses=answers(list[StorefrontType], "All types that have a product on sale."),
     )
+    @asked_often
     async def types(self, counter: NamedDependency[Counter]) -> Response[bytes]:
         return counter.send(await list_types(counter.reads, counter.store.id))
 
@@ -67,6 +69,7 @@ class ProductController(Controller):
         summary="One product by its handle",
         responses=answers(StorefrontProduct, "The product."),
     )
+    @asked_often
     async def product(
         self,
         counter: NamedDependency[Counter],

@@ -53,4 +53,5 @@ async def resolve(
     shown = found.object
     if found.type in ("product", "variant"):
         shown = await counter.priced(shown, currency)
-    return counter.send(b'{"type":"%b","object":%b}' % (found.type.encode(), shown))
+    body = b'{"type":"%b","object":%b}' % (found.type.encode(), shown)
+    return counter.send(body, lasting=found.is_lasting)

@@ -12,7 +12,7 @@ from app.api.faults import invalid_field
 from app.api.limits import MAX_ID
 from app.api.openapi import PARAMETERS
 from app.api.paging import After
-from app.api.storefront.counter import Counter, InCurrency, PageCounter, counters
+from app.api.storefront.counter import Counter, InCurrency, PageCounter, asked_often, counters
 from app.api.storefront.filters import FILTER_PARAMETERS, asked_filters
 from app.api.storefront.wares import (
     Direction,
@@ -70,6 +70,7 @@ class VariantController(Controller):
         opt={PARAMETERS: FILTER_PARAMETERS},
         responses=answers(page_of(StorefrontVariant), "A page of variants."),
     )
+    @asked_often
     async def variants(
         self,
         pages: NamedDependency[PageCounter],
@@ -99,6 +100,7 @@ class VariantController(Controller):
         summary="Variants by their ids, in the order asked for",
         responses=answers(list[StorefrontVariant], "The variants that are on sale; others are left out."),
     )
+    @asked_often
     async def by_ids(
         self,
         counter: NamedDependency[Counter],
@@ -124,6 +126,7 @@ class VariantController(Controller):
         description="The 50 variants nearest to any of the colours, by CIEDE2000 over the variants' own colours.",
         responses=answers(list[StorefrontVariant], "The variants, nearest first."),
     )
+    @asked_often
     async def by_colors(
         self,
         counter: NamedDependency[Counter],
@@ -145,6 +148,7 @@ class VariantController(Controller):
             StorefrontVariantDetail, "The variant, with what is known of reviews and questions."
         ),
     )
+    @asked_often
     async def variant(
         self,
         counter: NamedDependency[Counter],

@@ -244,7 +244,10 @@ class StorefrontShelfVariant(StorefrontFoundVariant, kw_only=True):
 
 
 class StorefrontNestedVariant(VariantCore, kw_only=True):
-    """A variant inside its product; title is its own."""
+    """A variant inside its product; title is its own.
+
+    related_products are those that were chosen by hand; what is computed is answered by a variant's `expand`.
+    """
 
     options: list[StorefrontVariantOption]
     image_id: int | None

@@ -17,15 +17,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.domain.catalogue.color_names import store_colors, variant_colors
 from app.domain.catalogue.drafts import DEFAULT_TITLE, key_of
+from app.domain.catalogue.specifications import list_specifications, weight_in
 from app.domain.files.names import own_picture, sizes_of, srcset_of
 from app.kit.clock import isoformat
 from app.kit.colors import lab_of, spot_of
 
 CHUNK: Final = 200
-# International pound and ounce (exact by definition, 1959).
-GRAMS_IN: Final = {
-    "g": Decimal(1), "kg": Decimal(1000), "lb": Decimal("453.59237"), "oz": Decimal("28.349523125"),
-}  # fmt: skip
 
 
 class SourceImage(msgspec.Struct, frozen=True):
@@ -343,22 +340,6 @@ def _choices(product: Source, variant: SourceVariant) -> list[tuple[SourceOption
     ]
 
 
-def _specifications(
-    product: Source, variant: SourceVariant, choices: Sequence[tuple[SourceOption, SourceValue]]
-) -> dict[str, dict[str, str]]:
-    weight = variant.grams / GRAMS_IN.get(variant.weight_unit, Decimal(1))
-    found = [("SKU", variant.sku), ("Barcode", variant.barcode), ("Vendor", product.vendor)]
-    found += [(option.name, value.name) for option, value in choices]
-    if variant.grams:
-        found.append(("Weight", f"{round(weight, 3).normalize():f} {variant.weight_unit}"))
-    found += [
-        (name.partition(" (product.metafields")[0], value)
-        for name, value in product.metafields.items()
-        if "product.metafields" in name and isinstance(value, str)
-    ]
-    return {key_of(name): {"name": name, "value": value, "content": value} for name, value in found if value}
-
-
 def _variant_text(product: Source, variant: SourceVariant) -> VariantText:
     choices = _choices(product, variant)
     nameless = variant.title == DEFAULT_TITLE
@@ -380,7 +361,7 @@ def _variant_text(product: Source, variant: SourceVariant) -> VariantText:
         "barcode": variant.barcode,
         "grams": round(variant.grams),
         "inventory_item_id": variant.id,
-        "weight": float(round(variant.grams / GRAMS_IN.get(variant.weight_unit, Decimal(1)), 4)),
+        "weight": float(round(weight_in(variant.weight_unit, variant.grams), 4)),
         "weight_unit": variant.weight_unit,
         "requires_shipping": variant.requires_shipping,
         "seo_title": variant.seo_title or product.seo_title or None,
@@ -412,7 +393,15 @@ def _variant_text(product: Source, variant: SourceVariant) -> VariantText:
         "image_id": shown.id if shown else None,
         "related_products": product.related,
     }
-    specs = _specifications(product, variant, choices)
+    specs = list_specifications(
+        sku=variant.sku,
+        barcode=variant.barcode,
+        vendor=product.vendor,
+        choices=[(option.name, value.name) for option, value in choices],
+        grams=variant.grams,
+        unit=variant.weight_unit,
+        metafields=product.metafields,
+    )
     leads = variant is product.variants[0]
     return VariantText(
         variant_id=variant.id,

@@ -59,8 +59,6 @@ async def claim_at_login(
     Never in the way of a login: an unknown cart or a wrong token is ignored, and where something else goes
     wrong, all of it stays the guest's, who can still merge later. Locks checkouts, then carts.
     """
-    if cart_uuid is None and not checkout_token:
-        return Claimed(await _find_own_cart(session, store_id, customer_id, now=now), None)
     try:
         async with session.begin_nested():
             return await _claim(
