@@ -16,6 +16,7 @@ from app.api.files import picture_handlers
 from app.api.gate import STATE_KEY as GATE_KEY
 from app.api.gate import Gate, GuessLimits
 from app.api.kept import KeptAnswers
+from app.api.known_calls import KnownCalls
 from app.api.openapi import NOTES_KEY
 from app.api.rate_limits import STATE_KEY as RATES_KEY
 from app.api.rate_limits import RateLimits
@@ -62,6 +63,7 @@ def build_shop(settings: Settings, *, application_name: str = REQUESTS) -> Shop:
         till=parts.till,
         searches=SearchTally(parts.sessions, clock=utc_now),
         kept=KeptAnswers(parts.versions, most_bytes=settings.cache_bytes),
+        calls=KnownCalls(),
         large_shelves=LargeShelves(parts.reads, parts.versions.get, seconds=settings.counts_seconds),
         carriers=_carriers(settings),
     )
@@ -228,6 +230,7 @@ def create_app(settings: Settings) -> Litestar:
             {STATE_KEY: shop, DOOR_KEY: door, GATE_KEY: gate, NOTES_KEY: _notes(settings), RATES_KEY: counted}
         ),
         kept=shop.kept,
+        calls=shop.calls,
         lifespan=[lifespan],
         guards=[counted.guard] if counted else [],
     )

@@ -15,6 +15,7 @@ import asyncpg
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.db import queue
+from app.db.estimates import look_at_grown
 from app.db.outcomes import Outcomes
 from app.db.queue import GiveUp, Job, Kinds, Outcome, Together
 from app.db.session import Sessions, database_address
@@ -48,6 +49,8 @@ COLLECT_SECONDS: Final = 1.0
 MAIL_SECONDS: Final = 0.1
 JOB_SECONDS: Final = 60.0  # well inside the lease, so that no job is taken twice while it runs
 SWEEP_SECONDS: Final = 60.0
+# A shop that has just opened grows by the second.
+GROWN_SECONDS: Final = 5.0
 PAUSE_SECONDS: Final = 1.0
 # Whoever a handler may have to wait for, by the name under which it was given them.
 WAITED_FOR: Final = ("mailer", "till")
@@ -115,6 +118,7 @@ async def run_worker(settings: Settings) -> None:
             tasks.create_task(_repeat(look, settings.queue_poll_seconds))
             tasks.create_task(_repeat(ask, settings.reconcile_seconds))
             tasks.create_task(_repeat(tidy, SWEEP_SECONDS))
+            tasks.create_task(_repeat(partial(look_at_grown, shop.sessions), GROWN_SECONDS))
     finally:
         await mailer.close()
         await close_parts(shop)
@@ -168,7 +172,7 @@ def _reachable(host: str) -> str:
     return "127.0.0.1" if host in ("0.0.0.0", "::", "") else host  # noqa: S104 - compared, not bound
 
 
-async def _repeat(step: Callable[[], Awaitable[None]], seconds: float) -> None:
+async def _repeat(step: Callable[[], Awaitable[object]], seconds: float) -> None:
     while True:
         try:
             await step()

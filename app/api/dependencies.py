@@ -1,6 +1,6 @@
 """What handlers are given: the shop's parts, the store that is meant, one session, who asks, and the time."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -16,10 +16,10 @@ from app.api.credentials import DEMANDS_LOGIN, find_actor, get_actor
 from app.api.gate import STATE_KEY as GATE_KEY
 from app.api.gate import Gate
 from app.api.kept import KeptAnswers
+from app.api.known_calls import KnownCalls
 from app.api.request import ShopRequest
 from app.api.transactions import REPEATABLE, is_repeatable
 from app.db.reads import Reads
-from app.db.session import end_session
 from app.domain.catalogue.large_shelves import LargeShelves
 from app.domain.checkout.carriers import Carrier
 from app.domain.discovery.popular import SearchTally
@@ -37,6 +37,7 @@ class Shop(Parts):
 
     searches: SearchTally
     kept: KeptAnswers
+    calls: KnownCalls
     large_shelves: LargeShelves
     carriers: Mapping[str, Carrier]
 
@@ -80,14 +81,10 @@ async def provide_store(request: ShopRequest) -> StoreConfig:
     return await shop.stores.find(code=headers.store.decode("latin-1"), host=host)
 
 
-async def provide_session(request: ShopRequest) -> AsyncIterator[AsyncSession]:
-    """One session per request; `transactional` commits it, any exception rolls it back."""
+async def provide_session(request: ShopRequest) -> AsyncSession:
+    """One session per request, that holds nothing yet; `transactional` commits and closes it."""
     shop: Shop = request.app.state[STATE_KEY]
-    session = shop.sessions(info={REPEATABLE: is_repeatable(request)})
-    try:
-        yield session
-    finally:
-        await end_session(session)
+    return shop.sessions(info={REPEATABLE: is_repeatable(request)})
 
 
 async def provide_actor(request: ShopRequest, store: GivenStore, now: GivenNow) -> Actor:

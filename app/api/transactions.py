@@ -16,6 +16,7 @@ from app.api.idempotency import HEADER
 from app.api.openapi import KEYED
 from app.api.request import ShopRequest
 from app.db.retries import run_in
+from app.db.session import end_session
 
 T = TypeVar("T")
 
@@ -38,12 +39,20 @@ def is_repeatable(request: ShopRequest) -> bool:
 
 
 def transactional(handler: Callable[..., Awaitable[T]]) -> Callable[..., Awaitable[T]]:
-    """Run a handler that takes `session` in one transaction, committed at its end, with its tries."""
+    """Run a handler that takes `session` in one transaction, committed at its end, with its tries.
+
+    The session is closed whatever happens; it has held nothing before the handler's first statement.
+    """
 
     @wraps(handler)
     async def run(*args: Any, **kwargs: Any) -> T:
         session: AsyncSession = kwargs["session"]
-        return await run_in(session, lambda _: handler(*args, **kwargs), repeatable=session.info[REPEATABLE])
+        try:
+            return await run_in(
+                session, lambda _: handler(*args, **kwargs), repeatable=session.info[REPEATABLE]
+            )
+        finally:
+            await end_session(session)
 
     setattr(run, _COMMITS, True)
     return run

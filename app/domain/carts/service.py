@@ -11,7 +11,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.db.statements import Statement
 from app.domain.carts.errors import (
     CART_FULL,
-    CURRENCY_NOT_OFFERED,
     QUANTITY_TOO_LARGE,
     VARIANT_NOT_FOUND,
     cart_not_found,
@@ -20,6 +19,7 @@ from app.domain.carts.models import MAX_LINES, MAX_QUANTITY
 from app.domain.carts.queries import Added, CartItem, added_price_in, shown_currency
 from app.domain.catalogue.sale_items import SaleItem, list_sale_items
 from app.domain.inventory.errors import NOT_ENOUGH_STOCK
+from app.domain.stores.currencies import check_currency
 from app.domain.stores.queries import StoreConfig
 from app.kit.errors import Invalid
 from app.kit.ids import new_uuid
@@ -175,12 +175,6 @@ async def _touch_customers(
         **life,
     )
     return _Touched(own["id"], own["uuid"], shown_currency(store, own["currency"]))
-
-
-def check_currency(store: StoreConfig, currency: str | None) -> None:
-    """Raise Invalid currency_not_offered for one that the store does not sell in; None is the store's own."""
-    if currency is not None and not store.sells_in(currency):
-        raise Invalid.at("currency", CURRENCY_NOT_OFFERED, f"The shop does not sell in {currency}.")
 
 
 async def _get_sale_item(session: AsyncSession, store: StoreConfig, variant_id: int) -> SaleItem:

@@ -20,6 +20,7 @@ from app.db.autocommit import run_statement
 from app.db.queue import Job, Together
 from app.db.retries import run_transaction
 from app.db.session import Sessions
+from app.domain.catalogue.membership import sort_by_sales
 from app.domain.orders.best_selling import BEST_SELLING_DAYS
 from app.domain.orders.service import COUNT_SOLD
 
@@ -197,5 +198,6 @@ async def _count(
     async def count(session: AsyncSession) -> None:
         for statement in _COUNT:
             await session.execute(statement, values)
+        await sort_by_sales(session, store_id, values["product_ids"])
 
     await run_transaction(sessions, count, repeatable=True)

@@ -1,13 +1,15 @@
-"""What a line remembers of price lists, and which carts are emptied, so that nobody looks at them again."""
+"""What a line remembers of price lists, which carts are emptied, and that a price list is part of the catalogue."""
 
 import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-revision = "0035"
+revision = "0033"
 down_revision = "0032"
 branch_labels = None
 depends_on = None
+
+EVENTS = {"INSERT": "NEW", "UPDATE": "NEW", "DELETE": "OLD"}
 
 
 def upgrade() -> None:
@@ -42,9 +44,17 @@ def upgrade() -> None:
         ) listed
         WHERE l.id = listed.id
     """)
+    # What a list says is shown by the catalogue to whoever asks in its currency.
+    for event, side in EVENTS.items():
+        op.execute(
+            f"CREATE TRIGGER note_{event.lower()} AFTER {event} ON unit_prices "
+            f"REFERENCING {side} TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION note_change('aloud')"
+        )
 
 
 def downgrade() -> None:
+    for event in EVENTS:
+        op.execute(f"DROP TRIGGER note_{event.lower()} ON unit_prices")
     for name in ("added_groups", "added_prices"):
         op.drop_column("cart_lines", name)
     op.drop_index("carts_expires_idx", table_name="carts")
