@@ -507,6 +507,6 @@ async def test_both_rows_of_an_address_are_found_by_their_indexes(sessions):
     async with sessions() as session:
         # A table with little in it is read whole, whatever indexes there are.
         await session.execute(text("SET LOCAL enable_seqscan = off"))
-        plan = "\n".join(await session.scalars(text(f"EXPLAIN {words}")))  # noqa: S608 - words of our own
+        plan = "\n".join(await session.scalars(text(f"EXPLAIN {words}")))
     assert "subscriptions_request_key" in plan
     assert "subscriptions_confirmed_key" in plan
