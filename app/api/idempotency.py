@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from litestar import Response
 
+from app.api.answers import Answer
 from app.api.faults import invalid_field
 from app.api.request import ShopRequest
 from app.db.idempotency import Key
@@ -46,4 +47,4 @@ async def read_key(request: ShopRequest, *, caller: str | None) -> Key | None:
 
 def answered(body: Any, *, replayed: bool, status_code: int = 200) -> Response[Any]:
     """An answer that says whether it repeats an earlier one."""
-    return Response(body, status_code=status_code, headers=REPLAYED if replayed else None)
+    return Answer(body, status_code=status_code, headers=REPLAYED if replayed else None)
