@@ -8,22 +8,20 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 from litestar import MediaType, Response
-from litestar.serialization import default_serializer
 
 T = TypeVar("T")
 
 _JSON: Final = (b"content-type", b"application/json")
-_encoder: Final = msgspec.json.Encoder(enc_hook=default_serializer)
 
 
 class Answer(Response[T]):
     """A Response as Litestar has it; without cookies and the like it goes out by itself."""
 
     def to_asgi_response(self, app: Any, request: Any, **settings: Any) -> Any:
-        """What is sent. `settings` are those of the route, of which JSON answers have headers and a status."""
-        own = (self.cookies, self.background, self.media_type, self.response_type_encoders)
-        routes = (settings["cookies"], settings["background"], settings["type_encoders"])
-        if any(own) or any(routes) or (settings["media_type"] or MediaType.JSON) != MediaType.JSON:
+        """What is sent. `settings` are those of the route: of these JSON of our own Structs takes headers and status."""
+        own = self.cookies or self.background or self.media_type or self.response_type_encoders
+        routes = settings["cookies"] or settings["background"]
+        if own or routes or (settings["media_type"] or MediaType.JSON) != MediaType.JSON:
             return super().to_asgi_response(app, request, **settings)
         status = self.status_code or settings["status_code"] or HTTPStatus.OK
         lines = [
@@ -32,7 +30,7 @@ class Answer(Response[T]):
         ]
         if status == HTTPStatus.NO_CONTENT:
             return _Sent(status, lines, b"")
-        body = _encoder.encode(self.content)
+        body = msgspec.json.encode(self.content)
         return _Sent(status, [*lines, _JSON, (b"content-length", b"%d" % len(body))], body)
 
 
