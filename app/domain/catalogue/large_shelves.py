@@ -68,7 +68,9 @@ class LargeShelves:
         self._reading: dict[Hashable, asyncio.Task[Any]] = {}
 
     async def has(self, store_id: int, key: Hashable, sql: str, *args: object) -> bool:
-        """Whether the shelf of this key is large. `sql` counts its products, as many as $1 at most."""
+        """Whether the shelf of this key is large. `sql` counts its products, as many as its last parameter
+        at most.
+        """
         if self._seconds <= 0:
             return False
         known = self._sizes.get(key)
