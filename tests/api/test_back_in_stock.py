@@ -293,7 +293,10 @@ async def test_a_closed_account_waits_for_nothing_at_the_address_that_it_has_pro
     if is_proven:
         async with transaction(sessions) as session:
             await session.execute(
-                text("UPDATE customers SET email_verified_at = now() WHERE store_id = :id"), {"id": store.id}
+                text(
+                    "UPDATE customers SET email_verified_at = now(), owner_proven_at = now() WHERE store_id = :id"
+                ),
+                {"id": store.id},
             )
     variant = await add_variant(sessions, store, on_hand=0)
     await ask(guest, variant, email=known.email)
