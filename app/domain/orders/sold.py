@@ -12,7 +12,6 @@ from operator import attrgetter
 from typing import Any, Final
 
 import asyncpg
-from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db import queue
@@ -20,6 +19,7 @@ from app.db.autocommit import run_statement
 from app.db.queue import Job, Together
 from app.db.retries import run_transaction
 from app.db.session import Sessions
+from app.db.statements import Statement
 from app.domain.orders.best_selling import BEST_SELLING_DAYS
 from app.domain.orders.service import COUNT_SOLD
 
@@ -53,7 +53,7 @@ _EVER_SOLD: Final = """
 """
 
 _COUNT: Final = (
-    text(
+    Statement(
         """
         UPDATE variants v SET (sold, sold_amount) = (
             SELECT coalesce(sum(l.quantity), 0), coalesce(sum(l.line_price - l.discount) FILTER (
@@ -69,7 +69,7 @@ _COUNT: Final = (
         WHERE v.store_id = :store_id AND v.id = locked.id
         """
     ),
-    text(
+    Statement(
         """
         UPDATE products p SET sold = (
             SELECT coalesce(sum(v.sold), 0) FROM variants v
@@ -84,7 +84,7 @@ _COUNT: Final = (
         """
     ),
     # Of what is bought all the time, the newest orders stand for all.
-    text(
+    Statement(
         """
         WITH touched AS (SELECT unnest(CAST(:product_ids AS bigint[])) AS id),
         counted AS (
@@ -196,6 +196,6 @@ async def _count(
 
     async def count(session: AsyncSession) -> None:
         for statement in _COUNT:
-            await session.execute(statement, values)
+            await statement.rows(session, **values)
 
     await run_transaction(sessions, count, repeatable=True)
