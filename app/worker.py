@@ -33,10 +33,9 @@ from app.domain.newsletter.jobs import forget_requests, newsletter_jobs
 from app.domain.orders.jobs import order_jobs
 from app.domain.orders.sold import plan_recounts
 from app.integrations.mail import MailTemplates, create_mailer
-from app.integrations.test_payments import DELIVER, TestPayments
 from app.kit.clock import utc_now
 from app.kit.errors import Unavailable
-from app.main import build_shop, close_shop
+from app.parts import Parts, build_parts, close_parts
 from app.settings import Settings
 
 Handler = Callable[[Job], Awaitable[None]]
@@ -61,7 +60,7 @@ logger = logging.getLogger("storefront.worker")
 
 async def run_worker(settings: Settings) -> None:
     """Work until cancelled. Trouble with the database pauses the worker, never ends it."""
-    shop = build_shop(settings, application_name="storefront-worker")
+    shop = build_parts(settings, application_name="storefront-worker")
     mailer, writer = create_mailer(settings), MailTemplates(settings)
     # What every feature that sends mails is given.
     mailing: dict[str, Any] = {
@@ -83,11 +82,8 @@ async def run_worker(settings: Settings) -> None:
         **saving_jobs(till=shop.till, clock=utc_now),
         **closing_jobs(sessions=shop.sessions, stores=shop.stores, writer=writer, mailer=mailer),
         **referral_jobs(sessions=shop.sessions, stores=shop.stores, clock=utc_now),
+        **_test_payment_jobs(shop),
     }
-    test = shop.till.services.get(TestPayments.name)
-    if isinstance(test, TestPayments):
-        address = f"http://{_reachable(settings.host)}:{settings.port}/storefront/v1/webhooks/test"
-        handlers[DELIVER] = lambda job: test.deliver(job.payload, address=address)
     lanes = [(lane, asyncio.Event()) for lane in lanes_of(handlers)]
     # A payment is asked about once nobody can be waiting for its first answer any more.
     quiet = timedelta(seconds=max(settings.reconcile_seconds, 1))
@@ -125,7 +121,20 @@ async def run_worker(settings: Settings) -> None:
             tasks.create_task(_repeat(partial(look_at_grown, shop.sessions), GROWN_SECONDS))
     finally:
         await mailer.close()
-        await close_shop(shop)
+        await close_parts(shop)
+
+
+def _test_payment_jobs(shop: Parts) -> Handlers:
+    """How the events of the test service reach us: none in production, which has no such service."""
+    if shop.settings.is_production:
+        return {}
+    from app.integrations.test_payments import DELIVER, TestPayments  # noqa: PLC0415 - development's alone
+
+    test = shop.till.services[TestPayments.name]
+    assert isinstance(test, TestPayments)
+    host, port = _reachable(shop.settings.host), shop.settings.port
+    address = f"http://{host}:{port}/storefront/v1/webhooks/test"
+    return {DELIVER: lambda job: test.deliver(job.payload, address=address)}
 
 
 class Lane(NamedTuple):

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import asyncpg
 import pytest
 from sqlalchemy import Engine, event
 
@@ -38,27 +39,26 @@ def counted(monkeypatch):
         return await send(self, session, **values)
 
     monkeypatch.setattr(Statement, "rows", sending)
+    # BEGIN and COMMIT come from the ORM, or straight from a session that sleeps.
+    execute = asyncpg.Connection.execute
+
+    async def executing(self, sql, *values, **options):
+        seen.append(sql)
+        return await execute(self, sql, *values, **options)
+
+    monkeypatch.setattr(asyncpg.Connection, "execute", executing)
 
     @contextmanager
     def counting() -> Iterator[list[str]]:
         def statement(conn, cursor, sql, parameters, context, executemany):
             seen.extend([sql] * (len(parameters) if executemany else 1))
 
-        def begin(conn):
-            seen.append("BEGIN")
-
-        def end(conn):
-            seen.append("COMMIT")
-
-        listeners = (("before_cursor_execute", statement), ("begin", begin), ("commit", end))
-        for name, listener in listeners:
-            event.listen(Engine, name, listener)
+        event.listen(Engine, "before_cursor_execute", statement)
         seen.clear()
         try:
             yield seen
         finally:
-            for name, listener in listeners:
-                event.remove(Engine, name, listener)
+            event.remove(Engine, "before_cursor_execute", statement)
 
     return counting
 

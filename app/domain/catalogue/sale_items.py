@@ -93,8 +93,14 @@ class SaleItem(msgspec.Struct, frozen=True):
 
     def price_for(self, quantity: int, groups: Collection[str] = ()) -> int:
         """What a unit costs when so many are bought by a member of these groups."""
-        own = tuple(entry for entry in self.unit_prices if entry.currency == self.currency)
-        return Prices(self.price, own).best(quantity, groups)
+        return self.prices.best(quantity, groups)
+
+    @property
+    def prices(self) -> Prices:
+        """All that it costs in its currency."""
+        return Prices(
+            self.price, tuple(entry for entry in self.unit_prices if entry.currency == self.currency)
+        )
 
     def sold_in(self, exchange: Exchange | None) -> "SaleItem":
         """The variant, as the catalogue keeps it, at what it costs in another currency; None is the store's own."""

@@ -11,7 +11,7 @@ from sqlalchemy.orm.attributes import set_committed_value
 
 from app.db import queue
 from app.db.session import as_json
-from app.db.statements import Load, Statement, adopt
+from app.db.statements import Load, Statement, adopt, row_of
 from app.domain.ledger.service import POSTED, posted_values
 from app.domain.orders.errors import LINK_NOT_FOUND, order_not_found
 from app.domain.orders.models import Order, OrderEvent
@@ -151,21 +151,17 @@ async def write_pending_order(session: AsyncSession, store_id: int, new: NewOrde
         content=as_json(content),
         lines=as_json(new.lines),
     )
-    order = Order(
-        id=written["id"],
-        store_id=store_id,
-        created_at=written["created_at"],
-        status="pending",
-        payment_status="pending",
-        fulfilment_status="unfulfilled",
-        number=None,
-        name=None,
-        placed_at=None,
-        paid_at=None,
-        **content,
-    )
-    adopt(session, order)
-    return order
+    fresh = {
+        "store_id": store_id,
+        "status": "pending",
+        "payment_status": "pending",
+        "fulfilment_status": "unfulfilled",
+        "number": None,
+        "name": None,
+        "placed_at": None,
+        "paid_at": None,
+    }
+    return adopt(session, row_of(Order, {**fresh, **content, **written}))
 
 
 _LOCK: Final = Load(Order, "store_id = :store_id AND id = :order_id FOR UPDATE")
