@@ -84,19 +84,19 @@ class GiveUp(Exception):  # noqa: N818 - a handler says what it does
     """Raised by a handler whose job can never succeed: it is parked at once, with this reason."""
 
 
-_ENQUEUE = Statement(
-    """
-    WITH added AS (
+# How jobs are queued, as a part of any statement: one that has QUEUED also selects RUNG, or nobody is woken.
+QUEUED: Final = """
+    queued AS (
         INSERT INTO jobs (store_id, kind, dedupe_key, payload, run_at)
         SELECT :store_id, wanted.kind, wanted.dedupe_key, wanted.payload, :run_at
         FROM unnest(CAST(:kinds AS text[]), CAST(:dedupe_keys AS text[]), CAST(:payloads AS jsonb[]))
             AS wanted (kind, dedupe_key, payload)
         ON CONFLICT (kind, dedupe_key) DO NOTHING
-        RETURNING id, kind
+        RETURNING kind
     )
-    SELECT id, pg_notify(:channel, kind) FROM added
-    """
-)
+"""
+RUNG: Final = "(SELECT count(pg_notify(:channel, kind)) FROM queued) AS queued"
+_ENQUEUE: Final = Statement(f"WITH {QUEUED} SELECT {RUNG}")
 
 _TAKE: Final = """
     UPDATE jobs SET state = 'running', tries = tries + 1, lease_until = $2
@@ -170,16 +170,19 @@ async def enqueue_all(
     session: AsyncSession, jobs: Sequence[NewJob], *, store_id: int, run_at: datetime
 ) -> int:
     """As enqueue, for several at once; how many were never queued before."""
-    added = await _ENQUEUE.rows(
-        session,
-        store_id=store_id,
-        kinds=[job.kind for job in jobs],
-        dedupe_keys=[job.dedupe_key for job in jobs],
-        payloads=[as_json(job.payload) for job in jobs],
-        run_at=run_at,
-        channel=CHANNEL,
-    )
-    return len(added)
+    added = await _ENQUEUE.one(session, store_id=store_id, **queued_values(jobs, run_at=run_at))
+    return int(added["queued"])
+
+
+def queued_values(jobs: Sequence[NewJob], *, run_at: datetime) -> dict[str, Any]:
+    """The values of QUEUED and RUNG, beside the store."""
+    return {
+        "kinds": [job.kind for job in jobs],
+        "dedupe_keys": [job.dedupe_key for job in jobs],
+        "payloads": [as_json(job.payload) for job in jobs],
+        "run_at": run_at,
+        "channel": CHANNEL,
+    }
 
 
 class Kinds(NamedTuple):

@@ -53,6 +53,18 @@ _EVER_SOLD: Final = """
     WHERE v.store_id = $1 AND v.id > $2 AND v.sold > 0 ORDER BY v.id LIMIT $3
 """
 
+# Whoever counts has these rows to himself before he looks, and each statement sees what was committed before it began:
+# of two workers the later one sees the orders and the sums of both.
+_HOLD: Final = (
+    text(
+        "SELECT FROM variants WHERE store_id = :store_id AND id = ANY(CAST(:variant_ids AS bigint[]))"
+        " ORDER BY id FOR NO KEY UPDATE"
+    ),
+    text(
+        "SELECT FROM products WHERE store_id = :store_id AND id = ANY(CAST(:product_ids AS bigint[]))"
+        " ORDER BY id FOR NO KEY UPDATE"
+    ),
+)
 _COUNT: Final = (
     text(
         """
@@ -64,10 +76,7 @@ _COUNT: Final = (
             WHERE l.store_id = v.store_id AND l.variant_id = v.id
               AND o.status IN ('open', 'completed') AND o.placed_at > :since
         )
-        FROM (SELECT w.id FROM variants w
-            WHERE w.store_id = :store_id AND w.id = ANY(CAST(:variant_ids AS bigint[]))
-            ORDER BY w.id FOR NO KEY UPDATE OF w) locked
-        WHERE v.store_id = :store_id AND v.id = locked.id
+        WHERE v.store_id = :store_id AND v.id = ANY(CAST(:variant_ids AS bigint[]))
         """
     ),
     text(
@@ -76,12 +85,7 @@ _COUNT: Final = (
             SELECT coalesce(sum(v.sold), 0) FROM variants v
             WHERE v.store_id = p.store_id AND v.product_id = p.id
         )
-        FROM (
-            SELECT q.id FROM products q
-            WHERE q.store_id = :store_id AND q.id = ANY(CAST(:product_ids AS bigint[]))
-            ORDER BY q.id FOR NO KEY UPDATE OF q
-        ) locked
-        WHERE p.store_id = :store_id AND p.id = locked.id
+        WHERE p.store_id = :store_id AND p.id = ANY(CAST(:product_ids AS bigint[]))
         """
     ),
     # Of what is bought all the time, the newest orders stand for all.
@@ -196,7 +200,7 @@ async def _count(
     }
 
     async def count(session: AsyncSession) -> None:
-        for statement in _COUNT:
+        for statement in (*_HOLD, *_COUNT):
             await session.execute(statement, values)
         await sort_by_sales(session, store_id, values["product_ids"])
 
