@@ -12,7 +12,7 @@ from app.api.every_fault import every_fault
 from app.api.faults import invalid_field, invalid_shape
 
 _LISTS = (inspect.ListType, inspect.SetType, inspect.FrozenSetType, inspect.VarTupleType)
-_TEXTS = (inspect.StrType, inspect.EnumType, inspect.LiteralType, inspect.AnyType)
+_TEXTS = (inspect.StrType, inspect.AnyType)
 
 
 @cache
@@ -121,6 +121,7 @@ def _fit_object(members: Iterable[inspect.Type], value: dict[str, Any], *, form:
 
 
 def _takes_text(kind: inspect.Type) -> bool:
+    """Whether nothing typed is a text of its own here: among the words of a choice it is none."""
     return any(isinstance(member, _TEXTS) for member in _members(kind))
 
 

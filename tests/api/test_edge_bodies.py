@@ -160,6 +160,14 @@ def test_a_fault_says_what_would_be_right_and_nothing_of_how_it_is_read():
         }
 
 
+def test_an_empty_input_of_a_form_is_not_given_unless_it_takes_any_text():
+    empty = dict.fromkeys(("gender", "birthday", "at", "uuid"), "")
+    assert Shape(Words).from_form({"name": "a", **empty}) == Words(name="a")
+    with pytest.raises(Invalid) as refused:
+        Shape(Words).from_form({"name": "", "code": "", **empty})
+    assert [fault.field for fault in refused.value.errors] == ["name", "code"]
+
+
 async def test_every_fault_of_a_form_is_named_at_once(client):
     fields = {"address[zip]": "1", "lines[0][id]": "0", "lines[0][quantity]": "two", "gift": "perhaps"}
     for sent in ({"data": fields}, {"files": [(name, (None, text)) for name, text in fields.items()]}):
