@@ -9,7 +9,7 @@ from tests.figures import Say
 CARD = ("stripe", (VISA,))
 AT_ONCE = ("manual", ("",))
 # Steps that people come by who pay in another way, too.
-ALSO_AT_ONCE = {"reserve_written", "reserve_committed", "mail_queued"}
+ALSO_AT_ONCE = {"reserve_written", "reserve_committed", "placed"}
 
 
 def steps(role: str, *beginnings: str) -> list[str]:
@@ -25,7 +25,7 @@ async def test_the_shop_works_while_nothing_is_broken(stage: Stage, figure: Say)
 async def test_a_server_falls_at_each_step_of_placing_an_order(stage: Stage, figure: Say) -> None:
     falls = [
         (step, way)
-        for step in steps("serve", "reserve", "service", "intent", "charged", "mail", "settle")
+        for step in steps("serve", "reserve", "service", "intent", "charged", "placed", "settle")
         for way in ((CARD, AT_ONCE) if step in ALSO_AT_ONCE else (CARD,))
     ]
     for step, (service, cards) in falls:
