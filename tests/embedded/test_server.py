@@ -38,11 +38,15 @@ def folder():
     shutil.rmtree(path)
 
 
-@pytest.fixture
-def port():
+def free_port():
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return listener.getsockname()[1]
+
+
+@pytest.fixture
+def port():
+    return free_port()
 
 
 @pytest.fixture
@@ -228,7 +232,7 @@ def test_a_killed_dev_leaves_nothing_and_the_next_one_starts_with_everybody_logg
 def test_a_second_dev_on_the_same_data_says_in_one_line_what_is_wrong(developing, folder, port):
     with storefront("dev", environ=developing, output=folder / "out") as process:
         wait_until_ready(process, port, folder / "out")
-        for changes in ({}, {"PORT": str(port - 1 if port > 1025 else port + 1)}):
+        for changes in ({}, {"PORT": str(free_port())}):
             with storefront("dev", environ=developing | changes, output=folder / "second") as second:
                 assert second.wait(PATIENCE) == 1
             said = (folder / "second").read_text().strip()
