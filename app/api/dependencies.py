@@ -1,6 +1,7 @@
 """What handlers are given: the shop's parts, the store that is meant, one session, who asks, and the time."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -9,7 +10,7 @@ from litestar import Litestar
 from litestar.di import NamedDependency, Provide
 from litestar.params import SkipValidation
 from litestar.routes import HTTPRoute
-from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.api.asked import asked
 from app.api.credentials import DEMANDS_LOGIN, find_actor, get_actor
@@ -20,30 +21,21 @@ from app.api.known_calls import KnownCalls
 from app.api.request import ShopRequest
 from app.api.transactions import REPEATABLE, is_repeatable
 from app.db.reads import Reads
-from app.db.session import Sessions, end_session
 from app.domain.catalogue.large_shelves import LargeShelves
 from app.domain.checkout.carriers import Carrier
-from app.domain.checkout.till import Till
 from app.domain.discovery.popular import SearchTally
-from app.domain.stores.directory import StoreDirectory
 from app.domain.stores.queries import StoreConfig
 from app.kit.actor import Actor
 from app.kit.clock import utc_now
-from app.settings import Settings
+from app.parts import Parts
 
 STATE_KEY: Final = "shop"
 
 
 @dataclass(frozen=True, slots=True)
-class Shop:
+class Shop(Parts):
     """The parts of a running shop, made once by create_app."""
 
-    settings: Settings
-    engine: AsyncEngine
-    sessions: Sessions
-    reads: Reads
-    stores: StoreDirectory
-    till: Till
     searches: SearchTally
     kept: KeptAnswers
     calls: KnownCalls
@@ -90,14 +82,10 @@ async def provide_store(request: ShopRequest) -> StoreConfig:
     return await shop.stores.find(code=headers.store.decode("latin-1"), host=host)
 
 
-async def provide_session(request: ShopRequest) -> AsyncIterator[AsyncSession]:
-    """One session per request; `transactional` commits it, any exception rolls it back."""
+async def provide_session(request: ShopRequest) -> AsyncSession:
+    """One session per request, that holds nothing yet; `transactional` commits and closes it."""
     shop: Shop = request.app.state[STATE_KEY]
-    session = shop.sessions(info={REPEATABLE: is_repeatable(request)})
-    try:
-        yield session
-    finally:
-        await end_session(session)
+    return shop.sessions(info={REPEATABLE: is_repeatable(request)})
 
 
 async def provide_actor(request: ShopRequest, store: GivenStore, now: GivenNow) -> Actor:
@@ -121,6 +109,45 @@ async def provide_now() -> datetime:
 LOGIN_NEEDED: Final = {"actor": Provide(provide_customer)}
 
 
+# Those that need nothing of a call but what was made before them, which wants no validation.
+_PLAIN: Final = frozenset(
+    {
+        provide_shop,
+        provide_gate,
+        provide_reads,
+        provide_store,
+        provide_session,
+        provide_actor,
+        provide_customer,
+        provide_now,
+    }
+)
+
+
+class _InTurn:
+    """Litestar's model of what a handler is called with; what it is given is made here, one after the other.
+
+    Litestar reads the values for each through a Struct, which costs more than making it does.
+    """
+
+    def __init__(self, model: Any) -> None:
+        self.has_kwargs = model.has_kwargs
+        self.to_kwargs = model.to_kwargs
+        self.dependency_batches = model.dependency_batches
+        self._turns = [
+            (one.key, one.provide.dependency, tuple(one.provide.signature_model._fields))
+            for batch in model.dependency_batches
+            for one in batch
+        ]
+
+    async def resolve_dependencies(
+        self, _connection: Any, kwargs: dict[str, Any]
+    ) -> AbstractAsyncContextManager[None]:
+        for key, make, names in self._turns:
+            kwargs[key] = await make(**{name: kwargs[name] for name in names})
+        return nullcontext()  # nothing of ours has to be cleaned up
+
+
 def make_in_turn(app: Litestar) -> None:
     """Let what handlers are given be made one after the other, in the order in which it is needed.
 
@@ -128,8 +155,11 @@ def make_in_turn(app: Litestar) -> None:
     """
     for route in app.routes:
         if isinstance(route, HTTPRoute):
-            for _, model in route.route_handler_map.values():
+            handlers: dict[Any, Any] = route.route_handler_map
+            for method, (handler, model) in handlers.items():
                 model.dependency_batches = [{one} for batch in model.dependency_batches for one in batch]
+                if all(one.provide.dependency in _PLAIN for (one,) in model.dependency_batches):
+                    handlers[method] = (handler, _InTurn(model))
 
 
 def dependencies() -> dict[str, Any]:

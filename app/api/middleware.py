@@ -180,13 +180,16 @@ def _request_id(given: bytes | None) -> bytes:
 
 def _complete(given: Iterable[tuple[bytes, bytes]], extra: Headers) -> Headers:
     headers = list(given)
-    has_policy = keeps = False
+    has_policy = keeps = is_limited = False
     for name, _ in headers:
         if name == b"content-security-policy":
             has_policy = True
         elif name == b"cache-control":
             keeps = True
-    headers += extra
+        elif name == b"ratelimit-limit":
+            is_limited = True
+    # A limit that refuses speaks for itself, and not those that let the call through.
+    headers += (pair for pair in extra if not pair[0].startswith(b"ratelimit-")) if is_limited else extra
     if not has_policy:
         headers.append(API_POLICY)
     if not keeps:

@@ -12,10 +12,11 @@ from typing import Any, Final, TypeVar
 from litestar import Litestar
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.api.idempotency import HEADER
+from app.api.asked import asked
 from app.api.openapi import KEYED
 from app.api.request import ShopRequest
 from app.db.retries import run_in
+from app.db.session import end_session
 
 T = TypeVar("T")
 
@@ -33,17 +34,25 @@ def is_repeatable(request: ShopRequest) -> bool:
     where the first run took effect, the second one finds the record (waiting while that is on its way) and
     answers the replay.
     """
-    keyed = KEYED in request.route_handler.opt and HEADER in request.headers
+    keyed = KEYED in request.route_handler.opt and asked(request.scope).idempotency_key is not None
     return request.method in _IDEMPOTENT or keyed
 
 
 def transactional(handler: Callable[..., Awaitable[T]]) -> Callable[..., Awaitable[T]]:
-    """Run a handler that takes `session` in one transaction, committed at its end, with its tries."""
+    """Run a handler that takes `session` in one transaction, committed at its end, with its tries.
+
+    The session is closed whatever happens; it has held nothing before the handler's first statement.
+    """
 
     @wraps(handler)
     async def run(*args: Any, **kwargs: Any) -> T:
         session: AsyncSession = kwargs["session"]
-        return await run_in(session, lambda _: handler(*args, **kwargs), repeatable=session.info[REPEATABLE])
+        try:
+            return await run_in(
+                session, lambda _: handler(*args, **kwargs), repeatable=session.info[REPEATABLE]
+            )
+        finally:
+            await end_session(session)
 
     setattr(run, _COMMITS, True)
     return run

@@ -8,7 +8,8 @@ only where the second run finds what the first one did and makes nothing twice: 
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from typing import Final, TypeVar
 
 from sqlalchemy.exc import DBAPIError
@@ -16,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session
 
 from app.db.session import Sessions, end_session
+from app.db.shop_session import shop_session
 from app.kit.errors import UNAVAILABLE, Unavailable, declare
 
 T = TypeVar("T")
@@ -98,7 +100,15 @@ async def commit(session: AsyncSession) -> None:
     """Commit, telling a transaction that is certainly gone from one whose outcome nobody knows."""
     if not session.in_transaction():
         return
-    await session.run_sync(_commit)
+    ours = shop_session(session)
+    if not ours.has_sent_all():
+        await session.run_sync(_commit)
+        ours.put_back()
+        return
+    if ours.is_lost():
+        raise LostBeforeCommitError
+    with _telling_if_lost():
+        await session.commit()
 
 
 def _commit(session: Session) -> None:
@@ -107,8 +117,15 @@ def _commit(session: Session) -> None:
     connection = session.connection().connection.driver_connection
     if connection is None or connection.is_closed():
         raise LostBeforeCommitError
-    try:
+    with _telling_if_lost():
         session.commit()
+
+
+@contextmanager
+def _telling_if_lost() -> Iterator[None]:
+    """Say of a COMMIT whose answer was lost that nobody knows what it did."""
+    try:
+        yield
     except (DBAPIError, ConnectionError) as problem:
         if isinstance(problem, ConnectionError) or _is_lost(problem):
             raise OutcomeUnknownError from problem

@@ -16,6 +16,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from app.db.shop_session import ShopSession
+
 Sessions = async_sessionmaker[AsyncSession]
 
 # Milliseconds; a shopper never waits longer for the database than the first of these.
@@ -134,12 +136,19 @@ def _refuse_lost(dialect: Any, connection: Any, record: ConnectionPoolEntry, _pr
 def create_sessions(engine: AsyncEngine, *, committed: Callable[[Any], None] | None = None) -> Sessions:
     """Sessions of this engine; `committed` is called with each after its transaction took effect."""
 
-    class ShopSession(Session):
+    class OwnSession(Session):
         pass
 
     if committed is not None:
-        event.listen(ShopSession, "after_commit", committed)
-    return async_sessionmaker(engine, sync_session_class=ShopSession, expire_on_commit=False, autoflush=False)
+        event.listen(OwnSession, "after_commit", committed)
+    return async_sessionmaker(
+        engine,
+        class_=ShopSession,
+        sync_session_class=OwnSession,
+        committed=committed,
+        expire_on_commit=False,
+        autoflush=False,
+    )
 
 
 @asynccontextmanager

@@ -6,23 +6,21 @@ driver wants them: JSON as text that is ready.
 """
 
 import re
-from typing import Any, Final, Generic, NoReturn, TypeVar
+from collections.abc import Mapping
+from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 import asyncpg
-from sqlalchemy import Connection
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import make_transient_to_detached
+from sqlalchemy.orm import configure_mappers
 from sqlalchemy.orm.attributes import instance_dict, instance_state, set_committed_value
-from sqlalchemy.orm.util import identity_key
 
 from app.db.base import Base
 from app.db.session import as_json
+from app.db.shop_session import shop_session
 
 M = TypeVar("M", bound=Base)
 
-# In a session's info: its transaction and the connection of that.
-_KNOWN: Final = "driver"
 _NAME: Final = re.compile(r"(?<![:'\w]):([a-z_]\w*)")
 
 
@@ -40,15 +38,14 @@ class Statement:
 
     async def rows(self, session: AsyncSession, **values: Any) -> list[asyncpg.Record]:
         """All rows. Raises DBAPIError as the session itself does."""
-        adapted = await _adapted(session)
+        ours = shop_session(session)
+        driver = ours.begun or await ours.begin_at_driver()
         try:
-            if adapted._transaction is None:  # noqa: SLF001 - SQLAlchemy begins with its own first statement
-                await adapted._start_transaction()  # noqa: SLF001 - and has no other name for it
-            found: list[asyncpg.Record] = await adapted.driver_connection.fetch(
+            found: list[asyncpg.Record] = await driver.fetch(
                 self._sql, *[values[name] for name in self._names]
             )
-        except BaseException as problem:  # noqa: BLE001 - _fail raises it, a cancellation too
-            await (await session.connection()).run_sync(_fail, adapted, self._sql, problem)
+        except BaseException as problem:  # noqa: BLE001 - fail raises it, a cancellation too
+            await ours.fail(self._sql, problem)
         return found
 
     async def row(self, session: AsyncSession, **values: Any) -> asyncpg.Record | None:
@@ -75,53 +72,51 @@ class Load(Generic[M]):
         row = await self._statement.row(session, **values)
         if row is None:
             return None
-        key = identity_key(self._model, row["id"])
-        known = session.sync_session.identity_map.get(key)
+        known: M | None = shop_session(session).find_known(_key(self._model, row["id"]))
         if known is None:
-            found = self._model()
-            instance_dict(found).update(row)
-            adopt(session, found)
-            return found
+            return adopt(session, row_of(self._model, row))
         for name, value in row.items():
             set_committed_value(known, name, value)
         return known
 
 
-async def _adapted(session: AsyncSession) -> Any:
-    """SQLAlchemy's side of the driver's connection, asked for once in a transaction."""
-    info, transaction = session.info, session.sync_session.get_transaction()
-    known = info.get(_KNOWN)
-    if known is not None and known[0] is transaction:
-        return known[1]
-    connection = (await session.connection()).sync_connection
-    assert connection is not None
-    adapted = connection.connection.dbapi_connection
-    info[_KNOWN] = (session.sync_session.get_transaction(), adapted)
-    return adapted
+def _key(model: type[Base], id: int) -> Any:  # noqa: A002 - as the column is called
+    return model.__mapper__.identity_key_from_primary_key((id,))
 
 
-def _fail(connection: Connection, adapted: Any, sql: str, problem: BaseException) -> NoReturn:
-    """Fail as SQLAlchemy does, so that a lost connection, a lock that was waited for in vain and a violated
-    constraint are told apart in one way, whoever sent the statement. A call that is broken off leaves a connection
-    behind that nobody knows the state of; SQLAlchemy drops it.
+def row_of(model: type[M], values: Mapping[str, Any]) -> M:
+    """An object with these columns, as if it had been read, that no session knows.
+
+    The model's own constructor takes twenty times as long: it asks for each column whether anybody listens.
     """
-    try:
-        adapted._handle_exception(problem)  # noqa: SLF001 - the driver's error in the terms of the DBAPI
-    except BaseException as translated:  # noqa: BLE001 - it goes on
-        connection._handle_dbapi_exception(translated, sql, None, None, None)  # noqa: SLF001 - as above
-    raise problem
+    mapper = model.__mapper__
+    if not mapper.configured:  # nobody in this process has used the ORM yet
+        configure_mappers()
+    made: M = mapper.class_manager.new_instance()
+    instance_dict(made).update(values)
+    return made
 
 
-def adopt(session: AsyncSession, instance: Base) -> None:
-    """Let the session know a row that a statement has just written, as if it had read it.
+def adopt(session: AsyncSession, instance: M) -> M:
+    """Let the session know a row that a statement has just read or written; the instance.
 
-    All of its columns must be set; what is changed afterwards is written with the next flush.
+    All of its columns must be set; what is changed afterwards is written by `write_changed`, or at the commit.
     """
-    make_transient_to_detached(instance)
-    session.add(instance)
+    state, values = instance_state(instance), instance_dict(instance)
+    state._commit_all(values)  # noqa: SLF001 - as it is in the database
+    state.key = _key(type(instance), values["id"])
+    shop_session(session).adopt(state.key, instance)
+    return instance
 
 
-_UPDATES: Final[dict[tuple[type[Base], frozenset[str]], Statement]] = {}
+class _Update(NamedTuple):
+    """The statement that writes some columns, and which of them the driver wants as text of JSON."""
+
+    statement: Statement
+    as_json: tuple[str, ...]
+
+
+_UPDATES: Final[dict[tuple[type[Base], frozenset[str]], _Update]] = {}
 
 
 async def write_changed(session: AsyncSession, *instances: Base) -> None:
@@ -138,19 +133,22 @@ async def _write_changed(session: AsyncSession, instance: Base) -> None:
     changed = frozenset(name for name, before in state.committed_state.items() if before != values[name])
     if not changed:
         return
-    columns = instance.__table__.columns
-    statement = _UPDATES.get((type(instance), changed))
-    if statement is None:
-        assigned = ", ".join(f"{name} = :{name}" for name in sorted(changed))
-        statement = _UPDATES[type(instance), changed] = Statement(
-            f"UPDATE {instance.__tablename__} SET {assigned} WHERE id = :id RETURNING id"  # noqa: S608 - our own
-        )
-    await statement.one(
-        session, id=values["id"], **{name: _sent(columns[name], values[name]) for name in changed}
+    known = _UPDATES.get((type(instance), changed))
+    if known is None:
+        known = _UPDATES[type(instance), changed] = _update_of(type(instance), changed)
+    sent = {name: values[name] for name in changed}
+    for name in known.as_json:
+        if sent[name] is not None:
+            sent[name] = as_json(sent[name])
+    await known.statement.one(session, id=values["id"], **sent)
+    ours = shop_session(session)
+    state._commit_all(values, None if ours.sleeps else ours.identity_map)  # noqa: SLF001 - what a flush ends with
+
+
+def _update_of(model: type[Base], changed: frozenset[str]) -> _Update:
+    assigned = ", ".join(f"{name} = :{name}" for name in sorted(changed))
+    columns = model.__table__.columns
+    return _Update(
+        Statement(f"UPDATE {model.__tablename__} SET {assigned} WHERE id = :id RETURNING id"),  # noqa: S608 - our own
+        tuple(name for name in changed if isinstance(columns[name].type, JSONB)),
     )
-    state._commit_all(values, session.sync_session.identity_map)  # noqa: SLF001 - what a flush ends with
-
-
-def _sent(column: Any, value: Any) -> Any:
-    """A value as the driver wants it."""
-    return as_json(value) if isinstance(column.type, JSONB) and value is not None else value

@@ -1,13 +1,15 @@
 """What is sent straight to the driver belongs to its session: transaction, errors, and the objects that it knows."""
 
 import asyncio
+import subprocess
+import sys
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import select, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
-from app.db.session import transaction
+from app.db.session import create_engine, create_sessions, transaction
 from app.db.statements import Load, Statement, adopt, write_changed
 from app.domain.carts.models import Cart
 from app.kit.clock import utc_now
@@ -100,3 +102,84 @@ async def test_an_object_of_a_row_is_what_the_session_would_have_loaded(sessions
             "TEN",
             [{"name": "wrap", "value": "no"}],
         )
+
+
+@pytest.fixture
+async def watched(database_url):
+    """Sessions of an engine of their own, which asserts that no connection is kept, and what they committed."""
+    engine = create_engine(database_url, pool_size=2)
+    told: list[object] = []
+    yield create_sessions(engine, committed=told.append), told
+    assert engine.pool.checkedout() == 0
+    await engine.dispose()
+
+
+async def test_a_session_sleeps_through_statements_and_loaded_rows_and_writes_what_was_changed(
+    watched, store
+):
+    sessions, told = watched
+    uuid = uuid4()
+    async with transaction(sessions) as session:
+        await INSERT.one(session, store_id=store.id, uuid=uuid, now=utc_now())
+        cart = await FIND.first(session, store_id=store.id, uuid=uuid)
+        cart.note = "Ring twice."
+        await write_changed(session, cart)
+        assert await FIND.first(session, store_id=store.id, uuid=uuid) is cart
+        assert session.sleeps
+    assert (cart.note, session.sleeps, told) == ("Ring twice.", True, [session])
+    async with transaction(sessions) as session:
+        cart = await FIND.first(session, store_id=store.id, uuid=uuid)
+        cart.note = "Knock."
+    assert len(told) == 2
+    async with transaction(sessions) as session:
+        assert (await FIND.first(session, store_id=store.id, uuid=uuid)).note == "Knock."
+
+
+async def test_whoever_wakes_the_orm_finds_the_same_transaction_and_the_same_objects(watched, store):
+    sessions, told = watched
+    uuid = uuid4()
+    async with sessions() as session:
+        await INSERT.one(session, store_id=store.id, uuid=uuid, now=utc_now())
+        cart = await FIND.first(session, store_id=store.id, uuid=uuid)
+        cart.note = "Ring twice."
+        assert await session.get(Cart, cart.id) is cart, "the ORM knows what was loaded while it slept"
+        assert cart in session.dirty
+        await session.flush()
+        async with session.begin_nested() as savepoint:
+            taken_back = uuid4()
+            await INSERT.one(session, store_id=store.id, uuid=taken_back, now=utc_now())
+            await savepoint.rollback()
+        assert await FIND.first(session, store_id=store.id, uuid=taken_back) is None
+        await session.commit()
+        assert len(told) == 1
+        assert (await session.scalars(select(Cart.note).where(Cart.uuid == uuid))).all() == ["Ring twice."]
+        await session.rollback()
+    async with sessions() as session:
+        cart = await FIND.first(session, store_id=store.id, uuid=uuid)
+        cart.note = "not to be written"
+        await session.rollback()
+        assert (await FIND.first(session, store_id=store.id, uuid=uuid)).note == "Ring twice."
+    assert len(told) == 1
+
+
+async def test_a_session_that_is_dropped_or_broken_off_holds_no_connection(watched, store):
+    sessions, told = watched
+    wanted = {"store_id": store.id, "uuid": uuid4(), "now": utc_now()}
+    for end in ("close", "invalidate"):
+        session = sessions()
+        await INSERT.one(session, **wanted)
+        assert session.in_transaction()
+        await getattr(session, end)()
+        assert not session.in_transaction()
+    async with sessions() as session:
+        assert await FIND.first(session, store_id=store.id, uuid=wanted["uuid"]) is None
+    assert told == []
+
+
+def test_a_process_that_has_not_used_the_orm_yet_makes_objects_of_rows():
+    program = (
+        "from app.db.statements import row_of; from app.domain.carts.models import Cart; "
+        "cart = row_of(Cart, {'id': 1, 'note': 'Knock.'}); cart.note += '!'; print(cart.note)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "Knock.!\n"

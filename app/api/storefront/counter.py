@@ -5,11 +5,12 @@ than the reads themselves.
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import wraps
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 from litestar import Response
 from litestar.di import Provide
+from litestar.params import QueryParameter
 
 from app.api.asked import asked_tags
 from app.api.caching import NotModified, cached_response, matches, version_tag
@@ -19,9 +20,19 @@ from app.api.paging import Limit, Number, Offset, PerPage, page_bytes, read_page
 from app.api.rate_limits import LIMIT
 from app.api.request import ShopRequest
 from app.db.reads import Reads
+from app.domain.catalogue.currencies import price_in
 from app.domain.catalogue.queries import Items
 from app.domain.stores.queries import StoreConfig
 from app.kit.paging import PageRequest
+
+InCurrency = Annotated[
+    str | None,
+    QueryParameter(
+        pattern="^[A-Z]{3}$",
+        description="Prices in this currency, one of GET /options: those that a cart in it is asked for one unit."
+        " Filters by price and `order_by=price` go by the store's own, as prices do where nothing is said.",
+    ),
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +55,22 @@ class Counter:
         tag = version_tag(self.request.scope, self.store.id, self.version)
         self.kept.keep(self.request.scope, body, store_id=self.store.id, version=self.version, tag=tag)
         return cached_response(self.request, body, tag=tag)
+
+    async def priced(self, body: bytes, currency: str | None) -> bytes:
+        """A variant or product, or a list of them, at its prices in a currency; None is the store's own.
+
+        Raises Invalid currency_not_offered.
+        """
+        if currency is None or currency == self.store.currency:
+            return body
+        return await price_in(self.reads, self.store, currency, body)
+
+    async def priced_items(self, found: Items, currency: str | None) -> Items:
+        """The same of the items of a page."""
+        if currency is None or currency == self.store.currency:
+            return found
+        text = await price_in(self.reads, self.store, currency, b"[%b]" % found.text)
+        return msgspec.structs.replace(found, text=text[1:-1])
 
 
 @dataclass(frozen=True, slots=True)

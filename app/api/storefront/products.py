@@ -7,7 +7,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath
 
 from app.api.paging import After
-from app.api.storefront.counter import Counter, PageCounter, asked_often, counters
+from app.api.storefront.counter import Counter, InCurrency, PageCounter, asked_often, counters
 from app.api.storefront.wares import StorefrontBestSeller, StorefrontProduct, StorefrontType, answers, page_of
 from app.domain.catalogue.choices import list_types
 from app.domain.catalogue.queries import get_product, list_products
@@ -31,8 +31,10 @@ class ProductController(Controller):
         self,
         pages: NamedDependency[PageCounter],
         after: After = "",
+        currency: InCurrency = None,
     ) -> Response[bytes]:
-        return pages.send_page(await list_products(pages.reads, pages.store.id, pages.beginning(after)))
+        found = await list_products(pages.reads, pages.store.id, pages.beginning(after))
+        return pages.send_page(await pages.priced_items(found, currency))
 
     @get(
         "/types",
@@ -53,10 +55,13 @@ class ProductController(Controller):
         responses=answers(list[StorefrontBestSeller], "Variants with units and amount, most units first."),
     )
     async def best_selling(
-        self, counter: NamedDependency[Counter], now: NamedDependency[datetime]
+        self,
+        counter: NamedDependency[Counter],
+        now: NamedDependency[datetime],
+        currency: InCurrency = None,
     ) -> Response[bytes]:
         found = await list_best_selling(counter.reads, counter.store.id, now=now)
-        return counter.send(found, lasting=False)
+        return counter.send(await counter.priced(found, currency), lasting=False)
 
     @get(
         "/{handle:str}",
@@ -69,5 +74,7 @@ class ProductController(Controller):
         self,
         counter: NamedDependency[Counter],
         handle: FromPath[str],
+        currency: InCurrency = None,
     ) -> Response[bytes]:
-        return counter.send(await get_product(counter.reads, counter.store.id, handle))
+        found = await get_product(counter.reads, counter.store.id, handle)
+        return counter.send(await counter.priced(found, currency))

@@ -47,7 +47,7 @@ _ITS_COLLECTIONS: Final = (
 def _heads_sql(kind: str, *, expanded: bool, one: bool) -> str:
     if kind == "collection":
         head, source = _COLLECTION.format(more=_ITS_CATEGORY if expanded else ""), "collections c"
-        alias, order = "c", "c.title, c.id"
+        alias, order = "c", "title_key(c.title), c.id"
     else:
         head, source = _CATEGORY.format(more=_ITS_COLLECTIONS if expanded else ""), "categories k"
         alias, order = "k", "k.parent_id NULLS FIRST, k.position, k.id"
@@ -108,7 +108,7 @@ async def get_category(reads: Reads, store_id: int, handle: str, *, expanded: bo
 SHELF_ORDERS: Final = {
     "date": ("p.created_at", True),
     "published_at": ("p.published_at", True),
-    "title": ("p.title", False),
+    "title": ("title_key(p.title)", False),
     "price": ("v.price", False),
     "best_selling": ("p.sold", True),
 }

@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db.session import as_json
-from app.db.statements import Statement, write_changed
+from app.db.statements import Statement, row_of, write_changed
 from app.domain.carts.queries import CartView, load_cart_of
 from app.domain.checkout.errors import CHECKOUT_PAYING
 from app.domain.checkout.models import Checkout
@@ -37,6 +37,9 @@ _INSERT: Final = Statement(
 )
 
 
+_EMPTY: Final = dict.fromkeys(column.name for column in Checkout.__table__.columns)
+
+
 async def open_checkout(
     session: AsyncSession,
     store: StoreConfig,
@@ -57,20 +60,21 @@ async def open_checkout(
     """
     cart = await load_cart_of(session, store, uuid=cart_uuid, customer_id=customer_id, now=now)
     fault = fault_of(cart)
-    fresh = Checkout(
-        store_id=store.id,
-        token=new_token(),
-        cart_id=cart.id,
-        customer_id=cart.customer_id or customer_id,
-        state=CheckoutState.OPEN,
-        currency=cart.currency,
-        identity=identity,
-        billing_same_as_shipping=True,
-        consents=[],
-        use_store_credit=False,
-        updated_at=now,
-        expires_at=now + timedelta(seconds=keep_seconds),
-    )
+    begun = {
+        "store_id": store.id,
+        "token": new_token(),
+        "cart_id": cart.id,
+        "customer_id": cart.customer_id or customer_id,
+        "state": CheckoutState.OPEN,
+        "currency": cart.currency,
+        "identity": identity,
+        "billing_same_as_shipping": True,
+        "consents": [],
+        "use_store_credit": False,
+        "updated_at": now,
+        "expires_at": now + timedelta(seconds=keep_seconds),
+    }
+    fresh = row_of(Checkout, {**_EMPTY, **begun})
     if fault is None:
         view = make_view(fresh, cart, await price_checkout(session, store, fresh, cart, now=now))
         if await _insert(session, fresh):

@@ -8,7 +8,7 @@ import msgspec
 from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.db.statements import Load, Statement, adopt
+from app.db.statements import Load, Statement, adopt, row_of
 from app.domain.payments.models import Payment
 from app.domain.payments.saved import Payer
 from app.domain.payments.services import ServiceRefund
@@ -67,33 +67,33 @@ async def start_payment(
     the order at a service is an IntegrityError. `source_id` is the gift card's or credit's that pays a part;
     `at_once` is what becomes of an attempt that no service is called for.
     """
-    payment = Payment(
-        store_id=store_id,
-        order_id=order_id,
-        checkout_id=checkout_id,
-        service=service,
-        source_id=source_id,
-        means=digest(token),
-        state=PaymentState.STARTED,
-        currency=currency,
-        amount=amount,
-        captured=0,
-        refunded=0,
-        reference=None,
-        reason=None,
-        payer_id=payer.customer_id if payer else None,
-        saves=payer.saves if payer else False,
-        action=None,
-        updated_at=now,
-        asked_at=None,
-    )
+    fresh: dict[str, Any] = {
+        "store_id": store_id,
+        "order_id": order_id,
+        "checkout_id": checkout_id,
+        "service": service,
+        "source_id": source_id,
+        "means": digest(token),
+        "state": PaymentState.STARTED,
+        "currency": currency,
+        "amount": amount,
+        "captured": 0,
+        "refunded": 0,
+        "reference": None,
+        "reason": None,
+        "payer_id": payer.customer_id if payer else None,
+        "saves": payer.saves if payer else False,
+        "action": None,
+        "updated_at": now,
+        "asked_at": None,
+    }
+    payment = row_of(Payment, fresh)
     if at_once is not None:
         move_payment(payment, at_once, now=now)
     written = await _START.one(session, mark=mark, **{name: getattr(payment, name) for name in _STARTED})
     payment.id, payment.created_at = written["id"], written["created_at"]
     payment.attempt, payment.key = written["attempt"], written["key"]
-    adopt(session, payment)
-    return payment
+    return adopt(session, payment)
 
 
 # Whoever read it before waiting for the lock does not go by what it was then.
