@@ -117,7 +117,14 @@ class LargeShelves:
         is_small = known is None or len(known.catalogue.products) <= self._most_read
         kept = await (self._newest(store_id) if is_small else self._get(store_id))
         shelf = await self._shelf(kept, store_id, members, handle)
-        return count_filters(kept.catalogue, shelf.bits, filters) if shelf.bits else None
+        if not shelf.bits:
+            return None
+
+        async def count() -> bytes:
+            return count_filters(kept.catalogue, shelf.bits, filters)
+
+        # What nobody has chosen anything of is asked for most.
+        return await (count() if filters else self._part(kept, (store_id, members, handle, filters), count))
 
     async def list_variants(
         self,
