@@ -89,10 +89,7 @@ SOMEBODY = {
 
 
 class OpenCheckout(msgspec.Struct, forbid_unknown_fields=True):
-    """`checkout_token` is that of the checkout that the page has open, so that what was typed there is gone on with."""
-
     cart_uuid: Uuid
-    checkout_token: Token | None = None
     identity: Line | None = None
     coupon: Line | None = None
 
@@ -294,9 +291,6 @@ class CheckoutController(Controller):
     ) -> Response[StorefrontCheckout]:
         """A checkout of a cart; a cart that has an open one answers that one. Takes Idempotency-Key.
 
-        Once a guest has typed mail address or address there, the cart's uuid alone no longer opens it: without its
-        `checkout_token` a new one takes its place, or it is a 409 while it is being paid.
-
         `coupon` puts a code on the cart, as PUT /checkout/{checkout_token}/coupon does, and counts as that does.
         """
         await count_call(request, "coupon" if data.coupon else None)
@@ -318,7 +312,6 @@ class CheckoutController(Controller):
                 store,
                 cart_uuid=uuid,
                 customer_id=actor.visitor(),
-                token=data.checkout_token,
                 identity=data.identity,
                 now=now,
                 keep_seconds=shop.settings.checkout_seconds,

@@ -12,7 +12,6 @@ from operator import attrgetter
 from typing import Any, Final
 
 import asyncpg
-from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db import queue
@@ -20,6 +19,7 @@ from app.db.autocommit import run_statement
 from app.db.queue import Job, Together
 from app.db.retries import run_transaction
 from app.db.session import Sessions
+from app.db.statements import Statement
 from app.domain.catalogue.membership import sort_by_sales
 from app.domain.orders.best_selling import BEST_SELLING_DAYS
 from app.domain.orders.service import COUNT_SOLD
@@ -56,17 +56,17 @@ _EVER_SOLD: Final = """
 # Whoever counts has these rows to himself before he looks, and each statement sees what was committed before it began:
 # of two workers the later one sees the orders and the sums of both.
 _HOLD: Final = (
-    text(
+    Statement(
         "SELECT FROM variants WHERE store_id = :store_id AND id = ANY(CAST(:variant_ids AS bigint[]))"
         " ORDER BY id FOR NO KEY UPDATE"
     ),
-    text(
+    Statement(
         "SELECT FROM products WHERE store_id = :store_id AND id = ANY(CAST(:product_ids AS bigint[]))"
         " ORDER BY id FOR NO KEY UPDATE"
     ),
 )
 _COUNT: Final = (
-    text(
+    Statement(
         """
         UPDATE variants v SET (sold, sold_amount) = (
             SELECT coalesce(sum(l.quantity), 0), coalesce(sum(l.line_price - l.discount) FILTER (
@@ -79,7 +79,7 @@ _COUNT: Final = (
         WHERE v.store_id = :store_id AND v.id = ANY(CAST(:variant_ids AS bigint[]))
         """
     ),
-    text(
+    Statement(
         """
         UPDATE products p SET sold = (
             SELECT coalesce(sum(v.sold), 0) FROM variants v
@@ -89,7 +89,7 @@ _COUNT: Final = (
         """
     ),
     # Of what is bought all the time, the newest orders stand for all.
-    text(
+    Statement(
         """
         WITH touched AS (SELECT unnest(CAST(:product_ids AS bigint[])) AS id),
         counted AS (
@@ -201,7 +201,7 @@ async def _count(
 
     async def count(session: AsyncSession) -> None:
         for statement in (*_HOLD, *_COUNT):
-            await session.execute(statement, values)
+            await statement.rows(session, **values)
         await sort_by_sales(session, store_id, values["product_ids"])
 
     await run_transaction(sessions, count, repeatable=True)
