@@ -35,7 +35,7 @@ _COUNTED: Final = "counted_call"
 
 # What an answer says of its limit, errors included.
 RATE_HEADERS: Final = {
-    "RateLimit-Limit": "How many calls of this kind an address has in one window.",
+    "RateLimit-Limit": "How many calls of this kind an address has in one window, or an account that was refused.",
     "RateLimit-Remaining": "How many of them are left.",
     "RateLimit-Reset": "Seconds until one of the counted calls leaves the window.",
 }
