@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, Final
+from typing import Any
 
 from litestar import Litestar, Router
 from litestar.datastructures import State
@@ -16,18 +16,15 @@ from app.api.files import picture_handlers
 from app.api.gate import STATE_KEY as GATE_KEY
 from app.api.gate import Gate, GuessLimits
 from app.api.kept import KeptAnswers
+from app.api.known_calls import KnownCalls
 from app.api.openapi import NOTES_KEY
 from app.api.rate_limits import STATE_KEY as RATES_KEY
 from app.api.rate_limits import RateLimits
 from app.api.storefront import storefront_handlers
 from app.api.webhooks.payments import payment_event
-from app.db.migrations import check_migrations, head_revision
-from app.db.reads import Reads
-from app.db.session import create_engine, create_sessions
-from app.db.versions import CommitMark, Versions
+from app.db.schema import check_migrations, head_revision
 from app.domain.catalogue.large_shelves import LargeShelves
 from app.domain.checkout.carriers import Carrier
-from app.domain.checkout.till import Till
 from app.domain.customers.providers import (
     AccessTokenProvider,
     IdTokenProvider,
@@ -36,8 +33,6 @@ from app.domain.customers.providers import (
 )
 from app.domain.customers.sessions import SessionLimits
 from app.domain.discovery.popular import SearchTally
-from app.domain.payments.services import PaymentService
-from app.domain.stores.directory import StoreDirectory
 from app.integrations.argon2 import create_hasher
 from app.integrations.files import create_files
 from app.integrations.passkeys import ANDROID, Passkeys, passkey_origins
@@ -46,63 +41,30 @@ from app.integrations.redis import RedisGateway
 from app.integrations.redis_limits import RedisRateCounter
 from app.integrations.redis_logins import RedisLogins
 from app.integrations.redis_sessions import RedisSessions
-from app.integrations.test_logins import TestLogins
-from app.integrations.test_payments import COURSES, TestPayments
 from app.kit.clock import utc_now
 from app.log import configure_logging
+from app.parts import REQUESTS, build_parts, close_parts
 from app.settings import Settings, load_settings
-from app.web import web_handlers
 
 # How long a stopping process waits for payment services that were just called.
 DRAIN_SECONDS = 3.0
-# What a server process is called at the database.
-REQUESTS: Final = "storefront"
 
 
 def build_shop(settings: Settings, *, application_name: str = REQUESTS) -> Shop:
-    """The parts that server and worker share. Opens no connection yet."""
-    engine = create_engine(
-        settings.database_url,
-        pool_size=settings.database_pool_size,
-        application_name=application_name,
-        plan_once=True,
-        by_key=application_name == REQUESTS,  # the worker's sweeps may well look at whole tables
-    )
-    mark = CommitMark(settings.data_dir / "commits")
-    sessions = create_sessions(engine, committed=mark.change)
-    reads = Reads(settings.database_url, size=settings.reads_pool_size)
-    versions = Versions(settings.database_url, reads, mark)
-    services: dict[str, PaymentService] = {}
-    if settings.stripe_secret_key:
-        stripe = _stripe(settings)
-        services[stripe.name] = stripe
-    if settings.paypal_client_id:
-        paypal = _paypal(settings)
-        services[paypal.name] = paypal
-    if not settings.is_production:
-        services[TestPayments.name] = TestPayments(
-            sessions,
-            public_url=settings.public_url,
-            secrets=settings.secret_keys,
-            window=settings.signature_window_seconds,
-        )
-    till = Till(
-        sessions=sessions,
-        services=services,
-        return_url=settings.shop_url,
-        wait_seconds=settings.payment_wait_seconds,
-        clock=utc_now,
-    )
+    """All that handlers use of the shop. Opens no connection yet."""
+    parts = build_parts(settings, application_name=application_name)
     return Shop(
         settings=settings,
-        engine=engine,
-        sessions=sessions,
-        reads=reads,
-        stores=StoreDirectory(reads),
-        till=till,
-        searches=SearchTally(sessions, clock=utc_now),
-        kept=KeptAnswers(versions, most_bytes=settings.cache_bytes),
-        large_shelves=LargeShelves(reads, versions.get, seconds=settings.counts_seconds),
+        engine=parts.engine,
+        sessions=parts.sessions,
+        reads=parts.reads,
+        versions=parts.versions,
+        stores=parts.stores,
+        till=parts.till,
+        searches=SearchTally(parts.sessions, clock=utc_now),
+        kept=KeptAnswers(parts.versions, most_bytes=settings.cache_bytes),
+        calls=KnownCalls(),
+        large_shelves=LargeShelves(parts.reads, parts.versions.get, seconds=settings.counts_seconds),
         carriers=_carriers(settings),
     )
 
@@ -114,33 +76,6 @@ def _carriers(settings: Settings) -> dict[str, Carrier]:
     from app.integrations.carriers import HttpCarrier  # noqa: PLC0415 - for the reason above
 
     return {one.name: HttpCarrier(one, seconds=settings.carrier_seconds) for one in settings.carriers}
-
-
-def _stripe(settings: Settings) -> PaymentService:
-    # The library takes 30 MB and a fifth of a second, which a shop without Stripe should not pay.
-    from app.integrations.stripe_payments import StripePayments  # noqa: PLC0415 - for the reason above
-
-    return StripePayments(
-        secret_key=settings.stripe_secret_key,
-        publishable_key=settings.stripe_publishable_key,
-        api_base=settings.stripe_api_base or None,
-        account_id=settings.stripe_account_id,
-        webhook_secrets=settings.stripe_webhook_secrets,
-        window=settings.signature_window_seconds,
-    )
-
-
-def _paypal(settings: Settings) -> PaymentService:
-    # Its HTTP client is loaded for nothing else where no login providers are set.
-    from app.integrations.paypal_payments import PayPalPayments  # noqa: PLC0415 - for the reason above
-
-    return PayPalPayments(
-        client_id=settings.paypal_client_id,
-        client_secret=settings.paypal_client_secret,
-        api_base=settings.paypal_api_base or None,
-        webhook_id=settings.paypal_webhook_id,
-        merchant_id=settings.paypal_merchant_id,
-    )
 
 
 def _providers(settings: Settings) -> Providers:
@@ -175,6 +110,8 @@ def _providers(settings: Settings) -> Providers:
             scopes=one.scopes,
         )
     if not settings.is_production:
+        from app.integrations.test_logins import TestLogins  # noqa: PLC0415 - for the reason above
+
         redirects.setdefault(
             TestLogins.name, TestLogins(public_url=settings.public_url, secrets=settings.secret_keys)
         )
@@ -189,20 +126,19 @@ def _passkeys(settings: Settings) -> Passkeys:
 
 async def close_shop(shop: Shop) -> None:
     """Let go of every connection that the parts of build_shop hold."""
-    for service in shop.till.services.values():
-        await service.close()
     for carrier in shop.carriers.values():
         await carrier.close()
     await shop.searches.close()
     await shop.kept.close()
-    await shop.reads.close()
-    await shop.engine.dispose()
+    await close_parts(shop)
 
 
 def _notes(settings: Settings) -> dict[str, str]:
     """What the document adds to some calls, by operation: the courses of events of the test service."""
     if settings.is_production:
         return {}
+    from app.integrations.test_payments import COURSES  # noqa: PLC0415 - development's alone
+
     courses = "\n".join(f"- `{token}`: {course}" for token, course in COURSES.items())
     return {
         "payCheckout": f"The `payment_token` of the `test` service (development only):\n\n{courses}",
@@ -279,6 +215,8 @@ def create_app(settings: Settings) -> Litestar:
         *picture_handlers(settings, files, sizes),
     ]
     if not settings.is_production:
+        from app.web import web_handlers  # noqa: PLC0415 - development's alone, with all that writes mails
+
         handlers.extend(web_handlers(settings, shop, gate))
     return create_edge(
         settings,
@@ -292,6 +230,7 @@ def create_app(settings: Settings) -> Litestar:
             {STATE_KEY: shop, DOOR_KEY: door, GATE_KEY: gate, NOTES_KEY: _notes(settings), RATES_KEY: counted}
         ),
         kept=shop.kept,
+        calls=shop.calls,
         lifespan=[lifespan],
         guards=[counted.guard] if counted else [],
     )

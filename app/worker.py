@@ -15,6 +15,7 @@ import asyncpg
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.db import queue
+from app.db.estimates import look_at_grown
 from app.db.outcomes import Outcomes
 from app.db.queue import GiveUp, Job, Kinds, Outcome, Together
 from app.db.session import Sessions, database_address
@@ -32,10 +33,9 @@ from app.domain.newsletter.jobs import forget_requests, newsletter_jobs
 from app.domain.orders.jobs import order_jobs
 from app.domain.orders.sold import plan_recounts
 from app.integrations.mail import MailTemplates, create_mailer
-from app.integrations.test_payments import DELIVER, TestPayments
 from app.kit.clock import utc_now
 from app.kit.errors import Unavailable
-from app.main import build_shop, close_shop
+from app.parts import Parts, build_parts, close_parts
 from app.settings import Settings
 
 Handler = Callable[[Job], Awaitable[None]]
@@ -49,6 +49,8 @@ COLLECT_SECONDS: Final = 1.0
 MAIL_SECONDS: Final = 0.1
 JOB_SECONDS: Final = 60.0  # well inside the lease, so that no job is taken twice while it runs
 SWEEP_SECONDS: Final = 60.0
+# A shop that has just opened grows by the second.
+GROWN_SECONDS: Final = 5.0
 PAUSE_SECONDS: Final = 1.0
 # Whoever a handler may have to wait for, by the name under which it was given them.
 WAITED_FOR: Final = ("mailer", "till")
@@ -58,7 +60,7 @@ logger = logging.getLogger("storefront.worker")
 
 async def run_worker(settings: Settings) -> None:
     """Work until cancelled. Trouble with the database pauses the worker, never ends it."""
-    shop = build_shop(settings, application_name="storefront-worker")
+    shop = build_parts(settings, application_name="storefront-worker")
     mailer, writer = create_mailer(settings), MailTemplates(settings)
     # What every feature that sends mails is given.
     mailing: dict[str, Any] = {
@@ -80,11 +82,8 @@ async def run_worker(settings: Settings) -> None:
         **saving_jobs(till=shop.till, clock=utc_now),
         **closing_jobs(sessions=shop.sessions, stores=shop.stores, writer=writer, mailer=mailer),
         **referral_jobs(sessions=shop.sessions, stores=shop.stores, clock=utc_now),
+        **_test_payment_jobs(shop),
     }
-    test = shop.till.services.get(TestPayments.name)
-    if isinstance(test, TestPayments):
-        address = f"http://{_reachable(settings.host)}:{settings.port}/storefront/v1/webhooks/test"
-        handlers[DELIVER] = lambda job: test.deliver(job.payload, address=address)
     lanes = [(lane, asyncio.Event()) for lane in lanes_of(handlers)]
     # A payment is asked about once nobody can be waiting for its first answer any more.
     quiet = timedelta(seconds=max(settings.reconcile_seconds, 1))
@@ -119,9 +118,23 @@ async def run_worker(settings: Settings) -> None:
             tasks.create_task(_repeat(look, settings.queue_poll_seconds))
             tasks.create_task(_repeat(ask, settings.reconcile_seconds))
             tasks.create_task(_repeat(tidy, SWEEP_SECONDS))
+            tasks.create_task(_repeat(partial(look_at_grown, shop.sessions), GROWN_SECONDS))
     finally:
         await mailer.close()
-        await close_shop(shop)
+        await close_parts(shop)
+
+
+def _test_payment_jobs(shop: Parts) -> Handlers:
+    """How the events of the test service reach us: none in production, which has no such service."""
+    if shop.settings.is_production:
+        return {}
+    from app.integrations.test_payments import DELIVER, TestPayments  # noqa: PLC0415 - development's alone
+
+    test = shop.till.services[TestPayments.name]
+    assert isinstance(test, TestPayments)
+    host, port = _reachable(shop.settings.host), shop.settings.port
+    address = f"http://{host}:{port}/storefront/v1/webhooks/test"
+    return {DELIVER: lambda job: test.deliver(job.payload, address=address)}
 
 
 class Lane(NamedTuple):
@@ -159,7 +172,7 @@ def _reachable(host: str) -> str:
     return "127.0.0.1" if host in ("0.0.0.0", "::", "") else host  # noqa: S104 - compared, not bound
 
 
-async def _repeat(step: Callable[[], Awaitable[None]], seconds: float) -> None:
+async def _repeat(step: Callable[[], Awaitable[object]], seconds: float) -> None:
     while True:
         try:
             await step()

@@ -2,6 +2,7 @@
 
 import ipaddress
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Any
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -45,6 +46,7 @@ def is_within(address: str, networks: Iterable[Network]) -> bool:
     return any(parsed.version == network.version and parsed in network for network in networks)
 
 
+@lru_cache(maxsize=4096)
 def network_of(address: str) -> str:
     """Whom to count an address as: an IPv4 address as itself, an IPv6 one as its /64.
 
@@ -60,6 +62,7 @@ def network_of(address: str) -> str:
     return str(parsed)
 
 
+@lru_cache(maxsize=4096)
 def wide_network_of(address: str) -> str:
     """The network that somebody with more than one address is likely to have: an IPv4 /24, an IPv6 /64."""
     parsed = _parse(address)

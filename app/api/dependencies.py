@@ -10,42 +10,35 @@ from litestar import Litestar
 from litestar.di import NamedDependency, Provide
 from litestar.params import SkipValidation
 from litestar.routes import HTTPRoute
-from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.api.asked import asked
 from app.api.credentials import DEMANDS_LOGIN, find_actor, get_actor
 from app.api.gate import STATE_KEY as GATE_KEY
 from app.api.gate import Gate
 from app.api.kept import KeptAnswers
+from app.api.known_calls import KnownCalls
 from app.api.request import ShopRequest
 from app.api.transactions import REPEATABLE, is_repeatable
 from app.db.reads import Reads
-from app.db.session import Sessions
 from app.domain.catalogue.large_shelves import LargeShelves
 from app.domain.checkout.carriers import Carrier
-from app.domain.checkout.till import Till
 from app.domain.discovery.popular import SearchTally
-from app.domain.stores.directory import StoreDirectory
 from app.domain.stores.queries import StoreConfig
 from app.kit.actor import Actor
 from app.kit.clock import utc_now
-from app.settings import Settings
+from app.parts import Parts
 
 STATE_KEY: Final = "shop"
 
 
 @dataclass(frozen=True, slots=True)
-class Shop:
+class Shop(Parts):
     """The parts of a running shop, made once by create_app."""
 
-    settings: Settings
-    engine: AsyncEngine
-    sessions: Sessions
-    reads: Reads
-    stores: StoreDirectory
-    till: Till
     searches: SearchTally
     kept: KeptAnswers
+    calls: KnownCalls
     large_shelves: LargeShelves
     carriers: Mapping[str, Carrier]
 

@@ -12,6 +12,7 @@ from app.api.dependencies import make_in_turn
 from app.api.errors import Envelope, Envelopes
 from app.api.health import Check, health, ready_handler
 from app.api.kept import KeptAnswers
+from app.api.known_calls import KnownCalls
 from app.api.limits import refuse_lost_bounds
 from app.api.metrics import Observer, metrics_handler
 from app.api.middleware import Edge
@@ -33,12 +34,13 @@ def create_edge(
     version: str = "1",
     metrics_directory: Path | None = None,
     kept: KeptAnswers | None = None,
+    calls: KnownCalls | None = None,
     **options: Any,
 ) -> Litestar:
     """A Litestar application with the edge around it; `options` go to Litestar (state, lifespan, middleware).
 
     `envelopes` gives surfaces with another error form than RFC 9457 their own, by path prefix; `kept` has
-    answers that need no handler.
+    answers that need no handler, `calls` handlers that need no routing.
     """
     chosen = Envelopes(envelopes or {})
     observer = Observer(metrics_directory or settings.data_dir / "metrics")
@@ -78,6 +80,7 @@ def create_edge(
             if isinstance(route, HTTPRoute)
         },
         kept=kept,
+        calls=calls,
         log_success=settings.log_level in ("debug", level_for_success),
     )
     return app

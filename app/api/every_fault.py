@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from itertools import islice
 from types import NoneType, UnionType
-from typing import Annotated, Any, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import msgspec
 
@@ -21,15 +21,19 @@ def every_fault(
 ) -> Invalid:
     """What the decoder said of `value`, and what it had not come to yet: in the order of the fields, MOST at most.
 
-    The decoder has the last word on its own fault, which comes first where looking again does not find it.
+    The decoder has the last word on what its own fault is, which comes first where looking again does not find it.
     """
     found = list(islice(_faults(target, value, "", strict=strict, hook=hook), MOST))
     first = invalid_shape(refused).errors[0]
     if first.field in {fault.field for fault in found}:
-        found = [first if fault.field == first.field else fault for fault in found]
+        found = [fault if _agrees(fault, first) else first for fault in found]
     else:
         found = [first, *found[: MOST - 1]]
     return Invalid(VALIDATION_FAILED, "Some fields cannot be accepted.", errors=found)
+
+
+def _agrees(fault: FieldError, first: FieldError) -> bool:
+    return fault.field != first.field or fault.code == first.code
 
 
 def _faults(target: Any, value: Any, at: str, *, strict: bool, hook: Hook) -> Iterator[FieldError]:
@@ -52,7 +56,15 @@ def _faults(target: Any, value: Any, at: str, *, strict: bool, hook: Hook) -> It
                 some = True
                 yield fault
         if not some:  # it is the value itself: its kind, its length, its bounds
-            yield from invalid_shape(error, at).errors
+            yield from (_with_choices(fault, inner) for fault in invalid_shape(error, at).errors)
+
+
+def _with_choices(fault: FieldError, kind: Any) -> FieldError:
+    """The decoder says that a word is none of the possible ones, and not which those are."""
+    if fault.code != "unknown_choice" or get_origin(kind) is not Literal:
+        return fault
+    words = ", ".join(str(word) for word in get_args(kind))
+    return FieldError(fault.field, fault.code, f"Must be one of: {words}.")
 
 
 def _names(struct: type[msgspec.Struct], value: dict[str, Any], at: str) -> Iterator[FieldError]:

@@ -29,6 +29,7 @@ _FIELD = re.compile(r"Object (missing required|contains unknown) field `(.*?)`$"
 _BOUND = re.compile(r"Expected `\w+(?: \| null)?` (<=|>=|<|>) (-?[\d.e+]+)$")
 _LENGTH = re.compile(r"Expected `(\w+)(?: \| null)?` of length (<=|>=|==) (\d+)$")
 _TYPES = re.compile(r"Expected `(.+?)`, got `(.+?)`$")
+_FORMAT = re.compile(r"Invalid (?:RFC3339 encoded )?(date|datetime|UUID)$")
 
 _WORDS = {
     "int": "a whole number",
@@ -43,6 +44,11 @@ _WORDS = {
     "datetime": "a date and time",
     "date": "a date",
     "UploadFile": "a file",
+}
+_FORMATS = {
+    "date": "a date, as 1990-02-03",
+    "datetime": "a date and time with offset, as 1990-02-03T16:05:00+01:00",
+    "UUID": "a UUID",
 }
 _BOUNDS = {"<=": "at most", ">=": "at least", "<": "less than", ">": "more than", "==": "exactly"}
 
@@ -75,19 +81,27 @@ def _explain(text: str) -> tuple[str, str, str]:  # noqa: PLR0911 - one row per 
         code = "too_large" if found[1].startswith("<") else "too_small"
         return code, f"Must be {_BOUNDS[found[1]]} {found[2].removesuffix('.0')}.", ""
     if found := _LENGTH.match(text):
-        code = "too_long" if found[2] == "<=" else "too_short"
-        unit = "entries" if found[1] == "array" else "characters"
-        return code, f"Must have {_BOUNDS[found[2]]} {found[3]} {unit}.", ""
+        return *_explain_length(found), ""
     if found := _TYPES.match(text):
         wanted = " or ".join(_WORDS.get(word, word) for word in found[1].split(" | "))
         return "wrong_type", f"Must be {wanted}.", ""
     if text.startswith("Invalid enum value"):
         return "unknown_choice", "Is not one of the possible values.", ""
+    if found := _FORMAT.match(text):
+        return "wrong_format", f"Must be {_FORMATS[found[1]]}.", ""
     if "matching regex" in text:
         return "wrong_format", "Does not have the right form.", ""
     if text == "Number out of range" or text.startswith("Integer value out of range"):
         return "too_large", "The number is too large.", ""
     return "wrong_format", f"{text.split(' - ', maxsplit=1)[0][:200]}.", ""
+
+
+def _explain_length(found: re.Match[str]) -> tuple[str, str]:
+    kind, bound, length = found.groups()
+    code = "too_long" if bound == "<=" else "too_short"
+    if (bound, length) == (">=", "1"):
+        return code, "Must not be empty."
+    return code, f"Must have {_BOUNDS[bound]} {length} {'entries' if kind == 'array' else 'characters'}."
 
 
 # SQLSTATE (PostgreSQL, appendix A) of values that no bound at the edge has caught: the client's fault.

@@ -5,13 +5,10 @@ together gain little, in a way that a stranger's guesses do not shut the owner o
 its own at each account, and so has a device that the account was used from before.
 """
 
-import math
 from dataclasses import dataclass
-from http import HTTPStatus
 from typing import Final
 
-from app.api.errors import HttpError
-from app.api.rate_limits import RATE_LIMITED
+from app.api.rate_limits import refusal
 from app.domain.customers.passkeys import PasskeyChecker
 from app.domain.customers.passwords import PasswordHasher
 from app.domain.customers.providers import LoginRecords, Providers
@@ -97,14 +94,12 @@ class GuessLimits:
     async def _take(self, subject: str, limit: Limit) -> None:
         verdict = await self._counter.take(subject, calls=limit.calls, seconds=limit.seconds)
         if not verdict.allowed:
-            refused = HttpError(
-                HTTPStatus.TOO_MANY_REQUESTS,
-                RATE_LIMITED,
-                f"Too many tries for this account; try again {in_words(verdict.reset)}, "
-                "or ask for a link by mail.",
+            when = in_words(verdict.reset)
+            raise refusal(
+                limit,
+                verdict,
+                f"Too many tries for this account; try again {when}, or ask for a link by mail.",
             )
-            refused.headers = {"Retry-After": str(max(1, math.ceil(verdict.reset)))}
-            raise refused
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """What is measured and who may read it: requests by route template, summed over all server processes."""
 
 import asyncio
+import importlib
 import math
 import os
 from bisect import bisect_left
@@ -43,6 +44,8 @@ class Observer:
     def __init__(self, directory: Path) -> None:
         # One directory per process, the first: the library keeps its files open there.
         Path(os.environ.setdefault(DIRECTORY, str(directory))).mkdir(parents=True, exist_ok=True)
+        # Now rather than at the first request, so that processes which are forked from here share it.
+        importlib.import_module("prometheus_client")
         # Seconds in all, and how many requests fell into each bucket, by method, route and status.
         self._counted: dict[tuple[str, str, int], tuple[list[float], list[int]]] = {}
         self._written: dict[tuple[str, str, int], list[Any]] = {}

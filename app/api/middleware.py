@@ -18,6 +18,7 @@ from app.api.asked import asked
 from app.api.errors import Envelopes
 from app.api.faults import invalid_field
 from app.api.kept import KeptAnswers
+from app.api.known_calls import KnownCalls
 from app.api.metrics import Observe
 from app.kit.errors import NOT_FOUND, NotFound
 from app.log import request_id
@@ -67,6 +68,7 @@ class Edge:
         log_success: bool = True,
         methods: Mapping[str, bytes] = MappingProxyType({}),
         kept: KeptAnswers | None = None,
+        calls: KnownCalls | None = None,
     ) -> None:
         self._app = app
         self._envelopes = envelopes
@@ -78,6 +80,7 @@ class Edge:
         self._log_success = log_success
         self._methods = methods
         self._kept = kept if kept is not None and kept.is_on else None
+        self._calls = calls
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "http":
@@ -104,7 +107,7 @@ class Edge:
             await send(message)
 
         try:
-            if not await self._answered_here(scope, origin, send_with_headers):
+            if not await self._answered_here(scope, origin, receive, send_with_headers):
                 await self._app(scope, receive, send_with_headers)
         except Exception as error:
             if status:
@@ -121,8 +124,8 @@ class Edge:
         if known is not None:
             headers[:] = [(name, known if name.lower() == b"allow" else value) for name, value in headers]
 
-    async def _answered_here(self, scope: Any, origin: bytes | None, send: Any) -> bool:
-        """Answer what no route should see: preflights, texts that no table can hold, and what is kept."""
+    async def _answered_here(self, scope: Any, origin: bytes | None, receive: Any, send: Any) -> bool:
+        """Answer what no route should see: preflights, texts that no table can hold, and what is kept or known."""
         if "\0" in scope["path"]:
             await self._send_error(scope, NotFound(NOT_FOUND, "There is nothing at this address."), send)
             return True
@@ -144,7 +147,11 @@ class Edge:
                 ]
                 await _send(send, HTTPStatus.NO_CONTENT, headers, b"")
                 return True
-        return self._kept is not None and scope["method"] == "GET" and await self._kept.send(scope, send)
+        if scope["method"] != "GET":
+            return False
+        if self._kept is not None and await self._kept.send(scope, send):
+            return True
+        return self._calls is not None and await self._calls.send(scope, receive, send)
 
     async def _send_error(self, scope: Any, error: Exception, send: Any) -> None:
         status, media_type, body, headers = self._envelopes.answer(scope["path"], error)
@@ -173,13 +180,16 @@ def _request_id(given: bytes | None) -> bytes:
 
 def _complete(given: Iterable[tuple[bytes, bytes]], extra: Headers) -> Headers:
     headers = list(given)
-    has_policy = keeps = False
+    has_policy = keeps = is_limited = False
     for name, _ in headers:
         if name == b"content-security-policy":
             has_policy = True
         elif name == b"cache-control":
             keeps = True
-    headers += extra
+        elif name == b"ratelimit-limit":
+            is_limited = True
+    # A limit that refuses speaks for itself, and not those that let the call through.
+    headers += (pair for pair in extra if not pair[0].startswith(b"ratelimit-")) if is_limited else extra
     if not has_policy:
         headers.append(API_POLICY)
     if not keeps:

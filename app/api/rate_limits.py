@@ -79,22 +79,16 @@ class RateLimits:
         limit, scope = self._limits[name], cast("dict[str, Any]", connection.scope)
         subject = network_of(client_address(scope, self._trusted))
         verdict = await self._take(limit, subject)
-        scope[ANSWER_HEADERS].extend(_headers(limit, verdict))
         if verdict.allowed:
+            told = _headers(limit, verdict).items()
+            scope[ANSWER_HEADERS].extend((name.lower().encode(), value.encode()) for name, value in told)
             return
         if not self._trusted and was_forwarded(scope) and not self._warned:
             self._warned = True
             log.warning(
                 "a proxy that STOREFRONT_TRUSTED_PROXIES does not name makes its callers share a limit"
             )
-        wait = _whole(verdict.reset)
-        refused = HttpError(
-            HTTPStatus.TOO_MANY_REQUESTS,
-            RATE_LIMITED,
-            f"Too many calls of this kind; try again {in_words(wait)}.",
-        )
-        refused.headers = {"Retry-After": str(wait)}
-        raise refused
+        raise refusal(limit, verdict, f"Too many calls of this kind; try again {in_words(verdict.reset)}.")
 
     async def _take(self, limit: Limit, subject: str) -> Verdict:
         key = f"{limit.name}:{subject}"
@@ -127,9 +121,16 @@ def refuse_unknown_limits(app: Litestar) -> None:
                 raise TypeError(f"{handler}: there is no rate limit {handler.opt[LIMIT]!r}")
 
 
-def _headers(limit: Limit, verdict: Verdict) -> list[tuple[bytes, bytes]]:
+def refusal(limit: Limit, verdict: Verdict, message: str) -> HttpError:
+    """What refuses a call, with the headers of the limit that it has met, whatever an earlier one allowed."""
+    refused = HttpError(HTTPStatus.TOO_MANY_REQUESTS, RATE_LIMITED, message)
+    refused.headers = {"Retry-After": str(_whole(verdict.reset)), **_headers(limit, verdict)}
+    return refused
+
+
+def _headers(limit: Limit, verdict: Verdict) -> dict[str, str]:
     values = (limit.calls, verdict.remaining, _whole(verdict.reset))
-    return [(name.lower().encode(), b"%d" % value) for name, value in zip(RATE_HEADERS, values, strict=True)]
+    return {name: str(value) for name, value in zip(RATE_HEADERS, values, strict=True)}
 
 
 def _whole(seconds: float) -> int:

@@ -2,7 +2,7 @@
 
 import asyncio
 import tomllib
-from collections.abc import Container
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,7 +14,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.cli.environment import production_checked_settings, with_databases
 from app.db.session import create_engine, create_sessions, transaction
-from app.domain.catalogue.arranging import CategoryDraft, CollectionDraft, apply_category, apply_collection
+from app.domain.catalogue.arranging import (
+    CategoryDraft,
+    CollectionDraft,
+    apply_category,
+    apply_collection,
+    apply_related,
+)
 from app.domain.catalogue.documents import rebuild_colors
 from app.domain.catalogue.models import Category, Collection
 from app.domain.catalogue.presence import find_handles, find_product_ids, has_products
@@ -35,10 +41,14 @@ T = TypeVar("T")
 
 
 class ShopFile(StoreFile, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A whole shop file: the store, how its products are arranged, what is offered on them, and gift cards."""
+    """A whole shop file: the store, how its products are arranged, what is offered on them, and gift cards.
+
+    related: by the handle of a product those to show beside it; of products that it leaves out it is computed.
+    """
 
     collections: tuple[CollectionDraft, ...] = ()
     categories: tuple[CategoryDraft, ...] = ()
+    related: dict[str, tuple[str, ...]] | UnsetType = UNSET
     promotions: tuple[PromotionPlan, ...] | UnsetType = UNSET
     unit_prices: tuple[UnitPricePlan, ...] | UnsetType = UNSET
     gift_cards: tuple[GiftCardPlan, ...] = ()
@@ -126,12 +136,15 @@ async def apply_shop(
 async def _apply_shelves(
     session: AsyncSession, store: Store, file: ShopFile, *, now: datetime
 ) -> tuple[list[str], list[str]]:
-    """Collections and categories: the changes, and what could not be done yet."""
+    """Collections, categories and related products: the changes, and what could not be done yet."""
     await _refuse_unknown_handles(session, store.id, file)
     named = {handle for draft in file.collections for handle in draft.products}
     known = await find_product_ids(session, store.id, named)
     changes: list[str] = []
-    notes = _missing_products(file, known)
+    waiting = {
+        f"collection {draft.handle}": [handle for handle in draft.products if handle not in known]
+        for draft in file.collections
+    }
     for place, draft in enumerate(file.collections):
         wanted = msgspec.structs.replace(draft, products=tuple(h for h in draft.products if h in known))
         try:
@@ -146,7 +159,11 @@ async def _apply_shelves(
         except AppError as error:
             raise _at(f"categories.{category.handle}", error) from error
         changes += [f"category {category.handle}: {', '.join(told)}"] if told else []
-    return changes, notes
+    if file.related is not UNSET:
+        told, missing = await apply_related(session, store.id, file.related, now=now)
+        changes += told
+        waiting |= {f"related {handle}": handles for handle, handles in missing.items()}
+    return changes, _missing_products(waiting)
 
 
 async def _apply_offers(
@@ -176,13 +193,9 @@ async def _apply_offers(
     return done
 
 
-def _missing_products(file: ShopFile, known: Container[str]) -> list[str]:
-    """All products that collections name and the shop does not have, in one note with a line for each collection."""
-    lines = []
-    for draft in file.collections:
-        missing = [handle for handle in draft.products if handle not in known]
-        if missing:
-            lines.append(f"  collection {draft.handle}: {', '.join(missing)}")
+def _missing_products(waiting: Mapping[str, Sequence[str]]) -> list[str]:
+    """All products that the shop does not have yet, in one note with a line for each thing that waits for them."""
+    lines = [f"  {what}: {', '.join(missing)}" for what, missing in waiting.items() if missing]
     return ["\n".join(["Not in the shop yet; import, then apply again:", *lines])] if lines else []
 
 

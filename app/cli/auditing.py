@@ -12,7 +12,8 @@ from rich.table import Table
 
 from app.cli.environment import with_databases
 from app.db.audit import AMOUNTS, Breach, run_audit
-from app.db.migrations import current_revision, head_revision
+from app.db.migrations import current_revision
+from app.db.schema import head_revision
 from app.db.session import CONNECT_SECONDS, database_address
 from app.kit.clock import utc_now
 from app.settings import Settings

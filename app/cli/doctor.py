@@ -18,7 +18,8 @@ from app.cli.auditing import audit
 from app.cli.environment import found_settings, with_databases
 from app.cli.webhook_check import UnreachableError, reach_webhooks
 from app.db.audit import run_check
-from app.db.migrations import current_revision, head_revision
+from app.db.migrations import current_revision
+from app.db.schema import head_revision
 from app.db.session import database_address
 from app.integrations.mail import SmtpMailer
 from app.kit.clock import utc_now

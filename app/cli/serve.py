@@ -4,7 +4,6 @@ import os
 
 import click
 
-from app.api.metrics import clear_metrics
 from app.cli.environment import child_environ, production_checked_settings, with_databases
 from app.cli.supervisor import start_command, supervisor
 
@@ -24,7 +23,8 @@ def command(with_worker: bool) -> None:
                 parts.add("worker", lambda: start_command("worker", environ))
                 parts.run()
             return
-        from app.cli.server import serve  # noqa: PLC0415 - Granian is loaded by whoever serves
+        from app.api.metrics import clear_metrics  # noqa: PLC0415 - loaded by whoever serves
+        from app.cli.server import serve  # noqa: PLC0415 - as above
 
         clear_metrics(settings.data_dir / "metrics")
         os.environ.update(environ)

@@ -2,7 +2,6 @@
 
 import contextlib
 import gc
-import importlib
 import logging
 import multiprocessing
 import os
@@ -74,8 +73,8 @@ def check_port(host: str, port: int) -> None:
         trial.listen(1)
 
 
-def load_app(parent: int) -> Any:
-    """Runs in each server process: die with the parent, then build the app from the environment."""
+def load_app(parent: int, made: Any) -> Any:
+    """Runs in each server process: die with the parent, then take the app that it made, or make one."""
     # A fork inherits the parent's handlers, which would swallow a request to end until Granian sets its own.
     for signum in (signal.SIGTERM, signal.SIGINT):
         signal.signal(signum, signal.SIG_DFL)
@@ -83,7 +82,12 @@ def load_app(parent: int) -> Any:
         die_with_parent(parent, signal.SIGKILL)
     else:
         threading.Thread(target=_end_without, args=(parent,), daemon=True).start()
-    from app.main import app_from_environment  # noqa: PLC0415 - only in the server processes
+    return made or make_app()
+
+
+def make_app() -> Any:
+    """The application that the environment describes; nothing is connected yet, and no thread runs."""
+    from app.main import app_from_environment  # noqa: PLC0415 - only where requests are answered
 
     return app_from_environment()
 
@@ -129,11 +133,16 @@ class ShopServer(MPServer):
 def serve(settings: Settings) -> None:
     """Serve until SIGTERM or Ctrl-C. The environment must lead each process to the same settings."""
     claim = claim_port(settings.host, settings.port)
+    made = None
     if multiprocessing.get_start_method() == "fork":
-        # Loaded once, before the fork: the processes start at once, also in a fallen one's place, and share
-        # the memory of the code. The app itself, with its connections, is built in each.
-        importlib.import_module("app.main")
+        # Once, before the fork: the processes start at once, also in a fallen one's place, and share the memory
+        # of code and routes. Connections and threads come with the lifespan, which each process has to itself.
+        # The collector rests meanwhile, as it would find nothing to let go of, and leaves all this alone later:
+        # it writes to every object that it looks at, and so would give each process a copy.
+        gc.disable()
+        made = make_app()
         gc.freeze()
+        gc.enable()
     with contextlib.closing(claim):
         ShopServer(
             "app.main:app_from_environment",
@@ -149,4 +158,4 @@ def serve(settings: Settings) -> None:
             respawn_failed_workers=True,
             workers_kill_timeout=STOP_SECONDS,
             log_level=LogLevels.info if settings.is_production else LogLevels.warning,
-        ).serve(target_loader=partial(load_app, os.getpid()), wrap_loader=False)
+        ).serve(target_loader=partial(load_app, os.getpid(), made), wrap_loader=False)

@@ -5,7 +5,7 @@ from typing import Final
 
 import httpx
 
-from app.main import build_shop, close_shop
+from app.parts import build_parts, close_parts
 from app.settings import Settings
 
 ANSWER_SECONDS: Final = 4.0
@@ -26,9 +26,9 @@ async def reach_webhooks(settings: Settings) -> str:
 
     Raises UnreachableError for the first that cannot be reached.
     """
-    shop = build_shop(settings, application_name="storefront doctor")
-    services = sorted(shop.till.services)
-    await close_shop(shop)
+    parts = build_parts(settings, application_name="storefront doctor")
+    services = sorted(parts.till.services)
+    await close_parts(parts)
     if not services:
         return "no payment service sends any"
     base = f"{settings.public_url}/storefront/v1/webhooks"

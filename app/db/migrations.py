@@ -1,20 +1,16 @@
-"""Where the schema stands and how it is moved: one migration at a time, all of a move or nothing of it."""
+"""How the schema is moved, and where it stands: one migration at a time, all of a move or nothing of it."""
 
 import asyncio
-import functools
-import os
-from pathlib import Path
 from typing import Final
 
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
-from app.db.reads import Reads
+from app.db.schema import migrations_folder
 from app.db.session import database_address
 
 # Any number of ours that no other program takes in the same database.
@@ -24,28 +20,12 @@ CONNECT_SECONDS: Final = 10
 WITHOUT_MODEL: Final = frozenset({"test_charges"})
 
 
-def migrations_folder() -> Path:
-    """The folder named by STOREFRONT_MIGRATIONS, else the one beside the package."""
-    named = os.environ.get("STOREFRONT_MIGRATIONS", "").strip()
-    return Path(named) if named else Path(__file__).resolve().parents[2] / "migrations"
-
-
 def alembic_config(connection: Connection | None = None) -> Config:
     config = Config()
     config.set_main_option("script_location", str(migrations_folder()).replace("%", "%%"))
     # env.py takes the connection from here; it never makes one of its own.
     config.attributes["connection"] = connection
     return config
-
-
-class SchemaNotCurrent(Exception):  # noqa: N818 - a state, said as one
-    """The database is at another revision than the code."""
-
-
-@functools.cache
-def head_revision() -> str | None:
-    """The revision that this code was written for."""
-    return ScriptDirectory.from_config(alembic_config()).get_current_head()
 
 
 def has_model(_object: object, name: str | None, kind: str, _reflected: bool, _other: object) -> bool:
@@ -69,13 +49,6 @@ async def current_revision(database_url: str) -> str | None:
             return await connection.run_sync(_current)
     finally:
         await engine.dispose()
-
-
-async def check_migrations(reads: Reads) -> None:
-    """Raises SchemaNotCurrent, or what the database says where nothing was ever migrated."""
-    current = await reads.fetchval("SELECT version_num FROM alembic_version")
-    if current != head_revision():
-        raise SchemaNotCurrent(f"the schema is at {current}, the code at {head_revision()}")
 
 
 async def migrate(

@@ -34,6 +34,11 @@ def _form(country: str) -> _Form | None:
     )
 
 
+def has_codes(country: str) -> bool:
+    """Whether the post of a country has codes, as far as anybody wrote down what they look like."""
+    return _form(country) is not None
+
+
 def normalise_zip(text: str, country: str) -> str | None:
     """The code as its country writes it ("W1H 6LL" for "w1h6ll"), or None where it certainly is none.
 

@@ -33,7 +33,7 @@ def tent(**changes: Any) -> ProductDraft:
         "type": "Tents",
         "product_category": "Outdoor > Camping > Tents",
         "tags": ("shelter", "three-season"),
-        "metafields": {"Poles (product.metafields.custom.poles)": "Aluminium"},
+        "metafields": {"custom.poles": "Aluminium"},
         "options": (OptionDraft("Colour", COLOURS),),
         "images": (
             ImageDraft("https://img.example/tent-green.jpg", alt="The tent in green", width=800, height=600),

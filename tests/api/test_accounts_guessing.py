@@ -56,6 +56,9 @@ async def guess(person: Person, address: str, *, password: str = OTHER_PASSWORD,
     if answer.status_code == 429:
         assert answer.json()["code"] == "rate_limited"
         assert int(answer.headers["retry-after"]) >= 1
+        # Of the limit that refused, and of no other one that let the call through.
+        assert answer.headers["ratelimit-remaining"] == "0"
+        assert answer.headers["ratelimit-reset"] == answer.headers["retry-after"]
     return answer.status_code
 
 

@@ -240,6 +240,19 @@ async def test_the_profile_changes_and_refuses_what_is_impossible(ada: Person):
     assert (await ada.call("GET", "/customer")).json()["firstname"] == "Adele"
 
 
+async def test_what_nobody_has_said_is_null_and_null_takes_back_what_was_said(ada: Person):
+    facts = ("firstname", "lastname", "birthday", "gender", "relationship", "detected_country")
+    named = {"firstname": "Ada", "lastname": "Berg"}
+    for sent, shown in (
+        ({}, (None, None)),
+        (named, ("Ada", "Berg")),
+        ({"firstname": None, "lastname": ""}, (None, None)),
+    ):
+        profile = (await ada.call("PATCH", "/customer", sent)).json()
+        assert [profile[name] for name in facts] == [*shown, None, None, None, None]
+    assert (await ada.call("PATCH", "/customer", {"username": None})).status_code == 422
+
+
 async def test_a_new_mail_address_waits_for_its_proof(ada: Person, sessions: Sessions):
     new = some_email()
     changed = (await ada.call("PATCH", "/customer", {"email": new})).json()

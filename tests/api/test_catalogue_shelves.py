@@ -97,6 +97,38 @@ async def test_products_of_a_collection_are_ordered(
     assert [item["handle"] for item in page["items"]] == expected
 
 
+async def test_titles_are_ordered_whatever_their_capitals_and_accents(
+    guest: Guest, sessions: Sessions, store: Store
+) -> None:
+    titles = ["Élan jug", "zinc pot", "Zither", "apple bowl", "Ähre", "Earl cup", "enamel mug"]
+    expected = ["Ähre", "apple bowl", "Earl cup", "Élan jug", "enamel mug", "zinc pot", "Zither"]
+    now = utc_now()
+    async with transaction(sessions) as session:
+        drafts = [cup(f"t-{place}", title, 100) for place, title in enumerate(titles)]
+        await save_products(session, store.id, drafts, now=now)
+        for place, title in enumerate(titles):
+            order = "title" if place == 0 else "manual"
+            draft = CollectionDraft(f"c-{place}", title, rules=PRICED, sort_order=order)
+            await apply_collection(session, store.id, draft, now=now)
+        await apply_category(session, store.id, CategoryDraft("k", "K", collections=("c-0",)), now=now)
+    for path in (
+        "/products/variants?order_by=title",
+        "/collections/c-1/products?order_by=title",
+        "/collections/c-0/products?x=1",
+        "/category/k/products?x=1",
+        "/collections?x=1",
+    ):
+        backwards = [] if path == "/collections?x=1" else expected[::-1]
+        for way, wanted in (("asc", expected), ("desc", backwards)):
+            found: list[str] = []
+            address = f"/storefront/v1{path}&order_type={way}&limit=3" if wanted else None
+            while address:
+                page = (await guest.call("GET", address.removeprefix("/storefront/v1"))).json()
+                found += [item["title"] for item in page["items"]]
+                address = page["_links"]["next"]["href"]
+            assert found == wanted, (path, way)
+
+
 @pytest.mark.parametrize(
     "path",
     [

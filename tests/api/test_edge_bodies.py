@@ -3,11 +3,17 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from datetime import date, datetime
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
+from uuid import UUID
 
 import httpx
+import msgspec
 import pytest
 
+from app.api.shapes import Shape
+from app.kit.errors import Invalid
 from app.settings import Settings
 from tests.api.edge_app import edge_app
 from tests.api.live import serve
@@ -118,6 +124,64 @@ async def test_every_fault_of_a_body_is_named_at_once(client):
     answer = problem(await client.post(ORDERS, json=ALL_WRONG), 422, "validation_failed")
     assert {(fault["field"], fault["code"]) for fault in answer["errors"]} == FAULTS
     assert len(answer["errors"]) == len(FAULTS)
+
+
+class Ticked(msgspec.Struct):
+    remember: bool = False
+    name: str = ""
+
+
+def test_a_ticked_box_of_a_form_is_true_however_it_is_written():
+    for word in ("on", "1", "true", "True"):
+        assert Shape(Ticked).from_form({"remember": word, "name": "on"}) == Ticked(remember=True, name="on")
+    for sent in ({}, {"remember": "0"}, {"remember": "false"}, {"remember": ""}):
+        assert Shape(Ticked).from_form(sent) == Ticked()
+    with pytest.raises(Invalid):
+        Shape(Ticked).from_form({"remember": "perhaps"})
+    with pytest.raises(Invalid):
+        Shape(Ticked).from_json(b'{"remember": "on"}')
+
+
+class Words(msgspec.Struct):
+    name: Annotated[str, msgspec.Meta(min_length=1)]
+    gender: Literal["male", "female", "other"] | msgspec.UnsetType | None = msgspec.UNSET
+    birthday: date | None = None
+    at: datetime | None = None
+    uuid: UUID | None = None
+    tags: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)] = ("a",)
+    code: Annotated[str, msgspec.Meta(min_length=2)] = "ab"
+
+
+def test_a_fault_says_what_would_be_right_and_nothing_of_how_it_is_read():
+    sent = {
+        "name": "",
+        "gender": "x",
+        "birthday": "3.2.1990",
+        "at": "1",
+        "uuid": "2",
+        "tags": [],
+        "code": "a",
+    }
+    for first, value in sent.items():
+        with pytest.raises(Invalid) as refused:
+            Shape(Words).from_json(msgspec.json.encode({first: value} | sent))
+        assert {fault.field: fault.message for fault in refused.value.errors} == {
+            "name": "Must not be empty.",
+            "gender": "Must be one of: male, female, other.",
+            "birthday": "Must be a date, as 1990-02-03.",
+            "at": "Must be a date and time with offset, as 1990-02-03T16:05:00+01:00.",
+            "uuid": "Must be a UUID.",
+            "tags": "Must not be empty.",
+            "code": "Must have at least 2 characters.",
+        }
+
+
+def test_an_empty_input_of_a_form_is_not_given_unless_it_takes_any_text():
+    empty = dict.fromkeys(("gender", "birthday", "at", "uuid"), "")
+    assert Shape(Words).from_form({"name": "a", **empty}) == Words(name="a")
+    with pytest.raises(Invalid) as refused:
+        Shape(Words).from_form({"name": "", "code": "", **empty})
+    assert [fault.field for fault in refused.value.errors] == ["name", "code"]
 
 
 async def test_every_fault_of_a_form_is_named_at_once(client):

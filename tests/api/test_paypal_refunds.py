@@ -139,6 +139,29 @@ async def test_what_settles_a_dispute_and_is_a_refund_is_one_money(paid: PayPalB
     assert (await status_and_books(paid))[0] == "refunded"
 
 
+@pytest.mark.parametrize("how", ["dispute first", "together"])
+async def test_what_a_dispute_took_is_booked_anew_where_the_refund_that_it_was_fails(
+    paid: PayPalBuyer, how: str
+):
+    reference = (await paid.order())["id"]
+    dispute = paid.paypal.dispute(reference)
+    paid.paypal.move(dispute, "DEBIT", "DISPUTE_SETTLEMENT", "25.00")
+    taken = {"payments:paypal": 3000, "disputes:paypal": -2500, "disputed": 2500}
+    if how == "dispute first":
+        await tell_all(paid)
+        assert await moved(paid) == taken
+    # As often as that may be: each refund is another one.
+    for _ in range(2):
+        refund = paid.paypal.reverse(reference, 2500)
+        await tell_all(paid, times=2)
+        assert await moved(paid) == {"payments:paypal": 500, "refunds": 2500}
+        paid.paypal.let_refund_fail(refund)
+        await tell_all(paid, times=2)
+        assert await moved(paid) == taken
+    assert (await status_and_books(paid))[0] == "paid"
+    assert (await told_of_disputes(paid)).count(("dispute_withdrawn", "paypal: 2500 USD")) == 1
+
+
 async def test_what_went_back_as_credit_settles_no_dispute(paypal_buyer: PayPalBuyer, reads: Reads):
     buyer = paypal_buyer
     await buyer.start_and_approve()

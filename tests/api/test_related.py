@@ -96,6 +96,16 @@ async def test_what_was_chosen_by_hand_stands_alone(guest: Guest, leads, session
         await set_related(session, store.id, product, [leads["mug"]], now=utc_now())
     assert await related(guest, leads["tent"]) == [leads["mug"]]
 
+    # What has gone from sale since is left out; where nothing is left, what goes with it is computed again.
+    gone = [leads["hidden"], 2**62]
+    for chosen, shown in (
+        ([*gone, leads["mug"], leads["cup"]], [leads["mug"], leads["cup"]]),
+        (gone, [leads["tarp"], leads["stove"]]),
+    ):
+        async with transaction(sessions) as session:
+            await set_related(session, store.id, product, chosen, now=utc_now())
+        assert await related(guest, leads["tent"]) == shown
+
 
 async def test_related_products_cost_no_statement_more(guest: Guest, leads, counted):
     await related(guest, leads["tent"])

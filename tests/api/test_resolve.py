@@ -262,6 +262,26 @@ async def test_resolving_takes_2_statements_and_a_redirect_1(shelf, sessions, co
     assert seen == ["read"]
 
 
+async def test_a_tag_does_not_outlive_a_text_that_is_hidden_renamed_or_put_before_something_else(
+    shelf, sessions
+):
+    async def unchanged(address: str, tag: str) -> int:
+        return (await shelf.get(address, headers={"If-None-Match": tag})).status_code
+
+    # What a text is behind, and what one would come before: `by-hand` alone could be a page.
+    contact, by_hand, tent = "first=contact", "first=by-hand", "first=products&second=ridge-tent"
+    asked = [f"/resolve?{query}" for query in (contact, by_hand, tent)]
+    tags = [(await shelf.get(address)).headers["ETag"] for address in asked]
+    async with transaction(sessions) as session:
+        hidden = text("UPDATE pages SET visible = false WHERE store_id = :store AND slug = 'contact'")
+        await session.execute(hidden, {"store": shelf.store.id})
+        texts = ContentFile(pages=(PageDraft("by-hand", "Made by hand"),))
+        await apply_content(session, shelf.store.id, texts, now=utc_now())
+    answers = [await unchanged(address, tag) for address, tag in zip(asked, tags, strict=True)]
+    assert answers == [404, 200, 304]
+    assert (await resolved(shelf, "by-hand"))[1]["title"] == "Made by hand"
+
+
 async def test_an_answer_is_kept_by_its_tag(shelf):
     first = await shelf.get("/resolve?first=contact")
     again = await shelf.get("/resolve?first=contact", headers={"If-None-Match": first.headers["ETag"]})

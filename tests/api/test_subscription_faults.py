@@ -47,6 +47,22 @@ async def test_an_unknown_uuid_opens_nothing(guest: Guest, uuid):
         assert (answer.status_code, answer.json()["code"]) == (404, "subscription_not_found")
 
 
+async def test_the_uuid_of_the_path_may_stand_in_the_body_and_no_other(guest: Guest, sessions):
+    asked, other = await ask(guest), await ask(guest, "eve@example.com")
+    path = f"/subscriptions/{asked['uuid']}"
+    for method, at, body in (("PUT", "", ADA), ("POST", "/unsubscribe", {"unsubscribe_note": "no"})):
+        for uuid in (other["uuid"], "no-uuid"):
+            refused = await guest.call(method, path + at, body | {"uuid": uuid})
+            assert refused.status_code == 422
+            fault = refused.json()["errors"][0]
+            assert (fault["field"], fault["code"]) == ("uuid", "uuid_mismatch")
+        assert [row.name for row in await rows_of(sessions, guest.store)] == [None, None]
+    for method, at, body in (("PUT", "", ADA), ("POST", "/unsubscribe", {"unsubscribe_note": "no"})):
+        answer = await guest.call(method, path + at, body | {"uuid": asked["uuid"].upper()})
+        assert answer.status_code == 200, answer.text
+    assert (await read(guest, asked["uuid"]))["status"] == "unsubscribed"
+
+
 async def test_an_end_without_a_body_is_told_what_to_send(guest: Guest):
     asked = await ask(guest)
     answer = await guest.call("POST", f"/subscriptions/{asked['uuid']}/unsubscribe")

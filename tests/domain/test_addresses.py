@@ -74,6 +74,10 @@ def test_an_empty_address_names_every_missing_field_at_once():
         ({"city": "Port\ud800land"}, {"city": "invalid_text"}),
         ({"zip": " ", "phone": ""}, {"zip": "required", "phone": "required"}),
         ({"country": "Hong Kong", "zip": None, "province": None, "phone": "2123 4567"}, {}),
+        ({"country": "Panama", "zip": None, "province": None, "phone": "6123 4567"}, {}),
+        ({"country": "Jamaica", "zip": "", "province": None, "phone": "876 555 0123"}, {}),
+        ({"country": "Germany", "zip": None, "province": None, "phone": "030 123456"}, {"zip": "required"}),
+        ({"country": "Atlantis", "zip": None}, {"country": "unknown_country", "zip": "required"}),
     ],
 )
 def test_each_fault_stands_at_its_field(changes, expected):

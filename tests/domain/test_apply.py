@@ -171,6 +171,32 @@ async def test_collections_wait_for_their_products(apply, sessions):
     assert "mug" not in again.notes[0]
 
 
+async def test_what_is_shown_beside_a_product_is_chosen_in_the_file_and_computed_without_it(apply, sessions):
+    store = (await apply()).store
+    only = '[store]\ncode = "CODE"\n'
+    chosen = only + '[related]\nmug = ["jug", "plate", "mug"]\ncup = ["mug"]\n'
+    async with transaction(sessions) as session:
+        for handle in ("mug", "jug", "bowl"):
+            draft = ProductDraft(handle=handle, title=handle, variants=(VariantDraft(price=900),))
+            await save_product(session, store.id, draft, now=utc_now())
+
+    async def beside_mug() -> list[str]:
+        asked = """
+            SELECT v.full_title FROM products p CROSS JOIN LATERAL unnest(p.related) AS own (id)
+            JOIN variants v ON v.id = own.id WHERE p.store_id = :s AND p.handle = 'mug'
+        """
+        async with sessions() as session:
+            return list(await session.scalars(text(asked), {"s": store.id}))
+
+    first = await apply(chosen)
+    assert (first.changes, await beside_mug()) == (["related mug: 1"], ["jug"])
+    assert first.notes[0].splitlines()[1:] == ["  related mug: plate", "  related cup: cup"]
+    assert (await apply(chosen)).changes == []
+    assert (await apply(only)).changes == []
+    assert (await apply(only + "[related]\n")).changes == ["related mug: computed"]
+    assert await beside_mug() == []
+
+
 async def test_all_handles_that_are_nowhere_are_named_together(apply):
     more = SHOP.replace(
         'parent = "home"\ncollections = ["cheap"]', 'parent = "attic"\ncollections = ["cheap", "rare", "new"]'

@@ -113,7 +113,7 @@ async def test_the_same_product_twice_changes_nothing(desk):
             and [v["name"] for v in p["options"][0]["values"]] == ["Sand"]
             and p["variants"][0]["options"][0]["value_name"] == "Sand",
         ),
-        ({"metafields": {"Fit (product.metafields.custom.fit)": "Snug"}}, lambda p: any(
+        ({"metafields": {"custom.fit": "Snug"}}, lambda p: any(
             spec["name"] == "Fit" for spec in p["variants"][0]["specifications"]
         )),
     ],

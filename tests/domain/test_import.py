@@ -185,6 +185,21 @@ async def test_an_absent_column_keeps_its_value_and_a_blank_cell_empties_it(load
     assert len(await ask("SELECT id FROM product_images WHERE store_id = :s")) == 2
 
 
+async def test_a_metafield_of_the_file_is_told_with_the_variant(load, ask):
+    await load(
+        """
+        Handle | Title | Variant SKU | Variant Price | Firing (product.metafields.custom.firing_method)
+        mug    | Mug   | MUG-1       | 19.00         | Wood-fired
+        """
+    )
+    told = "SELECT CAST(specs_object AS json) FROM variant_documents WHERE store_id = :s"
+    specifications = (await ask(told))[0][0]
+    assert [(spec["name"], spec["value"]) for spec in specifications.values()] == [
+        ("SKU", "MUG-1"),
+        ("Firing method", "Wood-fired"),
+    ]
+
+
 async def test_known_handles_can_be_skipped(load, ask):
     await load(MUGS)
     before = await ask(STATE)

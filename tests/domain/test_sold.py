@@ -1,5 +1,6 @@
 """What was sold lately: sales count for 90 days, and drop out by the clock, once, wherever they stand."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -7,12 +8,13 @@ from sqlalchemy import text
 
 from app.db import queue
 from app.db.session import transaction
+from app.domain.catalogue.arranging import CollectionDraft, apply_collection
 from app.domain.orders import sold
 from app.domain.orders.service import COUNT_SOLD
 from app.domain.orders.sold import plan_recounts, sold_jobs
 from app.kit.clock import utc_now
 from app.worker import work_once
-from tests.shop import add_variant
+from tests.shop import add_variant, waiting_for_locks
 
 DAY = timedelta(days=1)
 
@@ -126,3 +128,64 @@ async def test_a_sale_drops_out_when_it_turns_90_days_old_and_nothing_else_is_co
     assert await counted(20) == [late, together]
     assert await figures(sessions, store) == [gone, gone, gone, lately]
     assert await counted(21) == []
+
+
+async def test_a_collection_in_the_order_of_sales_follows_each_count(sessions, store, clock, counted):
+    async with transaction(sessions) as session:
+        await session.execute(text("DELETE FROM jobs"))
+    first, second = [await add_variant(sessions, store) for _ in range(2)]
+    async with transaction(sessions) as session:
+        handles = await session.scalars(
+            text("SELECT handle FROM products WHERE store_id = :store ORDER BY id"), {"store": store.id}
+        )
+        draft = CollectionDraft("sellers", "Sellers", sort_order="best_selling", products=tuple(handles))
+        await apply_collection(session, store.id, draft, now=utc_now())
+
+    async def shown() -> list[int]:
+        asked = """
+            SELECT v.id FROM collection_products m JOIN variants v ON v.product_id = m.product_id
+            WHERE m.store_id = :store ORDER BY m.position, m.sort_text, m.product_id
+        """
+        async with sessions() as session:
+            return list(await session.scalars(text(asked), {"store": store.id}))
+
+    assert await shown() == [first, second]
+    await sell(sessions, store, [second], clock.begin - 89 * DAY)
+    await counted(0)
+    assert await shown() == [second, first]
+    await sell(sessions, store, [first], clock.begin)
+    await counted(2)
+    assert await shown() == [first, second], "what was sold 90 days ago has dropped out"
+
+
+async def test_who_had_to_wait_for_another_counts_what_was_committed_meanwhile(
+    sessions, store, clock, counted
+):
+    async with transaction(sessions) as session:
+        await session.execute(text("DELETE FROM jobs"))
+    first, second = [await add_variant(sessions, store) for _ in range(2)]
+    async with transaction(sessions) as session:
+        await session.execute(
+            text(
+                "UPDATE variants SET product_id = (SELECT product_id FROM variants WHERE id = :a) WHERE id = :b"
+            ),
+            {"a": first, "b": second},
+        )
+    at = clock.begin - DAY
+    product = "products WHERE id = (SELECT product_id FROM variants WHERE id = :first)"
+    for held, ones, others in (("variants WHERE id = :first", 4, 2), (product, 8, 4)):
+        await sell(sessions, store, [first], at)
+        async with sessions() as other:
+            await other.execute(text(f"SELECT FROM {held} FOR NO KEY UPDATE"), {"first": first})
+            counting = asyncio.create_task(counted(0, plan=False))
+            await waiting_for_locks(sessions, 1)
+            # As a worker leaves it that took the other job.
+            await sell(sessions, store, [first], at)
+            await other.execute(text("UPDATE variants SET sold = sold + 2 WHERE id = :b"), {"b": second})
+            async with transaction(sessions) as session:
+                await session.execute(text("DELETE FROM jobs WHERE state = 'queued'"))
+            await other.commit()
+            await counting
+        rows = await figures(sessions, store)
+        assert [row[0] for row in rows] == [ones, others]
+        assert {row[2] for row in rows} == {ones + others}

@@ -1,7 +1,8 @@
 """What the worker ends and forgets by the clock, and what it never does: anything that money has touched."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
+from typing import Any
 
 import httpx
 import pytest
@@ -12,7 +13,7 @@ from app.db.audit import run_audit
 from app.db.reads import Reads
 from app.db.session import Sessions, create_engine, create_sessions, transaction
 from app.domain.carts.service import add_item
-from app.domain.checkout import jobs
+from app.domain.checkout import jobs, sweeping
 from app.domain.checkout.jobs import KEEP, sweep
 from app.kit.clock import utc_now
 from tests.conftest import fresh_database, make_store
@@ -158,6 +159,37 @@ async def test_a_cart_whose_time_is_over_is_empty_for_whoever_bought_from_it_and
         assert (await session.scalars(held, {"id": customer})).all() == [new]
     found = await counts(sessions, guest)
     assert (found["orders"], found["checkouts"], found["carts"]) == (1, 1, 2)
+
+
+def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for below in plan.get("Plans", ()):
+        yield from nodes(below)
+
+
+async def test_a_cart_that_an_order_came_from_is_emptied_once_and_not_looked_at_again(guest, sessions):
+    checkout = await guest.prepare(await add_variant(sessions, guest.store))
+    assert (await guest.pay(checkout["totals"]["total"])).status_code == 204
+    assert (await guest.add(await add_variant(sessions, guest.store))).status_code == 200
+    await rounds(sessions)
+
+    async def looked_at() -> tuple[int, int]:
+        """How many rows of carts and lines the steps about carts read when they run once more."""
+        read = 0
+        async with transaction(sessions) as session:
+            await session.execute(text("SET LOCAL enable_seqscan = off"))
+            for step in (sweeping._FORGET_CARTS, sweeping._EMPTY_CARTS):
+                plan = await session.scalar(
+                    text(f"EXPLAIN (ANALYZE, FORMAT JSON) {step}"), {"now": utc_now(), "batch": 200}
+                )
+                read += sum(found["Actual Rows"] for found in nodes(plan[0]["Plan"]) if "Index Name" in found)
+            carts = await session.scalar(
+                text("SELECT count(*) FROM carts WHERE store_id = :store AND emptied_at IS NOT NULL"),
+                {"store": guest.store.id},
+            )
+        return read, carts or 0
+
+    assert await looked_at() == (0, 1)
 
 
 async def test_an_order_whose_payment_is_not_known_stays(guest, sessions):

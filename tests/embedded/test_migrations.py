@@ -16,15 +16,9 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 import app.domain
 from app.db.base import Base
-from app.db.migrations import (
-    SchemaNotCurrent,
-    check_migrations,
-    current_revision,
-    has_model,
-    head_revision,
-    migrate,
-)
+from app.db.migrations import current_revision, has_model, migrate
 from app.db.reads import Reads
+from app.db.schema import SchemaNotCurrent, check_migrations, head_revision
 from app.db.session import database_address
 from app.integrations.embedded.postgres import start_postgres
 

@@ -107,7 +107,15 @@ def test_a_port_that_another_program_has_is_refused(serving, folder, port):
         assert f"port {port}" in (folder / "out").read_text()
 
 
-def test_killed_server_processes_are_replaced_also_several_at_once(serving, folder, port):
+def own_share(pid):
+    """How much of a process's memory is its own and nobody else's."""
+    memory = psutil.Process(pid).memory_full_info()
+    return memory.uss / memory.rss
+
+
+def test_killed_server_processes_are_replaced_also_several_at_once_and_share_what_is_loaded(
+    serving, folder, port
+):
     with storefront("serve", environ=serving, output=folder / "out") as process:
         wait_until_ready(process, port, folder / "out")
         # Twice in a row, faster than Granian itself would bear.
@@ -121,6 +129,8 @@ def test_killed_server_processes_are_replaced_also_several_at_once(serving, fold
                 "both are replaced",
             )
             wait_until_ready(process, port, folder / "out")
+        # An eighth where the application was made before the fork, a third and more where each makes its own.
+        assert max(map(own_share, server_processes(process.pid))) < 0.3
 
 
 def test_a_killed_server_takes_its_processes_along_and_frees_the_port(serving, folder, port):

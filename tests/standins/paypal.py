@@ -190,13 +190,14 @@ class PayPalStandIn:
         dispute.update(status="RESOLVED", dispute_outcome={"outcome_code": outcome})
         self._tell("CUSTOMER.DISPUTE.RESOLVED", "dispute", dispute)
 
-    def reverse(self, reference: str, minor: int, *, listed: bool = True) -> None:
+    def reverse(self, reference: str, minor: int, *, listed: bool = True) -> Thing:
         """A bank takes money back; whether the order's own list of refunds says so, nobody promises."""
         refund = self.give_back(reference, minor)
         self.events[-1]["event_type"] = "PAYMENT.CAPTURE.REVERSED"
         if not listed:
             self.orders[reference]["purchase_units"][0]["payments"]["refunds"].remove(refund)
             self._unlisted[reference] = self._unlisted.get(reference, 0) + minor
+        return refund
 
     def _list_disputes(self, about: str) -> Thing:
         found = [

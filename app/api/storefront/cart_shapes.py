@@ -52,8 +52,8 @@ class StorefrontWarning(msgspec.Struct):
 class StorefrontCartLine(msgspec.Struct, kw_only=True):
     """A line with today's price. Money in minor units of the cart's currency.
 
-    `added_price` is what a unit cost when it was added; `warnings` say what changed since. `related_products` comes
-    with `expand=related_products`: by variant id what goes with the thing and can be had now.
+    `added_price` is what a unit of so many cost this buyer when the line was made; `warnings` say what changed since.
+    `related_products` comes with `expand=related_products`: by variant id what goes with the thing and can be had now.
     """
 
     id: int
@@ -171,7 +171,7 @@ def show_line(
         and (item.available_units is None or item.available_units >= entry.quantity),
         added_price=entry.added_price,
         compare_at_price=item.compare_at_price if item else None,
-        warnings=show_warnings(changes_of(entry)),
+        warnings=show_warnings(changes_of(entry, price)),
         cart_uuid=cart_uuid,
     )
 

@@ -10,7 +10,7 @@ from app.api.dependencies import large_shelves_of
 from app.api.expand import parse_expand
 from app.api.openapi import PARAMETERS
 from app.api.paging import After
-from app.api.storefront.counter import Counter, PageCounter, counters
+from app.api.storefront.counter import Counter, InCurrency, PageCounter, asked_often, counters
 from app.api.storefront.filters import FILTER_PARAMETERS, asked_filters, send_head, send_shelf
 from app.api.storefront.wares import (
     Direction,
@@ -43,6 +43,7 @@ class CategoryController(Controller):
         summary="Categories, roots first",
         responses=answers(page_of(StorefrontCategory), "A page of categories."),
     )
+    @asked_often
     async def categories(
         self,
         pages: NamedDependency[PageCounter],
@@ -63,6 +64,7 @@ class CategoryController(Controller):
         opt={PARAMETERS: FILTER_PARAMETERS},
         responses=answers(StorefrontCategoryPage, "The category."),
     )
+    @asked_often
     async def category(
         self,
         counter: NamedDependency[Counter],
@@ -83,6 +85,7 @@ class CategoryController(Controller):
         opt={PARAMETERS: FILTER_PARAMETERS},
         responses=answers(page_of(StorefrontShelfVariant), "A page of products."),
     )
+    @asked_often
     async def products(
         self,
         pages: NamedDependency[PageCounter],
@@ -91,6 +94,7 @@ class CategoryController(Controller):
         order_by: FromQuery[Order | None] = None,
         order_type: FromQuery[Direction | None] = None,
         expand: Expand = None,
+        currency: InCurrency = None,
     ) -> Response[bytes]:
         found = await list_category_products(
             pages.reads,
@@ -103,7 +107,7 @@ class CategoryController(Controller):
             descending=None if order_type is None else order_type == "desc",
             expands=parse_expand(expand, VARIANT_EXPANDS),
         )
-        return send_shelf(pages, found)
+        return send_shelf(pages, await pages.priced_items(found, currency))
 
 
 async def _count(counter: Counter, handle: str) -> bytes:

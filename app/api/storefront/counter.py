@@ -2,23 +2,37 @@
 than the reads themselves.
 """
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any
+from functools import wraps
+from typing import Annotated, Any
 
 import msgspec
 from litestar import Response
 from litestar.di import Provide
+from litestar.params import QueryParameter
 
 from app.api.asked import asked_tags
 from app.api.caching import NotModified, cached_response, matches, version_tag
 from app.api.dependencies import STATE_KEY, Shop, provide_store
 from app.api.kept import KeptAnswers
 from app.api.paging import Limit, Number, Offset, PerPage, page_bytes, read_page
+from app.api.rate_limits import LIMIT
 from app.api.request import ShopRequest
 from app.db.reads import Reads
+from app.domain.catalogue.currencies import price_in
 from app.domain.catalogue.queries import Items
 from app.domain.stores.queries import StoreConfig
 from app.kit.paging import PageRequest
+
+InCurrency = Annotated[
+    str | None,
+    QueryParameter(
+        pattern="^[A-Z]{3}$",
+        description="Prices in this currency, one of GET /options: those that a cart in it is asked for one unit."
+        " Filters by price and `order_by=price` go by the store's own, as prices do where nothing is said.",
+    ),
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +55,22 @@ class Counter:
         tag = version_tag(self.request.scope, self.store.id, self.version)
         self.kept.keep(self.request.scope, body, store_id=self.store.id, version=self.version, tag=tag)
         return cached_response(self.request, body, tag=tag)
+
+    async def priced(self, body: bytes, currency: str | None) -> bytes:
+        """A variant or product, or a list of them, at its prices in a currency; None is the store's own.
+
+        Raises Invalid currency_not_offered.
+        """
+        if currency is None or currency == self.store.currency:
+            return body
+        return await price_in(self.reads, self.store, currency, body)
+
+    async def priced_items(self, found: Items, currency: str | None) -> Items:
+        """The same of the items of a page."""
+        if currency is None or currency == self.store.currency:
+            return found
+        text = await price_in(self.reads, self.store, currency, b"[%b]" % found.text)
+        return msgspec.structs.replace(found, text=text[1:-1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +114,12 @@ async def provide_counter(request: ShopRequest) -> Counter:
     return Counter(request, shop.reads, store, shop.kept, await _version(request, store))
 
 
+async def _page_counter(request: ShopRequest, paging: PageRequest) -> PageCounter:
+    shop: Shop = request.app.state[STATE_KEY]
+    store = await provide_store(request)
+    return PageCounter(request, shop.reads, store, shop.kept, await _version(request, store), paging)
+
+
 async def provide_page_counter(
     request: ShopRequest,
     page: Number = 1,
@@ -91,10 +127,36 @@ async def provide_page_counter(
     limit: Limit = None,
     per_page: PerPage = None,
 ) -> PageCounter:
-    shop: Shop = request.app.state[STATE_KEY]
-    paging = read_page(page, offset, limit, per_page)
-    store = await provide_store(request)
-    return PageCounter(request, shop.reads, store, shop.kept, await _version(request, store), paging)
+    return await _page_counter(request, read_page(page, offset, limit, per_page))
+
+
+def asked_often(
+    handler: Callable[..., Awaitable[Response[bytes]]],
+) -> Callable[..., Awaitable[Response[bytes]]]:
+    """Remember what a call asked for, so that the next one of its address goes straight to the handler.
+
+    For handlers that are given nothing but `counter` or `pages` and what stands in the address.
+    """
+
+    @wraps(handler)
+    async def answer(*args: Any, **given: Any) -> Response[bytes]:
+        response = await handler(*args, **given)
+        name = "pages" if "pages" in given else "counter"
+        counter: Counter = given.pop(name)
+        paging = counter.paging if isinstance(counter, PageCounter) else None
+
+        async def again(scope: Any) -> Response[bytes]:
+            request = ShopRequest(scope)
+            given_now = await (_page_counter(request, paging) if paging else provide_counter(request))
+            return await handler(*args, **given, **{name: given_now})
+
+        # What is counted has to pass its limit each time.
+        if LIMIT not in counter.request.route_handler.opt:
+            shop: Shop = counter.request.app.state[STATE_KEY]
+            shop.calls.remember(counter.request.scope, again)
+        return response
+
+    return answer
 
 
 def counters() -> dict[str, Any]:

@@ -69,8 +69,8 @@ class ChangeProfile(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """What is left out stays. `current_password` is asked for where a login of long ago changes the address."""
 
     username: Annotated[str, msgspec.Meta(min_length=1, max_length=100)] | UnsetType = UNSET
-    firstname: Name | UnsetType = UNSET
-    lastname: Name | UnsetType = UNSET
+    firstname: Name | UnsetType | None = UNSET
+    lastname: Name | UnsetType | None = UNSET
     email: Address | UnsetType = UNSET
     current_password: TypedPassword | None = None
     relationship: Relationship | UnsetType | None = UNSET
@@ -106,7 +106,7 @@ def read_changes(data: ChangeProfile, *, now: datetime) -> dict[str, Any]:
         sent.pop(name, None)
     for name in ("username", "firstname", "lastname"):
         if name in sent:
-            sent[name] = read_name(sent[name], name)
+            sent[name] = read_name(sent[name] or "", name)
     if sent.get("username") == "":
         raise invalid_field("username", "required", "An account has a name.")
     if "country" in sent:

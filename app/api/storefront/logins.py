@@ -34,7 +34,6 @@ from app.api.request import ShopRequest
 from app.api.storefront.carts import read_uuid
 from app.api.storefront.profile import StorefrontLogin, customer_fields
 from app.api.transactions import transactional
-from app.domain.accounts.queries import get_account
 from app.domain.accounts.signing import Arrival, check_login, lock_login, welcome
 from app.domain.checkout.claiming import has_open_checkout
 from app.domain.customers.devices import device_digest, device_name
@@ -125,7 +124,7 @@ async def answer_login(
         device_name=device_name(agent),
         address=client_address(request.scope, shop.settings.trusted_proxies),
     )
-    claimed = await welcome(
+    account, cart_uuid = await welcome(
         session,
         store,
         customer,
@@ -134,7 +133,6 @@ async def answer_login(
         cart_seconds=shop.settings.cart_seconds,
         tells_of_device=tells_of_device,
     )
-    account = await get_account(session, store.id, customer.id)
     before = find_credential(request)
     # A handler that runs again, after a failed commit, ends what its first run began.
     state = request.scope["state"]
@@ -157,8 +155,8 @@ async def answer_login(
         cookies.append(session_cookie(made.token, seconds=_kept(shop.settings, remember=remember)))
         if fresh_device is not None:
             cookies.append(device_cookie(fresh_device))
-        if claimed.cart_uuid is not None:
-            cookies.append(cart_cookie(str(claimed.cart_uuid), seconds=shop.settings.cart_seconds))
+        if cart_uuid is not None:
+            cookies.append(cart_cookie(str(cart_uuid), seconds=shop.settings.cart_seconds))
     shown = StorefrontLogin(**customer_fields(account), auth_key="" if by_cookie else made.token)
     return LoginAnswer(Response(shown, headers=NO_STORE, cookies=cookies, status_code=200), made.session.id)
 

@@ -7,7 +7,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath
 
 from app.api.paging import After
-from app.api.storefront.counter import Counter, PageCounter, counters
+from app.api.storefront.counter import Counter, InCurrency, PageCounter, asked_often, counters
 from app.api.storefront.wares import StorefrontBestSeller, StorefrontProduct, StorefrontType, answers, page_of
 from app.domain.catalogue.choices import list_types
 from app.domain.catalogue.queries import get_product, list_products
@@ -26,12 +26,15 @@ class ProductController(Controller):
         summary="Products with variants, options and images",
         responses=answers(page_of(StorefrontProduct), "A page of products, newest first."),
     )
+    @asked_often
     async def products(
         self,
         pages: NamedDependency[PageCounter],
         after: After = "",
+        currency: InCurrency = None,
     ) -> Response[bytes]:
-        return pages.send_page(await list_products(pages.reads, pages.store.id, pages.beginning(after)))
+        found = await list_products(pages.reads, pages.store.id, pages.beginning(after))
+        return pages.send_page(await pages.priced_items(found, currency))
 
     @get(
         "/types",
@@ -39,6 +42,7 @@ class ProductController(Controller):
         summary="Types with their options and the values in use",
         responses=answers(list[StorefrontType], "All types that have a product on sale."),
     )
+    @asked_often
     async def types(self, counter: NamedDependency[Counter]) -> Response[bytes]:
         return counter.send(await list_types(counter.reads, counter.store.id))
 
@@ -51,10 +55,13 @@ class ProductController(Controller):
         responses=answers(list[StorefrontBestSeller], "Variants with units and amount, most units first."),
     )
     async def best_selling(
-        self, counter: NamedDependency[Counter], now: NamedDependency[datetime]
+        self,
+        counter: NamedDependency[Counter],
+        now: NamedDependency[datetime],
+        currency: InCurrency = None,
     ) -> Response[bytes]:
         found = await list_best_selling(counter.reads, counter.store.id, now=now)
-        return counter.send(found, lasting=False)
+        return counter.send(await counter.priced(found, currency), lasting=False)
 
     @get(
         "/{handle:str}",
@@ -62,9 +69,12 @@ class ProductController(Controller):
         summary="One product by its handle",
         responses=answers(StorefrontProduct, "The product."),
     )
+    @asked_often
     async def product(
         self,
         counter: NamedDependency[Counter],
         handle: FromPath[str],
+        currency: InCurrency = None,
     ) -> Response[bytes]:
-        return counter.send(await get_product(counter.reads, counter.store.id, handle))
+        found = await get_product(counter.reads, counter.store.id, handle)
+        return counter.send(await counter.priced(found, currency))

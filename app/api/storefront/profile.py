@@ -17,8 +17,8 @@ class StorefrontCustomer(msgspec.Struct, kw_only=True):
     email_verified: bool
     new_email: str | None
     has_password: bool
-    firstname: str
-    lastname: str
+    firstname: str | None
+    lastname: str | None
     birthday: str | None
     gender: str | None
     detected_country: str | None
@@ -42,8 +42,8 @@ def customer_fields(account: AccountView) -> dict[str, Any]:
         "email_verified": account.is_verified,
         "new_email": account.new_email,
         "has_password": account.has_password,
-        "firstname": account.firstname,
-        "lastname": account.lastname,
+        "firstname": account.firstname or None,
+        "lastname": account.lastname or None,
         "birthday": account.birthday.isoformat() if account.birthday else None,
         "gender": account.gender,
         "detected_country": country_name(account.country) if account.country else None,

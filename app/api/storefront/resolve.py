@@ -8,7 +8,7 @@ from litestar import Response, get
 from litestar.di import NamedDependency
 from litestar.params import QueryParameter
 
-from app.api.storefront.counter import Counter, counters
+from app.api.storefront.counter import Counter, InCurrency, counters
 from app.api.storefront.wares import answers
 from app.domain.discovery.resolving import resolve as resolve_address
 
@@ -46,7 +46,12 @@ async def resolve(
     first: _First,
     second: _Further = None,
     third: _Further = None,
+    currency: InCurrency = None,
 ) -> Response[bytes]:
     segments = [segment for segment in (first, second, third) if segment]
     found = await resolve_address(counter.reads, counter.store.id, segments, now=now)
-    return counter.send(b'{"type":"%b","object":%b}' % (found.type.encode(), found.object))
+    shown = found.object
+    if found.type in ("product", "variant"):
+        shown = await counter.priced(shown, currency)
+    body = b'{"type":"%b","object":%b}' % (found.type.encode(), shown)
+    return counter.send(body, lasting=found.is_lasting)

@@ -11,7 +11,7 @@ from litestar.params import QueryParameter
 from app.api.dependencies import GivenShop
 from app.api.expand import parse_expand
 from app.api.paging import PageAnswer, page_bytes
-from app.api.storefront.counter import Counter, PageCounter, counters
+from app.api.storefront.counter import Counter, InCurrency, PageCounter, counters
 from app.api.storefront.wares import Expand, StorefrontFoundVariant, answers, page_of
 from app.domain.catalogue.pieces import VARIANT_EXPANDS
 from app.domain.discovery import queries
@@ -96,9 +96,11 @@ async def search(
     now: NamedDependency[datetime],
     q: Query,
     expand: Expand = None,
+    currency: InCurrency = None,
 ) -> Response[bytes]:
     wanted = _wanted(pages, q, expand)
-    return pages.send_page(await search_products(pages.reads, pages.store.id, wanted, pages.paging, now=now))
+    found = await search_products(pages.reads, pages.store.id, wanted, pages.paging, now=now)
+    return pages.send_page(await pages.priced_items(found, currency))
 
 
 @get(
@@ -121,11 +123,15 @@ async def search_everything(
         QueryParameter(name="type", description="Only things of this kind."),
     ] = None,
     expand: Expand = None,
+    currency: InCurrency = None,
 ) -> Response[bytes]:
     wanted = msgspec.structs.replace(
         _wanted(pages, search, expand), kinds=KINDS if kind is None else (TYPES[kind],)
     )
     found = await queries.search(pages.reads, pages.store.id, wanted, pages.paging, now=now)
+    shown = dict(found.pages)
+    if PRODUCTS in shown:
+        shown[PRODUCTS] = await pages.priced_items(shown[PRODUCTS], currency)
     if found.meant and pages.paging.number == 1:
         shop.searches.note(pages.store.id, found.meant)
     parts = [
@@ -134,7 +140,7 @@ async def search_everything(
             name.encode(),
             page_bytes(pages.request, pages.paging, items.text, items.total, is_capped=items.is_capped),
         )
-        for name, items in found.pages.items()
+        for name, items in shown.items()
     ]
     parts.append(b'"noResults":%b' % msgspec.json.encode(found.is_empty))
     parts.append(b'"search":%b' % msgspec.json.encode(search))

@@ -62,22 +62,27 @@ class ConfirmSubscription(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class ChangeSubscription(msgspec.Struct, forbid_unknown_fields=True):
-    """Who the reader is."""
+    """Who the reader is. A `uuid` is the path's, once more."""
 
     name: RequiredLine
     day: Annotated[int, Meta(ge=1, le=31)]
     month: Annotated[int, Meta(ge=1, le=12)]
     year: Annotated[int, Meta(ge=FIRST_YEAR, le=9999)]
     gender: Literal["male", "female", "other"]
+    uuid: Token | None = None
 
 
 class Unsubscribe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What the reader has to say, which may be nothing; or what mail programs send (RFC 8058)."""
+    """What the reader has to say, which may be nothing; or what mail programs send (RFC 8058).
+
+    A `uuid` is the path's, once more.
+    """
 
     NEEDS_ONE: ClassVar = ("unsubscribe_note", "List-Unsubscribe")
 
     unsubscribe_note: Text | UnsetType = UNSET
     one_click: Literal["One-Click"] | UnsetType = msgspec.field(default=UNSET, name="List-Unsubscribe")
+    uuid: Token | None = None
 
 
 # A call without a body, which is answered by what it lacks.
@@ -117,6 +122,14 @@ def _show(subscription: Subscription, *, to_owner: bool, told: bool = False) -> 
 
 def _show_opened(opened: Opened) -> StorefrontSubscription:
     return _show(opened.subscription, to_owner=opened.by_owner)
+
+
+def _read_uuid(named: str, again: str | None) -> UUID | None:
+    """The subscription of the path, which a body may name as well. Raises Invalid where it names another one."""
+    uuid = read_uuid(named)
+    if again is not None and read_uuid(again) != uuid:
+        raise invalid_field("uuid", "uuid_mismatch", "This is another uuid than the path's.")
+    return uuid
 
 
 def _birthday(data: ChangeSubscription, *, today: date) -> date:
@@ -227,7 +240,8 @@ class SubscriptionController(Controller):
     ) -> StorefrontSubscription:
         """Name, birthday and gender. A day that is none, or in the future, is a 422."""
         birthday = _birthday(data, today=now.date())
-        opened = await get_subscription(session, store.id, read_uuid(uuid), now=now, lock=True)
+        named = _read_uuid(uuid, data.uuid)
+        opened = await get_subscription(session, store.id, named, now=now, lock=True)
         changed = await change_subscription(
             session, opened, name=data.name, birthday=birthday, gender=data.gender, now=now
         )
@@ -261,7 +275,7 @@ class SubscriptionController(Controller):
                 "required",
                 "Send a note, which may be empty, or List-Unsubscribe=One-Click as mail programs do.",
             )
-        opened = await get_subscription(session, store.id, read_uuid(uuid), now=now)
+        opened = await get_subscription(session, store.id, _read_uuid(uuid, data.uuid), now=now)
         await unsubscribe(session, opened, note=None if note is UNSET else note, now=now)
         return _show_opened(opened)
 

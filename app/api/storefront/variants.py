@@ -1,7 +1,9 @@
 """Variants as shoppers see them (contract rows B50, B53, B55 and B57)."""
 
+import re
 from typing import Annotated, Literal
 
+import msgspec
 from litestar import Controller, Response, get
 from litestar.di import NamedDependency
 from litestar.params import FromQuery, PathParameter, QueryParameter
@@ -12,7 +14,8 @@ from app.api.faults import invalid_field
 from app.api.limits import MAX_ID
 from app.api.openapi import PARAMETERS
 from app.api.paging import After
-from app.api.storefront.counter import Counter, PageCounter, counters
+from app.api.request import ShopRequest, query_pairs
+from app.api.storefront.counter import Counter, InCurrency, PageCounter, asked_often, counters
 from app.api.storefront.filters import FILTER_PARAMETERS, asked_filters
 from app.api.storefront.wares import (
     Direction,
@@ -38,6 +41,18 @@ _Colors = Annotated[
 ]
 MOST_COLORS = 10
 Order = Literal["date", "title", "price", "best_selling", "search_match", "review_rating"]
+
+
+def _numbered(request: ShopRequest, name: str) -> list[str]:
+    """The values of `name[0]`, `name[1]` and so on, as some clients write a list, in the order they came."""
+    return [value for key, value in query_pairs(request) if re.fullmatch(rf"{name}\[[0-9]{{1,4}}\]", key)]
+
+
+def _read_ids(texts: list[str]) -> list[int]:
+    try:
+        return msgspec.convert(texts, list[_Id], strict=False)
+    except msgspec.ValidationError:
+        raise invalid_field("product_ids", "wrong_type", "Ids are whole numbers.") from None
 
 
 def _read_colors(codes: list[str]) -> list[int]:
@@ -70,6 +85,7 @@ class VariantController(Controller):
         opt={PARAMETERS: FILTER_PARAMETERS},
         responses=answers(page_of(StorefrontVariant), "A page of variants."),
     )
+    @asked_often
     async def variants(
         self,
         pages: NamedDependency[PageCounter],
@@ -78,6 +94,7 @@ class VariantController(Controller):
         order_by: FromQuery[Order | None] = None,
         order_type: FromQuery[Direction | None] = None,
         expand: Expand = None,
+        currency: InCurrency = None,
     ) -> Response[bytes]:
         wanted = VariantFilter(
             filters=asked_filters(pages.request),
@@ -90,7 +107,7 @@ class VariantController(Controller):
         found = await list_variants(
             pages.reads, pages.store.id, pages.beginning(after), wanted, parse_expand(expand, VARIANT_EXPANDS)
         )
-        return pages.send_page(found)
+        return pages.send_page(await pages.priced_items(found, currency))
 
     @get(
         "/by-ids",
@@ -98,6 +115,7 @@ class VariantController(Controller):
         summary="Variants by their ids, in the order asked for",
         responses=answers(list[StorefrontVariant], "The variants that are on sale; others are left out."),
     )
+    @asked_often
     async def by_ids(
         self,
         counter: NamedDependency[Counter],
@@ -106,14 +124,16 @@ class VariantController(Controller):
             list[_Id] | None, QueryParameter(description="The same as `product_ids[]`.")
         ] = None,
         expand: Expand = None,
+        currency: InCurrency = None,
     ) -> Response[bytes]:
         ids = [*(ids_in_brackets or ()), *(product_ids or ())]
+        ids = ids or _read_ids(_numbered(counter.request, "product_ids"))
         if len(ids) > MAX_PAGE_SIZE:
             raise invalid_field("product_ids", "too_long", f"At most {MAX_PAGE_SIZE} ids can be asked for.")
         found = await list_variants_by_ids(
             counter.reads, counter.store.id, ids, parse_expand(expand, VARIANT_EXPANDS)
         )
-        return counter.send(b"[%b]" % found)
+        return counter.send(await counter.priced(b"[%b]" % found, currency))
 
     @get(
         "/by-colors",
@@ -122,16 +142,20 @@ class VariantController(Controller):
         description="The 50 variants nearest to any of the colours, by CIEDE2000 over the variants' own colours.",
         responses=answers(list[StorefrontVariant], "The variants, nearest first."),
     )
+    @asked_often
     async def by_colors(
         self,
         counter: NamedDependency[Counter],
         colors_in_brackets: _Colors = None,
         colors: Annotated[list[str] | None, QueryParameter(description="The same as `colors[]`.")] = None,
         expand: Expand = None,
+        currency: InCurrency = None,
     ) -> Response[bytes]:
-        wanted = _read_colors([*(colors_in_brackets or ()), *(colors or ())])
+        codes = [*(colors_in_brackets or ()), *(colors or ())]
+        wanted = _read_colors(codes or _numbered(counter.request, "colors"))
         expands = parse_expand(expand, VARIANT_EXPANDS)
-        return counter.send(await list_variants_by_colors(counter.reads, counter.store.id, wanted, expands))
+        found = await list_variants_by_colors(counter.reads, counter.store.id, wanted, expands)
+        return counter.send(await counter.priced(found, currency))
 
     @get(
         "/{variant_id:int}",
@@ -141,11 +165,14 @@ class VariantController(Controller):
             StorefrontVariantDetail, "The variant, with what is known of reviews and questions."
         ),
     )
+    @asked_often
     async def variant(
         self,
         counter: NamedDependency[Counter],
         variant_id: Annotated[int, PathParameter(ge=1, le=MAX_ID)],
         expand: Expand = None,
+        currency: InCurrency = None,
     ) -> Response[bytes]:
         expands = parse_expand(expand, VARIANT_EXPANDS)
-        return counter.send(await get_variant(counter.reads, counter.store.id, variant_id, expands))
+        found = await get_variant(counter.reads, counter.store.id, variant_id, expands)
+        return counter.send(await counter.priced(found, currency))

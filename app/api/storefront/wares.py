@@ -58,7 +58,9 @@ class StorefrontSpecification(msgspec.Struct):
 
 
 class VariantCore(msgspec.Struct, kw_only=True):
-    """What every form of a variant has. Prices in minor units of the store's currency, weight in its unit."""
+    """What every form of a variant has. Prices in minor units of the currency asked for, of the store's own where none
+    is; weight in its unit.
+    """
 
     id: int
     product_id: int
@@ -242,7 +244,10 @@ class StorefrontShelfVariant(StorefrontFoundVariant, kw_only=True):
 
 
 class StorefrontNestedVariant(VariantCore, kw_only=True):
-    """A variant inside its product; title is its own."""
+    """A variant inside its product; title is its own.
+
+    related_products are those that were chosen by hand; what is computed is answered by a variant's `expand`.
+    """
 
     options: list[StorefrontVariantOption]
     image_id: int | None

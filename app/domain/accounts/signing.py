@@ -9,8 +9,8 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.domain.accounts.mailing import MailName, queue_mail
-from app.domain.checkout.claiming import Claimed, claim_at_login
-from app.domain.customers.devices import note_device
+from app.domain.accounts.queries import AccountView, note_arrival
+from app.domain.checkout.claiming import claim_at_login
 from app.domain.customers.errors import login_failed
 from app.domain.customers.models import Customer
 from app.domain.customers.passwords import PasswordHasher, normal_form
@@ -138,13 +138,14 @@ async def welcome(
     now: datetime,
     cart_seconds: int,
     tells_of_device: bool = True,
-) -> Claimed:
+) -> tuple[AccountView, UUID | None]:
     """Do what belongs to every login; the caller then starts the session. Nothing here makes a login fail.
 
-    Answers the customer's cart, with what of the guest's did not fit into it.
+    Answers the account and its cart, which what of the guest's fits into has joined.
     """
-    is_new_device = await note_device(session, store.id, customer.id, arrival.device, now=now)
-    if is_new_device and tells_of_device:
+    await session.flush()
+    arrived = await note_arrival(session, store.id, customer.id, device=arrival.device, now=now)
+    if arrived.is_new_device and tells_of_device:
         await queue_mail(
             session,
             store.id,
@@ -155,8 +156,9 @@ async def welcome(
             address=arrival.address,
             at=now.isoformat(),
         )
-    await session.flush()
-    return await claim_at_login(
+    if arrival.cart_uuid is None and not arrival.checkout_token:
+        return arrived.account, arrived.cart_uuid
+    claimed = await claim_at_login(
         session,
         store.id,
         customer_id=customer.id,
@@ -166,3 +168,4 @@ async def welcome(
         now=now,
         keep_seconds=cart_seconds,
     )
+    return arrived.account, claimed.cart_uuid

@@ -6,6 +6,7 @@ from typing import Final
 import msgspec
 
 from app.domain.carts.queries import CartItem, CartView
+from app.domain.promotions.quotes import Quote
 
 PRICE_CHANGED: Final = "price_changed"
 NOT_ENOUGH_STOCK: Final = "not_enough_stock"
@@ -27,9 +28,12 @@ class Change(msgspec.Struct, frozen=True):
     available: int | None = None
 
 
-def changes_of(entry: CartItem) -> list[Change]:
-    """What changed about one line: price, stock, or that it is not on sale any more."""
-    return list(_changes(entry))
+def changes_of(entry: CartItem, price: int) -> list[Change]:
+    """What changed about one line: price, stock, or that it is not on sale any more.
+
+    price is what a unit costs its buyer now, at the line's quantity.
+    """
+    return list(_changes(entry, price))
 
 
 def cart_changes(cart: CartView) -> list[Change]:
@@ -39,24 +43,26 @@ def cart_changes(cart: CartView) -> list[Change]:
     return [Change(CURRENCY_CHANGED, f"The shop no longer sells in {cart.asked_currency}.")]
 
 
-def list_changes(cart: CartView) -> list[Change]:
-    """What changed about a cart and each of its lines."""
-    return [*cart_changes(cart), *(change for entry in cart.items for change in _changes(entry))]
+def list_changes(cart: CartView, quote: Quote) -> list[Change]:
+    """What changed about a cart and each of its lines, which cost what the quote says."""
+    costs = {one.line.variant_id: one.line.price for one in quote.lines if not one.line.gift}
+    of_lines = (_changes(entry, costs.get(entry.variant_id, entry.added_price)) for entry in cart.items)
+    return [*cart_changes(cart), *(change for changes in of_lines for change in changes)]
 
 
-def _changes(entry: CartItem) -> Iterator[Change]:
+def _changes(entry: CartItem, price: int) -> Iterator[Change]:
     item = entry.item
     if item is None or not item.on_sale:
         yield Change(NOT_ON_SALE, "This is no longer on sale.", entry.variant_id)
         return
-    if item.price != entry.added_price:
-        way = "went up" if item.price > entry.added_price else "went down"
+    if price != entry.added_price:
+        way = "went up" if price > entry.added_price else "went down"
         yield Change(
             PRICE_CHANGED,
             f"The price {way} since this was put into the cart.",
             entry.variant_id,
             was=entry.added_price,
-            now=item.price,
+            now=price,
         )
     available = item.available_units
     if available is not None and available < entry.quantity:

@@ -9,11 +9,6 @@ VARIANT_NOT_FOUND: Final = declare(Invalid, "variant_not_found", "There is no su
 QUANTITY_TOO_LARGE: Final = declare(Invalid, "quantity_too_large", "A line holds at most 999 units.")
 CART_FULL: Final = declare(Invalid, "cart_full", "A cart holds at most 200 different variants.")
 CART_EMPTY: Final = declare(Invalid, "cart_empty", "The cart is empty.")
-CURRENCY_NOT_OFFERED: Final = declare(
-    Invalid,
-    "currency_not_offered",
-    "The shop does not sell in this currency; GET /options lists those it does.",
-)
 ITEMS_UNAVAILABLE: Final = declare(
     Invalid, "items_unavailable", "Some items are no longer on sale; `items` names them."
 )

@@ -10,6 +10,7 @@ from sqlalchemy import BigInteger, ColumnElement, Integer, bindparam, delete, se
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.db.statements import Statement
 from app.domain.carts.errors import CART_FULL, QUANTITY_TOO_LARGE
 from app.domain.carts.models import MAX_LINES, MAX_QUANTITY, Cart, CartLine
 from app.domain.catalogue.sale_items import SaleItem, list_sale_items
@@ -47,13 +48,25 @@ class Joined(msgspec.Struct, frozen=True):
     capped: tuple[Capped, ...]
 
 
+# A guest's line counts as added by the customer whose cart takes it up: a login alone is no other price.
+_THEIR_GROUPS: Final = """coalesce((
+        SELECT b.groups FROM customers b WHERE b.store_id = :store_id AND b.id = :customer_id
+    ), '{}')"""
 _MOVE: Final = text(
-    """
-    UPDATE cart_lines l SET cart_id = :cart_id, quantity = wanted.quantity
+    f"""
+    UPDATE cart_lines l SET cart_id = :cart_id, quantity = wanted.quantity,
+        added_groups = CASE WHEN l.cart_id <> :cart_id AND l.added_groups = '{{}}' AND l.added_prices <> '[]'
+            THEN {_THEIR_GROUPS} ELSE l.added_groups END
     FROM unnest(:ids, :quantities) AS wanted (id, quantity)
     WHERE l.id = wanted.id
-    """
+    """  # noqa: S608 - words of our own
 ).bindparams(bindparam("ids", type_=ARRAY(BigInteger)), bindparam("quantities", type_=ARRAY(Integer)))
+_KEEP: Final = Statement(
+    f"""
+    UPDATE cart_lines l SET added_groups = {_THEIR_GROUPS}
+    WHERE l.cart_id = :cart_id AND l.added_groups = '{{}}' AND l.added_prices <> '[]'
+    """  # noqa: S608 - words of our own
+)
 
 
 def _either(store_id: int, customer_id: int, uuid: UUID) -> ColumnElement[bool]:
@@ -124,6 +137,11 @@ def _most(item: SaleItem | None) -> tuple[int, str]:
     return available, NOT_ENOUGH_STOCK
 
 
+async def keep_lines(session: AsyncSession, store_id: int, cart: Cart) -> None:
+    """Let the lines of a guest's cart that has become a customer's count as added by them. Locks the lines."""
+    await _KEEP.rows(session, store_id=store_id, cart_id=cart.id, customer_id=cart.customer_id)
+
+
 async def merge_lines(
     session: AsyncSession, store_id: int, *, own: Cart, guest: Cart, replace: bool
 ) -> tuple[Capped, ...]:
@@ -156,7 +174,14 @@ async def merge_lines(
         await session.execute(delete(CartLine).where(CartLine.id.in_(gone)))
     quantities = joined.stays | joined.moves
     await session.execute(
-        _MOVE, {"cart_id": own.id, "ids": list(quantities), "quantities": list(quantities.values())}
+        _MOVE,
+        {
+            "store_id": store_id,
+            "customer_id": own.customer_id,
+            "cart_id": own.id,
+            "ids": list(quantities),
+            "quantities": list(quantities.values()),
+        },
     )
     for line in lines:
         session.expunge(line)

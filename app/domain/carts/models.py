@@ -4,7 +4,8 @@ import uuid
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint
+from sqlalchemy import CheckConstraint, ForeignKey, Index, Text, UniqueConstraint
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.db.base import Base, BigId, CreatedAt, Minor, OptionalRef, Ref, StoreId
@@ -19,7 +20,7 @@ class Cart(Base):
     __tablename__ = "carts"
     __table_args__ = (
         UniqueConstraint("store_id", "uuid"),
-        Index("carts_expires_idx", "expires_at"),
+        Index("carts_expires_idx", "expires_at", postgresql_where="emptied_at IS NULL"),
         Index("carts_asleep_idx", "updated_at", postgresql_where="abandoned_at IS NULL"),
         Index(
             "carts_customer_key",
@@ -44,12 +45,15 @@ class Cart(Base):
     expires_at: Mapped[datetime]
     # When it was noted, once, that its owner had left it.
     abandoned_at: Mapped[datetime | None]
+    # When its time was over and it was emptied, since something was bought from it and it stays.
+    emptied_at: Mapped[datetime | None]
 
 
 class CartLine(Base):
     """A variant and how many; one line per variant.
 
-    What was added is remembered: what a unit cost then, in which currency ('' is the cart's), and its name.
+    What was added is remembered: what a unit cost then, in which currency ('' is the cart's), and its name. Where it
+    had other prices for more units or for customer groups, these and the groups of the buyer are, too.
     """
 
     __tablename__ = "cart_lines"
@@ -66,4 +70,6 @@ class CartLine(Base):
     added_price: Mapped[Minor]
     added_currency: Mapped[str] = mapped_column(server_default="")
     added_title: Mapped[str] = mapped_column(server_default="")
+    added_prices: Mapped[list[Any]] = mapped_column(server_default="[]")
+    added_groups: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default="{}")
     created_at: Mapped[CreatedAt]

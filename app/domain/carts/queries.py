@@ -1,6 +1,7 @@
 """What is read of carts; prices and stock come fresh from the catalogue each time."""
 
 from datetime import datetime
+from operator import attrgetter
 from typing import Any, Final
 from uuid import UUID
 
@@ -12,14 +13,15 @@ from app.db.reads import Reads
 from app.db.statements import Statement
 from app.domain.carts.errors import cart_not_found
 from app.domain.carts.models import Cart
-from app.domain.catalogue.sale_items import SaleItem, sale_item_sql
+from app.domain.catalogue.sale_items import Prices, SaleItem, UnitPrice, sale_item_sql
 from app.domain.stores.queries import StoreConfig
 
 
 class CartItem(msgspec.Struct, frozen=True):
     """A line with what the catalogue says of its variant now; item is None where the variant is gone.
 
-    Prices in the cart's currency. added_price and added_title are what it cost and was called when it was added.
+    Prices in the cart's currency. added_price is what so many units cost their buyer each when the line was made,
+    added_title what it was called.
     """
 
     id: int
@@ -47,26 +49,40 @@ class CartView(msgspec.Struct, frozen=True):
     asked_currency: str
 
 
+class Added(msgspec.Struct, frozen=True, array_like=True):
+    """What a line remembers of when it was made: all that a unit cost, in which currency, and whose buyer's groups."""
+
+    price: int
+    others: tuple[UnitPrice, ...]
+    currency: str
+    groups: tuple[str, ...]
+    title: str
+
+
 class _Line(msgspec.Struct, frozen=True, array_like=True):
     """A line as it is kept, with its variant as the catalogue has it."""
 
     id: int
     variant_id: int
     quantity: int
-    added_price: int
-    added_currency: str
-    added_title: str
+    added: Added
     item: SaleItem | None
 
 
 def _cart_sql(*, store_id: str, which: str, shown: bool) -> str:
-    """A cart with its lines and their variants: one statement, however many there are."""
+    """A cart with its lines and their variants: one statement, however many there are.
+
+    The lines come in no order. Asked for the order of their ids, PostgreSQL may go through the lines of all carts by
+    the index of these, while there are few.
+    """
     item = sale_item_sql(store_id="l.store_id", variant_id="l.variant_id", shown=shown)
     return f"""
     SELECT c.id, c.uuid, c.currency, c.note, c.attributes, c.customer_id, c.coupon_code,
         (SELECT CAST(coalesce(json_agg(json_build_array(
-                l.id, l.variant_id, l.quantity, l.added_price, l.added_currency, l.added_title, ({item})
-            ) ORDER BY l.id), '[]') AS text) FROM cart_lines l WHERE l.cart_id = c.id) AS lines
+                l.id, l.variant_id, l.quantity, json_build_array(
+                    l.added_price, l.added_prices, l.added_currency, l.added_groups, l.added_title
+                ), ({item})
+            )), '[]') AS text) FROM cart_lines l WHERE l.cart_id = c.id) AS lines
     FROM carts c
     WHERE c.store_id = {store_id} AND {which}
     """  # noqa: S608 - words of our own
@@ -108,20 +124,24 @@ def shown_currency(store: StoreConfig, kept: str) -> str:
 
 
 def added_price_in(
-    store: StoreConfig, currency: str, item: SaleItem | None, *, price: int, added_in: str
+    store: StoreConfig, currency: str, item: SaleItem | None, *, quantity: int, added: Added
 ) -> int:
-    """What a line cost when it was added, in the currency that its cart has now.
+    """What a unit of so many cost when the line was made, in the currency that its cart has now.
 
     Where the variant costs today what it cost then, that is its price of today, so that another currency alone
-    never looks like another price.
+    never looks like another price. Nor does another quantity: what is compared is what so many cost then.
     """
-    if added_in in ("", currency):
+    price = Prices(added.price, added.others).best(quantity, added.groups)
+    if added.currency in ("", currency):
         return price
-    if not store.sells_in(added_in):
-        return price if item is None else item.sold_in(store.exchange_to(currency)).price
-    if item is not None and item.sold_in(store.exchange_to(added_in)).price == price:
-        return item.sold_in(store.exchange_to(currency)).price
-    return store.convert(price, source=added_in, target=currency)
+    sold = store.sells_in(added.currency)
+    if item is None:
+        return store.convert(price, source=added.currency, target=currency) if sold else price
+    if sold:
+        there = item.sold_in(store.exchange_to(added.currency))
+        if there.price_for(quantity, added.groups) != price:
+            return store.convert(price, source=added.currency, target=currency)
+    return item.sold_in(store.exchange_to(currency)).price_for(quantity, added.groups)
 
 
 def _view(row: Any, store: StoreConfig) -> CartView:
@@ -130,14 +150,13 @@ def _view(row: Any, store: StoreConfig) -> CartView:
 
     def entry(line: _Line) -> CartItem:
         item = line.item
-        added = added_price_in(store, currency, item, price=line.added_price, added_in=line.added_currency)
         return CartItem(
             line.id,
             line.variant_id,
             line.quantity,
-            added,
+            added_price_in(store, currency, item, quantity=line.quantity, added=line.added),
             None if item is None else item.sold_in(exchange),
-            line.added_title,
+            line.added.title,
         )
 
     return CartView(
@@ -149,7 +168,7 @@ def _view(row: Any, store: StoreConfig) -> CartView:
         attributes=_decoded(row["attributes"]),
         customer_id=row["customer_id"],
         coupon_code=row["coupon_code"],
-        items=tuple(entry(line) for line in _lines.decode(row["lines"])),
+        items=tuple(entry(line) for line in sorted(_lines.decode(row["lines"]), key=attrgetter("id"))),
     )
 
 

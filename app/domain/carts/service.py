@@ -5,20 +5,21 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
+import msgspec
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db.statements import Statement
 from app.domain.carts.errors import (
     CART_FULL,
-    CURRENCY_NOT_OFFERED,
     QUANTITY_TOO_LARGE,
     VARIANT_NOT_FOUND,
     cart_not_found,
 )
 from app.domain.carts.models import MAX_LINES, MAX_QUANTITY
-from app.domain.carts.queries import CartItem, added_price_in, shown_currency
+from app.domain.carts.queries import Added, CartItem, added_price_in, shown_currency
 from app.domain.catalogue.sale_items import SaleItem, list_sale_items
 from app.domain.inventory.errors import NOT_ENOUGH_STOCK
+from app.domain.stores.currencies import check_currency
 from app.domain.stores.queries import StoreConfig
 from app.kit.errors import Invalid
 from app.kit.ids import new_uuid
@@ -48,42 +49,52 @@ _TOUCH_CUSTOMERS: Final = Statement(
     """
 )
 
+# A new line, and what it remembers. Whose groups the buyer is in is asked where there are prices for some only.
+_COLUMNS: Final = """store_id, cart_id, variant_id, quantity,
+        added_price, added_prices, added_currency, added_groups, added_title"""
+_ADDED: Final = """:variant_id, :quantity, :price, CAST(:prices AS jsonb), :currency, CASE WHEN :prices = '[]' THEN '{}'
+        ELSE coalesce((
+            SELECT c.groups FROM customers c
+            WHERE c.store_id = :store_id AND c.id = CAST(:customer_id AS bigint)
+        ), '{}') END, :title"""
+_REMEMBERED: Final = """id, quantity, CAST(json_build_array(
+        added_price, added_prices, added_currency, added_groups, added_title
+    ) AS text) AS added"""
+
 # A cart that is not there yet begins with its first line.
 _BEGIN: Final = Statement(
-    """
+    f"""
     WITH made AS (
         INSERT INTO carts (store_id, uuid, currency, updated_at, expires_at)
         VALUES (:store_id, :new_uuid, :currency, :now, :expires_at)
         RETURNING id
     )
-    INSERT INTO cart_lines (store_id, cart_id, variant_id, quantity, added_price, added_currency, added_title)
-    SELECT :store_id, made.id, :variant_id, :quantity, :price, :currency, :title FROM made
-    RETURNING id, quantity, added_price, added_currency, added_title, true AS is_new, 0 AS line_count
-    """
+    INSERT INTO cart_lines ({_COLUMNS})
+    SELECT :store_id, made.id, {_ADDED} FROM made
+    RETURNING {_REMEMBERED}, true AS is_new, 0 AS line_count
+    """  # noqa: S608 - words of our own
 )
 
 _ADD: Final = Statement(
-    """
-    INSERT INTO cart_lines AS l
-        (store_id, cart_id, variant_id, quantity, added_price, added_currency, added_title)
-    VALUES (:store_id, :cart_id, :variant_id, :quantity, :price, :currency, :title)
+    f"""
+    INSERT INTO cart_lines AS l ({_COLUMNS})
+    VALUES (:store_id, :cart_id, {_ADDED})
     ON CONFLICT (cart_id, variant_id)
         DO UPDATE SET quantity = l.quantity + EXCLUDED.quantity
         WHERE l.quantity + EXCLUDED.quantity <= :most
-    RETURNING id, quantity, added_price, added_currency, added_title, xmax = 0 AS is_new,
+    RETURNING {_REMEMBERED}, xmax = 0 AS is_new,
         (SELECT count(*) FROM cart_lines o WHERE o.cart_id = l.cart_id) AS line_count
-    """
+    """  # noqa: S608 - words of our own
 )
 
 _SET: Final = Statement(
-    """
-    INSERT INTO cart_lines AS l
-        (store_id, cart_id, variant_id, quantity, added_price, added_currency, added_title)
-    VALUES (:store_id, :cart_id, :variant_id, :quantity, :price, :currency, :title)
+    f"""
+    INSERT INTO cart_lines AS l ({_COLUMNS})
+    VALUES (:store_id, :cart_id, {_ADDED})
     ON CONFLICT (cart_id, variant_id) DO UPDATE SET quantity = EXCLUDED.quantity
-    RETURNING id, quantity, added_price, added_currency, added_title, xmax = 0 AS is_new,
+    RETURNING {_REMEMBERED}, xmax = 0 AS is_new,
         (SELECT count(*) FROM cart_lines o WHERE o.cart_id = l.cart_id) AS line_count
-    """
+    """  # noqa: S608 - words of our own
 )
 
 _REMOVE: Final = Statement(
@@ -113,6 +124,7 @@ _TAKE_WORDS: Final = Statement(
       AND c.note IS NOT DISTINCT FROM o.note AND c.attributes = o.attributes
     """
 )
+_added: Final = msgspec.json.Decoder(Added)
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,12 +175,6 @@ async def _touch_customers(
         **life,
     )
     return _Touched(own["id"], own["uuid"], shown_currency(store, own["currency"]))
-
-
-def check_currency(store: StoreConfig, currency: str | None) -> None:
-    """Raise Invalid currency_not_offered for one that the store does not sell in; None is the store's own."""
-    if currency is not None and not store.sells_in(currency):
-        raise Invalid.at("currency", CURRENCY_NOT_OFFERED, f"The shop does not sell in {currency}.")
 
 
 async def _get_sale_item(session: AsyncSession, store: StoreConfig, variant_id: int) -> SaleItem:
@@ -223,10 +229,27 @@ async def add_item(
         cart = await _touch_customers(session, store, customer_id=customer_id, currency=currency, life=life)
     if cart is not None:
         return cart.uuid, await _write(
-            session, _ADD, store, item, quantity, currency=cart.currency, cart_id=cart.id
+            session,
+            _ADD,
+            store,
+            item,
+            quantity,
+            currency=cart.currency,
+            cart_id=cart.id,
+            customer_id=customer_id,
         )
     made = new_uuid()
-    line = await _write(session, _BEGIN, store, item, quantity, currency=currency, new_uuid=made, **life)
+    line = await _write(
+        session,
+        _BEGIN,
+        store,
+        item,
+        quantity,
+        currency=currency,
+        new_uuid=made,
+        customer_id=customer_id,
+        **life,
+    )
     return made, line
 
 
@@ -250,7 +273,16 @@ async def set_item(
         await _REMOVE.rows(session, store_id=store.id, cart_id=cart.id, variant_id=variant_id)
         return None
     item = await _get_sale_item(session, store, variant_id)
-    return await _write(session, _SET, store, item, quantity, currency=cart.currency, cart_id=cart.id)
+    return await _write(
+        session,
+        _SET,
+        store,
+        item,
+        quantity,
+        currency=cart.currency,
+        cart_id=cart.id,
+        customer_id=customer_id,
+    )
 
 
 async def remove_item(
@@ -294,6 +326,7 @@ async def _write(
         variant_id=item.variant_id,
         quantity=quantity,
         price=item.price,
+        prices=msgspec.json.encode(item.prices.others).decode(),
         currency=currency,
         title=item.title,
         most=MAX_QUANTITY,
@@ -304,8 +337,9 @@ async def _write(
     check_quantity(item, row["quantity"])
     if row["is_new"] and row["line_count"] >= MAX_LINES:
         raise Invalid(CART_FULL, f"A cart holds at most {MAX_LINES} different variants.")
-    added = added_price_in(store, currency, kept, price=row["added_price"], added_in=row["added_currency"])
-    return CartItem(row["id"], item.variant_id, row["quantity"], added, item, row["added_title"])
+    added = _added.decode(row["added"])
+    price = added_price_in(store, currency, kept, quantity=row["quantity"], added=added)
+    return CartItem(row["id"], item.variant_id, row["quantity"], price, item, added.title)
 
 
 async def take_out_bought(

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.domain.carts.errors import cart_not_found
 from app.domain.carts.models import Cart
-from app.domain.carts.service import check_currency
+from app.domain.stores.currencies import check_currency
 from app.domain.stores.queries import StoreConfig
 
 _WRITE_NOTE: Final = text(

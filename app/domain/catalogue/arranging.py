@@ -1,11 +1,13 @@
-"""How a merchant's collections and categories are set up: written as wanted, saying what changed."""
+"""How a merchant arranges products in collections, in categories and beside one another: written as wanted, saying what
+changed.
+"""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, TypeVar
 
 import msgspec
-from sqlalchemy import delete, select
+from sqlalchemy import delete, or_, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -13,6 +15,7 @@ from app.domain.catalogue.errors import INVALID_PRODUCT, category_not_found, col
 from app.domain.catalogue.membership import fill_by_hand, fill_by_rule, sort_collection
 from app.domain.catalogue.models import Category, CategoryCollection, Collection, Product
 from app.domain.catalogue.rules import Rule, store_rule
+from app.domain.catalogue.service import set_related
 from app.domain.stores.models import Store
 from app.kit.errors import Invalid
 
@@ -228,3 +231,33 @@ async def _set_collections(
             ],
         )
     return True
+
+
+async def apply_related(
+    session: AsyncSession, store_id: int, chosen: Mapping[str, Sequence[str]], *, now: datetime
+) -> tuple[list[str], dict[str, list[str]]]:
+    """Show beside each product (a handle) those chosen for it, by their first variants; of all others it is computed.
+
+    Answers what changed, and for each product the handles that the store does not have, its own among them.
+    """
+    named = {*chosen, *(handle for handles in chosen.values() for handle in handles)}
+    found = await session.execute(
+        select(Product.id, Product.handle, Product.lead_variant_id, Product.related)
+        .where(Product.store_id == store_id, or_(Product.handle.in_(named), Product.related != []))
+        .order_by(Product.handle)
+    )
+    known = {row.handle: row for row in found}
+    changes = []
+    for handle, product in known.items():
+        beside = [
+            known[one].lead_variant_id for one in chosen.get(handle, ()) if one in known and one != handle
+        ]
+        wanted = list(dict.fromkeys(one for one in beside if one is not None))
+        if wanted != product.related:
+            await set_related(session, store_id, product.id, wanted, now=now)
+            changes.append(f"related {handle}: {len(wanted) or 'computed'}")
+    missing = {
+        handle: [one for one in dict.fromkeys((handle, *handles)) if one not in known]
+        for handle, handles in chosen.items()
+    }
+    return changes, {handle: handles for handle, handles in missing.items() if handles}

@@ -15,17 +15,14 @@ from sqlalchemy import BigInteger, CursorResult, bindparam, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.domain.catalogue.color_names import store_colors, variant_colors
+from app.domain.catalogue.color_names import variant_colors
+from app.domain.catalogue.coloring import put_colors, read_named_colors
 from app.domain.catalogue.drafts import DEFAULT_TITLE, key_of
+from app.domain.catalogue.specifications import list_specifications, weight_in
 from app.domain.files.names import own_picture, sizes_of, srcset_of
 from app.kit.clock import isoformat
-from app.kit.colors import lab_of, spot_of
 
 CHUNK: Final = 200
-# International pound and ounce (exact by definition, 1959).
-GRAMS_IN: Final = {
-    "g": Decimal(1), "kg": Decimal(1000), "lb": Decimal("453.59237"), "oz": Decimal("28.349523125"),
-}  # fmt: skip
 
 
 class SourceImage(msgspec.Struct, frozen=True):
@@ -212,29 +209,6 @@ _DERIVE: Final = text(
     """
 )
 
-_DROP_COLORS: Final = text(
-    """
-    DELETE FROM variant_colors c WHERE c.store_id = :store_id AND c.variant_id = ANY(:ids) AND NOT EXISTS (
-        SELECT FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r (variant_id bigint, rgb integer)
-        WHERE r.variant_id = c.variant_id AND r.rgb = c.rgb)
-    """
-).bindparams(bindparam("ids", type_=ARRAY(BigInteger)))
-_PUT_SPOTS: Final = text(
-    """
-    INSERT INTO color_spots (store_id, rgb, l, a, b)
-    SELECT :store_id, r.* FROM jsonb_to_recordset(CAST(:rows AS jsonb))
-        AS r (rgb integer, l double precision, a double precision, b double precision) ORDER BY r.rgb
-    ON CONFLICT DO NOTHING
-    """
-)
-_PUT_COLORS: Final = text(
-    """
-    INSERT INTO variant_colors (store_id, variant_id, rgb)
-    SELECT :store_id, r.* FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r (variant_id bigint, rgb integer)
-    ON CONFLICT DO NOTHING
-    """
-)
-
 _encode: Final = msgspec.json.Encoder().encode
 _decode: Final = msgspec.json.Decoder(Source).decode
 
@@ -343,22 +317,6 @@ def _choices(product: Source, variant: SourceVariant) -> list[tuple[SourceOption
     ]
 
 
-def _specifications(
-    product: Source, variant: SourceVariant, choices: Sequence[tuple[SourceOption, SourceValue]]
-) -> dict[str, dict[str, str]]:
-    weight = variant.grams / GRAMS_IN.get(variant.weight_unit, Decimal(1))
-    found = [("SKU", variant.sku), ("Barcode", variant.barcode), ("Vendor", product.vendor)]
-    found += [(option.name, value.name) for option, value in choices]
-    if variant.grams:
-        found.append(("Weight", f"{round(weight, 3).normalize():f} {variant.weight_unit}"))
-    found += [
-        (name.partition(" (product.metafields")[0], value)
-        for name, value in product.metafields.items()
-        if "product.metafields" in name and isinstance(value, str)
-    ]
-    return {key_of(name): {"name": name, "value": value, "content": value} for name, value in found if value}
-
-
 def _variant_text(product: Source, variant: SourceVariant) -> VariantText:
     choices = _choices(product, variant)
     nameless = variant.title == DEFAULT_TITLE
@@ -380,7 +338,7 @@ def _variant_text(product: Source, variant: SourceVariant) -> VariantText:
         "barcode": variant.barcode,
         "grams": round(variant.grams),
         "inventory_item_id": variant.id,
-        "weight": float(round(variant.grams / GRAMS_IN.get(variant.weight_unit, Decimal(1)), 4)),
+        "weight": float(round(weight_in(variant.weight_unit, variant.grams), 4)),
         "weight_unit": variant.weight_unit,
         "requires_shipping": variant.requires_shipping,
         "seo_title": variant.seo_title or product.seo_title or None,
@@ -412,7 +370,15 @@ def _variant_text(product: Source, variant: SourceVariant) -> VariantText:
         "image_id": shown.id if shown else None,
         "related_products": product.related,
     }
-    specs = _specifications(product, variant, choices)
+    specs = list_specifications(
+        sku=variant.sku,
+        barcode=variant.barcode,
+        vendor=product.vendor,
+        choices=[(option.name, value.name) for option, value in choices],
+        grams=variant.grams,
+        unit=variant.weight_unit,
+        metafields=product.metafields,
+    )
     leads = variant is product.variants[0]
     return VariantText(
         variant_id=variant.id,
@@ -436,7 +402,7 @@ async def rebuild_documents(session: AsyncSession, store_id: int, product_ids: S
     """
     changed = 0
     ids = sorted(set(product_ids))
-    named = await _store_colors(session, store_id)
+    named = await read_named_colors(session, store_id)
     for start in range(0, len(ids), CHUNK):
         found = await session.scalars(_SOURCE, {"store_id": store_id, "ids": ids[start : start + CHUNK]})
         sources = [_decode(row) for row in found]
@@ -449,41 +415,28 @@ async def rebuild_documents(session: AsyncSession, store_id: int, product_ids: S
                     values["ids"] = [variant.variant_id for variant in variants]
                 done = cast("CursorResult[Any]", await session.execute(statement, values))
                 changed += done.rowcount
-        await _put_colors(session, store_id, sources, named)
+        await put_colors(session, store_id, _said_colors(sources, named))
     return changed
 
 
 async def rebuild_colors(session: AsyncSession, store_id: int) -> None:
     """Find the colours of all variants anew, after the store has named others."""
-    named = await _store_colors(session, store_id)
+    named = await read_named_colors(session, store_id)
     query = text("SELECT id FROM products WHERE store_id = :store_id ORDER BY id")
     ids = list(await session.scalars(query, {"store_id": store_id}))
     for start in range(0, len(ids), CHUNK):
         found = await session.scalars(_SOURCE, {"store_id": store_id, "ids": ids[start : start + CHUNK]})
-        await _put_colors(session, store_id, [_decode(row) for row in found], named)
+        await put_colors(session, store_id, _said_colors([_decode(row) for row in found], named))
 
 
-async def _store_colors(session: AsyncSession, store_id: int) -> dict[str, int]:
-    settings = await session.scalar(text("SELECT settings FROM stores WHERE id = :id"), {"id": store_id})
-    return store_colors((settings or {}).get("colors", {}))
-
-
-async def _put_colors(
-    session: AsyncSession, store_id: int, sources: Sequence[Source], named: dict[str, int]
-) -> None:
-    variants: list[int] = []
-    rows: list[dict[str, int]] = []
-    for source in sources:
-        for variant in source.variants:
-            choices = [(option.name, value.name) for option, value in _choices(source, variant)]
-            colors = variant_colors(variant.colors, choices, named)
-            variants.append(variant.id)
-            rows += [{"variant_id": variant.id, "rgb": rgb} for rgb in colors]
-    spots = []
-    for rgb in sorted({row["rgb"] for row in rows}):
-        lightness, a, b = spot_of(lab_of(rgb))
-        spots.append({"rgb": rgb, "l": lightness, "a": a, "b": b})
-    await session.execute(_DROP_COLORS, {"store_id": store_id, "ids": variants, "rows": _json(rows)})
-    if rows:
-        await session.execute(_PUT_SPOTS, {"store_id": store_id, "rows": _json(spots)})
-        await session.execute(_PUT_COLORS, {"store_id": store_id, "rows": _json(rows)})
+def _said_colors(sources: Sequence[Source], named: dict[str, int]) -> dict[int, list[int]]:
+    """By variant its colours."""
+    return {
+        variant.id: variant_colors(
+            variant.colors,
+            [(option.name, value.name) for option, value in _choices(source, variant)],
+            named,
+        )
+        for source in sources
+        for variant in source.variants
+    }

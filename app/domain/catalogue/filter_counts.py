@@ -17,7 +17,7 @@ from app.domain.catalogue.filtering import TAGS, TYPES, VENDORS, Shape, conditio
 # Names of parameters that are no option; an option of this name is asked for as filter_by[...][].
 RESERVED: Final = (
     "expand", "page", "after", "offset", "limit", "per-page", "order_by", "order_type", "search", "q",
-    "types", "vendors", "tags", "price_from", "price_to", "availability", "filter_by",
+    "types", "vendors", "tags", "price_from", "price_to", "availability", "filter_by", "currency",
 )  # fmt: skip
 # Of tags and vendors the most frequent are told.
 MOST_WORDS: Final = 100

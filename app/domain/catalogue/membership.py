@@ -70,7 +70,7 @@ FROM (
             WHEN 'price_descending' THEN -price.least
             ELSE 0
         END AS position,
-        CASE c.sort_order WHEN 'title' THEN lower(p.title) ELSE '' END AS sort_text
+        CASE c.sort_order WHEN 'title' THEN title_key(p.title) ELSE '' END AS sort_text
     FROM collection_products n
     JOIN collections c ON c.store_id = n.store_id AND c.id = n.collection_id
     JOIN products p ON p.store_id = n.store_id AND p.id = n.product_id
@@ -86,6 +86,9 @@ WHERE m.store_id = :store_id AND m.collection_id = k.collection_id AND m.product
 _SORT_PRODUCTS: Final = text(_SORT.format(which="n.product_id = ANY(:ids)")).bindparams(
     bindparam("ids", type_=ARRAY(BigInteger))
 )
+_SORT_BY_SALES: Final = text(
+    _SORT.format(which="n.product_id = ANY(:ids) AND c.sort_order = 'best_selling'")
+).bindparams(bindparam("ids", type_=ARRAY(BigInteger)))
 _SORT_COLLECTION: Final = text(_SORT.format(which="n.collection_id = :collection_id"))
 
 
@@ -111,6 +114,11 @@ async def refresh_collections(session: AsyncSession, store_id: int, product_ids:
     """Bring what collections say of these products up to date: membership by rule, order, whether on sale."""
     await refresh_rule_collections(session, store_id, product_ids)
     await session.execute(_SORT_PRODUCTS, {"store_id": store_id, "ids": list(product_ids)})
+
+
+async def sort_by_sales(session: AsyncSession, store_id: int, product_ids: Sequence[int]) -> None:
+    """Bring collections in the order of what sells up to date for these products, whose sales were counted."""
+    await session.execute(_SORT_BY_SALES, {"store_id": store_id, "ids": list(product_ids)})
 
 
 async def sort_collection(session: AsyncSession, store_id: int, collection_id: int) -> None:

@@ -183,7 +183,13 @@ class Variant(Base):
         Index("variants_sku_idx", "store_id", text("lower(sku)"), postgresql_where=text("sku <> ''")),
         Index("variants_barcode_idx", "store_id", "barcode", postgresql_where=text("barcode <> ''")),
         Index("variants_by_date_idx", "store_id", "created_at", "id", postgresql_where=text("listed")),
-        Index("variants_by_title_idx", "store_id", "full_title", "id", postgresql_where=text("listed")),
+        Index(
+            "variants_by_title_idx",
+            "store_id",
+            text("title_key(full_title)"),
+            "id",
+            postgresql_where=text("listed"),
+        ),
         Index("variants_by_price_idx", "store_id", "price", "id", postgresql_where=text("listed")),
         Index("variants_by_sold_idx", "store_id", "sold", "id", postgresql_where=text("listed")),
         Index("variants_by_rating_idx", "store_id", "rating", "id", postgresql_where=text("listed")),
@@ -352,6 +358,12 @@ class Collection(Base):
         UniqueConstraint("store_id", "handle"),
         CheckConstraint("kind IN ('manual', 'rule')", name="kind"),
         CheckConstraint("condition IN ('all', 'any')", name="condition"),
+        # Whether there is one is asked with each sale.
+        Index(
+            "collections_by_stock_idx",
+            "store_id",
+            postgresql_where="""kind = 'rule' AND rules @> '[{"field": "stock"}]'""",
+        ),
     )
 
     store_id: Mapped[OwnStore]

@@ -40,9 +40,14 @@ _COLLECTION_TITLE: Final = """
         WHERE m.store_id = p.store_id AND m.product_id = p.id ORDER BY c.id LIMIT 1
     ), 'null')
 """
-# Of the product p: chosen by hand; else what was bought in the same orders, then what shares tags, then what sells of the type.
+# Of the product p: chosen by hand and on sale; else what was bought in the same orders, then what shares tags, then
+# what sells of the type.
 RELATED: Final = """
-    CASE WHEN p.related <> '{}' THEN CAST(to_json(p.related) AS text) ELSE coalesce((
+    coalesce(CASE WHEN p.related <> '{}' THEN (
+        SELECT '[' || string_agg(CAST(v.id AS text), ',' ORDER BY chosen.place) || ']'
+        FROM unnest(p.related) WITH ORDINALITY AS chosen (id, place)
+        JOIN variants v ON v.store_id = p.store_id AND v.id = chosen.id AND v.listed
+    ) END, (
         SELECT '[' || string_agg(CAST(near.lead_variant_id AS text), ',' ORDER BY near.place) || ']' FROM (
             SELECT n.lead_variant_id, min(found.place) AS place
             FROM (
@@ -58,7 +63,7 @@ RELATED: Final = """
                 AND n.lead_variant_id IS NOT NULL
             GROUP BY n.lead_variant_id ORDER BY place LIMIT 8
         ) near
-    ), '[]') END
+    ), '[]')
 """
 # What is told of a product by shoppers, newest first. Mail addresses stay with the shop.
 _TOLD: Final = """

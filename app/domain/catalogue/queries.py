@@ -58,10 +58,10 @@ class VariantFilter(msgspec.Struct, frozen=True):
 
 
 # Each order with the direction that a reader expects of it when none is asked for. Without words to
-# match, search_match is the date.
+# match, search_match is the date. Capitals and accents make no difference to title_key.
 VARIANT_ORDERS: Final = {
     "date": ("v.created_at", True),
-    "title": ("v.full_title", False),
+    "title": ("title_key(v.full_title)", False),
     "price": ("v.price", False),
     "best_selling": ("v.sold", True),
     "review_rating": ("v.rating", True),

@@ -47,7 +47,7 @@ _ITS_COLLECTIONS: Final = (
 def _heads_sql(kind: str, *, expanded: bool, one: bool) -> str:
     if kind == "collection":
         head, source = _COLLECTION.format(more=_ITS_CATEGORY if expanded else ""), "collections c"
-        alias, order = "c", "c.title, c.id"
+        alias, order = "c", "title_key(c.title), c.id"
     else:
         head, source = _CATEGORY.format(more=_ITS_COLLECTIONS if expanded else ""), "categories k"
         alias, order = "k", "k.parent_id NULLS FIRST, k.position, k.id"
@@ -108,7 +108,7 @@ async def get_category(reads: Reads, store_id: int, handle: str, *, expanded: bo
 SHELF_ORDERS: Final = {
     "date": ("p.created_at", True),
     "published_at": ("p.published_at", True),
-    "title": ("p.title", False),
+    "title": ("title_key(p.title)", False),
     "price": ("v.price", False),
     "best_selling": ("p.sold", True),
 }
@@ -201,7 +201,8 @@ def _items_sql(expands: frozenset[str]) -> str:
 @lru_cache(maxsize=2)
 def _size_sql(kind: str) -> str:
     return f"""
-    WITH RECURSIVE {_shelf(kind)} SELECT count(*) FROM (SELECT FROM ({_MEMBERS[kind]}) m LIMIT $3) found
+    WITH RECURSIVE {_shelf(kind)}
+    SELECT count(*) AS shelf, {size_of("products")} AS shop FROM (SELECT FROM ({_MEMBERS[kind]}) m LIMIT $3) found
     """
 
 
@@ -381,7 +382,7 @@ async def list_category_filters(
 async def _count(
     reads: Reads, kind: str, store_id: int, handle: str, filters: Filters, large: LargeShelves | None
 ) -> bytes:
-    if large is not None and await large.has(store_id, (kind, store_id, handle), _size_sql(kind), handle):
+    if large is not None and await large.counts(store_id, (kind, store_id, handle), _size_sql(kind), handle):
         counted = await large.count(store_id, _ids_sql(kind), handle, filters)
         if counted is not None:
             return counted

@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db.statements import Statement
-from app.domain.carts.merging import Capped, list_pair_ids, lock_pair, merge_lines
+from app.domain.carts.merging import Capped, keep_lines, list_pair_ids, lock_pair, merge_lines
 from app.domain.carts.models import Cart
 from app.domain.checkout.models import Checkout
 from app.domain.checkout.service import move_checkout
@@ -59,8 +59,6 @@ async def claim_at_login(
     Never in the way of a login: an unknown cart or a wrong token is ignored, and where something else goes
     wrong, all of it stays the guest's, who can still merge later. Locks checkouts, then carts.
     """
-    if cart_uuid is None and not checkout_token:
-        return Claimed(await _find_own_cart(session, store_id, customer_id, now=now), None)
     try:
         async with session.begin_nested():
             return await _claim(
@@ -218,6 +216,7 @@ async def _take(
         if theirs is not None and theirs.state in EDITABLE:
             theirs.customer_id = customer_id
         await session.flush()
+        await keep_lines(session, store_id, guest)
         return Taken(guest.id, found=True)
     if theirs is not None and theirs.state == CheckoutState.PAYING:
         # What is being paid leaves its cart when the order is made; moved, it would be bought and stay.

@@ -3,11 +3,12 @@
 As with refunds an event only says that something happened, and the service is asked; so their order does not
 matter, and each movement is booked once, by the service's own number for it. A service may list what settles a
 dispute among the refunds of the payment, too. Then the refund is what is booked; a movement that was booked before
-the refund was heard of is taken out again.
+the refund was heard of is taken out again, and booked anew where that refund fails after all.
 """
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Final
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -17,6 +18,8 @@ from app.domain.orders.service import lock_order, note_event
 from app.domain.payments.disputes import is_giving_back, list_foreign_refunds, write_dispute
 from app.domain.payments.models import Payment
 from app.domain.payments.services import DisputeMove, ServiceDispute
+
+_TAKEN_OUT: Final = "-refunded"
 
 
 async def note_disputes(
@@ -53,15 +56,27 @@ async def note_dispute(
         told = f"{payment.service}: {dispute.status}, {dispute.reason}"
         await note_event(session, order, "disputed", told, now=now)
     for move in dispute.moves:
-        key = f"dispute-{payment.id}-{move.reference}"
         if move.may_be_refund and refunds is None:
             continue
+        key, again = await _turn_of(session, order, payment, move)
         if refunds and move.may_be_refund and move.currency == payment.currency and -move.amount in refunds:
             refunds.remove(-move.amount)
             if await is_posted(session, order.store_id, key):
-                await _post(session, order, payment, move, key=f"{key}-refunded", sign=-1, now=now)
-        elif await _post(session, order, payment, move, key=key, sign=1, now=now):
+                await _post(session, order, payment, move, key=key + _TAKEN_OUT, sign=-1, now=now)
+        elif await _post(session, order, payment, move, key=key, sign=1, now=now) and not again:
             await _note(session, order, payment, move, now=now)
+
+
+async def _turn_of(
+    session: AsyncSession, order: Order, payment: Payment, move: DisputeMove
+) -> tuple[str, bool]:
+    """The key under which a move is booked now, another one each time that it was taken out; whether it ever was."""
+    first = key = f"dispute-{payment.id}-{move.reference}"
+    turns = 1
+    while await is_posted(session, order.store_id, key + _TAKEN_OUT):
+        turns += 1
+        key = f"{first}-again-{turns}"
+    return key, turns > 1
 
 
 async def _post(

@@ -180,7 +180,7 @@ async def view_checkout(
     else:
         cart = await load_cart(session, store, checkout.cart_id)
         priced, cart_uuid = await price_checkout(session, store, checkout, cart, now=now), str(cart.uuid)
-        note, changes = cart.note, tuple(list_changes(cart))
+        note, changes = cart.note, tuple(list_changes(cart, priced.quote))
     order_name = None
     if checkout.state == CheckoutState.COMPLETED:
         order_name = await session.scalar(
@@ -214,5 +214,5 @@ def make_view(checkout: Checkout, cart: CartView, priced: Priced) -> CheckoutVie
         order_name=None,
         split=priced.split,
         note=cart.note,
-        changes=tuple(list_changes(cart)),
+        changes=tuple(list_changes(cart, priced.quote)),
     )

@@ -59,7 +59,7 @@ _FORGET_ORDERS: Final = """
 # With it goes who wanted to buy, and where they live.
 _FORGET_CHECKOUTS: Final = """
     WITH dead AS (
-        SELECT c.store_id, c.id FROM checkouts c
+        SELECT c.store_id, c.id, c.cart_id FROM checkouts c
         WHERE c.state IN ('expired', 'cancelled') AND c.updated_at < :before AND c.order_id IS NULL
           AND NOT EXISTS (
             SELECT 1 FROM orders o WHERE o.store_id = c.store_id AND o.checkout_id = c.id
@@ -79,23 +79,26 @@ _FORGET_CHECKOUTS: Final = """
     ),
     not_used AS (
         DELETE FROM coupon_uses u USING dead WHERE u.store_id = dead.store_id AND u.checkout_id = dead.id
+    ),
+    looked_at_anew AS (
+        UPDATE carts SET emptied_at = NULL FROM dead WHERE carts.id = dead.cart_id AND carts.emptied_at IS NOT NULL
     )
     DELETE FROM checkouts c USING dead WHERE c.store_id = dead.store_id AND c.id = dead.id
 """
 _FORGET_CARTS: Final = """
     DELETE FROM carts WHERE id IN (
-        SELECT id FROM carts c WHERE c.expires_at < :now
+        SELECT id FROM carts c WHERE c.expires_at < :now AND c.emptied_at IS NULL
           AND NOT EXISTS (SELECT 1 FROM checkouts k WHERE k.cart_id = c.id)
         ORDER BY id LIMIT :batch FOR UPDATE SKIP LOCKED
     )
 """
 # A cart that something was bought from stays with its checkout. Its time is over all the same: whoever comes back begins
-# with an empty one, and does not find, or buy, what they left there long ago.
+# with an empty one, and does not find, or buy, what they left there long ago. It is looked at once, and again where
+# one of its checkouts is forgotten.
 _EMPTY_CARTS: Final = """
     WITH over AS (
         SELECT c.id FROM carts c
-        WHERE c.expires_at < :now
-          AND (c.customer_id IS NOT NULL OR EXISTS (SELECT 1 FROM cart_lines l WHERE l.cart_id = c.id))
+        WHERE c.expires_at < :now AND c.emptied_at IS NULL
           AND NOT EXISTS (
             SELECT 1 FROM checkouts k
             WHERE k.store_id = c.store_id AND k.cart_id = c.id AND k.state IN ('open', 'priced', 'paying')
@@ -105,7 +108,7 @@ _EMPTY_CARTS: Final = """
     emptied AS (
         DELETE FROM cart_lines l USING over WHERE l.cart_id = over.id
     )
-    UPDATE carts c SET customer_id = NULL, note = NULL, attributes = '[]', coupon_code = NULL
+    UPDATE carts c SET customer_id = NULL, note = NULL, attributes = '[]', coupon_code = NULL, emptied_at = :now
     FROM over WHERE c.id = over.id
 """
 # Services repeat an event for days; one that came after its row was forgotten would find its effect settled.

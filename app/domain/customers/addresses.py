@@ -14,7 +14,7 @@ from app.kit.places import (
     normalise_phone,
     region_name,
 )
-from app.kit.postal import normalise_zip
+from app.kit.postal import has_codes, normalise_zip
 
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0e-\x1f\x7f\ud800-\udfff]")
 _MAX_LENGTHS: Final = {
@@ -37,12 +37,6 @@ _REGION_FIELDS: Final = ("region", "province", "state")
 _TAKEN_OVER: Final = (
     "first_name", "last_name", "company", "address_one", "address_two", "apartment_suite", "city",
 )  # fmt: skip
-
-# Countries whose post has no codes (Universal Postal Union, addressing country sheets).
-_WITHOUT_ZIP: Final = frozenset(
-    {"AE", "AG", "AO", "AW", "BF", "BI", "BJ", "BO", "BS", "BW", "BZ", "CD", "CF", "CG", "CI", "CK", "CM", "DJ", "DM", "ER", "FJ", "GD", "GM", "GQ", "GY", "HK", "KI", "KM", "KN", "LY", "ML", "MO", "MR", "NR", "NU", "QA", "RW", "SB", "SC", "SL", "SR", "ST", "SY", "TD", "TG", "TK", "TL", "TO", "TV", "UG", "VU", "YE", "ZW"}
-)  # fmt: skip
-
 
 _Text = Annotated[str, msgspec.Meta(max_length=500)]
 _Number = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
@@ -144,7 +138,7 @@ def _text_faults(texts: dict[str, str], country: str | None) -> dict[str, tuple[
         elif len(text) > _MAX_LENGTHS[field]:
             found[field] = ("too_long", f"At most {_MAX_LENGTHS[field]} characters fit here.")
     for field in _REQUIRED:
-        if not texts.get(field) and not (field == "zip" and country in _WITHOUT_ZIP):
+        if not texts.get(field) and not (field == "zip" and country and not has_codes(country)):
             found[field] = ("required", "This is needed to send a parcel.")
     if country is None:
         found.setdefault(

@@ -1,21 +1,15 @@
 """Which browsers and apps a customer has logged in from, so that a login from another one is told of."""
 
 import hashlib
-from datetime import datetime
 from typing import Final
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
-from app.db.statements import Statement
-
-_NOTE: Final = Statement(
-    """
+# Remembers that the customer was here with this device; answers whether that is new. Part of a login's statement.
+NOTE_DEVICE: Final = """
     INSERT INTO customer_devices (store_id, customer_id, digest, first_seen_at, last_seen_at)
-    VALUES (:store_id, :customer_id, :digest, :now, :now)
+    VALUES (:store_id, :customer_id, :device, :now, :now)
     ON CONFLICT (store_id, customer_id, digest) DO UPDATE SET last_seen_at = EXCLUDED.last_seen_at
     RETURNING xmax = 0 AS is_new
-    """
-)
+"""
 
 
 def device_digest(*, cookie: str | None, agent: str, network: str) -> bytes:
@@ -44,11 +38,3 @@ def device_name(agent: str) -> str:
     known = ", ".join(name for name in (browser, system) if name)
     plain = "".join(letter for letter in agent if letter.isprintable())
     return known or plain.partition("(")[0].strip()[:60]
-
-
-async def note_device(
-    session: AsyncSession, store_id: int, customer_id: int, digest: bytes, *, now: datetime
-) -> bool:
-    """Remember that the customer was here with this device; whether that is new."""
-    noted = await _NOTE.one(session, store_id=store_id, customer_id=customer_id, digest=digest, now=now)
-    return bool(noted["is_new"])

@@ -26,6 +26,8 @@ KINDS_OF: Final = {
 }
 # What a segment without such a word may be, the likeliest first.
 ANY_KIND: Final = ("page", "category", "collection", "product", "blog_category", "blog_post")
+# Texts come and go by the clock and by writes that no version of the catalogue counts.
+TEXTS: Final = frozenset({"page", "blog_post", "blog_category"})
 # What stands below a category or collection, or below a category of the blog.
 BELOW: Final = ("category", "collection", "product", "blog_post")
 PATHS: Final = {
@@ -48,10 +50,15 @@ class Candidate(msgspec.Struct, frozen=True):
 
 
 class Resolved(msgspec.Struct, frozen=True):
-    """What was found: its type, and its own JSON."""
+    """What was found: its type, and its own JSON.
+
+    is_lasting: the address stands for it for as long as the catalogue has its version. Not so where a text is meant,
+    or would be as soon as there was one.
+    """
 
     type: str
     object: bytes
+    is_lasting: bool
 
 
 class Moved(msgspec.Struct, frozen=True):
@@ -142,7 +149,7 @@ _ABOVE: Final = """
 """
 # What has a handle now comes before what had it once.
 _RESOLVE: Final = f"""
-    SELECT a.kind, found.id, found.handle, found.moved, a.variant_id
+    SELECT a.kind, found.id, found.handle, found.moved, a.variant_id, a.place
     FROM unnest($2::text[], $3::text[], $4::text[], $5::bigint[]) WITH ORDINALITY
         AS a (kind, handle, above, variant_id, place)
     CROSS JOIN LATERAL (
@@ -173,13 +180,16 @@ async def resolve(reads: Reads, store_id: int, segments: Sequence[str], *, now: 
     if row is None:
         raise NotFound(NOT_FOUND, "There is nothing at this address.")
     kind, variant_id = row["kind"], row["variant_id"]
+    # What is there now yields to what stands before it alone, what has moved to anything that is there.
+    first = asked if row["moved"] else asked[: row["place"]]
+    is_lasting = not any(one.kind in TEXTS for one in first)
     if row["moved"]:
         path = f"{PATHS[kind]}{row['handle']}" + (f"?variant={variant_id}" if variant_id else "")
         moved = Moved("variant" if variant_id else kind, row["handle"], path)
-        return Resolved("redirect", msgspec.json.encode(moved))
+        return Resolved("redirect", msgspec.json.encode(moved), is_lasting)
     if variant_id:
-        return Resolved("variant", await get_variant(reads, store_id, variant_id))
-    return Resolved(kind, await _read(reads, store_id, kind, row["handle"], row["id"]))
+        return Resolved("variant", await get_variant(reads, store_id, variant_id), is_lasting)
+    return Resolved(kind, await _read(reads, store_id, kind, row["handle"], row["id"]), is_lasting)
 
 
 async def _read(reads: Reads, store_id: int, kind: str, handle: str, found_id: int) -> bytes:
