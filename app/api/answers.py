@@ -3,11 +3,13 @@
 Litestar's own way from a Response to what is sent takes longer than making the value that it holds.
 """
 
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, Final, TypeVar
 
 import msgspec
 from litestar import MediaType, Response
+from litestar.datastructures import Cookie
 
 T = TypeVar("T")
 
@@ -17,11 +19,28 @@ _JSON: Final = (b"content-type", b"application/json")
 class Answer(Response[T]):
     """A Response as Litestar has it; without cookies and the like it goes out by itself."""
 
+    def __init__(
+        self,
+        content: T,
+        *,
+        headers: Mapping[str, str] | None = None,
+        status_code: int | None = None,
+        cookies: Sequence[Cookie] = (),
+    ) -> None:
+        # All that Litestar's own looks at; it takes a while to find out in what form it was given each.
+        self.content = content
+        self.headers = dict(headers) if headers else {}
+        self.status_code = status_code
+        self.cookies = list(cookies)
+        self.background = None
+        self.encoding = "utf-8"
+        self.media_type = None
+        self.response_type_encoders = {}
+
     def to_asgi_response(self, app: Any, request: Any, **settings: Any) -> Any:
         """What is sent. `settings` are those of the route: of these JSON of our own Structs takes headers and status."""
-        own = self.cookies or self.background or self.media_type or self.response_type_encoders
-        routes = settings["cookies"] or settings["background"]
-        if own or routes or (settings["media_type"] or MediaType.JSON) != MediaType.JSON:
+        beside = self.cookies or settings["cookies"] or settings["background"]
+        if beside or (settings["media_type"] or MediaType.JSON) != MediaType.JSON:
             return super().to_asgi_response(app, request, **settings)
         status = self.status_code or settings["status_code"] or HTTPStatus.OK
         lines = [

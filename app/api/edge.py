@@ -66,6 +66,7 @@ def create_edge(
     refuse_unknown_limits(app)
     refuse_uncommitted(app)
     make_in_turn(app)
+    _remember_envelopes(app)
     level_for_success = "debug" if settings.is_production else "info"
     app.asgi_handler = Edge(
         app.asgi_handler,
@@ -83,3 +84,12 @@ def create_edge(
         log_success=settings.log_level in ("debug", level_for_success),
     )
     return app
+
+
+def _remember_envelopes(app: Litestar) -> None:
+    """Find out once what turns the exceptions of a route into answers: Litestar asks all of its layers each time."""
+    for route in app.routes:
+        for handler in getattr(route, "route_handlers", ()):
+            if hasattr(handler, "__dict__"):  # not those that Litestar makes for OPTIONS
+                found = handler.resolve_exception_handlers()
+                handler.__dict__["resolve_exception_handlers"] = lambda found=found: found

@@ -54,7 +54,7 @@ async def test_an_answer_is_what_litestar_would_send(monkeypatch: pytest.MonkeyP
         ([Total(1)], {}, {"status_code": 201, "headers": {"X-One": "1"}}, True),
         (None, {"status_code": 204, "headers": {"Location": "/orders/1"}}, {"status_code": 202}, True),
         (Total(5), {"cookies": [Cookie(key="a", value="b")]}, {}, False),
-        ("text", {"media_type": "text/plain"}, {}, False),
+        ("text", {}, {"media_type": "text/plain"}, False),
         (b"raw", {}, {"media_type": "application/octet-stream"}, False),
     ]
     for content, own, route, by_short_way in table:

@@ -172,8 +172,7 @@ async def reserve(
     if faults:
         raise Invalid(CHECKOUT_INCOMPLETE, "Something is still missing.", errors=faults)
     quote = priced.quote
-    facts = quote_facts(checkout, quote)
-    with saying(facts):
+    with saying(checkout, quote):
         check_stock(cart)
     if quote.coupon is not None and quote.coupon.refusal is not None:
         raise coupon_refused("coupon", quote.coupon.refusal)
@@ -190,13 +189,13 @@ async def reserve(
     await _hold_uses(session, store, checkout, cart, quote, now=now)
     demand = demand_of(quote)
     if service in AT_ONCE or service in KINDS:
-        with saying(facts):
+        with saying(checkout, quote):
             await sell_stock(session, store.id, order_id=order.id, demand=demand, now=now)
         await _place_at_once(session, store, checkout, order, priced, service=service, now=now)
         await write_changed(session, checkout)
         return Placed(order.id)
     held_until = now + timedelta(seconds=hold_seconds)
-    with saying(facts):
+    with saying(checkout, quote):
         await reserve_stock(session, store.id, checkout_id=checkout.id, demand=demand, expires_at=held_until)
     payment = await start_payment(
         session,

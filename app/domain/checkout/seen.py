@@ -1,6 +1,6 @@
 """What a buyer was shown of a checkout, and what is another by the time they pay: said before any money moves."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -78,12 +78,12 @@ def quote_facts(checkout: Checkout, quote: Quote) -> dict[str, Any]:
 
 
 @contextmanager
-def saying(facts: Mapping[str, Any]) -> Iterator[None]:
-    """Let a refusal say these facts as well."""
+def saying(checkout: Checkout, quote: Quote) -> Iterator[None]:
+    """Let a refusal say the facts of this quote as well."""
     try:
         yield
     except Conflict as conflict:
-        conflict.data = {**facts, **conflict.data}
+        conflict.data = {**quote_facts(checkout, quote), **conflict.data}
         raise
 
 
