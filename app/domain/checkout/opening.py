@@ -97,13 +97,15 @@ async def open_checkout(
 
 
 def _is_anothers(live: Checkout, cart: CartView, customer_id: int | None, token: str | None) -> bool:
-    """Whether a checkout says something of somebody who is not known to be the caller."""
+    """Whether a checkout is known to be somebody else's, or says something of somebody who may be."""
     if live.customer_id is not None:
         return live.customer_id != customer_id
-    if token is not None and compare_digest(token.encode(), live.token.encode()):
+    if cart.customer_id is not None:
         return False
-    personal = (live.email, live.shipping_address, live.billing_address, live.gift_card_id)
-    return cart.customer_id is None and any(personal)
+    if token is not None:
+        # Who had another one, which this has ended, must not type into what a stranger has the token of.
+        return not compare_digest(token.encode(), live.token.encode())
+    return any((live.email, live.shipping_address, live.billing_address, live.gift_card_id))
 
 
 async def _insert(session: AsyncSession, fresh: Checkout) -> bool:
