@@ -97,15 +97,13 @@ async def open_checkout(
 
 
 def _is_anothers(live: Checkout, cart: CartView, customer_id: int | None, token: str | None) -> bool:
-    """Whether a checkout is known to be somebody else's, or says something of somebody who may be."""
+    """Whether a checkout says something of somebody who is not known to be the caller."""
     if live.customer_id is not None:
         return live.customer_id != customer_id
-    if cart.customer_id is not None:
+    if token is not None and compare_digest(token.encode(), live.token.encode()):
         return False
-    if token is not None:
-        # Who had another one, which this has ended, must not type into what a stranger has the token of.
-        return not compare_digest(token.encode(), live.token.encode())
-    return any((live.email, live.shipping_address, live.billing_address, live.gift_card_id))
+    personal = (live.email, live.shipping_address, live.billing_address, live.gift_card_id)
+    return cart.customer_id is None and any(personal)
 
 
 async def _insert(session: AsyncSession, fresh: Checkout) -> bool:

@@ -65,7 +65,6 @@ function emptyCart(error) {
 
 async function arrive(orderId, token) {
   keepPaying(null);
-  keepOpened(null);
   sessionStorage.setItem("thanks", String(orderId));
   const order = await get(`/orders/${orderId}`, { headers: { "X-Checkout-Token": token } });
   keepOrder(order);
