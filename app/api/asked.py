@@ -12,6 +12,21 @@ import msgspec
 _READ: Final = "storefront.asked"
 
 
+_FIELDS: Final = {
+    b"host": "host",
+    b"x-store": "store",
+    b"if-none-match": "tags",
+    b"origin": "origin",
+    b"x-request-id": "request_id",
+    b"content-type": "content_type",
+    b"content-length": "content_length",
+    b"content-encoding": "content_encoding",
+    b"idempotency-key": "idempotency_key",
+}
+# Of these the first counts that says something.
+_FILLED: Final = frozenset({"host", "store", "request_id"})
+
+
 class Asked(msgspec.Struct):
     """Of a header that comes twice the first counts, but for tags, which add up (RFC 9110, section 5.3)."""
 
@@ -20,25 +35,27 @@ class Asked(msgspec.Struct):
     tags: bytes | None = None
     origin: bytes | None = None
     request_id: bytes | None = None
+    content_type: bytes | None = None
+    content_length: bytes | None = None
+    content_encoding: bytes | None = None
+    idempotency_key: bytes | None = None
 
 
 def asked(scope: Any) -> Asked:
     """What the headers of this call say."""
-    known: Asked | None = scope.get(_READ)
-    if known is not None:
-        return known
+    before: Asked | None = scope.get(_READ)
+    if before is not None:
+        return before
     found = scope[_READ] = Asked()
     for name, value in scope["headers"]:
-        if name == b"host":
-            found.host = found.host or value
-        elif name == b"x-store":
-            found.store = found.store or value
-        elif name == b"if-none-match":
-            found.tags = value if found.tags is None else b"%b, %b" % (found.tags, value)
-        elif name == b"origin":
-            found.origin = value if found.origin is None else found.origin
-        elif name == b"x-request-id":
-            found.request_id = found.request_id or value
+        field = _FIELDS.get(name)
+        if field is None:
+            continue
+        known = getattr(found, field)
+        if known is None or (not known and field in _FILLED):
+            setattr(found, field, value)
+        elif field == "tags":
+            found.tags = b"%b, %b" % (known, value)
     return found
 
 

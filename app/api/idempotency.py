@@ -9,6 +9,8 @@ from typing import Any, Final
 
 from litestar import Response
 
+from app.api.answers import Answer
+from app.api.asked import asked
 from app.api.faults import invalid_field
 from app.api.request import ShopRequest
 from app.db.idempotency import Key
@@ -30,9 +32,10 @@ def caller_of(actor: Actor, secret: str | None) -> str | None:
 
 async def read_key(request: ShopRequest, *, caller: str | None) -> Key | None:
     """The key of a call, None where it has none. Raises Invalid where it cannot be used."""
-    sent = request.headers.get(HEADER)
-    if sent is None:
+    header = asked(request.scope).idempotency_key
+    if header is None:
         return None
+    sent = header.decode("latin-1")
     least = 1 if caller else MIN_ANONYMOUS_LENGTH
     if not least <= len(sent) <= MAX_LENGTH or not sent.isascii() or not sent.isprintable():
         raise invalid_field(
@@ -46,4 +49,4 @@ async def read_key(request: ShopRequest, *, caller: str | None) -> Key | None:
 
 def answered(body: Any, *, replayed: bool, status_code: int = 200) -> Response[Any]:
     """An answer that says whether it repeats an earlier one."""
-    return Response(body, status_code=status_code, headers=REPLAYED if replayed else None)
+    return Answer(body, status_code=status_code, headers=REPLAYED if replayed else None)

@@ -12,7 +12,7 @@ from app.api.every_fault import every_fault
 from app.api.faults import invalid_field, invalid_shape
 
 _LISTS = (inspect.ListType, inspect.SetType, inspect.FrozenSetType, inspect.VarTupleType)
-_TEXTS = (inspect.StrType, inspect.EnumType, inspect.LiteralType, inspect.AnyType)
+_TEXTS = (inspect.StrType, inspect.AnyType)
 
 
 @cache
@@ -97,7 +97,10 @@ def _fit(kind: inspect.Type, value: Any, *, form: bool) -> Any:
         return value if inner is None else [_fit(inner, item, form=form) for item in value]
     if form:
         only = members[0] if len(members) == 1 else None
-        return [_fit(only.item_type, value, form=True)] if isinstance(only, _LISTS) else value
+        if isinstance(only, _LISTS):
+            return [_fit(only.item_type, value, form=True)]
+        # What browsers send of a ticked box that has no value of its own (HTML, value mode default/on).
+        return "true" if value == "on" and isinstance(only, inspect.BoolType) else value
     numbers = any(isinstance(member, (inspect.IntType, inspect.FloatType)) for member in members)
     if not numbers and type(value) is int and value in (0, 1):
         return bool(value) if any(isinstance(member, inspect.BoolType) for member in members) else value
@@ -121,6 +124,7 @@ def _fit_object(members: Iterable[inspect.Type], value: dict[str, Any], *, form:
 
 
 def _takes_text(kind: inspect.Type) -> bool:
+    """Whether nothing typed is a text of its own here: among the words of a choice it is none."""
     return any(isinstance(member, _TEXTS) for member in _members(kind))
 
 

@@ -12,7 +12,7 @@ from typing import Any, Final, TypeVar
 from litestar import Litestar
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.api.idempotency import HEADER
+from app.api.asked import asked
 from app.api.openapi import KEYED
 from app.api.request import ShopRequest
 from app.db.retries import run_in
@@ -34,7 +34,7 @@ def is_repeatable(request: ShopRequest) -> bool:
     where the first run took effect, the second one finds the record (waiting while that is on its way) and
     answers the replay.
     """
-    keyed = KEYED in request.route_handler.opt and HEADER in request.headers
+    keyed = KEYED in request.route_handler.opt and asked(request.scope).idempotency_key is not None
     return request.method in _IDEMPOTENT or keyed
 
 

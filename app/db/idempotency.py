@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import Index, LargeBinary, text
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy import Index, LargeBinary
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
-from sqlalchemy.sql import bindparam
 
 from app.db.base import Base, CreatedAt, StoreId
+from app.db.session import as_json
+from app.db.statements import Statement
 from app.kit.errors import Conflict, declare
 
 MISMATCH: Final = declare(
@@ -50,7 +50,7 @@ class Key:
     body_digest: bytes
 
 
-_CLAIM = text(
+_CLAIM: Final = Statement(
     """
     INSERT INTO idempotency_records AS r (store_id, key_digest, body_digest, expires_at)
     VALUES (:store_id, :key_digest, :body_digest, :expires_at)
@@ -62,13 +62,13 @@ _CLAIM = text(
     """
 )
 
-_FIND = text(
+_FIND: Final = Statement(
     "SELECT body_digest, made FROM idempotency_records WHERE store_id = :store_id AND key_digest = :key_digest"
 )
 
-_KEEP = text(
+_KEEP: Final = Statement(
     "UPDATE idempotency_records SET made = :made WHERE store_id = :store_id AND key_digest = :key_digest"
-).bindparams(bindparam("made", type_=JSONB))
+)
 
 
 async def claim(
@@ -89,17 +89,17 @@ async def claim(
         "expires_at": now + timedelta(seconds=keep_seconds),
     }
     try:
-        claimed = (await session.execute(_CLAIM, values)).first()
+        claimed = await _CLAIM.row(session, **values)
     except DBAPIError as problem:
         if getattr(problem.orig, "sqlstate", None) == "55P03":  # lock_not_available
             raise Conflict(IN_PROGRESS, "The first request with this key is still running.") from problem
         raise
     if claimed is not None:
         return None
-    found = (await session.execute(_FIND, values)).one()
-    if found.body_digest != key.body_digest:
+    found = await _FIND.one(session, **values)
+    if found["body_digest"] != key.body_digest:
         raise Conflict(MISMATCH, "This Idempotency-Key was used with another body.")
-    made: dict[str, Any] = found.made
+    made: dict[str, Any] = found["made"]
     return made
 
 
@@ -107,4 +107,4 @@ async def keep(session: AsyncSession, store_id: int, key: Key | None, made: dict
     """Note what the claimed request made, in its transaction."""
     if key is None:
         return
-    await session.execute(_KEEP, {"store_id": store_id, "key_digest": key.key_digest, "made": made})
+    await _KEEP.rows(session, store_id=store_id, key_digest=key.key_digest, made=as_json(made))

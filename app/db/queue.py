@@ -84,40 +84,46 @@ class GiveUp(Exception):  # noqa: N818 - a handler says what it does
     """Raised by a handler whose job can never succeed: it is parked at once, with this reason."""
 
 
-_ENQUEUE = Statement(
-    """
-    WITH added AS (
+# How jobs are queued, as a part of any statement: one that has QUEUED also selects RUNG, or nobody is woken.
+QUEUED: Final = """
+    queued AS (
         INSERT INTO jobs (store_id, kind, dedupe_key, payload, run_at)
         SELECT :store_id, wanted.kind, wanted.dedupe_key, wanted.payload, :run_at
         FROM unnest(CAST(:kinds AS text[]), CAST(:dedupe_keys AS text[]), CAST(:payloads AS jsonb[]))
             AS wanted (kind, dedupe_key, payload)
         ON CONFLICT (kind, dedupe_key) DO NOTHING
-        RETURNING id, kind
+        RETURNING kind
     )
-    SELECT id, pg_notify(:channel, kind) FROM added
-    """
-)
-
-_TAKE: Final = """
-    UPDATE jobs SET state = 'running', tries = tries + 1, lease_until = $2
-    WHERE id IN (
-        SELECT id FROM jobs
-        WHERE ((state = 'queued' AND run_at <= $1) OR (state = 'running' AND lease_until < $1))
-          AND (kind = ANY($3::text[])) = $4
-        ORDER BY run_at, id
-        LIMIT $5
-        FOR UPDATE SKIP LOCKED
-    )
-    RETURNING id, store_id, kind, dedupe_key, CAST(payload AS text), tries
 """
+RUNG: Final = "(SELECT count(pg_notify(:channel, kind)) FROM queued) AS queued"
+_ENQUEUE: Final = Statement(f"WITH {QUEUED} SELECT {RUNG}")
+
+# The two ways to be due have an index each, and each is walked by itself: an index scan marks the entries of what was
+# done since as dead, and the next one passes them by. Asked for both at once, PostgreSQL reads all of them each time.
+_DUE_NOW: Final = "state = 'queued' AND run_at <= $1"
+_LEASE_OVER: Final = "state = 'running' AND lease_until < $1"
+_TAKE: Final = f"""
+    WITH over AS MATERIALIZED (
+        SELECT id FROM jobs WHERE {_LEASE_OVER} AND (kind = ANY($3::text[])) = $4
+        ORDER BY lease_until LIMIT $5 FOR UPDATE SKIP LOCKED
+    ),
+    due AS MATERIALIZED (
+        SELECT id FROM jobs WHERE {_DUE_NOW} AND (kind = ANY($3::text[])) = $4
+        ORDER BY run_at, id LIMIT $5 FOR UPDATE SKIP LOCKED
+    ),
+    chosen AS (SELECT id FROM over UNION ALL SELECT id FROM due LIMIT $5)
+    UPDATE jobs j SET state = 'running', tries = tries + 1, lease_until = $2
+    FROM chosen WHERE j.id = chosen.id
+    RETURNING j.id, store_id, kind, dedupe_key, CAST(payload AS text), tries
+"""  # noqa: S608 - our own words
 
 # Enough to see whom they concern; behind so many there may be any kind.
 MOST_LOOKED_AT: Final = 100
 _DUE: Final = f"""
-    SELECT kind FROM jobs
-    WHERE (state = 'queued' AND run_at <= $1) OR (state = 'running' AND lease_until < $1)
+    (SELECT kind FROM jobs WHERE {_LEASE_OVER} LIMIT {MOST_LOOKED_AT})
+    UNION ALL (SELECT kind FROM jobs WHERE {_DUE_NOW} LIMIT {MOST_LOOKED_AT})
     LIMIT {MOST_LOOKED_AT}
-"""  # noqa: S608 - our own number
+"""  # noqa: S608 - our own words and number
 
 _FINISH: Final = """
     UPDATE jobs j SET state = said.state, lease_until = NULL, reason = said.reason,
@@ -170,16 +176,19 @@ async def enqueue_all(
     session: AsyncSession, jobs: Sequence[NewJob], *, store_id: int, run_at: datetime
 ) -> int:
     """As enqueue, for several at once; how many were never queued before."""
-    added = await _ENQUEUE.rows(
-        session,
-        store_id=store_id,
-        kinds=[job.kind for job in jobs],
-        dedupe_keys=[job.dedupe_key for job in jobs],
-        payloads=[as_json(job.payload) for job in jobs],
-        run_at=run_at,
-        channel=CHANNEL,
-    )
-    return len(added)
+    added = await _ENQUEUE.one(session, store_id=store_id, **queued_values(jobs, run_at=run_at))
+    return int(added["queued"])
+
+
+def queued_values(jobs: Sequence[NewJob], *, run_at: datetime) -> dict[str, Any]:
+    """The values of QUEUED and RUNG, beside the store."""
+    return {
+        "kinds": [job.kind for job in jobs],
+        "dedupe_keys": [job.dedupe_key for job in jobs],
+        "payloads": [as_json(job.payload) for job in jobs],
+        "run_at": run_at,
+        "channel": CHANNEL,
+    }
 
 
 class Kinds(NamedTuple):

@@ -285,13 +285,24 @@ async def test_stock_that_returns_while_wishes_are_looked_through_is_not_missed(
     assert len(await mails()) == 1
 
 
-async def test_a_closed_account_waits_for_nothing(guest: Guest, store, sessions):
+@pytest.mark.parametrize("is_proven", [True, False], ids=["proven", "not_proven"])
+async def test_a_closed_account_waits_for_nothing_at_the_address_that_it_has_proven(
+    guest: Guest, store, sessions, is_proven
+):
     known = await signed_up(guest.client, store)
+    if is_proven:
+        async with transaction(sessions) as session:
+            await session.execute(
+                text(
+                    "UPDATE customers SET email_verified_at = now(), owner_proven_at = now() WHERE store_id = :id"
+                ),
+                {"id": store.id},
+            )
     variant = await add_variant(sessions, store, on_hand=0)
     await ask(guest, variant, email=known.email)
     closed = await known.call("DELETE", "/customer", {"current_password": known.password})
     assert closed.status_code == 204, closed.text
-    assert await wishes(sessions, store) == []
+    assert len(await wishes(sessions, store)) == (not is_proven)
 
 
 async def test_wishes_are_forgotten_after_a_year(guest: Guest, store, sessions):

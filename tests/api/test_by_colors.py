@@ -162,6 +162,7 @@ async def test_colours_that_many_variants_share_take_2_statements_in_the_same_or
         ("", "colors"),
         ("?colors[]=green", "colors[0]"),
         ("?colors[]=ffffff&colors[]=fff", "colors[1]"),
+        ("?colors[0]=ffffff&colors[1]=fff", "colors[1]"),
         ("?colors[]=%00fffff", "colors[]"),
         ("?" + "&".join(["colors[]=ffffff"] * 11), "colors"),
     ],

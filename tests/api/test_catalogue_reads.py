@@ -142,6 +142,8 @@ async def test_variants_filter_by_type_and_option_and_both(shelf):
     assert len(await titles("")) == 8
     assert len(await titles(f"types[]={types['Jackets']['id']}")) == 4
     assert len(await titles(f"types={types['Jackets']['id']}&types={types['Tents']['id']}")) == 6
+    numbered = f"types[0]={types['Jackets']['id']}&types[1]={types['Tents']['id']}"
+    assert len(await titles(numbered)) == 6
     assert await titles("filter_by[Colour][]=Rust&filter_by[Size][]=S") == ["Squall Rain Jacket - Rust / S"]
     either = await titles("filter_by[Size][]=S&filter_by[Size][]=M&filter_by[Colour][]=pine-green")
     assert len(either) == 2
@@ -185,6 +187,11 @@ async def test_variants_by_ids_keep_the_order_asked_for(shelf):
     wanted = [ids[3], 9007199254740991, ids[0], ids[3]]
     query = "&".join(f"product_ids[]={one}" for one in wanted)
     assert [item["id"] for item in await shelf.json(f"/products/variants/by-ids?{query}")] == [ids[3], ids[0]]
+    numbered = "&".join(f"product_ids[{place}]={one}" for place, one in enumerate(wanted))
+    shown = await shelf.json(f"/products/variants/by-ids?{numbered}")
+    assert [item["id"] for item in shown] == [ids[3], ids[0]]
+    refused = await shelf.get("/products/variants/by-ids?product_ids[0]=x")
+    assert (refused.status_code, refused.json()["errors"][0]["field"]) == (422, "product_ids")
     assert await shelf.json("/products/variants/by-ids") == []
     assert (await shelf.get("/products/variants/by-ids?product_ids[]=x")).status_code == 422
 
@@ -309,6 +316,9 @@ async def test_a_catalogue_read_is_one_statement_or_two_under_filters_and_orders
         ("&".join(f"o{number}[]=1" for number in range(11)), "filter_by"),
         ("&".join(f"colour[]={number}" for number in range(51)), "colour"),
         ("types[]=0", "types"),
+        ("types[first]=1", "types[first]"),
+        ("price_from[]=1", "price_from"),
+        ("filter_by=Red", "filter_by"),
         ("types=tents", "types"),
         ("types[]=9223372036854775808", "types"),
         ("vendors[]=", "vendors"),

@@ -126,6 +126,22 @@ async def test_every_fault_of_a_body_is_named_at_once(client):
     assert len(answer["errors"]) == len(FAULTS)
 
 
+class Ticked(msgspec.Struct):
+    remember: bool = False
+    name: str = ""
+
+
+def test_a_ticked_box_of_a_form_is_true_however_it_is_written():
+    for word in ("on", "1", "true", "True"):
+        assert Shape(Ticked).from_form({"remember": word, "name": "on"}) == Ticked(remember=True, name="on")
+    for sent in ({}, {"remember": "0"}, {"remember": "false"}, {"remember": ""}):
+        assert Shape(Ticked).from_form(sent) == Ticked()
+    with pytest.raises(Invalid):
+        Shape(Ticked).from_form({"remember": "perhaps"})
+    with pytest.raises(Invalid):
+        Shape(Ticked).from_json(b'{"remember": "on"}')
+
+
 class Words(msgspec.Struct):
     name: Annotated[str, msgspec.Meta(min_length=1)]
     gender: Literal["male", "female", "other"] | msgspec.UnsetType | None = msgspec.UNSET
@@ -158,6 +174,14 @@ def test_a_fault_says_what_would_be_right_and_nothing_of_how_it_is_read():
             "tags": "Must not be empty.",
             "code": "Must have at least 2 characters.",
         }
+
+
+def test_an_empty_input_of_a_form_is_not_given_unless_it_takes_any_text():
+    empty = dict.fromkeys(("gender", "birthday", "at", "uuid"), "")
+    assert Shape(Words).from_form({"name": "a", **empty}) == Words(name="a")
+    with pytest.raises(Invalid) as refused:
+        Shape(Words).from_form({"name": "", "code": "", **empty})
+    assert [fault.field for fault in refused.value.errors] == ["name", "code"]
 
 
 async def test_every_fault_of_a_form_is_named_at_once(client):

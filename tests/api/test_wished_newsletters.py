@@ -17,6 +17,7 @@ from app.kit.clock import utc_now
 from tests.api.account_shop import OTHER_PASSWORD, Person, signed_up, some_email
 from tests.api.newsletter_calls import rows_of
 from tests.api.social_shop import SocialShop, social_shop, with_google
+from tests.shop import add_variant
 
 SECRET = re.compile(r"(?:token|uuid)=([\w-]{43})")
 ASKS = re.compile(r"newsletter/confirm\?token=([\w-]{43})")
@@ -192,3 +193,58 @@ async def guest_reader(shop: SocialShop, store, mails, sessions) -> Person:
     told = await reader.call("PUT", f"/subscriptions/{asked.json()['uuid']}", who)
     assert told.status_code == 200, told.text
     return reader
+
+
+async def agreed(shop: SocialShop, store, mails: Mails, sessions) -> Person:
+    """A reader without an account, who asked for the newsletter and agreed by its mail."""
+    reader = Person(shop.client, store)
+    assert (await reader.call("POST", "/subscriptions", {"email": reader.email})).status_code == 200
+    await agrees_when_asked(reader, mails, sessions)
+    return reader
+
+
+async def told(person: Person) -> tuple[bool, int]:
+    """Whether the profile says that the newsletter comes, and how much of it the export has."""
+    profile = (await person.call("GET", "/customer")).json()
+    return profile["subscribed"], len((await person.call("GET", "/customer/export")).json()["newsletter"])
+
+
+async def test_the_newsletter_of_an_address_is_shown_to_the_customer_who_has_proven_it(
+    shop, store, mails, sessions
+):
+    reader = await agreed(shop, store, mails, sessions)
+    await mails()
+    customer = await signed_up(shop.client, store, email=reader.email, subscribe=False)
+    assert await told(customer) == (False, 0)
+    body = {"token": await secret_of(mails)}
+    assert (await customer.call("POST", "/customer/email/verify", body)).status_code == 204
+    assert await told(customer) == (True, 1)
+    (row,) = await rows_of(sessions, store)
+    ended = await reader.call(
+        "POST", f"/subscriptions/{row.uuid}/unsubscribe", {"List-Unsubscribe": "One-Click"}
+    )
+    assert ended.status_code == 200
+    assert await told(customer) == (False, 1)
+
+
+async def test_closing_an_account_that_proved_no_address_takes_nothing_from_the_owner_of_it(
+    shop, store, mails, sessions
+):
+    """Anybody can sign up with an address and close that account: its newsletter and wishes stay its owner's."""
+    reader = await agreed(shop, store, mails, sessions)
+    variant = await add_variant(sessions, store, on_hand=0)
+    wish = {"email": reader.email, "product_ids": [variant]}
+    assert (await reader.call("POST", "/products/back-in-stock", wish)).status_code == 200
+    for wished in (False, True):
+        await mails()
+        stranger = await signed_up(shop.client, store, email=reader.email, subscribe=wished)
+        if wished:
+            # Whoever owns the address opens what comes, and agrees to what a stranger wished for.
+            await reader.call("POST", "/customer/email/verify", {"token": await secret_of(mails)})
+            await agrees_when_asked(reader, mails, sessions)
+        assert (await stranger.call("DELETE", "/customer")).status_code == 204
+        (row,) = await rows_of(sessions, store)
+        assert (row.status, row.confirmed_at is None, row.customer_id) == ("subscribed", False, None)
+    assert await shop.rows("SELECT email_key FROM stock_wishes WHERE store_id = :id", id=store.id) == [
+        (reader.email,)
+    ]

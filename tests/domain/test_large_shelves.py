@@ -102,6 +102,44 @@ async def test_a_shelf_with_few_products_and_a_shop_that_keeps_nothing_are_alway
         assert shelves._kept == {}
 
 
+async def test_in_a_small_shop_counts_are_kept_until_anything_changes_and_are_never_old(world, monkeypatch):
+    world.shelves = shelves = LargeShelves(
+        world.reads, world.shelves._version_of, seconds=SECONDS, few=3, clock=lambda: world.now
+    )
+    assert await world.vendors() == {"fjellbu": 3}
+    kept = shelves._kept[world.store.id]
+    world.now += 100 * SECONDS
+    assert await world.vendors() == {"fjellbu": 3}
+    assert shelves._kept[world.store.id] is kept
+    await world.add("first")
+    assert (await world.titles(), await world.vendors()) == (5, {"fjellbu": 3, "first": 1})
+    # A reading that began before the last change is nobody's answer who asks after it.
+    begun, go_on = asyncio.Event(), asyncio.Event()
+    original = large_shelves.load_catalogue
+
+    async def slow(*args):
+        found = await original(*args)
+        begun.set()
+        await go_on.wait()
+        return found
+
+    monkeypatch.setattr(large_shelves, "load_catalogue", slow)
+    world.version += 1
+    early = asyncio.create_task(world.vendors())
+    await begun.wait()
+    await world.add("second")
+    late = asyncio.create_task(world.vendors())
+    await asyncio.sleep(0)
+    go_on.set()
+    assert "second" not in await early
+    assert await late == {"fjellbu": 3, "first": 1, "second": 1}
+    # What has grown out of it follows the rule of large shops from then on.
+    shelves._most_read = 3
+    await world.add("third")
+    world.now += 0.1
+    assert "third" not in await world.vendors()
+
+
 async def test_a_shelf_that_is_hidden_is_not_found_although_it_was_large(world):
     assert await world.titles() == 4
     await world.arrange(visible=False)

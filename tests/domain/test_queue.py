@@ -11,9 +11,10 @@ from sqlalchemy import text
 
 from app.db import outcomes, queue
 from app.db.queue import GiveUp, Outcome, Together
-from app.db.session import Sessions, transaction
+from app.db.session import Sessions, create_engine, create_sessions, transaction
 from app.kit.clock import utc_now
 from app.worker import BATCH, lanes_of, work_once
+from tests.conftest import fresh_database
 
 
 @pytest.fixture
@@ -42,6 +43,27 @@ async def state_of(sessions: Sessions, kind: str) -> list[tuple[str, int, str | 
             text("SELECT state, tries, reason FROM jobs WHERE kind = :kind ORDER BY id"), {"kind": kind}
         )
         return [tuple(row) for row in rows]
+
+
+async def test_what_is_done_does_not_slow_down_who_looks_for_more(database_server):
+    """Of 3,000 jobs that were due since the last VACUUM, none is looked at again and again."""
+    async with fresh_database(database_server) as url:
+        engine = create_engine(url, pool_size=1, plan_once=True)  # as the worker's
+        async with create_sessions(engine)() as session:
+            for statement in (
+                "ALTER TABLE jobs SET (autovacuum_enabled = off)",
+                """INSERT INTO jobs (store_id, kind, dedupe_key, payload, run_at)
+                SELECT 1, 'test', n::text, '{}', now() FROM generate_series(1, 3000) n""",
+                "UPDATE jobs SET state = 'done'",
+                f"PREPARE look AS {queue._TAKE}",
+            ):
+                await session.execute(text(statement.replace(":", r"\:")))
+                await session.commit()
+            look = "EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) EXECUTE look (now(), now(), '{test}', true, 6)"
+            await session.execute(text(look))
+            plan = await session.scalar(text(look))
+        await engine.dispose()
+    assert plan[0]["Plan"]["Shared Hit Blocks"] < 30
 
 
 async def test_a_job_runs_once_and_its_key_is_taken_for_good(sessions, kind):

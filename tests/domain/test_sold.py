@@ -1,5 +1,6 @@
 """What was sold lately: sales count for 90 days, and drop out by the clock, once, wherever they stand."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -13,7 +14,7 @@ from app.domain.orders.service import COUNT_SOLD
 from app.domain.orders.sold import plan_recounts, sold_jobs
 from app.kit.clock import utc_now
 from app.worker import work_once
-from tests.shop import add_variant
+from tests.shop import add_variant, waiting_for_locks
 
 DAY = timedelta(days=1)
 
@@ -155,3 +156,36 @@ async def test_a_collection_in_the_order_of_sales_follows_each_count(sessions, s
     await sell(sessions, store, [first], clock.begin)
     await counted(2)
     assert await shown() == [first, second], "what was sold 90 days ago has dropped out"
+
+
+async def test_who_had_to_wait_for_another_counts_what_was_committed_meanwhile(
+    sessions, store, clock, counted
+):
+    async with transaction(sessions) as session:
+        await session.execute(text("DELETE FROM jobs"))
+    first, second = [await add_variant(sessions, store) for _ in range(2)]
+    async with transaction(sessions) as session:
+        await session.execute(
+            text(
+                "UPDATE variants SET product_id = (SELECT product_id FROM variants WHERE id = :a) WHERE id = :b"
+            ),
+            {"a": first, "b": second},
+        )
+    at = clock.begin - DAY
+    product = "products WHERE id = (SELECT product_id FROM variants WHERE id = :first)"
+    for held, ones, others in (("variants WHERE id = :first", 4, 2), (product, 8, 4)):
+        await sell(sessions, store, [first], at)
+        async with sessions() as other:
+            await other.execute(text(f"SELECT FROM {held} FOR NO KEY UPDATE"), {"first": first})
+            counting = asyncio.create_task(counted(0, plan=False))
+            await waiting_for_locks(sessions, 1)
+            # As a worker leaves it that took the other job.
+            await sell(sessions, store, [first], at)
+            await other.execute(text("UPDATE variants SET sold = sold + 2 WHERE id = :b"), {"b": second})
+            async with transaction(sessions) as session:
+                await session.execute(text("DELETE FROM jobs WHERE state = 'queued'"))
+            await other.commit()
+            await counting
+        rows = await figures(sessions, store)
+        assert [row[0] for row in rows] == [ones, others]
+        assert {row[2] for row in rows} == {ones + others}

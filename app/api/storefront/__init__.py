@@ -34,6 +34,7 @@ from app.api.storefront.passwords import PasswordController
 from app.api.storefront.payment_methods import PaymentMethodController
 from app.api.storefront.payments import PaymentController
 from app.api.storefront.products import ProductController
+from app.api.storefront.redirects import RedirectController
 from app.api.storefront.referrals import ReferralController
 from app.api.storefront.resolve import resolve
 from app.api.storefront.search import popular, search, search_everything
@@ -76,6 +77,7 @@ def storefront_handlers() -> list[Any]:
         PasskeyLoginController,
         CustomerController,
         SocialController,
+        RedirectController,
         AddressController,
         PaymentMethodController,
         AccountController,

@@ -11,6 +11,7 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import QueryParameter, RequestBody
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.api.answers import Answer
 from app.api.caching import NO_STORE
 from app.api.credentials import cart_cookie, find_cart_cookie, wants_cookie
 from app.api.dependencies import (
@@ -154,11 +155,11 @@ class CartController(Controller):
         else:
             found = await _find_unnamed(request, reads, store, actor, now=now)
             if found is None:
-                return Response(empty_cart(store.currency), headers=NO_STORE)
+                return Answer(empty_cart(store.currency), headers=NO_STORE)
             cart = found
         quote = await read_cart_quote(reads, store, cart, customer_id=actor.customer_id, now=now)
         beside = await _read_beside(reads, store, cart.items, wanted)
-        return Response(show_cart(cart, quote, beside), headers=NO_STORE)
+        return Answer(show_cart(cart, quote, beside), headers=NO_STORE)
 
     @post(
         "/items",
@@ -253,10 +254,10 @@ class CartController(Controller):
             keep_seconds=shop.settings.cart_seconds,
         )
         if entry is None:
-            return Response(None, status_code=204)
+            return Answer(None, status_code=204)
         quote = await quote_lean(session, store, uuid=uuid, customer_id=actor.customer_id, now=now)
         beside = await _read_beside(shop.reads, store, [entry], wanted)
-        return Response(show_line(entry, str(uuid), line_in(quote, entry.variant_id), beside))
+        return Answer(show_line(entry, str(uuid), line_in(quote, entry.variant_id), beside))
 
     @put(
         "/",
@@ -304,7 +305,7 @@ class CartController(Controller):
         )
         cart = await load_cart(session, store, cart_id, shown=True)
         offers = await list_cart_offers(session, store, cart, customer_id=actor.customer_id, now=now)
-        return Response(show_cart(cart, quote_cart(store, cart, offers)), headers=NO_STORE)
+        return Answer(show_cart(cart, quote_cart(store, cart, offers)), headers=NO_STORE)
 
     @post(
         "/merge",
@@ -347,7 +348,7 @@ class CartController(Controller):
             )
             if not taken.found and data.cart_uuid:
                 raise cart_not_found()
-        return Response(await _merged(session, store, taken, customer_id, now=now), headers=NO_STORE)
+        return Answer(await _merged(session, store, taken, customer_id, now=now), headers=NO_STORE)
 
     @delete(
         "/items",

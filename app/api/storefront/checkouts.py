@@ -8,6 +8,7 @@ import msgspec
 from litestar import Controller, Response, get, post, put
 from litestar.params import FromPath, FromQuery, QueryParameter, RequestBody
 
+from app.api.answers import Answer
 from app.api.caching import NO_STORE
 from app.api.dependencies import GivenActor, GivenGate, GivenNow, GivenSession, GivenShop, GivenStore, Shop
 from app.api.expand import parse_expand
@@ -88,10 +89,7 @@ SOMEBODY = {
 
 
 class OpenCheckout(msgspec.Struct, forbid_unknown_fields=True):
-    """`checkout_token` is that of the checkout that the page has open, so that what was typed there is gone on with."""
-
     cart_uuid: Uuid
-    checkout_token: Token | None = None
     identity: Line | None = None
     coupon: Line | None = None
 
@@ -293,9 +291,6 @@ class CheckoutController(Controller):
     ) -> Response[StorefrontCheckout]:
         """A checkout of a cart; a cart that has an open one answers that one. Takes Idempotency-Key.
 
-        Once a guest has typed mail address or address there, the cart's uuid alone no longer opens it: without its
-        `checkout_token` a new one takes its place, or it is a 409 while it is being paid.
-
         `coupon` puts a code on the cart, as PUT /checkout/{checkout_token}/coupon does, and counts as that does.
         """
         await count_call(request, "coupon" if data.coupon else None)
@@ -317,7 +312,6 @@ class CheckoutController(Controller):
                 store,
                 cart_uuid=uuid,
                 customer_id=actor.visitor(),
-                token=data.checkout_token,
                 identity=data.identity,
                 now=now,
                 keep_seconds=shop.settings.checkout_seconds,
@@ -369,7 +363,7 @@ class CheckoutController(Controller):
             open_still = view.state in EDITABLE
             near = await list_funnel(session, store, view.quote) if open_still else []
             shown.funnel = [show_upsell(item) for item in near]
-        return Response(shown, headers=NO_STORE)
+        return Answer(shown, headers=NO_STORE)
 
     @put(
         "/{checkout_token:str}/customer",
@@ -462,10 +456,10 @@ class CheckoutController(Controller):
                 checkout
             )  # as it is now, also where what the account changed was taken back
         if made is None:
-            return Response(show_checkout(view, store, shop), headers=NO_STORE)
+            return Answer(show_checkout(view, store, shop), headers=NO_STORE)
         shown = show_checkout(await view_checkout(session, store, checkout, now=now), store, shop)
         shown.auth_key = made.content.auth_key
-        return Response(shown, headers=NO_STORE, cookies=made.cookies)
+        return Answer(shown, headers=NO_STORE, cookies=made.cookies)
 
     @put(
         "/{checkout_token:str}/shipping",
@@ -483,11 +477,11 @@ class CheckoutController(Controller):
         shop: GivenShop,
         store: GivenStore,
         now: GivenNow,
-    ) -> StorefrontCheckout:
+    ) -> Response[StorefrontCheckout]:
         """Picks a shipping option; the totals follow."""
         await _ask(request, shop, store, checkout_token, address=None, now=now)
         checkout = await lock_editable(
             session, store.id, checkout_token, now=now, keep_seconds=shop.settings.checkout_seconds
         )
         view = await choose_shipping(session, store, checkout, option_id=data.shipping_option_id, now=now)
-        return show_checkout(view, store, shop)
+        return Answer(show_checkout(view, store, shop))

@@ -3,6 +3,7 @@
 Options by name, `filter_by[Colour][]=Red`, or shorter `colour[]=red` where no other parameter has the name.
 """
 
+import re
 from typing import Any, Final
 
 from litestar import Response
@@ -25,12 +26,13 @@ MOST_OPTIONS: Final = 10
 MOST_VALUES: Final = 50
 MOST_TEXT: Final = 200
 NESTED: Final = "filter_by"
-# Of the reserved names those that are a list, and may come with or without brackets.
+# Of the reserved names those that are a list, and may come with or without brackets, `types[]` or `types[0]`.
 LISTS: Final = ("types", "vendors", "tags")
 SINGLE: Final = ("price_from", "price_to", "availability")
 AVAILABILITY: Final = {"in_stock": True, "out_of_stock": False}
+_INDEX: Final = re.compile(r"[0-9]{0,4}\]")
 # Bytes of which a query that filters has at least one.
-_MARKS: Final = (b"[", b"%5B", b"%5b", *(name.encode() for name in (*LISTS, *SINGLE)))
+_MARKS: Final = (b"[", b"%5B", b"%5b", *(name.encode() for name in (NESTED, *LISTS, *SINGLE)))
 
 
 def _listed(name: str, description: str, items: dict[str, Any], example: list[Any]) -> dict[str, Any]:
@@ -103,11 +105,13 @@ def asked_filters(request: ShopRequest) -> Filters:
     plain: dict[str, list[str]] = {}
     bracketed: list[tuple[str, Any]] = []
     for name, value in query_pairs(request):
-        bare = name.removesuffix("[]")
-        if bare in LISTS or name in SINGLE:
+        bare, bracket, index = name.partition("[")
+        if name in SINGLE or (bare in LISTS and (not bracket or _INDEX.fullmatch(index))):
             plain.setdefault(bare, []).append(value)
-        elif name.startswith(f"{NESTED}[") or ("[" in name and bare not in RESERVED):
+        elif bare == NESTED or (bracket and bare not in RESERVED):
             bracketed.append((name, value))
+        elif bare in LISTS or bare in SINGLE:
+            raise _bad_filter(name[:MOST_TEXT])
     words = {name: _texts(name, plain.get(name, [])) for name in LISTS}
     price_from, price_to = (_price(name, plain.get(name)) for name in ("price_from", "price_to"))
     if price_from is not None and price_to is not None and price_from > price_to:

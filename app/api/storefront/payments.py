@@ -9,6 +9,7 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath, RequestBody
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.api.answers import Answer
 from app.api.dependencies import GivenActor, GivenNow, GivenShop, GivenStore, Shop
 from app.api.faults import invalid_field
 from app.api.idempotency import REPLAYED, read_key
@@ -274,12 +275,12 @@ class PaymentController(Controller):
         else:
             outcome = result
         if isinstance(outcome, Pending):
-            return Response(
+            return Answer(
                 StillPaying("paying", outcome.retry_after),
                 status_code=202,
                 headers=_headers(replayed=replayed, **{"Retry-After": str(outcome.retry_after)}),
             )
-        return Response(
+        return Answer(
             None,
             status_code=204,
             headers=_headers(replayed=replayed, Location=f"/storefront/v1/orders/{outcome.order_id}"),
@@ -326,7 +327,7 @@ class PaymentController(Controller):
             now=now,
         )
         if isinstance(result, Placed):
-            return Response(
+            return Answer(
                 None,  # type: ignore[arg-type]  # the order is made: nothing is left to start
                 status_code=204,
                 headers=_headers(replayed=replayed, Location=f"/storefront/v1/orders/{result.order_id}"),
@@ -339,7 +340,7 @@ class PaymentController(Controller):
         async with shop.sessions() as session:
             payment = await get_payment(session, store.id, result.payment_id)
         action = payment.action or {}
-        return Response(
+        return Answer(
             StartedPayment(
                 service=payment.service,
                 payment_id=payment.id,

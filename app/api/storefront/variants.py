@@ -1,7 +1,9 @@
 """Variants as shoppers see them (contract rows B50, B53, B55 and B57)."""
 
+import re
 from typing import Annotated, Literal
 
+import msgspec
 from litestar import Controller, Response, get
 from litestar.di import NamedDependency
 from litestar.params import FromQuery, PathParameter, QueryParameter
@@ -12,6 +14,7 @@ from app.api.faults import invalid_field
 from app.api.limits import MAX_ID
 from app.api.openapi import PARAMETERS
 from app.api.paging import After
+from app.api.request import ShopRequest, query_pairs
 from app.api.storefront.counter import Counter, InCurrency, PageCounter, asked_often, counters
 from app.api.storefront.filters import FILTER_PARAMETERS, asked_filters
 from app.api.storefront.wares import (
@@ -38,6 +41,18 @@ _Colors = Annotated[
 ]
 MOST_COLORS = 10
 Order = Literal["date", "title", "price", "best_selling", "search_match", "review_rating"]
+
+
+def _numbered(request: ShopRequest, name: str) -> list[str]:
+    """The values of `name[0]`, `name[1]` and so on, as some clients write a list, in the order they came."""
+    return [value for key, value in query_pairs(request) if re.fullmatch(rf"{name}\[[0-9]{{1,4}}\]", key)]
+
+
+def _read_ids(texts: list[str]) -> list[int]:
+    try:
+        return msgspec.convert(texts, list[_Id], strict=False)
+    except msgspec.ValidationError:
+        raise invalid_field("product_ids", "wrong_type", "Ids are whole numbers.") from None
 
 
 def _read_colors(codes: list[str]) -> list[int]:
@@ -112,6 +127,7 @@ class VariantController(Controller):
         currency: InCurrency = None,
     ) -> Response[bytes]:
         ids = [*(ids_in_brackets or ()), *(product_ids or ())]
+        ids = ids or _read_ids(_numbered(counter.request, "product_ids"))
         if len(ids) > MAX_PAGE_SIZE:
             raise invalid_field("product_ids", "too_long", f"At most {MAX_PAGE_SIZE} ids can be asked for.")
         found = await list_variants_by_ids(
@@ -135,7 +151,8 @@ class VariantController(Controller):
         expand: Expand = None,
         currency: InCurrency = None,
     ) -> Response[bytes]:
-        wanted = _read_colors([*(colors_in_brackets or ()), *(colors or ())])
+        codes = [*(colors_in_brackets or ()), *(colors or ())]
+        wanted = _read_colors(codes or _numbered(counter.request, "colors"))
         expands = parse_expand(expand, VARIANT_EXPANDS)
         found = await list_variants_by_colors(counter.reads, counter.store.id, wanted, expands)
         return counter.send(await counter.priced(found, currency))

@@ -171,8 +171,13 @@ async def close_account(
     for statement in _FORGET:
         known = {name: value for name, value in values.items() if name in statement.compile().params}
         await session.execute(statement, known)
-    await forget_customer(session, store.id, customer_id=customer_id, email_key=customer.email_key)
-    await forget_wisher(session, store.id, email_key=customer.email_key)
+    # What belongs to an address is its owner's, and nobody has to have proven to be that to close an account.
+    proven = customer.owner_proven_at is not None
+    await forget_customer(
+        session, store.id, customer_id=customer_id, email_key=customer.email_key, proven=proven
+    )
+    if proven:
+        await forget_wisher(session, store.id, email_key=customer.email_key)
     await forget_payer(session, store.id, customer_id, now=now)
     for table in _OWNED:
         await session.execute(

@@ -31,8 +31,10 @@ _OF_THE_ADDRESS: Final = (
     "t.store_id = c.store_id AND t.email_key = c.email_key AND c.owner_proven_at IS NOT NULL"
 )
 _NEWSLETTER: Final = (
-    "t.store_id = c.store_id AND t.customer_id = c.id "
-    "AND (t.confirmed_at IS NULL OR c.owner_proven_at IS NOT NULL)"
+    "t.store_id = c.store_id AND (t.customer_id = c.id AND t.confirmed_at IS NULL "
+    "OR c.owner_proven_at IS NOT NULL AND (t.customer_id = c.id "
+    "OR t.email_key = c.email_key AND t.confirmed_at IS NOT NULL "
+    "OR t.email_key = c.email_key AND t.confirmed_at IS NULL))"
 )
 _EXPORT: Final = text(
     f"""

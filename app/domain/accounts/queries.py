@@ -14,7 +14,10 @@ from app.kit.errors import LOGIN_REQUIRED, Unauthenticated
 
 
 class AccountView(msgspec.Struct, frozen=True):
-    """A customer with what other features know of them. country is ISO 3166-1 alpha-2."""
+    """A customer with what other features know of them. country is ISO 3166-1 alpha-2.
+
+    subscribed: they wished for the newsletter, or it goes to the address that they have proven to be theirs.
+    """
 
     id: int
     username: str
@@ -42,6 +45,12 @@ _ACCOUNT: Final = """
         'subscribed', EXISTS (
             SELECT FROM subscriptions s
             WHERE s.store_id = c.store_id AND s.customer_id = c.id AND s.status <> 'unsubscribed'
+        ) OR c.owner_proven_at IS NOT NULL AND EXISTS (
+            SELECT FROM subscriptions s
+            WHERE s.store_id = c.store_id AND s.status = 'subscribed' AND (
+                s.email_key = c.email_key AND s.confirmed_at IS NOT NULL
+                OR s.email_key = c.email_key AND s.confirmed_at IS NULL
+            )
         ),
         'addresses', (
             SELECT coalesce(json_agg(json_build_object(

@@ -15,12 +15,12 @@ from sqlalchemy import BigInteger, CursorResult, bindparam, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.domain.catalogue.color_names import store_colors, variant_colors
+from app.domain.catalogue.color_names import variant_colors
+from app.domain.catalogue.coloring import put_colors, read_named_colors
 from app.domain.catalogue.drafts import DEFAULT_TITLE, key_of
 from app.domain.catalogue.specifications import list_specifications, weight_in
 from app.domain.files.names import own_picture, sizes_of, srcset_of
 from app.kit.clock import isoformat
-from app.kit.colors import lab_of, spot_of
 
 CHUNK: Final = 200
 
@@ -206,29 +206,6 @@ _DERIVE: Final = text(
     WHERE v.store_id = :store_id AND v.id = d.variant_id AND p.store_id = v.store_id AND p.id = v.product_id
       AND (v.listed, v.type_id, v.full_title, v.facets)
           IS DISTINCT FROM (p.listed, p.type_id, d.full_title, d.facets)
-    """
-)
-
-_DROP_COLORS: Final = text(
-    """
-    DELETE FROM variant_colors c WHERE c.store_id = :store_id AND c.variant_id = ANY(:ids) AND NOT EXISTS (
-        SELECT FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r (variant_id bigint, rgb integer)
-        WHERE r.variant_id = c.variant_id AND r.rgb = c.rgb)
-    """
-).bindparams(bindparam("ids", type_=ARRAY(BigInteger)))
-_PUT_SPOTS: Final = text(
-    """
-    INSERT INTO color_spots (store_id, rgb, l, a, b)
-    SELECT :store_id, r.* FROM jsonb_to_recordset(CAST(:rows AS jsonb))
-        AS r (rgb integer, l double precision, a double precision, b double precision) ORDER BY r.rgb
-    ON CONFLICT DO NOTHING
-    """
-)
-_PUT_COLORS: Final = text(
-    """
-    INSERT INTO variant_colors (store_id, variant_id, rgb)
-    SELECT :store_id, r.* FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r (variant_id bigint, rgb integer)
-    ON CONFLICT DO NOTHING
     """
 )
 
@@ -425,7 +402,7 @@ async def rebuild_documents(session: AsyncSession, store_id: int, product_ids: S
     """
     changed = 0
     ids = sorted(set(product_ids))
-    named = await _store_colors(session, store_id)
+    named = await read_named_colors(session, store_id)
     for start in range(0, len(ids), CHUNK):
         found = await session.scalars(_SOURCE, {"store_id": store_id, "ids": ids[start : start + CHUNK]})
         sources = [_decode(row) for row in found]
@@ -438,41 +415,28 @@ async def rebuild_documents(session: AsyncSession, store_id: int, product_ids: S
                     values["ids"] = [variant.variant_id for variant in variants]
                 done = cast("CursorResult[Any]", await session.execute(statement, values))
                 changed += done.rowcount
-        await _put_colors(session, store_id, sources, named)
+        await put_colors(session, store_id, _said_colors(sources, named))
     return changed
 
 
 async def rebuild_colors(session: AsyncSession, store_id: int) -> None:
     """Find the colours of all variants anew, after the store has named others."""
-    named = await _store_colors(session, store_id)
+    named = await read_named_colors(session, store_id)
     query = text("SELECT id FROM products WHERE store_id = :store_id ORDER BY id")
     ids = list(await session.scalars(query, {"store_id": store_id}))
     for start in range(0, len(ids), CHUNK):
         found = await session.scalars(_SOURCE, {"store_id": store_id, "ids": ids[start : start + CHUNK]})
-        await _put_colors(session, store_id, [_decode(row) for row in found], named)
+        await put_colors(session, store_id, _said_colors([_decode(row) for row in found], named))
 
 
-async def _store_colors(session: AsyncSession, store_id: int) -> dict[str, int]:
-    settings = await session.scalar(text("SELECT settings FROM stores WHERE id = :id"), {"id": store_id})
-    return store_colors((settings or {}).get("colors", {}))
-
-
-async def _put_colors(
-    session: AsyncSession, store_id: int, sources: Sequence[Source], named: dict[str, int]
-) -> None:
-    variants: list[int] = []
-    rows: list[dict[str, int]] = []
-    for source in sources:
-        for variant in source.variants:
-            choices = [(option.name, value.name) for option, value in _choices(source, variant)]
-            colors = variant_colors(variant.colors, choices, named)
-            variants.append(variant.id)
-            rows += [{"variant_id": variant.id, "rgb": rgb} for rgb in colors]
-    spots = []
-    for rgb in sorted({row["rgb"] for row in rows}):
-        lightness, a, b = spot_of(lab_of(rgb))
-        spots.append({"rgb": rgb, "l": lightness, "a": a, "b": b})
-    await session.execute(_DROP_COLORS, {"store_id": store_id, "ids": variants, "rows": _json(rows)})
-    if rows:
-        await session.execute(_PUT_SPOTS, {"store_id": store_id, "rows": _json(spots)})
-        await session.execute(_PUT_COLORS, {"store_id": store_id, "rows": _json(rows)})
+def _said_colors(sources: Sequence[Source], named: dict[str, int]) -> dict[int, list[int]]:
+    """By variant its colours."""
+    return {
+        variant.id: variant_colors(
+            variant.colors,
+            [(option.name, value.name) for option, value in _choices(source, variant)],
+            named,
+        )
+        for source in sources
+        for variant in source.variants
+    }

@@ -3,6 +3,9 @@
 To count 100,000 variants for each reader takes a database a quarter of a second. So each process keeps what
 filters look at as bits (bitmaps.py), some megabytes, for as long as nothing of the catalogue has changed, and
 at most for so many seconds after that. Shelves with few products are read from the database each time.
+
+In a small shop all of it is read as fast as a single shelf is counted. There the filters of all but the smallest
+shelves come from it too, and it is read anew as soon as anything has changed: these counts are never old.
 """
 
 import asyncio
@@ -27,8 +30,10 @@ from app.kit.paging import PageRequest
 
 T = TypeVar("T")
 
-# A shelf with more products is large.
+# A shelf with more products is large; a shop whose shelves are not is small.
 MOST_READ: Final = 1_000
+# So many are counted by the database in no more time than it takes to look whether anything has changed.
+FEW: Final = 20
 # Whether a shelf is large is looked up so often.
 LOOK_SECONDS: Final = 60.0
 MOST_SHELVES: Final = 1_000
@@ -46,6 +51,15 @@ class _Kept:
     parts: dict[Hashable, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class _Size:
+    """How many products a shelf and its shop have, and until when that is believed."""
+
+    until: float
+    shelf: int
+    shop: int
+
+
 class LargeShelves:
     """What this process keeps. `seconds`: how old it may be, 0 keeps nothing; `version_of`: that of a store."""
 
@@ -56,37 +70,52 @@ class LargeShelves:
         *,
         seconds: float,
         most_read: int = MOST_READ,
+        few: int = FEW,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._reads = reads
         self._version_of = version_of
         self._seconds = seconds
         self._most_read = most_read
+        self._few = few
         self._clock = clock
         self._kept: dict[int, _Kept] = {}
-        self._sizes: dict[Hashable, tuple[float, bool]] = {}
+        self._sizes: dict[Hashable, _Size] = {}
         self._reading: dict[Hashable, asyncio.Task[Any]] = {}
 
     async def has(self, store_id: int, key: Hashable, sql: str, *args: object) -> bool:
-        """Whether the shelf of this key is large. `sql` counts its products, as many as $1 at most."""
+        """Whether the shelf of this key is large.
+
+        `sql` answers how many products it has, of which it counts as many as its last parameter, and the shop.
+        """
+        return self._seconds > 0 and (await self._size(store_id, key, sql, args)).shelf > self._most_read
+
+    async def counts(self, store_id: int, key: Hashable, sql: str, *args: object) -> bool:
+        """Whether the filters of the shelf are counted here: it is large, or no small one of a small shop."""
         if self._seconds <= 0:
             return False
-        known = self._sizes.get(key)
-        now = self._clock()
-        if known is None or known[0] < now:
-            count = await self._reads.fetchval(sql, store_id, *args, self._most_read + 1)
-            known = (now + LOOK_SECONDS, count > self._most_read)
+        size = await self._size(store_id, key, sql, args)
+        return size.shelf > self._most_read or (size.shop <= self._most_read and size.shelf > self._few)
+
+    async def _size(self, store_id: int, key: Hashable, sql: str, args: tuple[object, ...]) -> "_Size":
+        known, now = self._sizes.get(key), self._clock()
+        if known is None or known.until < now:
+            row = await self._reads.fetchrow(sql, store_id, *args, self._most_read + 1)
+            assert row is not None
+            known = _Size(now + LOOK_SECONDS, row["shelf"], row["shop"])
             if len(self._sizes) >= MOST_SHELVES:
                 self._sizes.clear()
             self._sizes[key] = known
-        return known[1]
+        return known
 
     async def count(self, store_id: int, members: str, handle: str, filters: Filters) -> bytes | None:
         """The filters of a shelf with their counts, as a JSON array; None where it has no products any more.
 
         members: the statement that answers the ids of its products in its own order.
         """
-        kept = await self._get(store_id)
+        known = self._kept.get(store_id)
+        is_small = known is None or len(known.catalogue.products) <= self._most_read
+        kept = await (self._newest(store_id) if is_small else self._get(store_id))
         shelf = await self._shelf(kept, store_id, members, handle)
         return count_filters(kept.catalogue, shelf.bits, filters) if shelf.bits else None
 
@@ -150,6 +179,17 @@ class LargeShelves:
             return kept
         loading = self._begin(store_id, lambda: self._load(store_id))
         return kept if age < self._seconds else await asyncio.shield(loading)
+
+    async def _newest(self, store_id: int) -> _Kept:
+        """As it is by the version that is known now."""
+        version = await self._version_of(store_id)
+        kept = self._kept.get(store_id)
+        if kept is None or kept.version != version:
+            kept = await self._once(store_id, lambda: self._load(store_id))
+        if kept.version < version:
+            # Somebody had begun to read it before.
+            kept = await self._once(store_id, lambda: self._load(store_id))
+        return kept
 
     async def _load(self, store_id: int) -> _Kept:
         # Read before the catalogue, which may be newer than its version, never older.

@@ -358,6 +358,12 @@ class Collection(Base):
         UniqueConstraint("store_id", "handle"),
         CheckConstraint("kind IN ('manual', 'rule')", name="kind"),
         CheckConstraint("condition IN ('all', 'any')", name="condition"),
+        # Whether there is one is asked with each sale.
+        Index(
+            "collections_by_stock_idx",
+            "store_id",
+            postgresql_where="""kind = 'rule' AND rules @> '[{"field": "stock"}]'""",
+        ),
     )
 
     store_id: Mapped[OwnStore]

@@ -162,7 +162,13 @@ json_build_object(
     'variant_id', v.id, 'product_id', p.id, 'product_title', p.title, 'variant_title', v.title,
     'sku', v.sku, 'price', v.price, 'compare_at_price', v.compare_at_price, 'grams', v.grams,
     'taxable', v.taxable, 'requires_shipping', v.requires_shipping, 'gift_card', p.gift_card,
-    'on_sale', p.listed, 'handle', p.handle, 'image', i.src, {shown}
+    'on_sale', p.listed, 'handle', p.handle, {shown}
+    'image', coalesce(
+        (SELECT g.src FROM product_images g
+            WHERE g.store_id = p.store_id AND g.id = v.image_id AND g.product_id = p.id),
+        (SELECT g.src FROM product_images g
+            WHERE g.store_id = p.store_id AND g.product_id = p.id ORDER BY g.position LIMIT 1)
+    ),
     'tracked', coalesce(s.tracked, false), 'on_hand', coalesce(s.on_hand, 0),
     'reserved', coalesce(s.reserved, 0), 'floor', s.floor, 'tax_class', v.tax_code,
     'unit_prices', (
@@ -177,10 +183,6 @@ _JOINS: Final = """
 JOIN products p ON p.store_id = v.store_id AND p.id = v.product_id
 {shown}
 LEFT JOIN stock_items s ON s.store_id = v.store_id AND s.variant_id = v.id
-LEFT JOIN LATERAL (
-    SELECT src FROM product_images g WHERE g.store_id = p.store_id AND g.product_id = p.id
-    ORDER BY g.id <> coalesce(v.image_id, 0), g.position LIMIT 1
-) i ON true
 """
 
 

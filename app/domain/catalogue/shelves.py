@@ -201,7 +201,8 @@ def _items_sql(expands: frozenset[str]) -> str:
 @lru_cache(maxsize=2)
 def _size_sql(kind: str) -> str:
     return f"""
-    WITH RECURSIVE {_shelf(kind)} SELECT count(*) FROM (SELECT FROM ({_MEMBERS[kind]}) m LIMIT $3) found
+    WITH RECURSIVE {_shelf(kind)}
+    SELECT count(*) AS shelf, {size_of("products")} AS shop FROM (SELECT FROM ({_MEMBERS[kind]}) m LIMIT $3) found
     """
 
 
@@ -381,7 +382,7 @@ async def list_category_filters(
 async def _count(
     reads: Reads, kind: str, store_id: int, handle: str, filters: Filters, large: LargeShelves | None
 ) -> bytes:
-    if large is not None and await large.has(store_id, (kind, store_id, handle), _size_sql(kind), handle):
+    if large is not None and await large.counts(store_id, (kind, store_id, handle), _size_sql(kind), handle):
         counted = await large.count(store_id, _ids_sql(kind), handle, filters)
         if counted is not None:
             return counted

@@ -22,6 +22,7 @@ from app.domain.carts.queries import CartView, load_cart
 from app.domain.customers.models import Customer
 from app.domain.newsletter.jobs import unsubscribe_links
 from app.domain.newsletter.models import Subscription
+from app.domain.newsletter.queries import of_address
 from app.domain.newsletter.states import SUBSCRIBED
 from app.domain.stores.directory import StoreDirectory
 from app.domain.stores.mail import Mailer, MailWriter
@@ -173,7 +174,7 @@ async def _find(session: AsyncSession, *, store: StoreConfig, job: Job) -> Remin
         email = await session.scalar(_EMAIL, values)
     if not email:
         return None
-    found = await session.scalar(wanted.where(Subscription.email_key == email_key(email)).limit(1))
+    found = await session.scalar(wanted.where(of_address(email_key(email) or email)).limit(1))
     if found is None:
         return None
     return Reminder(await load_cart(session, store, cart_id), found, language or found.language)

@@ -1,14 +1,13 @@
 """How a checkout begins: a cart has one that is open, whoever asks for it and however often."""
 
 from datetime import datetime, timedelta
-from secrets import compare_digest
 from typing import Final
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db.session import as_json
-from app.db.statements import Statement, write_changed
+from app.db.statements import Statement, row_of, write_changed
 from app.domain.carts.queries import CartView, load_cart_of
 from app.domain.checkout.errors import CHECKOUT_PAYING
 from app.domain.checkout.models import Checkout
@@ -38,13 +37,15 @@ _INSERT: Final = Statement(
 )
 
 
+_EMPTY: Final = dict.fromkeys(column.name for column in Checkout.__table__.columns)
+
+
 async def open_checkout(
     session: AsyncSession,
     store: StoreConfig,
     *,
     cart_uuid: UUID,
     customer_id: int | None,
-    token: str | None,
     identity: str | None,
     now: datetime,
     keep_seconds: int,
@@ -52,36 +53,37 @@ async def open_checkout(
     """Make a checkout of a cart, or answer the one that it has open; two at once get the same.
 
     It is the customer's who opens it, also where the cart is still a guest's: the order is then found among theirs,
-    at the prices that the cart showed them. What a customer left open on a guest's cart, nobody else goes on with. Nor
-    does whoever has no more than the cart's uuid with what a guest has typed there: the guest has the checkout's token.
+    at the prices that the cart showed them. What a customer left open on a guest's cart, nobody else goes on with, and
+    no customer with what a guest has typed there: whoever typed it brings the checkout's token along to the login.
     Raises NotFound cart_not_found, Invalid cart_empty or items_unavailable, Conflict checkout_paying for another's.
     Locks the open checkout; one that was just made is nobody else's yet, and no part of the session.
     """
     cart = await load_cart_of(session, store, uuid=cart_uuid, customer_id=customer_id, now=now)
     fault = fault_of(cart)
-    fresh = Checkout(
-        store_id=store.id,
-        token=new_token(),
-        cart_id=cart.id,
-        customer_id=cart.customer_id or customer_id,
-        state=CheckoutState.OPEN,
-        currency=cart.currency,
-        identity=identity,
-        billing_same_as_shipping=True,
-        consents=[],
-        use_store_credit=False,
-        updated_at=now,
-        expires_at=now + timedelta(seconds=keep_seconds),
-    )
+    begun = {
+        "store_id": store.id,
+        "token": new_token(),
+        "cart_id": cart.id,
+        "customer_id": cart.customer_id or customer_id,
+        "state": CheckoutState.OPEN,
+        "currency": cart.currency,
+        "identity": identity,
+        "billing_same_as_shipping": True,
+        "consents": [],
+        "use_store_credit": False,
+        "updated_at": now,
+        "expires_at": now + timedelta(seconds=keep_seconds),
+    }
+    fresh = row_of(Checkout, {**_EMPTY, **begun})
     if fault is None:
         view = make_view(fresh, cart, await price_checkout(session, store, fresh, cart, now=now))
         if await _insert(session, fresh):
             return view
     live = await lock_live_checkout(session, store.id, cart.id)
     if live is not None:
-        expired, anothers = live.expires_at <= now, _is_anothers(live, cart, customer_id, token)
-        if live.state == CheckoutState.PAYING or not (expired or anothers):
-            return await _look_again(session, store, live, customer_id, anothers=anothers, now=now)
+        expired = live.expires_at <= now
+        if live.state == CheckoutState.PAYING or not (expired or _is_anothers(live, cart, customer_id)):
+            return await _look_again(session, store, live, cart, customer_id, now=now)
         move_checkout(live, CheckoutState.EXPIRED if expired else CheckoutState.CANCELLED, now=now)
         await session.flush()
     if fault is not None:
@@ -92,18 +94,15 @@ async def open_checkout(
     live = await lock_live_checkout(session, store.id, cart.id)
     if live is None:
         raise Conflict(CONFLICT, "Another call changed this cart's checkout. Try again.")
-    anothers = _is_anothers(live, cart, customer_id, token)
-    return await _look_again(session, store, live, customer_id, anothers=anothers, now=now)
+    return await _look_again(session, store, live, cart, customer_id, now=now)
 
 
-def _is_anothers(live: Checkout, cart: CartView, customer_id: int | None, token: str | None) -> bool:
+def _is_anothers(live: Checkout, cart: CartView, customer_id: int | None) -> bool:
     """Whether a checkout says something of somebody who is not known to be the caller."""
     if live.customer_id is not None:
         return live.customer_id != customer_id
-    if token is not None and compare_digest(token.encode(), live.token.encode()):
-        return False
     personal = (live.email, live.shipping_address, live.billing_address, live.gift_card_id)
-    return cart.customer_id is None and any(personal)
+    return customer_id is not None and cart.customer_id is None and any(personal)
 
 
 async def _insert(session: AsyncSession, fresh: Checkout) -> bool:
@@ -131,13 +130,13 @@ async def _look_again(
     session: AsyncSession,
     store: StoreConfig,
     live: Checkout,
+    cart: CartView,
     customer_id: int | None,
     *,
-    anothers: bool,
     now: datetime,
 ) -> CheckoutView:
     """The checkout that is open, the caller's from now on; another's says nothing of them."""
-    if anothers:
+    if _is_anothers(live, cart, customer_id):
         if live.state == CheckoutState.PAYING:
             raise Conflict(CHECKOUT_PAYING, "The checkout is being paid.")
         raise Conflict(CONFLICT, "Another call changed this cart's checkout. Try again.")

@@ -34,9 +34,9 @@ class LineChange(msgspec.Struct, frozen=True):
 
 def note_seen(checkout: Checkout, quote: Quote) -> None:
     """Remember what the answer of this call shows."""
-    lines = {str(variant): held for variant, held in _held(quote).items()}
-    seen: dict[str, Any] = msgspec.to_builtins(Seen(quote.currency, lines))
-    if checkout.seen != msgspec.json.decode(msgspec.json.encode(seen)):
+    lines = {str(variant): list(held) for variant, held in _held(quote).items()}
+    seen = {"currency": quote.currency, "lines": lines}
+    if checkout.seen != seen:
         checkout.seen = seen
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -19,20 +19,38 @@ def payments_account(service: str, source_id: int | None = None) -> str:
     return f"payments:{service}" if source_id is None else f"payments:{service}:{source_id}"
 
 
-_POST: Final = Statement(
-    """
-    WITH made AS (
+# How a movement is written, as a part of any statement: nothing without entries, or where the key was posted before.
+POSTED: Final = """
+    made AS (
         INSERT INTO ledger_transactions (store_id, key, order_id, at)
-        VALUES (:store_id, :key, :order_id, :now)
+        SELECT :store_id, :key, CAST(:order_id AS bigint), CAST(:now AS timestamptz)
+        WHERE cardinality(CAST(:accounts AS text[])) > 0
         ON CONFLICT (store_id, key) DO NOTHING
         RETURNING id
+    ),
+    posted AS (
+        INSERT INTO ledger_entries (store_id, transaction_id, account, currency, amount, order_id)
+        SELECT :store_id, made.id, e.account, :currency, e.amount, CAST(:order_id AS bigint)
+        FROM made, unnest(CAST(:accounts AS text[]), CAST(:amounts AS bigint[])) AS e (account, amount)
     )
-    INSERT INTO ledger_entries (store_id, transaction_id, account, currency, amount, order_id)
-    SELECT :store_id, made.id, e.account, :currency, e.amount, :order_id
-    FROM made, unnest(CAST(:accounts AS text[]), CAST(:amounts AS bigint[])) AS e (account, amount)
-    RETURNING id
+"""
+_POST: Final = Statement(f"WITH {POSTED} SELECT id FROM made")  # noqa: S608 - words of our own
+
+
+def posted_values(key: str, currency: str, amounts: Mapping[str, int]) -> dict[str, Any]:
+    """The values of POSTED beside store, order and time, for {account: minor units}.
+
+    Raises ValueError where the amounts do not sum to zero; the database would refuse them too.
     """
-)
+    entries = {account: amount for account, amount in amounts.items() if amount}
+    if sum(entries.values()) != 0:
+        raise ValueError(f"ledger transaction {key} does not sum to zero")
+    return {
+        "key": key,
+        "currency": currency,
+        "accounts": list(entries),
+        "amounts": list(entries.values()),
+    }
 
 
 async def post_entries(
@@ -47,23 +65,12 @@ async def post_entries(
 ) -> bool:
     """Write a balanced transaction, {account: minor units}; False where this key was posted before.
 
-    Raises ValueError where the amounts do not sum to zero; the database would refuse them too.
+    Raises as posted_values does.
     """
-    entries = {account: amount for account, amount in amounts.items() if amount}
-    if sum(entries.values()) != 0:
-        raise ValueError(f"ledger transaction {key} does not sum to zero")
-    if not entries:
+    values = posted_values(key, currency, amounts)
+    if not values["accounts"]:
         return False
-    made = await _POST.row(
-        session,
-        store_id=store_id,
-        key=key,
-        order_id=order_id,
-        now=now,
-        currency=currency,
-        accounts=list(entries),
-        amounts=list(entries.values()),
-    )
+    made = await _POST.row(session, store_id=store_id, order_id=order_id, now=now, **values)
     return made is not None
 
 

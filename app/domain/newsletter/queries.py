@@ -6,12 +6,11 @@ from typing import Final
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import or_, select
+from sqlalchemy import ColumnElement, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.domain.newsletter.errors import subscription_not_found
 from app.domain.newsletter.models import Subscription
-from app.domain.newsletter.states import UNSUBSCRIBED
 
 # Whoever asked may follow it up for so long after the owner agreed; then only the mailed uuid opens it.
 FORM_LIFE: Final = timedelta(days=1)
@@ -43,37 +42,19 @@ async def get_subscription(
     return Opened(found, by_owner)
 
 
+def of_address(email_key: str) -> ColumnElement[bool]:
+    """Both rows of an address. Each is in an index of its own, which is found by these very words."""
+    same, confirmed = Subscription.email_key == email_key, Subscription.confirmed_at.is_not(None)
+    return or_(same & confirmed, same & ~confirmed)
+
+
 async def lock_address(session: AsyncSession, store_id: int, email_key: str) -> Sequence[Subscription]:
     """Both rows of an address, as they stand now, locked in the order of their keys."""
     query = (
         select(Subscription)
-        .where(Subscription.store_id == store_id, Subscription.email_key == email_key)
+        .where(Subscription.store_id == store_id, of_address(email_key))
         .order_by(Subscription.id)
         .with_for_update()
         .execution_options(populate_existing=True)
     )
     return (await session.scalars(query)).all()
-
-
-async def is_subscribed(session: AsyncSession, store_id: int, customer_id: int) -> bool:
-    """Whether a customer wants the newsletter, confirmed or not yet: what their own settings show."""
-    found = await session.scalar(
-        select(Subscription.id)
-        .where(
-            Subscription.store_id == store_id,
-            Subscription.customer_id == customer_id,
-            Subscription.status != UNSUBSCRIBED,
-        )
-        .limit(1)
-    )
-    return found is not None
-
-
-async def list_customer_subscriptions(
-    session: AsyncSession, store_id: int, customer_id: int
-) -> Sequence[Subscription]:
-    """What is kept of a customer, for the export of their data."""
-    query = select(Subscription).where(
-        Subscription.store_id == store_id, Subscription.customer_id == customer_id
-    )
-    return (await session.scalars(query.order_by(Subscription.id))).all()

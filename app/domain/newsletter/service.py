@@ -5,14 +5,14 @@ from datetime import date, datetime
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import case, delete, func, or_, select
+from sqlalchemy import case, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db import queue
 from app.domain.newsletter.errors import confirmation_not_found
 from app.domain.newsletter.models import Subscription
-from app.domain.newsletter.queries import Opened, lock_address
+from app.domain.newsletter.queries import Opened, lock_address, of_address
 from app.domain.newsletter.states import PENDING, SUBSCRIBED, UNSUBSCRIBED, may_move
 from app.domain.stores.queries import StoreConfig
 from app.kit.ids import digest, new_uuid
@@ -336,7 +336,7 @@ async def move_customer(
     """
     query = (
         select(Subscription)
-        .where(Subscription.store_id == store_id, Subscription.email_key.in_((former_key, email_key)))
+        .where(Subscription.store_id == store_id, of_address(former_key) | of_address(email_key))
         .order_by(Subscription.id)
         .with_for_update()
         .execution_options(populate_existing=True)
@@ -364,11 +364,18 @@ def _is_request(row: Subscription) -> bool:
     return row.confirmed_at is None
 
 
-async def forget_customer(session: AsyncSession, store_id: int, *, customer_id: int, email_key: str) -> None:
-    """A closed account leaves nothing behind: neither what the customer asked for nor what the address did."""
-    await session.execute(
-        delete(Subscription).where(
-            Subscription.store_id == store_id,
-            or_(Subscription.customer_id == customer_id, Subscription.email_key == email_key),
+async def forget_customer(
+    session: AsyncSession, store_id: int, *, customer_id: int, email_key: str, proven: bool
+) -> None:
+    """A closed account leaves nothing behind: neither what the customer asked for nor what the address did.
+
+    Not `proven`: the address may be somebody else's, and what its owner agreed to by a mail stays theirs.
+    """
+    of_customer = Subscription.customer_id == customer_id
+    if not proven:
+        owners = of_customer & Subscription.confirmed_at.is_not(None)
+        await session.execute(
+            update(Subscription).where(Subscription.store_id == store_id, owners).values(customer_id=None)
         )
-    )
+    gone = of_customer | of_address(email_key) if proven else of_customer
+    await session.execute(delete(Subscription).where(Subscription.store_id == store_id, gone))

@@ -114,32 +114,33 @@ class OrderView(msgspec.Struct, frozen=True):
     consents: tuple[Any, ...] = ()
 
 
+# An order as JSON, once what follows says which. Beside it stand what belongs to it, as more columns of its row.
 ORDER: Final = """
-SELECT CAST(to_jsonb(o) || jsonb_build_object(
-    'lines', (SELECT coalesce(jsonb_agg(to_jsonb(l) ORDER BY l.position), '[]')
-        FROM order_lines l WHERE l.store_id = o.store_id AND l.order_id = o.id),
-    'payments', (SELECT coalesce(jsonb_agg(jsonb_build_object('id', p.id, 'service', p.service,
+SELECT CAST(row_to_json(whole) AS text)
+FROM orders o CROSS JOIN LATERAL (SELECT o.*,
+    (SELECT coalesce(json_agg(l ORDER BY l.position), '[]')
+        FROM order_lines l WHERE l.store_id = o.store_id AND l.order_id = o.id) AS lines,
+    (SELECT coalesce(json_agg(json_build_object('id', p.id, 'service', p.service,
             'state', p.state, 'amount', p.amount, 'captured', p.captured, 'refunded', p.refunded,
             'last_four', CASE WHEN p.service = 'gift_card' THEN
                 (SELECT g.last_four FROM gift_cards g WHERE g.store_id = p.store_id AND g.id = p.source_id) END,
             'reference', p.reference)
             ORDER BY p.attempt), '[]')
-        FROM payments p WHERE p.store_id = o.store_id AND p.order_id = o.id),
-    'events', (SELECT coalesce(jsonb_agg(jsonb_build_object('at', e.at, 'event', e.event,
+        FROM payments p WHERE p.store_id = o.store_id AND p.order_id = o.id) AS payments,
+    (SELECT coalesce(json_agg(json_build_object('at', e.at, 'event', e.event,
             'detail', e.detail) ORDER BY e.id), '[]')
-        FROM order_events e WHERE e.store_id = o.store_id AND e.order_id = o.id),
-    'cancellation', (SELECT jsonb_build_object('status', c.status, 'reason', c.reason, 'note', c.note)
-        FROM order_cancellations c WHERE c.store_id = o.store_id AND c.order_id = o.id),
-    'parcels', (SELECT coalesce(jsonb_agg(jsonb_build_object('id', r.id, 'carrier', r.carrier,
+        FROM order_events e WHERE e.store_id = o.store_id AND e.order_id = o.id) AS events,
+    (SELECT json_build_object('status', c.status, 'reason', c.reason, 'note', c.note)
+        FROM order_cancellations c WHERE c.store_id = o.store_id AND c.order_id = o.id) AS cancellation,
+    (SELECT coalesce(json_agg(json_build_object('id', r.id, 'carrier', r.carrier,
             'number', r.number, 'url', r.url, 'status', r.status,
-            'lines', (SELECT jsonb_agg(jsonb_build_object('line_id', i.order_line_id, 'quantity', i.quantity)
+            'lines', (SELECT json_agg(json_build_object('line_id', i.order_line_id, 'quantity', i.quantity)
                 ORDER BY i.order_line_id) FROM parcel_lines i WHERE i.parcel_id = r.id),
-            'events', (SELECT coalesce(jsonb_agg(jsonb_build_object('at', v.at, 'text', v.text,
+            'events', (SELECT coalesce(json_agg(json_build_object('at', v.at, 'text', v.text,
                 'place', v.place) ORDER BY v.id), '[]') FROM parcel_events v WHERE v.parcel_id = r.id)
             ) ORDER BY r.id), '[]')
-        FROM parcels r WHERE r.store_id = o.store_id AND r.order_id = o.id)
-) AS text)
-FROM orders o
+        FROM parcels r WHERE r.store_id = o.store_id AND r.order_id = o.id) AS parcels
+) whole
 """
 
 # A pending order is not an order yet: only its own checkout knows of it.

@@ -12,7 +12,7 @@ from sqlalchemy.orm.attributes import set_committed_value
 from app.db import queue
 from app.db.session import as_json
 from app.db.statements import Load, Statement, adopt, row_of
-from app.domain.ledger.service import post_entries
+from app.domain.ledger.service import POSTED, posted_values
 from app.domain.orders.errors import LINK_NOT_FOUND, order_not_found
 from app.domain.orders.models import Order, OrderEvent
 from app.domain.orders.states import may_move
@@ -100,29 +100,32 @@ _WRITE: Final = Statement(
 )
 
 
-# A number is drawn for good, so it is drawn where the order has its place.
+# A number is drawn for good, so it is drawn where the order has its place. What follows from placing goes along in one
+# statement: the timeline, the entries in the ledger, and the jobs that come after it.
 _PLACE: Final = Statement(
-    """
+    f"""
     WITH drawn AS (SELECT nextval(CAST(CAST(:numbers AS text) AS regclass)) AS number),
     placed AS (
         UPDATE orders o
         SET status = :status, number = drawn.number, name = CAST(:prefix AS text) || drawn.number,
-            placed_at = :placed_at, payment_status = :payment_status, paid_at = :paid_at
+            placed_at = :now, payment_status = :payment_status, paid_at = :paid_at
         FROM drawn WHERE o.store_id = :store_id AND o.id = :order_id
         RETURNING o.number, o.name
     ),
     told AS (
         INSERT INTO order_events (store_id, order_id, at, event, detail)
-        SELECT :store_id, :order_id, :placed_at, said.event, said.detail
+        SELECT :store_id, :order_id, :now, said.event, said.detail
         FROM (
             SELECT 0 AS place, 'placed' AS event, name AS detail FROM placed
             UNION ALL
             SELECT place, 'paid', service
             FROM unnest(CAST(:services AS text[])) WITH ORDINALITY AS paid (service, place)
         ) said ORDER BY said.place
-    )
-    SELECT number, name FROM placed
-    """
+    ),
+    {POSTED},
+    {queue.QUEUED}
+    SELECT number, name, {queue.RUNG} FROM placed
+    """  # noqa: S608 - parts of our own
 )
 
 
@@ -191,10 +194,13 @@ async def place_order(
     wholly = captured == order.total
     written: dict[str, Any] = {
         "status": "open",
-        "placed_at": now,
         "payment_status": "paid" if wholly else "partially_paid" if captured else "pending",
         "paid_at": now if wholly else None,
     }
+    told = {"order_id": order.id}
+    jobs = [queue.NewJob(kind, f"order-{order.id}", told) for kind in ("orders.confirm", COUNT_SOLD)]
+    if wholly:
+        jobs += _jobs_of_paid(order)
     named = await _PLACE.one(
         session,
         store_id=order.store_id,
@@ -202,20 +208,14 @@ async def place_order(
         numbers=order_numbers(order.store_id),
         prefix=prefix,
         services=[one.service for one in paid],
+        now=now,
         **written,
+        **posted_values(f"order-{order.id}-sale", order.currency, _entries_of_sale(order, paid)),
+        **queue.queued_values(jobs, run_at=now),
     )
-    for name, value in {**written, **named}.items():
+    written |= {"placed_at": now, "number": named["number"], "name": named["name"]}
+    for name, value in written.items():
         set_committed_value(order, name, value)
-    await _post_sale(session, order, paid=paid, now=now)
-    if wholly:
-        await queue_paid(session, order, now=now)
-    told = {"order_id": order.id}
-    await queue.enqueue_all(
-        session,
-        [queue.NewJob(kind, f"order-{order.id}", told) for kind in ("orders.confirm", COUNT_SOLD)],
-        store_id=order.store_id,
-        run_at=now,
-    )
     return True
 
 
@@ -234,34 +234,25 @@ def show_refunded(order: Order, *, captured: int, refunded: int) -> None:
 
 async def queue_paid(session: AsyncSession, order: Order, *, now: datetime) -> None:
     """Let features that look at customers hear that one has paid an order: who invited them earns by it."""
-    if order.customer_id is not None and order.total > 0:
-        await queue.enqueue(
-            session,
-            store_id=order.store_id,
-            kind=PAID_BY_CUSTOMER,
-            dedupe_key=f"order-{order.id}",
-            payload={"customer_id": order.customer_id},
-            run_at=now,
-        )
+    if jobs := _jobs_of_paid(order):
+        await queue.enqueue_all(session, jobs, store_id=order.store_id, run_at=now)
 
 
-async def _post_sale(session: AsyncSession, order: Order, *, paid: Sequence[Paid], now: datetime) -> None:
-    net_tax = 0 if order.tax_included else order.tax_total
-    await post_entries(
-        session,
-        order.store_id,
-        key=f"order-{order.id}-sale",
-        currency=order.currency,
-        amounts={
-            **{one.account: one.amount for one in paid},
-            "receivable": order.total - sum(one.amount for one in paid),
-            "sales": -(order.items_total - order.discount_total),
-            "shipping": -order.shipping_total,
-            "tax": -net_tax,
-        },
-        order_id=order.id,
-        now=now,
-    )
+def _jobs_of_paid(order: Order) -> list[queue.NewJob]:
+    if order.customer_id is None or order.total <= 0:
+        return []
+    return [queue.NewJob(PAID_BY_CUSTOMER, f"order-{order.id}", {"customer_id": order.customer_id})]
+
+
+def _entries_of_sale(order: Order, paid: Sequence[Paid]) -> dict[str, int]:
+    """What is taken by account; what is not paid yet is receivable."""
+    return {
+        **{one.account: one.amount for one in paid},
+        "receivable": order.total - sum(one.amount for one in paid),
+        "sales": -(order.items_total - order.discount_total),
+        "shipping": -order.shipping_total,
+        "tax": 0 if order.tax_included else -order.tax_total,
+    }
 
 
 async def _note(session: AsyncSession, order: Order, events: list[tuple[str, str]], *, now: datetime) -> None:

@@ -12,7 +12,6 @@ from operator import attrgetter
 from typing import Any, Final
 
 import asyncpg
-from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db import queue
@@ -20,6 +19,7 @@ from app.db.autocommit import run_statement
 from app.db.queue import Job, Together
 from app.db.retries import run_transaction
 from app.db.session import Sessions
+from app.db.statements import Statement
 from app.domain.catalogue.membership import sort_by_sales
 from app.domain.orders.best_selling import BEST_SELLING_DAYS
 from app.domain.orders.service import COUNT_SOLD
@@ -53,8 +53,20 @@ _EVER_SOLD: Final = """
     WHERE v.store_id = $1 AND v.id > $2 AND v.sold > 0 ORDER BY v.id LIMIT $3
 """
 
+# Whoever counts has these rows to himself before he looks, and each statement sees what was committed before it began:
+# of two workers the later one sees the orders and the sums of both.
+_HOLD: Final = (
+    Statement(
+        "SELECT FROM variants WHERE store_id = :store_id AND id = ANY(CAST(:variant_ids AS bigint[]))"
+        " ORDER BY id FOR NO KEY UPDATE"
+    ),
+    Statement(
+        "SELECT FROM products WHERE store_id = :store_id AND id = ANY(CAST(:product_ids AS bigint[]))"
+        " ORDER BY id FOR NO KEY UPDATE"
+    ),
+)
 _COUNT: Final = (
-    text(
+    Statement(
         """
         UPDATE variants v SET (sold, sold_amount) = (
             SELECT coalesce(sum(l.quantity), 0), coalesce(sum(l.line_price - l.discount) FILTER (
@@ -64,28 +76,20 @@ _COUNT: Final = (
             WHERE l.store_id = v.store_id AND l.variant_id = v.id
               AND o.status IN ('open', 'completed') AND o.placed_at > :since
         )
-        FROM (SELECT w.id FROM variants w
-            WHERE w.store_id = :store_id AND w.id = ANY(CAST(:variant_ids AS bigint[]))
-            ORDER BY w.id FOR NO KEY UPDATE OF w) locked
-        WHERE v.store_id = :store_id AND v.id = locked.id
+        WHERE v.store_id = :store_id AND v.id = ANY(CAST(:variant_ids AS bigint[]))
         """
     ),
-    text(
+    Statement(
         """
         UPDATE products p SET sold = (
             SELECT coalesce(sum(v.sold), 0) FROM variants v
             WHERE v.store_id = p.store_id AND v.product_id = p.id
         )
-        FROM (
-            SELECT q.id FROM products q
-            WHERE q.store_id = :store_id AND q.id = ANY(CAST(:product_ids AS bigint[]))
-            ORDER BY q.id FOR NO KEY UPDATE OF q
-        ) locked
-        WHERE p.store_id = :store_id AND p.id = locked.id
+        WHERE p.store_id = :store_id AND p.id = ANY(CAST(:product_ids AS bigint[]))
         """
     ),
     # Of what is bought all the time, the newest orders stand for all.
-    text(
+    Statement(
         """
         WITH touched AS (SELECT unnest(CAST(:product_ids AS bigint[])) AS id),
         counted AS (
@@ -196,8 +200,8 @@ async def _count(
     }
 
     async def count(session: AsyncSession) -> None:
-        for statement in _COUNT:
-            await session.execute(statement, values)
+        for statement in (*_HOLD, *_COUNT):
+            await statement.rows(session, **values)
         await sort_by_sales(session, store_id, values["product_ids"])
 
     await run_transaction(sessions, count, repeatable=True)

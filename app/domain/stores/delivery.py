@@ -1,6 +1,7 @@
 """When a parcel arrives: working days of a store, counted from the day on which it can begin."""
 
 from datetime import date, datetime, time, timedelta
+from functools import lru_cache
 from typing import Final, Literal
 from zoneinfo import ZoneInfo
 
@@ -33,6 +34,12 @@ def arrival(rules: DeliveryRules, days: int, *, now: datetime) -> date:
     day = here.date()
     if rules.cut_off is not None and here.time() >= rules.cut_off:
         day += _A_DAY
+    return _after(rules, day, days)
+
+
+@lru_cache(maxsize=1024)
+def _after(rules: DeliveryRules, day: date, days: int) -> date:
+    """So many working days after a day, or after the next one that is worked on. It is the same all day long."""
     day = _open_from(rules, day)
     for _ in range(days):
         day = _open_from(rules, day + _A_DAY)

@@ -24,10 +24,6 @@ export const keepCart = (uuid) => write("cart", uuid);
 export const loggedInAs = () => read("name");
 export const keepName = (name) => write("name", name);
 
-// The checkout that is open here: with its secret, what was typed in it is gone on with.
-export const opened = () => read("checkout");
-export const keepOpened = (token) => write("checkout", token);
-
 export const paying = () => read("paying");
 export const keepPaying = (state) => write("paying", state);
 
@@ -43,5 +39,5 @@ export function keepOrder(order) {
 
 // What the next person at this browser must not find.
 export function forgetPerson() {
-  for (const name of ["name", "cart", "checkout", "paying", "orders"]) write(name, null);
+  for (const name of ["name", "cart", "paying", "orders"]) write(name, null);
 }

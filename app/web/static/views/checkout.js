@@ -5,7 +5,7 @@ import { get, options, post, put, remove, send, uuid, Problem } from "../api.js"
 import { refresh } from "../cart.js";
 import { h, nameOf, picture, show } from "../dom.js";
 import { money } from "../money.js";
-import { cartUuid, keepOpened, keepOrder, keepPaying, opened, paying } from "../store.js";
+import { cartUuid, keepOrder, keepPaying, paying } from "../store.js";
 import { addressFields, EXAMPLE, readAddress } from "./address.js";
 import { couponForm, saidOfLine, whatChanged } from "./basket.js";
 import { clearFaults, field, passwordField, showFaults } from "./form.js";
@@ -42,8 +42,7 @@ export async function checkoutView({ signal }) {
   if (!checkout || !["open", "priced", "paying"].includes(checkout.state)) {
     if (!cartUuid()) return emptyCart();
     try {
-      checkout = await post("/checkout", { cart_uuid: cartUuid(), checkout_token: opened() }, { key: uuid(), signal });
-      keepOpened(checkout.checkout_token);
+      checkout = await post("/checkout", { cart_uuid: cartUuid() }, { key: uuid(), signal });
     } catch (error) {
       if (error instanceof Problem && [404, 422].includes(error.status)) return emptyCart(error);
       throw error;
