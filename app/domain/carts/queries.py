@@ -131,7 +131,9 @@ def added_price_in(
     Where the variant costs today what it cost then, that is its price of today, so that another currency alone
     never looks like another price. Nor does another quantity: what is compared is what so many cost then.
     """
-    price = Prices(added.price, added.others).best(quantity, added.groups)
+    price = added.price
+    if added.others:
+        price = Prices(price, added.others).best(quantity, added.groups)
     if added.currency in ("", currency):
         return price
     sold = store.sells_in(added.currency)
