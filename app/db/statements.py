@@ -142,6 +142,8 @@ async def _write_changed(session: AsyncSession, instance: Base) -> None:
             sent[name] = as_json(sent[name])
     await known.statement.one(session, id=values["id"], **sent)
     ours = shop_session(session)
+    if not ours.sleeps:
+        ours.sync_session._register_altered([state])  # noqa: SLF001 - a savepoint that is taken back reads it anew
     state._commit_all(values, None if ours.sleeps else ours.identity_map)  # noqa: SLF001 - what a flush ends with
 
 

@@ -11,7 +11,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from app.db.retries import run_transaction
 from app.db.session import create_engine, create_sessions
-from app.db.statements import Load, Statement
+from app.db.statements import Load, Statement, write_changed
 from app.domain.carts.models import Cart
 from app.kit.clock import utc_now
 
@@ -78,6 +78,22 @@ async def test_what_fails_in_a_savepoint_takes_only_that_back_and_commits_are_to
     async with watched() as session:
         kept = [await FIND.first(session, store_id=store.id, uuid=one["uuid"]) for one in (first, second)]
     assert [one.note for one in kept] == ["Knock.", None]
+
+
+async def test_what_was_written_in_a_savepoint_that_is_taken_back_is_read_anew(watched, store):
+    wanted = cart(store)
+    async with watched() as session:
+        await INSERT.one(session, **wanted)
+        known = await FIND.first(session, store_id=store.id, uuid=wanted["uuid"])
+        async with session.begin_nested() as savepoint:
+            known.note = "Knock."
+            await write_changed(session, known)
+            await savepoint.rollback()
+        assert await session.run_sync(lambda _: known.note) is None
+        known.note = "Knock."
+        await session.commit()
+    async with watched() as session:
+        assert (await FIND.first(session, store_id=store.id, uuid=wanted["uuid"])).note == "Knock."
 
 
 async def test_a_failure_that_was_swallowed_does_not_pass_for_a_commit(watched, told, store):
