@@ -26,7 +26,7 @@ from app.domain.checkout.models import Checkout
 from app.domain.checkout.placing import reserve, settle
 from app.domain.checkout.queries import price_checkout
 from app.domain.checkout.refunds import note_refund
-from app.domain.ledger.service import post_entries
+from app.domain.ledger.service import post_entries, posted_values
 from app.domain.orders import service as orders
 from app.domain.orders.models import Order
 from app.domain.payments.models import Payment
@@ -120,7 +120,10 @@ def forget_ledger_keys(monkeypatch: pytest.MonkeyPatch) -> None:
     async def post(session, store_id, *, key, **entries):
         return await post_entries(session, store_id, key=f"{key}-{uuid4().hex}", **entries)
 
-    monkeypatch.setattr(orders, "post_entries", post)
+    def values(key, currency, amounts):
+        return posted_values(f"{key}-{uuid4().hex}", currency, amounts)
+
+    monkeypatch.setattr(orders, "posted_values", values)
     monkeypatch.setattr(placing, "post_entries", post)
 
 
