@@ -10,8 +10,6 @@ import msgspec
 
 # Under this key of the scope lies what was read.
 _READ: Final = "storefront.asked"
-
-
 _FIELDS: Final = {
     b"host": "host",
     b"x-store": "store",

@@ -17,7 +17,6 @@ from app.db.idempotency import Key
 from app.kit.actor import Actor
 from app.kit.ids import digest
 
-HEADER: Final = "idempotency-key"
 REPLAYED: Final = {"Idempotency-Replayed": "true"}
 MAX_LENGTH: Final = 255
 MIN_ANONYMOUS_LENGTH: Final = 22

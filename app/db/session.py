@@ -140,7 +140,13 @@ def create_sessions(engine: AsyncEngine, *, committed: Callable[[Any], None] | N
         pass
 
     if committed is not None:
-        event.listen(OwnSession, "after_commit", committed)
+
+        def tell(session: Session) -> None:
+            # SQLAlchemy says it of a savepoint, too, which nobody else sees anything of yet.
+            if not session.in_nested_transaction():
+                committed(session)
+
+        event.listen(OwnSession, "after_commit", tell)
     return async_sessionmaker(
         engine,
         class_=ShopSession,

@@ -8,6 +8,7 @@ transaction at the driver; the ORM is made when it is first used, and goes on in
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NoReturn
 
+import asyncpg
 from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from sqlalchemy.orm import Session
@@ -204,7 +205,9 @@ class _Begun:
         self._driver = driver
 
     async def commit(self) -> None:
-        await self._driver.execute("COMMIT")
+        # PostgreSQL answers the COMMIT of a transaction that has failed without an error: it rolls back.
+        if await self._driver.execute("COMMIT") != "COMMIT":
+            raise asyncpg.InFailedSQLTransactionError("a statement had failed: nothing was committed")
 
     async def rollback(self) -> None:
         await self._driver.execute("ROLLBACK")

@@ -10,13 +10,10 @@ from urllib.parse import urlsplit
 from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import select, text
-from sqlalchemy.dialects import postgresql
+from sqlalchemy import text
 
 from app.db.session import Sessions, transaction
 from app.domain.newsletter.jobs import forget_requests, newsletter_jobs
-from app.domain.newsletter.models import Subscription
-from app.domain.newsletter.queries import of_address
 from app.domain.newsletter.service import confirm_customer, forget_customer, subscribe_customer
 from app.domain.stores.directory import StoreDirectory
 from app.domain.stores.models import Store
@@ -499,23 +496,3 @@ async def test_the_owners_own_end_is_not_asked_about(guest: Guest, sessions, mai
     owner = re.search(r"#/newsletter/([\w-]+)", text_of(welcome))[1]
     await guest.call("POST", f"/subscriptions/{owner}/unsubscribe", {"unsubscribe_note": "Enough"})
     assert await mails() == []
-
-
-async def test_both_rows_of_an_address_are_found_by_their_indexes(sessions, store):
-    query = select(Subscription.id).where(Subscription.store_id == store.id, of_address("ada@example.com"))
-    words = query.compile(dialect=postgresql.dialect(), compile_kwargs={"literal_binds": True})
-    async with sessions() as session:
-        # A table with little in it is read whole, whatever indexes there are.
-        await session.execute(
-            text(
-                "INSERT INTO subscriptions (store_id, uuid, form_uuid, email, email_key, updated_at, confirmed_at) "
-                "SELECT :store, gen_random_uuid(), gen_random_uuid(), n, n || '@example.com', now(), "
-                "CASE WHEN n % 2 = 0 THEN now() END FROM generate_series(1, 2000) n"
-            ),
-            {"store": store.id},
-        )
-        await session.execute(text("ANALYZE subscriptions"))
-        plan = "\n".join(await session.scalars(text(f"EXPLAIN {words}")))
-        await session.rollback()
-    assert "subscriptions_request_key" in plan
-    assert "subscriptions_confirmed_key" in plan

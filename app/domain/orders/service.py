@@ -109,7 +109,7 @@ _PLACE: Final = Statement(
         UPDATE orders o
         SET status = :status, number = drawn.number, name = CAST(:prefix AS text) || drawn.number,
             placed_at = :now, payment_status = :payment_status, paid_at = :paid_at
-        FROM drawn WHERE o.store_id = :store_id AND o.id = :order_id
+        FROM drawn WHERE o.store_id = :store_id AND o.id = :order_id AND o.status = 'pending'
         RETURNING o.number, o.name
     ),
     told AS (
@@ -186,7 +186,7 @@ async def place_order(
     """Turn a pending order into a placed one: number, timeline, ledger and confirmation mail.
 
     Idempotent: False where it was placed before. What was not `paid` is owed and stands in the ledger as
-    receivable. The caller holds the order's lock.
+    receivable. The caller holds the order's lock; without it, what is no longer pending is a ValueError.
     """
     if not may_move(order.status, "open"):
         return False
