@@ -46,12 +46,13 @@ class Commands(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Turn the errors that are meant for people into their one line."""
-        from app.integrations.embedded.process import EmbeddedServerError  # noqa: PLC0415 - keeps --help fast
+        from app.db.schema import SchemaNotCurrent  # noqa: PLC0415 - keeps --help fast
+        from app.integrations.embedded.process import EmbeddedServerError  # noqa: PLC0415 - as above
         from app.settings import SettingsError  # noqa: PLC0415 - as above
 
         try:
             return super().invoke(ctx)
-        except (EmbeddedServerError, SettingsError) as error:
+        except (EmbeddedServerError, SchemaNotCurrent, SettingsError) as error:
             raise click.ClickException(str(error)) from error
 
 

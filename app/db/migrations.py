@@ -6,11 +6,13 @@ from typing import Final
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
+from alembic.script.revision import ResolutionError
+from alembic.util import CommandError
 from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
-from app.db.schema import migrations_folder
+from app.db.schema import SchemaNotCurrent, migrations_folder
 from app.db.session import database_address
 
 # Any number of ours that no other program takes in the same database.
@@ -56,7 +58,8 @@ async def migrate(
 ) -> tuple[str | None, str | None]:
     """Move the schema and say from where to where. Two at once are safe: the second waits and finds it done.
 
-    Everything happens in one transaction, so that a failing migration leaves the schema as it was.
+    Everything happens in one transaction, so that a failing migration leaves the schema as it was. Raises
+    SchemaNotCurrent where there is no way from where it stands to `revision`.
     """
     engine = create_async_engine(
         database_address(database_url).sqlalchemy,
@@ -70,10 +73,13 @@ async def migrate(
     def move(connection: Connection) -> tuple[str | None, str | None]:
         before = _current(connection)
         config = alembic_config(connection)
-        if down:
-            command.downgrade(config, revision)
-        else:
-            command.upgrade(config, revision)
+        try:
+            if down:
+                command.downgrade(config, revision)
+            else:
+                command.upgrade(config, revision)
+        except CommandError as problem:
+            raise SchemaNotCurrent(_no_way(before, problem)) from problem
         return before, _current(connection)
 
     try:
@@ -85,6 +91,16 @@ async def migrate(
             return await connection.run_sync(move)
     finally:
         await engine.dispose()
+
+
+def _no_way(current: str | None, problem: CommandError) -> str:
+    """Why the schema cannot be moved, to whoever asked for it."""
+    if isinstance(problem.__cause__, ResolutionError) and problem.__cause__.argument == current:
+        return (
+            f"The database is at revision {current}, which this version does not have: a newer one was here. "
+            "Start that one, or go back to a backup."
+        )
+    return f"The schema cannot be moved: {problem}"
 
 
 def migrate_now(

@@ -13,7 +13,7 @@ _BELOW: Final = re.compile(r'^down_revision\b.*= "(\w+)"', re.MULTILINE)
 
 
 class SchemaNotCurrent(Exception):  # noqa: N818 - a state, said as one
-    """The database is at another revision than the code."""
+    """The database is at another revision than the code, or than what was asked of it."""
 
 
 def migrations_folder() -> Path:

@@ -120,9 +120,10 @@ def forget_ledger_keys(monkeypatch: pytest.MonkeyPatch) -> None:
     async def post(session, store_id, *, key, **entries):
         return await post_entries(session, store_id, key=f"{key}-{uuid4().hex}", **entries)
 
-    monkeypatch.setattr(
-        orders, "posted_values", lambda key, *rest: posted_values(f"{key}-{uuid4().hex}", *rest)
-    )
+    def values(key, currency, amounts):
+        return posted_values(f"{key}-{uuid4().hex}", currency, amounts)
+
+    monkeypatch.setattr(orders, "posted_values", values)
     monkeypatch.setattr(placing, "post_entries", post)
 
 

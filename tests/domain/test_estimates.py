@@ -38,12 +38,8 @@ async def _plan_kept(sessions, store):
     async with sessions() as session:
         with pytest.raises(NotFound):
             await load_cart(session, store, -1)
-        name = await session.scalar(
-            text(
-                "SELECT name FROM pg_prepared_statements"
-                " WHERE statement LIKE '%FROM carts c%' AND statement NOT LIKE '%pg_prepared_statements%'"
-            )
-        )
+        kept = await session.execute(text("SELECT name, statement FROM pg_prepared_statements"))
+        name = next(one.name for one in kept if "FROM carts c\n" in one.statement)
         plan = await session.scalars(text(f'EXPLAIN EXECUTE "{name}" ({store.id}, -1)'))
         return next(line for line in plan if " on carts" in line)
 

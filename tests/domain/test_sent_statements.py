@@ -126,6 +126,8 @@ async def test_a_session_sleeps_through_statements_and_loaded_rows_and_writes_wh
         await write_changed(session, cart)
         assert await FIND.first(session, store_id=store.id, uuid=uuid) is cart
         assert session.sleeps
+        await session.commit()
+        assert not session.in_transaction(), "its connection is another's"
     assert (cart.note, session.sleeps, told) == ("Ring twice.", True, [session])
     async with transaction(sessions) as session:
         cart = await FIND.first(session, store_id=store.id, uuid=uuid)

@@ -47,7 +47,7 @@ def url():
 async def run(url, work):
     engine = create_async_engine(database_address(url).sqlalchemy)
     try:
-        async with engine.connect() as connection:
+        async with engine.begin() as connection:
             return await work(connection)
     finally:
         await engine.dispose()
@@ -106,3 +106,17 @@ async def test_readiness_asks_for_this_very_revision(url):
             await check_migrations(reads)
     finally:
         await reads.close()
+
+
+async def test_a_schema_of_a_newer_version_and_an_unknown_revision_are_told_in_a_sentence(url):
+    await migrate(url)
+    with pytest.raises(
+        SchemaNotCurrent, match="cannot be moved: Can't locate revision identified by 'nowhere'"
+    ):
+        await migrate(url, "nowhere", down=True)
+    await run(
+        url, lambda connection: connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    )
+    for way in ({}, {"revision": "base", "down": True}):
+        with pytest.raises(SchemaNotCurrent, match="at revision 9999, which this version does not have"):
+            await migrate(url, **way)
