@@ -13,7 +13,7 @@ _BELOW: Final = re.compile(r'^down_revision\b.*= "(\w+)"', re.MULTILINE)
 
 
 class SchemaNotCurrent(Exception):  # noqa: N818 - a state, said as one
-    """The database is at another revision than the code, or than what was asked of it."""
+    """The database is at another revision than the code, or than what was asked of it; or the code's is not known."""
 
 
 def migrations_folder() -> Path:
@@ -24,7 +24,7 @@ def migrations_folder() -> Path:
 
 @functools.cache
 def head_revision() -> str:
-    """The revision that no other builds on: the one that this code was written for.
+    """The revision that no other builds on: the one that this code was written for. Raises SchemaNotCurrent.
 
     Read from the text of the files: Alembic would run each of them, and takes 7 MB in every server process.
     """
@@ -33,7 +33,7 @@ def head_revision() -> str:
     heads: set[str] = {name for text in texts for name in _OWN.findall(text)}
     heads.difference_update(name for text in texts for name in _BELOW.findall(text))
     if len(heads) != 1:
-        raise RuntimeError(
+        raise SchemaNotCurrent(
             f"{folder} ends in {', '.join(sorted(heads)) or 'no revision'}: set STOREFRONT_MIGRATIONS to the "
             "folder of this version's migrations"
         )

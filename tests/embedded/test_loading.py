@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from app.db.migrations import alembic_config
-from app.db.schema import head_revision
+from app.db.schema import SchemaNotCurrent, head_revision
 from tests.embedded.processes import PATIENCE, ROOT, environment
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks at processes the way Linux shows them")
@@ -104,5 +104,5 @@ def test_migrations_without_one_newest_revision_are_refused_by_name(revisions, t
         text = f'revision = "{own}"\ndown_revision = {quoted}\n'
         (tmp_path / "versions" / f"{own}.py").write_text(text)
     monkeypatch.setitem(os.environ, "STOREFRONT_MIGRATIONS", str(tmp_path))
-    with pytest.raises(RuntimeError, match=r"ends in (no revision|2, 3): set STOREFRONT_MIGRATIONS"):
+    with pytest.raises(SchemaNotCurrent, match=r"ends in (no revision|2, 3): set STOREFRONT_MIGRATIONS"):
         head_revision.__wrapped__()
