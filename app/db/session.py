@@ -20,13 +20,15 @@ from app.db.shop_session import ShopSession
 
 Sessions = async_sessionmaker[AsyncSession]
 
-# Milliseconds; a shopper never waits longer for the database than the first of these.
+# What each connection brings. Times in milliseconds; a shopper never waits longer than the first of them.
 LIMITS: Final = {
     "statement_timeout": "5000",
     "lock_timeout": "2000",
     "idle_in_transaction_session_timeout": "10000",
     "jit": "off",
     "timezone": "UTC",
+    # Whatever the server is set to: each statement sees what was committed before it, as whoever waited for a lock must.
+    "default_transaction_isolation": "read committed",
 }
 POOL_WAIT_SECONDS: Final = 2.0
 CONNECT_SECONDS: Final = 2.0

@@ -20,8 +20,7 @@ from app.db.base import Base
 
 # What AsyncSession calls the ORM's session: it is made when one of them is first looked for.
 _ORM: Final = frozenset({"sync_session", "_proxied"})
-# Whatever the server is set to: each statement sees what was committed before it.
-BEGIN: Final = "BEGIN ISOLATION LEVEL READ COMMITTED"
+BEGIN: Final = "BEGIN"
 
 
 class ShopSession(AsyncSession):

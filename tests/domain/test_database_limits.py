@@ -11,7 +11,9 @@ from app.db import reads as reads_module
 from app.db import session as session_module
 from app.db.reads import Reads
 from app.db.session import POOL_WAIT_SECONDS, Sessions, create_engine, create_sessions
+from app.db.statements import Statement
 from app.kit.errors import Unavailable
+from tests.conftest import fresh_database, make_store
 
 WANTED = {
     "statement_timeout": "5s",
@@ -26,6 +28,30 @@ async def test_every_connection_brings_its_time_limits(sessions: Sessions, reads
     async with sessions() as session:
         assert await session.scalar(text(f"SHOW {name}")) == WANTED[name]
     assert await reads.fetchval(f"SHOW {name}") == WANTED[name]
+
+
+async def test_whoever_waited_for_a_lock_sees_what_was_committed_meanwhile_whatever_the_server_is_set_to(
+    database_server,
+) -> None:
+    look = Statement("SELECT count(*) AS found FROM stores")
+    async with fresh_database(database_server) as url:
+        engine = create_engine(url, pool_size=2)
+        sessions = create_sessions(engine)
+        name = engine.url.database
+        async with sessions() as session:
+            await session.execute(
+                text(f"ALTER DATABASE \"{name}\" SET default_transaction_isolation = 'repeatable read'")
+            )
+            await session.commit()
+        await engine.dispose()
+        for begun_by in ("the driver", "the ORM"):
+            async with sessions() as session:
+                if begun_by == "the ORM":
+                    await session.execute(text("SELECT 1"))
+                before = (await look.one(session))["found"]
+                await make_store(sessions)
+                assert (await look.one(session))["found"] == before + 1, begun_by
+        await engine.dispose()
 
 
 def test_nobody_waits_longer_than_two_seconds_for_a_connection() -> None:
