@@ -19,15 +19,10 @@ from contextlib import ExitStack, contextmanager
 from typing import Any, Final
 
 import httpx
-import msgspec
 from rich.console import Console
 
-from tests.benchmarks.same_time import API, PASSWORD, sign_up
-from tests.benchmarks.same_time import address as new_email
-from tests.benchmarks.wire import Connection, UnexpectedAnswer
+from tests.benchmarks.same_time import API, PASSWORD, address, sign_up
 from tests.contract.shop import started_shop
-
-Address = tuple[str, int]
 
 READS: Final = 200
 CLIENTS: Final = 16
@@ -37,34 +32,29 @@ ROUNDS: Final = 3
 console = Console(highlight=False)
 
 
-async def read_on(address: Address, seconds: float) -> list[float]:
+async def read_on(client: httpx.AsyncClient, seconds: float) -> list[float]:
     """Reads at their pace, whether or not the earlier ones are answered; the seconds that each took."""
     taken: list[float] = []
-    free: list[Connection] = []
 
     async def read() -> None:
-        connection = free.pop() if free else Connection(*address)
         started = time.perf_counter()
-        await connection.call("GET", f"{API}/products?offset=16")
+        (await client.get(f"{API}/products?offset=16")).raise_for_status()
         taken.append(time.perf_counter() - started)
-        free.append(connection)
 
     begun = time.perf_counter()
     async with asyncio.TaskGroup() as tasks:
         for number in range(int(READS * seconds)):
             await asyncio.sleep(max(0.0, begun + number / READS - time.perf_counter()))
             tasks.create_task(read())
-    for connection in free:
-        connection.close()
     return taken
 
 
 @contextmanager
-def crowd(address: Address, emails: list[str]) -> Iterator[Any]:
+def crowd(base_url: str, emails: list[str]) -> Iterator[Any]:
     """One client for each address logs in without pause, from the first login on; counts those let in and refused."""
     spawned = multiprocessing.get_context("spawn")
     counts = spawned.Array("q", 2)
-    process = spawned.Process(target=_log_in_all, args=(address, emails, counts), daemon=True)
+    process = spawned.Process(target=_log_in_all, args=(base_url, emails, counts), daemon=True)
     process.start()
     try:
         while not sum(counts) and process.is_alive():
@@ -76,45 +66,37 @@ def crowd(address: Address, emails: list[str]) -> Iterator[Any]:
         process.join()
 
 
-def _log_in_all(address: Address, emails: list[str], counts: Any) -> None:
-    async def log_in_on(email: str) -> None:
-        connection = Connection(*address)
-        body = msgspec.json.encode({"email": email, "password": PASSWORD})
+def _log_in_all(base_url: str, emails: list[str], counts: Any) -> None:
+    async def log_in_on(client: httpx.AsyncClient, email: str) -> None:
         while True:
-            try:
-                await connection.call("POST", f"{API}/customer/login", body)
-            except UnexpectedAnswer:
-                counts[1] += 1
-            else:
-                counts[0] += 1
+            answer = await client.post(f"{API}/customer/login", json={"email": email, "password": PASSWORD})
+            counts[answer.status_code != 200] += 1
 
     async def all_of_them() -> None:
-        await asyncio.gather(*(log_in_on(email) for email in emails))
+        async with httpx.AsyncClient(base_url=base_url, timeout=20) as client:
+            await asyncio.gather(*(log_in_on(client, email) for email in emails))
 
     asyncio.run(all_of_them())
-
-
-def _address(base_url: str) -> Address:
-    url = httpx.URL(base_url)
-    return url.host, url.port or 80
 
 
 def percentile(values: list[float]) -> float:
     return statistics.quantiles(values, n=20)[-1]
 
 
-async def measure(address: Address, emails: list[str], seconds: float) -> bool:
+async def measure(base_url: str, emails: list[str], seconds: float) -> bool:
+    limits = httpx.Limits(max_connections=100, max_keepalive_connections=100)
     quiet: list[float] = []
     busy: list[float] = []
     passed = refused = 0
-    await read_on(address, 1)
-    for _ in range(ROUNDS):
-        quiet.append(percentile(await read_on(address, seconds)))
-        with crowd(address, emails) as counts:
-            before = list(counts)
-            busy.append(percentile(await read_on(address, seconds)))
-            passed += counts[0] - before[0]
-            refused += counts[1] - before[1]
+    async with httpx.AsyncClient(base_url=base_url, timeout=20, limits=limits) as client:
+        await read_on(client, 1)
+        for _ in range(ROUNDS):
+            quiet.append(percentile(await read_on(client, seconds)))
+            with crowd(base_url, emails) as counts:
+                before = list(counts)
+                busy.append(percentile(await read_on(client, seconds)))
+                passed += counts[0] - before[0]
+                refused += counts[1] - before[1]
     times = statistics.median(busy) / statistics.median(quiet)
     console.print(
         f"logins          {passed / (ROUNDS * seconds):.0f}/s by {CLIENTS} clients, {refused} refused"
@@ -131,11 +113,11 @@ def main() -> int:
     options = parser.parse_args()
     with ExitStack() as stack:
         base_url = options.base_url or stack.enter_context(started_shop())[0]
-        emails = [new_email() for _ in range(CLIENTS)]
+        emails = [address() for _ in range(CLIENTS)]
         with httpx.Client(base_url=base_url, timeout=20) as client:
             for email in emails:
                 sign_up(client, email)
-        return 0 if asyncio.run(measure(_address(base_url), emails, options.seconds)) else 1
+        return 0 if asyncio.run(measure(base_url, emails, options.seconds)) else 1
 
 
 if __name__ == "__main__":
