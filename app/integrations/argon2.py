@@ -1,6 +1,7 @@
-"""Argon2id (RFC 9106) in one thread per process, with a queue that ends: guessing must not eat the machine."""
+"""Argon2id (RFC 9106) in one thread per process, with rests and a queue that ends: guessing must not eat the machine."""
 
 import asyncio
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -18,6 +19,9 @@ T = TypeVar("T")
 
 MOST_WAITING: Final = 32
 RETRY_SECONDS: Final = 2
+# So much of the time that a password took passes before the next one: a crowd that logs in has half a core of each
+# process, and whoever reads the catalogue the rest. Nobody waits for it who logs in alone.
+REST: Final = 1.0
 
 
 class Argon2Hasher:
@@ -35,6 +39,7 @@ class Argon2Hasher:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="passwords", initializer=give_way)
         self._most = most_waiting
         self._waiting = 0
+        self._rests_until = 0.0
         self._dummy: str | None = None
 
     async def hash(self, password: str) -> str:
@@ -65,10 +70,19 @@ class Argon2Hasher:
             raise Unavailable(UNAVAILABLE, "Too many logins at once.", retry_after=RETRY_SECONDS)
         self._waiting += 1
         loop = asyncio.get_running_loop()
-        doing = loop.run_in_executor(self._thread, work)
+        doing = loop.run_in_executor(self._thread, self._after_rest, work)
         # Counted until the thread is done with it: whoever hangs up leaves the work behind.
         doing.add_done_callback(self._left)
         return await asyncio.shield(doing)
+
+    def _after_rest(self, work: Callable[[], T]) -> T:
+        time.sleep(max(0.0, self._rests_until - time.monotonic()))
+        begun = time.monotonic()
+        try:
+            return work()
+        finally:
+            ended = time.monotonic()
+            self._rests_until = ended + REST * (ended - begun)
 
     def _left(self, _: object) -> None:
         self._waiting -= 1
