@@ -85,20 +85,20 @@ def allocate(amount: int, weights: Sequence[int]) -> list[int]:
         if amount:
             raise ValueError("an amount cannot be shared among nobody")
         return []
-    if any(weight < 0 for weight in weights):
+    if min(weights) < 0:
         raise ValueError("weights must not be negative")
     total = sum(weights)
     if total == 0:
         return [amount, *([0] * (len(weights) - 1))]
-    sign = -1 if amount < 0 else 1
     size = abs(amount)
     parts = [size * weight // total for weight in weights]
     remainders = [size * weight % total for weight in weights]
     left = size - sum(parts)
-    # Sorting keeps the order of equals, backwards too: the earlier part comes first.
-    for index in sorted(range(len(weights)), key=remainders.__getitem__, reverse=True)[:left]:
-        parts[index] += 1
-    return [sign * part for part in parts]
+    if left:
+        # Sorting keeps the order of equals, backwards too: the earlier part comes first.
+        for index in sorted(range(len(weights)), key=remainders.__getitem__, reverse=True)[:left]:
+            parts[index] += 1
+    return parts if amount >= 0 else [-part for part in parts]
 
 
 def percent_to_basis_points(text: str) -> int:

@@ -52,9 +52,10 @@ def _why_not_this_buyer(promotion: Promotion, offers: Offers, place: Place | Non
 def _why_not_this_basket(promotion: Promotion, meant: Sequence[Line]) -> Refusal | None:
     if not meant:
         return refusal(errors.COUPON_NO_ITEMS)
-    quantity = sum(line.quantity for line in meant)
-    if promotion.minimum_quantity is not None and quantity < promotion.minimum_quantity:
-        return refusal(errors.COUPON_MINIMUM_QUANTITY, missing=promotion.minimum_quantity - quantity)
+    if promotion.minimum_quantity is not None:
+        quantity = sum(line.quantity for line in meant)
+        if quantity < promotion.minimum_quantity:
+            return refusal(errors.COUPON_MINIMUM_QUANTITY, missing=promotion.minimum_quantity - quantity)
     if promotion.minimum_purchase is not None:
         worth = sum(line.price * line.quantity for line in meant)
         if worth < promotion.minimum_purchase:

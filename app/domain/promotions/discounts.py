@@ -26,10 +26,10 @@ def parts_of(
     """
     match promotion.kind:
         case "percent":
-            base = _worth(_some(lines, meant, promotion.limit_items), lines, left)
+            base = _base(promotion, lines, left, meant)
             return money.allocate(money.share(sum(base), promotion.value), base)
         case "fixed_amount":
-            base = _worth(_some(lines, meant, promotion.limit_items), lines, left)
+            base = _base(promotion, lines, left, meant)
             return money.allocate(min(promotion.value, sum(base)), base)
         case "fixed_price":
             units = _some(lines, meant, promotion.limit_items)
@@ -40,6 +40,15 @@ def parts_of(
             return money.allocate(money.share(sum(base), promotion.value), base)
         case "free_shipping" | "gift":
             return [0] * len(lines)
+
+
+def _base(
+    promotion: Promotion, lines: Sequence[Line], left: Sequence[int], meant: Sequence[bool]
+) -> list[int]:
+    """What is left of the units that are meant, by line."""
+    if promotion.limit_items is None:
+        return [rest if yes else 0 for yes, rest in zip(meant, left, strict=True)]
+    return _worth(_some(lines, meant, promotion.limit_items), lines, left)
 
 
 def _worth(units: Sequence[int], lines: Sequence[Line], left: Sequence[int]) -> list[int]:

@@ -7,6 +7,7 @@ Nothing here asks a clock or a database, so that a quote can be made again and a
 
 from collections.abc import Sequence
 from itertools import compress
+from operator import sub
 
 import msgspec
 
@@ -74,10 +75,10 @@ def make_quote(
             earned.refusal = why
     taxed = money.tax_in if store.tax_included else money.share
     quoted = tuple(
-        _quoted(line, discounts, store=store, place=place)
-        for line, discounts in (
-            *zip(lines, earned.discounts, strict=True),
-            *((gift, ()) for gift in earned.gifts),
+        _quoted(line, discounts, left, store=store, place=place)
+        for line, discounts, left in (
+            *zip(lines, earned.discounts, earned.left, strict=True),
+            *((gift, (), gift.price * gift.quantity) for gift in earned.gifts),
         )
     )
     rate = store.tax_rate(*place) if place and store.tax_shipping else 0
@@ -101,17 +102,17 @@ def make_quote(
 
 
 def _quoted(
-    line: Line, discounts: Sequence[LineDiscount], *, store: StoreConfig, place: Place | None
+    line: Line, discounts: Sequence[LineDiscount], left: int, *, store: StoreConfig, place: Place | None
 ) -> QuotedLine:
+    """A line with what promotions took off it; left is what they have left of its price."""
     taxed = money.tax_in if store.tax_included else money.share
     price = line.price * line.quantity
     rate = store.tax_rate(*place, line.tax_class) if place and line.taxable else 0
-    discount = sum(entry.amount for entry in discounts)
     return QuotedLine(
         line=line,
         line_price=price,
-        discount=discount,
-        tax=taxed(price - discount, rate),
+        discount=price - left,
+        tax=taxed(left, rate),
         tax_rate=rate,
         discounts=tuple(discounts),
     )
@@ -148,12 +149,11 @@ def _take(promotion: Promotion, earned: _Earned, offers: Offers, place: Place | 
             amount = sum(parts)
             if amount == 0:
                 return refusal(errors.COUPON_NO_EFFECT)
-            for index, part in enumerate(parts):
+            whose, title, code = promotion.id, promotion.title, promotion.code
+            for part, discounts in zip(parts, earned.discounts, strict=True):
                 if part:
-                    earned.left[index] -= part
-                    earned.discounts[index].append(
-                        LineDiscount(promotion.id, promotion.title, promotion.code, part)
-                    )
+                    discounts.append(LineDiscount(whose, title, code, part))
+            earned.left = list(map(sub, earned.left, parts))
     earned.alone = not promotion.combines
     earned.applied.append(
         Applied(
