@@ -78,10 +78,10 @@ class ShopSession(AsyncSession):
 
     def in_transaction(self) -> bool:
         """Whether there is something to commit or to roll back."""
-        return self._lease is not None or not (self.sleeps or not super().in_transaction())
+        return self._lease is not None or (not self.sleeps and super().in_transaction())
 
     def is_lost(self) -> bool:
-        """Whether the connection is known to be gone, while the session sleeps."""
+        """Whether the connection that the session holds is known to be gone; true where it holds none."""
         driver = None if self._lease is None else self._lease.driver_connection
         return driver is None or bool(driver.is_closed())
 
@@ -173,22 +173,20 @@ class ShopSession(AsyncSession):
         """Roll back what is open, give back the connection, and forget all objects."""
         if not self.sleeps:
             await super().close()
-        lease = self._end_lease()
-        self._known.clear()
-        if lease is not None and lease.is_valid:
-            driver = lease.driver_connection
-            gone = driver is None or driver.is_closed()
-            # The pool rolls back what it is given.
-            await greenlet_spawn(lease.invalidate if gone else lease.close)
+        await self._let_go(drop=self.is_lost())
 
     async def invalidate(self) -> None:
         """Close, and drop the connection: nobody knows what state it is in."""
         if not self.sleeps:
             await super().invalidate()
+        await self._let_go(drop=True)
+
+    async def _let_go(self, *, drop: bool) -> None:
         lease = self._end_lease()
         self._known.clear()
         if lease is not None and lease.is_valid:
-            await greenlet_spawn(lease.invalidate)
+            # The pool rolls back what it is given.
+            await greenlet_spawn(lease.invalidate if drop else lease.close)
 
     def _end_lease(self) -> PoolProxiedConnection | None:
         lease, self._lease, self.begun = self._lease, None, None
