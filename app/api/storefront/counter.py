@@ -109,15 +109,18 @@ async def _version(request: ShopRequest, store: StoreConfig) -> int:
 
 
 async def provide_counter(request: ShopRequest) -> Counter:
-    shop: Shop = request.app.state[STATE_KEY]
-    store = await provide_store(request)
-    return Counter(request, shop.reads, store, shop.kept, await _version(request, store))
+    return Counter(*await _found(request))
 
 
 async def _page_counter(request: ShopRequest, paging: PageRequest) -> PageCounter:
+    return PageCounter(*await _found(request), paging)
+
+
+async def _found(request: ShopRequest) -> tuple[ShopRequest, Reads, StoreConfig, KeptAnswers, int]:
+    """What every counter is made of, in its order."""
     shop: Shop = request.app.state[STATE_KEY]
     store = await provide_store(request)
-    return PageCounter(request, shop.reads, store, shop.kept, await _version(request, store), paging)
+    return request, shop.reads, store, shop.kept, await _version(request, store)
 
 
 async def provide_page_counter(
