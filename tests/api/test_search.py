@@ -8,6 +8,7 @@ from sqlalchemy import text
 from app.db.reads import Reads
 from app.db.session import transaction
 from app.db.versions import Versions
+from app.domain.catalogue.service import save_products
 from app.domain.content.service import ContentFile, PageDraft, PostDraft, apply_content
 from app.domain.discovery import popular
 from app.domain.discovery.popular import SearchTally, forget_queries, popular_queries, shown_query
@@ -15,7 +16,7 @@ from app.domain.stores import directory
 from app.domain.stores.applying import apply_store
 from app.domain.stores.plan import SearchPlan, StoreFile, StorePlan
 from app.kit.clock import utc_now
-from tests.api.catalogue_shop import Shelf, fill
+from tests.api.catalogue_shop import Shelf, fill, simple
 from tests.api.test_statements import known_version
 from tests.conftest import make_store
 
@@ -109,6 +110,23 @@ async def test_a_mistyped_word_that_only_a_text_has_is_mended(shelf):
     assert await shown(shelf, "shiping") == {"products": [], "pages": ["returns"], "blog_posts": []}
     assert await shown(shelf, "whisltes") == {"products": [], "pages": [], "blog_posts": ["kettles"]}
     assert (await shown(shelf, "rianed"))["blog_posts"] == ["tent-night"]
+
+
+async def test_an_error_that_once_stood_in_a_title_or_stands_in_a_draft_is_mended_like_any(shelf, sessions):
+    async with transaction(sessions) as session:
+        for title in ("Storm Lantren", "Storm Lantern"):
+            lamp = simple("storm-lantern", title, 4900)
+            await save_products(session, shelf.store.id, [lamp], now=NOW)
+        draft = simple("whistle", "Storm Whislte", 900, status="draft")
+        await save_products(
+            session, shelf.store.id, [draft, simple("pea-whistle", "Pea Whistle", 900)], now=NOW
+        )
+    for query, found in (
+        ("lantren", ["storm-lantern"]),
+        ("whislte", ["pea-whistle"]),
+        ("storm lantren", ["storm-lantern"]),
+    ):
+        assert (await shown(shelf, query, type="products"))["products"] == found, query
 
 
 async def test_texts_of_another_store_are_not_found(shelf, sessions):
