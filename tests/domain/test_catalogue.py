@@ -445,6 +445,8 @@ def test_words_that_are_too_far_apart_are_told_without_counting(first, second, m
         ("xyz", ["tent"], None),
         ("tnet", ["net", "tent"], "tent"),
         ("tent", [], None),
+        ("backpak", ["back pak", "backpack"], "backpack"),
+        ("sleepingbag", ["sleeping bag", "sleeping"], "sleeping bag"),
     ],
 )
 def test_the_nearest_known_word_is_meant(word, known, meant):
@@ -453,6 +455,7 @@ def test_the_nearest_known_word_is_meant(word, known, meant):
 
 def test_queries_become_words_and_languages_configurations():
     assert split_words("  Café-Press, 2 cups! ' & | ") == ["cafe", "press", "2", "cups"]
+    assert split_words("Ada's jacket\u2019s 90's s's 's") == ["ada", "jacket", "90", "s", "s"]
     assert len(split_words("a " * 50)) == 8
     assert search_configuration("de-CH") == "storefront_german"
     assert search_configuration("ja") == "storefront_simple"
