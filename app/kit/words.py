@@ -12,7 +12,7 @@ _WORD: Final = re.compile(r"[^\W_]+")
 _OWNER: Final = re.compile(r"(?<=\w)['\u2019]s\b")
 
 
-def split_words(text: str) -> list[str]:
-    """The words of a query in lower case, without accents, at most MOST_WORDS."""
+def split_words(text: str, most: int = MOST_WORDS) -> list[str]:
+    """The first words of a query in lower case, without accents."""
     plain = unicodedata.normalize("NFKD", _OWNER.sub("", text.lower()))
-    return _WORD.findall("".join(char for char in plain if not unicodedata.combining(char)))[:MOST_WORDS]
+    return _WORD.findall("".join(char for char in plain if not unicodedata.combining(char)))[:most]
