@@ -24,6 +24,15 @@ M = TypeVar("M", bound=Base)
 _NAME: Final = re.compile(r"(?<![:'\w]):([a-z_]\w*)")
 
 
+def only_checked(column: str) -> str:
+    """A column whose value is compared and never searched by, since another one names the row.
+
+    A plan outlives the table that it was made for. Made while there were but a few rows, when every index looks as
+    good as another, one that finds a row by its store goes on to walk through all rows of the store.
+    """
+    return f"({column} + 0)"
+
+
 class Statement:
     """One statement with its values under :names, as in text()."""
 

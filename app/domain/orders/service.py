@@ -11,7 +11,7 @@ from sqlalchemy.orm.attributes import set_committed_value
 
 from app.db import queue
 from app.db.session import as_json
-from app.db.statements import Load, Statement, adopt, row_of
+from app.db.statements import Load, Statement, adopt, only_checked, row_of
 from app.domain.ledger.service import POSTED, posted_values
 from app.domain.orders.errors import LINK_NOT_FOUND, order_not_found
 from app.domain.orders.models import Order, OrderEvent
@@ -164,7 +164,7 @@ async def write_pending_order(session: AsyncSession, store_id: int, new: NewOrde
     return adopt(session, row_of(Order, {**fresh, **content, **written}))
 
 
-_LOCK: Final = Load(Order, "store_id = :store_id AND id = :order_id FOR UPDATE")
+_LOCK: Final = Load(Order, f"id = :order_id AND {only_checked('store_id')} = :store_id FOR UPDATE")
 
 
 async def lock_order(session: AsyncSession, store_id: int, order_id: int) -> Order:

@@ -8,7 +8,7 @@ import msgspec
 from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.db.statements import Load, Statement, adopt, row_of
+from app.db.statements import Load, Statement, adopt, only_checked, row_of
 from app.domain.payments.models import Payment
 from app.domain.payments.saved import Payer
 from app.domain.payments.services import ServiceRefund
@@ -97,7 +97,7 @@ async def start_payment(
 
 
 # Whoever read it before waiting for the lock does not go by what it was then.
-_LOCK: Final = Load(Payment, "store_id = :store_id AND id = :payment_id FOR UPDATE")
+_LOCK: Final = Load(Payment, f"id = :payment_id AND {only_checked('store_id')} = :store_id FOR UPDATE")
 
 
 async def lock_payment(session: AsyncSession, store_id: int, payment_id: int) -> Payment:
