@@ -42,12 +42,13 @@ from app.db import idempotency
 from app.domain.accounts.signing import NewAccount
 from app.domain.carts.errors import cart_not_found
 from app.domain.checkout.asking import ask_carriers
+from app.domain.checkout.completing import AT_ONCE
 from app.domain.checkout.consents import consents_of
 from app.domain.checkout.coupons import put_checkout_code
 from app.domain.checkout.funnel import list_funnel
 from app.domain.checkout.opening import open_checkout
 from app.domain.checkout.parts import FREE
-from app.domain.checkout.placing import AT_ONCE, totals_of
+from app.domain.checkout.placing import totals_of
 from app.domain.checkout.queries import (
     CheckoutView,
     get_checkout,

@@ -114,6 +114,16 @@ _LOAD_BY_UUID: Final = Statement(
         shown=False,
     )
 )
+_COLUMNS: Final = ("id", "uuid", "currency", "note", "attributes", "customer_id", "coupon_code", "lines")
+CART_COLUMNS: Final = ", ".join(f"cart.{name} AS in_cart_{name}" for name in _COLUMNS)
+
+
+def cart_beside(*, cart_id: str, store_id: str) -> str:
+    """What joins a cart, named `cart`, in a statement that selects CART_COLUMNS for `beside_view`."""
+    which = f"c.id = {cart_id} AND {only_checked('c.store_id')} = {store_id}"
+    return f"CROSS JOIN LATERAL ({_cart_sql(which=which, shown=False)}) cart"
+
+
 _lines: Final = msgspec.json.Decoder(tuple[_Line, ...])
 
 
@@ -176,6 +186,11 @@ def _view(row: Any, store: StoreConfig) -> CartView:
         coupon_code=row["coupon_code"],
         items=tuple(entry(line) for line in sorted(_lines.decode(row["lines"]), key=attrgetter("id"))),
     )
+
+
+def beside_view(row: Any, store: StoreConfig) -> CartView:
+    """The cart that a statement with `cart_beside` found, as load_cart without `shown` would."""
+    return _view({name: row[f"in_cart_{name}"] for name in _COLUMNS}, store)
 
 
 async def get_cart(
