@@ -24,9 +24,10 @@ from app.db.session import transaction
 from app.domain.carts.queries import load_cart
 from app.domain.carts.service import add_item
 from app.domain.checkout import completing, placing, refunds
+from app.domain.checkout.locking import ToBuy
 from app.domain.checkout.models import Checkout
 from app.domain.checkout.placing import reserve, settle
-from app.domain.checkout.queries import ToBuy, price_checkout
+from app.domain.checkout.queries import price_checkout
 from app.domain.checkout.refunds import note_refund
 from app.domain.ledger.service import post_entries, posted_values
 from app.domain.orders import writing as orders

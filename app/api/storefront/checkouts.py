@@ -59,7 +59,7 @@ from app.domain.checkout.queries import (
 from app.domain.checkout.service import (
     check_editable,
     choose_shipping,
-    lock_editable,
+    lock_editable_with_cart,
     set_customer,
 )
 from app.domain.checkout.states import EDITABLE, CheckoutState
@@ -405,13 +405,14 @@ class CheckoutController(Controller):
             )
         goes_to = shipping.as_json() if shipping else None
         await _ask(request, shop, store, checkout_token, address=goes_to, now=now)
-        checkout = await lock_editable(
-            session, store.id, checkout_token, now=now, keep_seconds=shop.settings.checkout_seconds
+        checkout, cart = await lock_editable_with_cart(
+            session, store, checkout_token, now=now, keep_seconds=shop.settings.checkout_seconds
         )
         view = await set_customer(
             session,
             store,
             checkout,
+            cart,
             email=email,
             shipping_address=goes_to,
             billing_address=billing.as_json() if billing else None,
@@ -481,8 +482,10 @@ class CheckoutController(Controller):
     ) -> Response[StorefrontCheckout]:
         """Picks a shipping option; the totals follow."""
         await _ask(request, shop, store, checkout_token, address=None, now=now)
-        checkout = await lock_editable(
-            session, store.id, checkout_token, now=now, keep_seconds=shop.settings.checkout_seconds
+        checkout, cart = await lock_editable_with_cart(
+            session, store, checkout_token, now=now, keep_seconds=shop.settings.checkout_seconds
         )
-        view = await choose_shipping(session, store, checkout, option_id=data.shipping_option_id, now=now)
+        view = await choose_shipping(
+            session, store, checkout, cart, option_id=data.shipping_option_id, now=now
+        )
         return Answer(show_checkout(view, store, shop))

@@ -24,6 +24,7 @@ from app.domain.checkout.authorizing import note_authorized, settle_authorized
 from app.domain.checkout.completing import AT_ONCE, complete, complete_at_once
 from app.domain.checkout.errors import CHECKOUT_INCOMPLETE, TOTAL_CHANGED
 from app.domain.checkout.freezing import demand_of, new_order
+from app.domain.checkout.locking import lock_to_buy
 from app.domain.checkout.models import Checkout
 from app.domain.checkout.parts import check_way, hold_checkout_parts, take_parts
 from app.domain.checkout.queries import (
@@ -31,7 +32,6 @@ from app.domain.checkout.queries import (
     list_checkout_balances,
     list_checkout_offers,
     lock_checkout_by_id,
-    lock_to_buy,
     price,
     price_checkout,
     source_of,

@@ -1,17 +1,17 @@
 """What is read of checkouts: the row, and beside it the basket priced now or, while paying, as frozen."""
 
 from datetime import datetime
-from typing import Final, NamedTuple
+from typing import Final
 
 import msgspec
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.db.statements import Load, Statement, only_checked, take_up
+from app.db.statements import Load, only_checked
 from app.domain.carts.changes import Change, list_changes
 from app.domain.carts.models import Cart
 from app.domain.carts.pricing import basket_of, list_cart_offers
-from app.domain.carts.queries import CART_COLUMNS, CartView, beside_view, cart_beside, load_cart
+from app.domain.carts.queries import CartView, load_cart
 from app.domain.checkout.carriers import rates_for
 from app.domain.checkout.errors import checkout_not_found
 from app.domain.checkout.models import Checkout
@@ -74,30 +74,6 @@ _LOCK_LIVE: Final = Load(
 )
 
 
-_NEXT_ID: Final = "nextval('orders_id_seq') AS fresh_id"
-# What stands beside a row that is locked is read before the lock is waited for, so nobody waits here; `as_read` says
-# whether the row is what it was then. The id of an order is drawn along: rows that come before the order name it.
-_LOCK_TO_BUY: Final = Statement(
-    f"""
-    SELECT {", ".join(f"k.{column.name}" for column in Checkout.__table__.columns)}, {CART_COLUMNS},
-        (SELECT r.xmin FROM checkouts r WHERE r.id = k.id) = k.xmin AS as_read,
-        {_NEXT_ID}
-    FROM checkouts k {cart_beside(cart_id="k.cart_id", store_id="k.store_id")}
-    WHERE k.store_id = :store_id AND k.token = :token FOR UPDATE OF k SKIP LOCKED
-    """  # noqa: S608 - words of our own
-)
-_FRESH_ID: Final = Statement(f"SELECT {_NEXT_ID}")
-_CHECKOUT: Final = tuple(column.name for column in Checkout.__table__.columns)
-
-
-class ToBuy(NamedTuple):
-    """A checkout, locked, with its cart; and the id of its order, which need not be there yet."""
-
-    checkout: Checkout
-    cart: CartView
-    order_id: int
-
-
 def _found(checkout: Checkout | None) -> Checkout:
     if checkout is None:
         raise checkout_not_found()
@@ -117,22 +93,6 @@ async def get_checkout_by_id(session: AsyncSession, store_id: int, checkout_id: 
 async def lock_checkout(session: AsyncSession, store_id: int, token: str) -> Checkout:
     """The checkout of a token, locked until the transaction ends. Raises NotFound checkout_not_found."""
     return _found(await _LOCK.first(session, store_id=store_id, token=token))
-
-
-async def lock_to_buy(session: AsyncSession, store: StoreConfig, token: str) -> ToBuy:
-    """The checkout of a token, locked until the transaction ends, and what it is about to buy as it is then.
-
-    Raises NotFound checkout_not_found.
-    """
-    row = await _LOCK_TO_BUY.row(session, store_id=store.id, token=token)
-    if row is not None and row["as_read"]:
-        checkout = take_up(session, Checkout, {name: row[name] for name in _CHECKOUT})
-        cart = beside_view(row, store)
-    else:
-        checkout = await lock_checkout(session, store.id, token)
-        cart = await load_cart(session, store, checkout.cart_id)
-        row = await _FRESH_ID.one(session)
-    return ToBuy(checkout, cart, checkout.order_id or row["fresh_id"])
 
 
 async def lock_live_checkout(session: AsyncSession, store_id: int, cart_id: int) -> Checkout | None:
