@@ -225,6 +225,16 @@ async def test_what_is_on_its_way_is_not_cancelled(bought: Bought, run):
     assert (asked.status_code, asked.json()["code"]) == (409, "order_shipped")
 
 
+async def test_an_order_of_which_a_part_was_paid_back_is_completed_with_its_last_parcel(
+    bought: Bought, run, work
+):
+    await run("refund", bought.number, "1.00", "--reason", "Late")
+    await work()
+    assert (await run("ship", bought.number, "--carrier", "Alpine Post")).output.endswith("fulfilled\n")
+    order = await bought.read()
+    assert (order["status"], order["payment_status"]) == ("completed", "partially_refunded")
+
+
 async def test_a_part_and_then_the_rest_is_refunded_and_never_more(bought: Bought, run, work, reads):
     await work()
     assert (await run("refund", bought.number, "10.00", "--reason", "Scratched")).output.endswith(

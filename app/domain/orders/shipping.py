@@ -24,6 +24,8 @@ from app.domain.payments.authorizations import capture_later
 from app.kit.errors import Conflict, Invalid
 
 SHIPPED: Final = "orders.shipped"
+# All of it was paid once.
+_PAID: Final = ("paid", "partially_refunded", "refunded")
 
 # What needs no shipping is fulfilled without a parcel, unless somebody names it.
 _OPEN: Final = text(
@@ -113,8 +115,8 @@ async def ship_order(
 
 
 async def complete_if_done(session: AsyncSession, order: Order, *, now: datetime) -> None:
-    """Complete an order that is paid and shipped. The caller holds its lock."""
-    done = order.payment_status == "paid" and order.fulfilment_status == "fulfilled"
+    """Complete an order that is paid and shipped, whatever went back of it. The caller holds its lock."""
+    done = order.payment_status in _PAID and order.fulfilment_status == "fulfilled"
     if done and may_move(order.status, "completed"):
         order.status = "completed"
         await note_event(session, order, "completed", "", now=now)
