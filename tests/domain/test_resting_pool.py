@@ -120,7 +120,7 @@ async def run_elsewhere(url, pid):
     await engine.dispose()
 
 
-async def test_what_rests_is_closed_with_its_engine_and_so_is_what_comes_back_later(sessions, database_url):
+async def test_what_rests_is_closed_with_its_engine_and_so_is_what_comes_back_later(database_url):
     engine = create_engine(database_url, pool_size=3, application_name=NAME)
     here = create_sessions(engine)
     async with here() as late:
