@@ -87,7 +87,7 @@ class ShopRequest(Request[Any, Any, Any]):
             if self.content_type[0] == MULTIPART:
                 self._connection_state.body = _HELD_IN_PARTS
             else:
-                self._connection_state.body = b"".join([chunk async for chunk in self.stream()])
+                self._connection_state.body = b"".join([chunk async for chunk in self._received(MAX_BODY)])
         self._body = self._connection_state.body
         return self._body
 

@@ -394,7 +394,7 @@ class CheckoutController(Controller):
         """
         actor.visitor()
         data = await fill_customer(shop.sessions, store, actor, data)
-        email, shipping, billing = check_customer(data)
+        email, shipping, billing = check_customer(store, data)
         person = shipping or billing
         assert person is not None  # check_customer saw to it
         digested = None

@@ -92,6 +92,7 @@ class OrderLine(Base):
         CheckConstraint("line_price = price * quantity", name="line_price"),
         CheckConstraint("shipped BETWEEN 0 AND quantity", name="shipped"),
         CheckConstraint("refunded BETWEEN 0 AND quantity", name="refunded"),
+        CheckConstraint("dropped BETWEEN 0 AND quantity - shipped", name="dropped"),
         Index(None, "order_id"),
         Index(None, "store_id", "variant_id"),
     )
@@ -121,6 +122,8 @@ class OrderLine(Base):
     shipped: Mapped[int] = mapped_column(server_default="0")
     # How many of it were paid back, line by line; sums that are paid back name no line.
     refunded: Mapped[int] = mapped_column(server_default="0")
+    # How many of these were in no parcel then, and are not to be shipped any more.
+    dropped: Mapped[int] = mapped_column(server_default="0")
 
 
 class OrderEvent(Base):
