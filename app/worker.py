@@ -42,11 +42,14 @@ Handler = Callable[[Job], Awaitable[None]]
 Handlers = Mapping[str, Handler | Together]
 
 BATCH: Final = 6  # of each lane
+# Mails share statements, too. They take turns at the connections to the mail server; should it hang, all of them have
+# been told so before JOB_SECONDS are over.
+MAILS: Final = 24
 # What is done together: few enough that each can be done alone within the lease, should they fail.
-TOGETHER: Final = 24
+TOGETHER: Final = 48
 # For how long what is done together is collected, and mails, which then share statements.
 COLLECT_SECONDS: Final = 1.0
-MAIL_SECONDS: Final = 0.1
+MAIL_SECONDS: Final = 0.25
 JOB_SECONDS: Final = 60.0  # well inside the lease, so that no job is taken twice while it runs
 SWEEP_SECONDS: Final = 60.0
 # A shop that has just opened grows by the second.
@@ -160,7 +163,7 @@ def lanes_of(handlers: Handlers) -> list[Lane]:
     together = frozenset(kind for kind, handler in handlers.items() if isinstance(handler, Together))
     lanes = [
         *(
-            Lane(Kinds(kinds, among=True), collect_seconds=MAIL_SECONDS if name == "mailer" else 0.0)
+            Lane(Kinds(kinds, among=True), *((MAILS, MAIL_SECONDS) if name == "mailer" else ()))
             for name, kinds in waiting.items()
         ),
         Lane(Kinds(together, among=True), TOGETHER, COLLECT_SECONDS),

@@ -8,7 +8,8 @@ from litestar import Litestar
 from litestar.di import Provide
 from litestar.routes import HTTPRoute
 
-from app.api.dependencies import make_in_turn
+from app.api.calling import call_at_once
+from app.api.dependencies import PLAIN
 from app.api.errors import Envelope, Envelopes
 from app.api.health import Check, health, ready_handler
 from app.api.kept import KeptAnswers
@@ -65,7 +66,7 @@ def create_edge(
     refuse_lost_bounds(app)
     refuse_unknown_limits(app)
     refuse_uncommitted(app)
-    make_in_turn(app)
+    call_at_once(app, PLAIN)
     _remember_envelopes(app)
     level_for_success = "debug" if settings.is_production else "info"
     app.asgi_handler = Edge(

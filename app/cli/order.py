@@ -214,6 +214,7 @@ def keep(number: int, note: str, code: str) -> None:
     multiple=True,
     help="What so many units of a line of `show` cost, as 2=1.",
 )
+@click.option("--restock", is_flag=True, help="The units of --line are on stock again.")
 @click.option("--reason", help="Why; kept with the refund.")
 @credit_option
 @click.option(
@@ -227,6 +228,7 @@ def refund(
     number: int,
     amount: str | None,
     lines: tuple[tuple[int, int], ...],
+    restock: bool,
     reason: str | None,
     to_credit: bool,
     again: bool,
@@ -234,7 +236,8 @@ def refund(
 ) -> None:
     """Give AMOUNT of what was paid for order NUMBER back, as 12.50; without it, all that is left.
 
-    With --line it is what these units cost, tax and discount counted; each unit is paid back once.
+    With --line it is what these units cost, tax and discount counted; each unit is paid back once. Those that are
+    not shipped yet are then not shipped any more, unless `ship` names their line.
 
     What a payment service took goes back first: the worker asks it, and the buyer is mailed once it has said
     yes. Then comes what store credit paid, and what a gift card did. What was paid outside of any service is
@@ -244,7 +247,7 @@ def refund(
     asked which refunds it knows first, so that none is made twice.
     """
     if again:
-        if amount is not None or lines or to_credit:
+        if amount is not None or lines or to_credit or restock:
             raise click.UsageError("--ask-again gives nothing back, and takes neither an amount nor lines.")
         _ask_again(number, code)
         return
@@ -252,6 +255,8 @@ def refund(
         raise click.UsageError("Missing option '--reason'.")
     if amount is not None and lines:
         raise click.UsageError("Give either an amount or lines.")
+    if restock and not lines:
+        raise click.UsageError("Name the units that are on stock again by --line.")
 
     async def work(session: AsyncSession, store: Store) -> tuple[OrderView, OrderView, int]:
         order = await _load(number, session, store)
@@ -264,6 +269,7 @@ def refund(
             reason=reason,
             to_credit=to_credit,
             units=_named(order, lines),
+            restock=restock,
             now=utc_now(),
         )
         return order, await load_order(session, store.id, order.id), sum(one.amount for one in made)
@@ -335,8 +341,9 @@ def _describe(
     for place, line in enumerate(order.lines, 1):
         shipped = f", {packed[line.id]} shipped" if line.id in packed else ""
         refunded = f", {line.refunded} paid back" if line.refunded else ""
+        stays = f", {line.dropped} not to be shipped" if line.dropped else ""
         rows.append(
-            f"  {place}  {line.quantity} x {line.title}  {money(line.line_price - line.discount)}{shipped}{refunded}"
+            f"  {place}  {line.quantity} x {line.title}  {money(line.line_price - line.discount)}{shipped}{refunded}{stays}"
         )
     rows.append(f"  total {money(order.total)}, with {money(order.shipping_total)} for shipping")
     for payment in order.payments:

@@ -1,8 +1,12 @@
 """A guest's way from the cart to a placed order, and what stands in the database afterwards."""
 
+from typing import Any
+
+import httpx
 from sqlalchemy import text
 
-from app.db.session import Sessions
+from app.db.session import Sessions, transaction
+from app.domain.stores.models import TaxRate
 from tests.shop import ADDRESS, Guest, add_promotion, add_variant
 
 
@@ -213,6 +217,35 @@ async def test_tax_is_added_per_line_and_shown(guest: Guest, sessions: Sessions)
         checkout["totals"].items()
         >= {"items": 2997, "discount": 0, "shipping": 500, "tax": 247, "total": 3744}.items()
     )
+
+
+async def test_no_address_leaves_out_the_region_that_its_tax_depends_on(guest: Guest, sessions: Sessions):
+    variant = await add_variant(sessions, guest.store, price=1000)
+    async with transaction(sessions) as session:
+        session.add(
+            TaxRate(store_id=guest.store.id, country="US", region="US-CA", name="California", rate=900)
+        )
+    await guest.add(variant)
+    await guest.open_checkout()
+    place = {**ADDRESS, "region": None}
+    at_home = {"shipping_address": place}
+    # As of a billing address alone, where goods are fetched or need no shipping.
+    elsewhere = {"billing_address": place, "billing_same_as_shipping": False}
+
+    async def ask(sent: dict[str, Any], code: str) -> httpx.Response:
+        place["zip"] = code
+        return await guest.call("PUT", f"/checkout/{guest.token}/customer", {"email": guest.email, **sent})
+
+    told = (await ask(at_home, "94103")).json()
+    assert (told["shipping_address"]["region"], told["totals"]["tax"]) == ("California", 90)
+    for sent, field in ((at_home, "shipping_address"), (elsewhere, "billing_address")):
+        refused = await ask(sent, "00000")
+        assert refused.status_code == 422, refused.text
+        assert [(fault["field"], fault["code"]) for fault in refused.json()["errors"]] == [
+            (f"{field}.region", "required")
+        ]
+    # Beside a shipping address nothing depends on where the invoice goes.
+    assert (await ask({**elsewhere, "shipping_address": ADDRESS}, "00000")).status_code == 200
 
 
 async def test_every_fault_of_an_address_is_named(guest: Guest, sessions: Sessions):

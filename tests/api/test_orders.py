@@ -1,6 +1,7 @@
 """Finding an order again: the same answer for everybody, and a link only for its buyer."""
 
 import re
+from datetime import timedelta
 from email import message_from_bytes
 from email.policy import default
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
+from app.db.queue import enqueue
 from app.db.session import Sessions, transaction
 from app.domain.orders.jobs import order_jobs
 from app.domain.stores.directory import StoreDirectory
@@ -62,6 +64,32 @@ async def test_the_confirmation_is_mailed_once(guest: Guest, sessions: Sessions,
     assert "Total: $30.00" in text_of(mail)
     assert "Enamel mug" in text_of(mail)
     assert len(await worker()) == 1
+
+
+async def test_mails_that_are_written_side_by_side_are_each_about_their_own_order(
+    guest: Guest, sessions: Sessions, worker
+):
+    bought = dict([await buy(guest, sessions), await buy(guest, sessions)])
+    async with transaction(sessions) as session:
+        await enqueue(
+            session,
+            store_id=guest.store.id,
+            kind="orders.confirm",
+            dedupe_key="order-0",
+            payload={"order_id": 0},
+            run_at=utc_now() - timedelta(hours=1),
+        )
+    mails = await worker()
+    links = [re.search(r"orders/(\d+)\?uuid=([\w-]+)", text_of(mail)).groups() for mail in mails]
+    assert {
+        int(order_id): mail["Subject"].split()[-1] for (order_id, _), mail in zip(links, mails, strict=True)
+    } == bought
+    for order_id, secret in links:
+        opened = await guest.call("POST", f"/orders/{order_id}/access", {"uuid": secret})
+        assert opened.json()["number"] == bought[int(order_id)]
+    async with sessions() as session:
+        reason = await session.scalar(text("SELECT reason FROM jobs WHERE dedupe_key = 'order-0'"))
+    assert reason.startswith("NotFound")
 
 
 async def test_what_sells_is_counted_once_however_often_the_job_runs(

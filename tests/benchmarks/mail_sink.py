@@ -12,7 +12,9 @@ async def _converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) 
     try:
         while line := await reader.readline():
             word = line[:4].upper()
-            if word == b"DATA":
+            if word == b"EHLO":  # and knows what nearly every server does
+                say(b"250-sink\r\n250 PIPELINING")
+            elif word == b"DATA":
                 say(b"354 go on")
                 while await reader.readline() not in (b".\r\n", b""):
                     pass

@@ -2,21 +2,31 @@
 
 import asyncio
 import re
+import ssl
+from datetime import timedelta
 from email import message_from_bytes
 from email.message import EmailMessage
 from email.policy import default
+from ipaddress import ip_address
+from pathlib import Path
 
 import aiosmtplib
 import css_inline
 import msgspec
 import pytest
+import uvloop
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 from jinja2 import Environment
 
 from app.domain.stores.mail import Mail
-from app.integrations.mail import MailTemplates, SmtpMailer, sending, write_message
+from app.integrations.mail import MailTemplates, SmtpMailer, conversation, sending, write_message
 from app.integrations.mail.examples import EXAMPLES, render_example
 from app.integrations.mail.look import colors_of
 from app.integrations.mail.styling import CSS, StyledTemplates, style_parts
+from app.kit.clock import utc_now
 from app.settings import load_settings
 from tests.domain.test_mails import STORE
 from tests.standins.mail_server import MailServer, mail_server
@@ -104,9 +114,10 @@ def test_a_tag_that_html_would_move_is_refused():
         style_parts("<table>{% if late %}<tr><td>Late</td></tr>{{ why }}{% endif %}</table>", "")
 
 
-@pytest.fixture
-async def server():
+@pytest.fixture(params=[("PIPELINING",), ()], ids=["in one go", "step by step"])
+async def server(request):
     async with mail_server() as made:
+        made.extensions = request.param
         yield made
 
 
@@ -135,20 +146,53 @@ async def test_one_connection_takes_many_mails_and_one_that_was_ended_meanwhile_
     await asyncio.gather(*(mailer.send(numbered(number)) for number in range(3, 6)))
     assert 2 <= server.greeted <= 4
     assert taken(server) == [f"<{number}@shop.example>" for number in range(6)]
-    # A server that says goodbye for want of work is no refusal.
+    # A server that says goodbye to who has been there is no refusal; one that takes nobody is.
     server.mood = "tired"
     await mailer.send(numbered(6))
     assert len(server.taken) == 7
+    server.mood = "full"
+    with pytest.raises(aiosmtplib.SMTPSenderRefused, match="that was enough"):
+        await mailer.send(numbered(7))
+
+
+async def test_many_mails_take_turns_at_a_few_connections(server: MailServer, mailer: SmtpMailer):
+    await asyncio.gather(*(mailer.send(numbered(number)) for number in range(20)))
+    assert server.greeted == sending.MOST_CONNECTIONS
+    assert len(set(taken(server))) == 20
+
+
+async def test_what_is_written_arrives_whatever_its_lines_begin_with(server: MailServer, mailer: SmtpMailer):
+    words = ".\n..\n.hidden\n250 no reply\n\n.\n"
+    await mailer.send(msgspec.structs.replace(MAIL, text=words))
+    await mailer.send(numbered(1))
+    (plain, _), second = server.taken[0].get_payload(), server.taken[1]
+    assert plain.get_payload().replace("\r\n", "\n") == words
+    assert second["Message-ID"] == "<1@shop.example>"
 
 
 async def test_a_refused_mail_leaves_the_connection_to_the_next(server: MailServer, mailer: SmtpMailer):
     await mailer.send(numbered(0))
     server.mood = "busy"
-    with pytest.raises(aiosmtplib.SMTPRecipientRefused):
+    with pytest.raises(aiosmtplib.SMTPRecipientRefused) as refused:
         await mailer.send(numbered(1))
+    assert (refused.value.code, refused.value.message) == (451, "later\nperhaps")
     server.mood = "well"
+    with pytest.raises(ValueError, match="not permitted"):
+        await mailer.send(msgspec.structs.replace(MAIL, to="a b@c.example"))
     await mailer.send(numbered(2))
     assert (server.greeted, taken(server)) == (1, ["<0@shop.example>", "<2@shop.example>"])
+
+
+async def test_a_mail_to_nobody_is_not_given_to_a_server_that_asks_for_it(
+    server: MailServer, mailer: SmtpMailer
+):
+    server.mood = "careless"
+    async with asyncio.timeout(5):  # nor does anybody wait for what it makes of that
+        with pytest.raises(aiosmtplib.SMTPRecipientRefused):
+            await mailer.send(numbered(0))
+    server.mood = "well"
+    await mailer.send(numbered(1))
+    assert taken(server) == ["<1@shop.example>"]
 
 
 async def test_a_mail_whose_fate_is_not_known_is_not_sent_again_by_itself(
@@ -164,6 +208,24 @@ async def test_a_mail_whose_fate_is_not_known_is_not_sent_again_by_itself(
     assert taken(server) == [f"<{number}@shop.example>" for number in range(3)]
 
 
+async def test_a_server_that_says_nothing_or_nonsense_is_given_up(server: MailServer, monkeypatch):
+    monkeypatch.setitem(conversation.Conversation._ask.__kwdefaults__, "seconds", 0.05)
+    mailer = SmtpMailer(server.url)
+    for mood, problem in (
+        ("silent", aiosmtplib.SMTPTimeoutError),
+        ("rude", aiosmtplib.SMTPServerDisconnected),
+    ):
+        await mailer.send(numbered(0))
+        server.mood = mood
+        with pytest.raises(problem):
+            await mailer._offer(mailer._resting.pop()[0], numbered(1))
+        server.recover()
+    # A rested connection that is found so is replaced, and costs no mail.
+    await mailer.send(numbered(2))
+    assert taken(server) == ["<0@shop.example>"] * 2 + ["<2@shop.example>"]
+    await mailer.close()
+
+
 async def test_a_connection_that_rests_too_long_is_ended_politely(server: MailServer, monkeypatch):
     monkeypatch.setattr(sending, "REST_SECONDS", 0.01)
     mailer = SmtpMailer(server.url)
@@ -177,7 +239,55 @@ async def test_addresses_beyond_ascii_need_a_server_that_takes_them(server: Mail
     far = msgspec.structs.replace(MAIL, to="jürgen@bücher.example")
     with pytest.raises(aiosmtplib.SMTPNotSupported):
         await mailer.send(far)
-    server.extensions = ("SMTPUTF8",)
+    server.extensions += ("SMTPUTF8",)
     await mailer.send(far)
     assert b"To: j\xc3\xbcrgen@b\xc3\xbccher.example\r\n" in write_message(far)
     assert len(server.taken) == 1
+
+
+def certificate(folder: Path) -> Path:
+    """A certificate of 127.0.0.1 by itself, with its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "mail")])
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(utc_now() - timedelta(days=1))
+        .not_valid_after(utc_now() + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    path = folder / "mail.pem"
+    path.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+        + made.public_bytes(serialization.Encoding.PEM)
+    )
+    return path
+
+
+def test_mails_travel_encrypted_and_in_either_event_loop(tmp_path: Path, monkeypatch):
+    path = certificate(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(path)
+
+    async def send(tls: ssl.SSLContext | None) -> list[str]:
+        async with mail_server(tls) as server:
+            mailer = SmtpMailer(server.url)
+            for number in range(2):
+                await mailer.send(numbered(number))
+            await mailer.close()
+            assert server.greeted == 1
+            return taken(server)
+
+    # Who it is that takes them must be known.
+    with pytest.raises((aiosmtplib.SMTPException, OSError), match="certificate"):
+        asyncio.run(send(context))
+    monkeypatch.setenv("SSL_CERT_FILE", str(path))
+    for run in (asyncio.run, uvloop.run):
+        for tls in (None, context):
+            assert run(send(tls)) == ["<0@shop.example>", "<1@shop.example>"]

@@ -21,8 +21,9 @@ from app.api.storefront.checkouts import StorefrontCheckout, show_checkout
 from app.db import idempotency
 from app.db.idempotency import Key
 from app.db.retries import run_transaction
+from app.domain.checkout.completing import AT_ONCE
 from app.domain.checkout.parts import FREE
-from app.domain.checkout.placing import AT_ONCE, Placed, Started, reserve
+from app.domain.checkout.placing import Placed, Started, reserve
 from app.domain.checkout.queries import get_checkout, view_checkout
 from app.domain.checkout.recalling import made_by, may_be_repeat, recall
 from app.domain.checkout.till import Pending

@@ -117,7 +117,7 @@ class ListSize(Base):
 
 
 class SearchWord(Base):
-    """A word that occurs in a store's products, for mending typing errors; stale words do no harm."""
+    """A word that occurs in what a store shows, or did once: what typing errors are mended by."""
 
     __tablename__ = "search_words"
     __table_args__ = (

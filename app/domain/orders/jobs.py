@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from app.db.queue import Job, Together
 from app.db.session import Sessions
-from app.domain.orders.mailing import read_to_mail
+from app.domain.orders.mailing import Found, ToMail, mail_reader
 from app.domain.orders.queries import OrderView
 from app.domain.orders.shipping import SHIPPED
 from app.domain.orders.sold import sold_jobs
@@ -39,7 +39,7 @@ def order_jobs(
     """The handlers of this feature by kind of job."""
     send = partial(
         _send,
-        sessions=sessions,
+        read=mail_reader(sessions),
         stores=stores,
         writer=writer,
         mailer=mailer,
@@ -56,7 +56,7 @@ async def _send(
     job: Job,
     *,
     name: str,
-    sessions: Sessions,
+    read: Callable[[ToMail], Awaitable[Found | None]],
     stores: StoreDirectory,
     writer: MailWriter,
     mailer: Mailer,
@@ -70,9 +70,7 @@ async def _send(
     seconds = settings.login_link_seconds
     # Made now, so that no queue has it: one that is never mailed opens nothing for anybody.
     secret = new_token()
-    found = await read_to_mail(
-        sessions, job.store_id, order_id, secret=secret, until=clock() + timedelta(seconds=seconds)
-    )
+    found = await read(ToMail(job.store_id, order_id, secret, clock() + timedelta(seconds=seconds)))
     if found is None:
         return
     order, language = found

@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, tzinfo
 from decimal import Decimal
 from functools import lru_cache
@@ -14,6 +14,7 @@ from babel.dates import format_date, format_time, get_timezone_name
 from babel.numbers import format_currency
 from babel.units import format_unit
 
+from app.domain.stores.queries import PaymentChoice
 from app.kit.money import to_decimal_text
 
 MOST_OF_A_NAME: Final = 60
@@ -40,6 +41,11 @@ def person(name: str | None) -> str:
     """
     plain = one_line(name or "")
     return "" if len(plain) > MOST_OF_A_NAME or _ADDRESS.search(plain) else plain
+
+
+def service_title(name: str, services: Iterable[PaymentChoice]) -> str:
+    """What buyers know a payment service by; one that the store has no more by its own name."""
+    return next((one.title for one in services if one.name == name), name.capitalize())
 
 
 def _zone(name: str | None) -> tzinfo:
@@ -75,4 +81,4 @@ def create_filters(locale: Locale) -> dict[str, Callable[..., str]]:
         )
         return format_unit(seconds // size, f"duration-{unit}", length="long", locale=locale)
 
-    return {"money": money, "moment": moment, "span": span, "person": person}
+    return {"money": money, "moment": moment, "span": span, "person": person, "service_title": service_title}

@@ -17,6 +17,7 @@ from babel import Locale
 from jinja2 import Environment, StrictUndefined, Template
 from jinja2.environment import TemplateModule
 from jinja2.filters import do_mark_safe
+from jinja2.runtime import Context
 
 from app.domain.stores.mail import Mail, Unsubscribe
 from app.domain.stores.queries import StoreConfig
@@ -37,17 +38,45 @@ def _translator(form: Form, language: str) -> Callable[..., str]:
     Templates of Jinja's own extension ask for the same by way of the context, three calls for each message.
     """
     translate = load_translations(language).gettext
-    if form == "txt":
-        return lambda message, /, **values: translate(message) % values
-    return lambda message, /, **values: do_mark_safe(translate(message)) % values
+
+    @cache
+    def translated(message: str) -> str:
+        return translate(message) if form == "txt" else do_mark_safe(translate(message))
+
+    @cache
+    def plain(message: str) -> str:
+        return translated(message) % {}
+
+    return lambda message, /, **values: translated(message) % values if values else plain(message)
+
+
+class _Context(Context):
+    """What templates know. None of the functions and macros of mails asks for it, so that calling them is all there
+    is to a call; Jinja looks each time at what it calls, which takes as long as the escaping of all values.
+    """
+
+    def call(
+        self,
+        called: Callable[..., Any],
+        /,
+        *args: Any,
+        _loop_vars: object = None,
+        _block_vars: object = None,
+        **values: Any,
+    ) -> Any:
+        return called(*args, **values)
+
+
+class _Environment(Environment):
+    context_class = _Context
 
 
 @cache
 def _environment(form: Form, language: str, locale: Locale) -> Environment:
-    environment = Environment(
+    environment = _Environment(
         loader=StyledTemplates("app.integrations.mail", "templates"),
         auto_reload=False,
-        autoescape=form == "html",  # noqa: S701 - text is no HTML, and would be spoiled by it
+        autoescape=form == "html",  # text is no HTML, and would be spoiled by it
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -73,8 +102,15 @@ def _parts(form: Form, language: str, locale: Locale, colors: Colors) -> Templat
     )
 
 
-def _subject(template: Template, values: dict[str, Any]) -> str:
-    return one_line("".join(template.blocks["subject"](template.new_context(values))))
+def _render_text(template: Template, values: dict[str, Any]) -> tuple[str, str]:
+    """A mail's subject, which is on one line, and its text."""
+    context = template.new_context(values)
+    try:
+        subject = one_line("".join(template.blocks["subject"](context)))
+        text = "".join(template.root_render_func(context))
+    except Exception:  # noqa: BLE001 - Jinja raises it again, with the template's lines in its traceback
+        template.environment.handle_exception()
+    return subject, _MANY_BREAKS.sub("\n\n", text).strip() + "\n"
 
 
 @lru_cache(maxsize=256)
@@ -113,7 +149,7 @@ class MailTemplates:
             "language": chosen,
             "direction": locale.text_direction,
         }
-        subject = _subject(plain, given)
+        subject, text = _render_text(plain, {**given, "part": plain_parts})
         headers = {"Content-Language": chosen, "Auto-Submitted": "auto-generated"}
         if store.email:
             headers["Reply-To"] = store.email
@@ -124,7 +160,7 @@ class MailTemplates:
             to=to,
             sender=_mailbox(one_line(self._sender_name or store.name), self._sender),
             subject=subject,
-            text=_MANY_BREAKS.sub("\n\n", plain.render(given, part=plain_parts)).strip() + "\n",
+            text=text,
             html=html.render(given, part=html_parts, subject=subject, colors=colors),
             message_id=f"<{name}-{key}@{self._host}>",
             headers=headers,

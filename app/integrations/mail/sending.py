@@ -4,8 +4,6 @@ import asyncio
 import os
 import re
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from email.utils import parseaddr
 from functools import lru_cache
 from pathlib import Path
@@ -17,27 +15,29 @@ import anyio
 from aiosmtplib.typing import SMTPStatus
 
 from app.domain.stores.mail import Mail, Mailer
+from app.integrations.mail.conversation import SMTP_SECONDS, Conversation, converse
 from app.integrations.mail.messages import needs_utf8, write_message
 from app.settings import Settings
 
-SMTP_SECONDS: Final = 10.0
+# As many as mail servers let one client have.
+MOST_CONNECTIONS: Final = 6
 # A connection that rested for longer is ended: servers end theirs after minutes, most of them.
 REST_SECONDS: Final = 10.0
-GOODBYE_SECONDS: Final = 1.0
 
 
 class SmtpMailer:
     """Sends over SMTP: smtp:// upgrades to TLS where the server can, smtps:// is TLS from the start.
 
     A connection is kept for the next mail: greeting, TLS and login cost many times what a mail does. Mails that are
-    sent side by side have one each.
+    sent side by side have one each, and wait for one where there are more of them than connections.
     """
 
     def __init__(self, url: str) -> None:
         self._parts = urlsplit(url)
         # Since when each has rested, the last one at the end.
-        self._resting: list[tuple[aiosmtplib.SMTP, float]] = []
+        self._resting: list[tuple[Conversation, float]] = []
         self._ending: asyncio.Task[None] | None = None
+        self._places = asyncio.Semaphore(MOST_CONNECTIONS)
 
     @property
     def server(self) -> str:
@@ -50,42 +50,56 @@ class SmtpMailer:
 
     async def send(self, mail: Mail) -> None:
         message = write_message(mail)
-        options = ["SMTPUTF8"] if needs_utf8(mail) else []
-        client = await self._begin(_address(mail.sender), options)
-        try:
-            await client.rcpt(mail.to, encoding="utf-8" if options else "ascii")
-            await client.data(message)
-        except aiosmtplib.SMTPResponseException:
-            if await _is_fit_again(client):
-                self._rest(client)
-            raise
-        except BaseException:
-            # Cut off, or told to stop: how much of the mail the server has is not known.
-            client.close()
-            raise
-        self._rest(client)
+        async with self._places:
+            conversation = await self._begin(mail)
+            try:
+                await conversation.give(message)
+            except aiosmtplib.SMTPResponseException:
+                await self._rest_if_fit(conversation)
+                raise
+            self._rest(conversation)
 
-    async def _begin(self, sender: str, options: list[str]) -> aiosmtplib.SMTP:
-        """A connection at which a mail has begun.
+    async def _begin(self, mail: Mail) -> Conversation:
+        """A connection at which the server waits for the content of the mail.
 
-        One that has rested may have been ended by the server meanwhile. That shows at the first command, when the
-        server has nothing of the mail, so that another connection can be tried and no mail comes twice.
+        One that has rested may have been ended by the server meanwhile. That shows before it has anything of the mail,
+        so that another connection can be tried and no mail comes twice.
         """
         while self._resting:
-            client, _ = self._resting.pop()
+            conversation, _ = self._resting.pop()
             try:
-                return await _offer(client, sender, options)
+                return await self._offer(conversation, mail)
             except (aiosmtplib.SMTPServerDisconnected, aiosmtplib.SMTPTimeoutError):
                 continue
             except aiosmtplib.SMTPResponseException as refusal:
                 if refusal.code != SMTPStatus.domain_unavailable:
                     raise
-        client = self._client()
-        await client.connect()
-        return await _offer(client, sender, options)
+        return await self._offer(await converse(self._client()), mail)
 
-    def _rest(self, client: aiosmtplib.SMTP) -> None:
-        self._resting.append((client, time.monotonic()))
+    async def _offer(self, conversation: Conversation, mail: Mail) -> Conversation:
+        utf8 = needs_utf8(mail)
+        if utf8 and not conversation.takes_utf8:
+            await conversation.say_goodbye()  # the next connection may know more
+            raise aiosmtplib.SMTPNotSupported("the mail server takes no addresses beyond ASCII")
+        try:
+            await conversation.begin(_address(mail.sender), mail.to, utf8=utf8)
+        except aiosmtplib.SMTPResponseException:
+            await self._rest_if_fit(conversation)
+            raise
+        except ValueError:  # an address that is none, of which nothing was said
+            self._rest(conversation)
+            raise
+        return conversation
+
+    async def _rest_if_fit(self, conversation: Conversation) -> None:
+        """Keep a connection at which a mail was refused, if it takes another one."""
+        if await conversation.begin_anew():
+            self._rest(conversation)
+        else:
+            conversation.close()
+
+    def _rest(self, conversation: Conversation) -> None:
+        self._resting.append((conversation, time.monotonic()))
         if self._ending is None:
             self._ending = asyncio.create_task(self._end_rested())
 
@@ -94,7 +108,7 @@ class SmtpMailer:
             await asyncio.sleep(REST_SECONDS)
             newest = time.monotonic() - REST_SECONDS
             while self._resting and self._resting[0][1] <= newest:
-                await _say_goodbye(self._resting.pop(0)[0])
+                await self._resting.pop(0)[0].say_goodbye()
         self._ending = None
 
     async def close(self) -> None:
@@ -102,7 +116,7 @@ class SmtpMailer:
             self._ending.cancel()
             self._ending = None
         resting, self._resting = self._resting, []
-        await asyncio.gather(*(_say_goodbye(client) for client, _ in resting))
+        await asyncio.gather(*(conversation.say_goodbye() for conversation, _ in resting))
 
     async def greet(self) -> None:
         """Connect and log in as for a mail, and send none. Raises SMTPException or OSError as send does."""
@@ -119,44 +133,6 @@ class SmtpMailer:
             use_tls=parts.scheme == "smtps",
             timeout=SMTP_SECONDS,
         )
-
-
-@contextmanager
-def _closed_on_failure(client: aiosmtplib.SMTP) -> Iterator[None]:
-    try:
-        yield
-    except BaseException:
-        client.close()
-        raise
-
-
-async def _offer(client: aiosmtplib.SMTP, sender: str, options: list[str]) -> aiosmtplib.SMTP:
-    with _closed_on_failure(client):
-        if options:
-            await client.ehlo()
-            if not client.supports_extension("smtputf8"):
-                raise aiosmtplib.SMTPNotSupported("the mail server takes no addresses beyond ASCII")
-        await client.mail(sender, options=options, encoding="utf-8" if options else "ascii")
-    return client
-
-
-async def _is_fit_again(client: aiosmtplib.SMTP) -> bool:
-    """Whether a connection at which a mail was refused takes another one."""
-    try:
-        with _closed_on_failure(client):
-            await client.rset()
-    except (OSError, aiosmtplib.SMTPException):
-        return False
-    return True
-
-
-async def _say_goodbye(client: aiosmtplib.SMTP) -> None:
-    try:
-        await client.quit(timeout=GOODBYE_SECONDS)
-    except (OSError, aiosmtplib.SMTPException):
-        pass  # gone without one
-    finally:
-        client.close()
 
 
 @lru_cache(maxsize=256)
