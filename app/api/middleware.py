@@ -101,7 +101,10 @@ class Edge:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = _complete(message.get("headers") or (), extra)
+                given = message.get("headers") or ()
+                message["headers"] = _complete(
+                    _unchanged(given) if status == HTTPStatus.NOT_MODIFIED else given, extra
+                )
                 if scope["method"] == "OPTIONS":
                     self._name_all_methods(scope, message["headers"])
             await send(message)
@@ -195,6 +198,11 @@ def _complete(given: Iterable[tuple[bytes, bytes]], extra: Headers) -> Headers:
     if not keeps:
         headers.append(NO_STORE)
     return headers
+
+
+def _unchanged(given: Iterable[tuple[bytes, bytes]]) -> Headers:
+    """What a 304 says: nothing of content that it has not, where the length would be that of a 200 (RFC 9110, 8.6)."""
+    return [(name, value) for name, value in given if name not in (b"content-length", b"content-type")]
 
 
 def _cors(origin: bytes) -> Headers:

@@ -49,6 +49,8 @@ def create(amount: str, count: int, expires: datetime | None, note: str, code: s
     async def work(session: AsyncSession, store: Store) -> list[tuple[GiftCard, str]]:
         minor = read_amount(amount, store.currency)
         end = None if expires is None else datetime.combine(expires, _END_OF_DAY, UTC)
+        if end is not None and end <= utc_now():
+            raise click.BadParameter("is over already", param_hint="'--expires'")
         return [
             await create_gift_card(
                 session,

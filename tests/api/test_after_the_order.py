@@ -18,7 +18,7 @@ from app.kit.errors import Conflict, Invalid
 from tests.api.after_order import forget_jobs, work_off
 from tests.conftest import make_store
 from tests.people import join
-from tests.shop import Guest, add_promotion, add_variant, settings_for
+from tests.shop import ADDRESS, Guest, add_promotion, add_variant, settings_for
 
 REASON = "Changed my mind"
 
@@ -142,6 +142,22 @@ async def test_a_parcel_is_tracked_mailed_and_moves_the_order_on(bought: Bought,
         [1],
     ]
     assert events(order)[-3:] == ["shipped", "shipped", "completed"]
+
+
+async def test_an_order_of_what_needs_no_parcel_is_completed_once_staff_have_handed_it_over(
+    guest: Guest, sessions, run
+):
+    voucher = await add_variant(sessions, guest.store, price=1000, requires_shipping=False)
+    await guest.add(voucher, 2)
+    await guest.open_checkout()
+    ada = {"email": guest.email, "shipping_address": ADDRESS}
+    assert (await guest.call("PUT", f"/checkout/{guest.token}/customer", ada)).status_code == 200
+    paid = await guest.pay(2000)
+    order_id = int(paid.headers["location"].rpartition("/")[2])
+    number = (await guest.read_order(order_id)).json()["number"]
+    assert (await run("ship", number, "--carrier", "E-mail")).output == f"{number}: fulfilled\n"
+    assert (await guest.read_order(order_id)).json()["status"] == "completed"
+    assert (await run("ship", number, "--carrier", "E-mail")).exit_code != 0
 
 
 async def test_no_more_units_are_shipped_than_were_bought_even_at_once(bought: Bought, run, sessions):

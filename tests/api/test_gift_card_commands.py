@@ -58,6 +58,7 @@ async def test_a_made_card_shows_its_code_once_can_be_looked_up_and_switched_off
         ("create", "0"),
         ("create", "1.234"),
         ("create", "much"),
+        ("create", "10.00", "--expires", "2020-01-01"),
         ("show", "ZZZZ"),
         ("disable", "999999"),
         ("enable", "999999"),

@@ -33,7 +33,7 @@ FROM (SELECT handle, count(*) AS rows, min(line) AS first_line FROM import_rows 
 """  # noqa: S608 - the number is ours
 _ANALYZE: Final = (
     "ANALYZE products, product_options, option_values, product_images, variants, variant_values,"
-    " stock_items, product_documents, variant_documents"
+    " stock_items, product_documents, variant_documents, shelf_documents"
 )
 _NUMBERS: Final = text("SELECT batch, count(*) AS products FROM import_batches GROUP BY batch ORDER BY batch")
 _ROWS: Final = text(

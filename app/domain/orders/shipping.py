@@ -27,11 +27,12 @@ SHIPPED: Final = "orders.shipped"
 # All of it was paid once.
 _PAID: Final = ("paid", "partially_refunded", "refunded")
 
-# What needs no shipping is fulfilled without a parcel, unless somebody names it; what was paid back stays here, too.
+# What needs no shipping is fulfilled without a parcel, unless somebody names it or there is nothing else; what was paid
+# back stays here, too.
 _OPEN: Final = text(
     """
-    SELECT id, quantity - shipped - dropped AS left FROM order_lines
-    WHERE store_id = :store_id AND order_id = :order_id AND requires_shipping AND shipped + dropped < quantity
+    SELECT id, quantity - shipped - dropped AS left, requires_shipping FROM order_lines
+    WHERE store_id = :store_id AND order_id = :order_id AND shipped + dropped < quantity
     """
 )
 _TAKE: Final = text(
@@ -77,7 +78,7 @@ async def ship_order(
     if order.status == "cancelled":
         raise Conflict(ORDER_CANCELLED, "The order was cancelled; nothing of it can be shipped.")
     await _check_wish(session, order)
-    wanted = dict(quantities) if quantities is not None else await count_unshipped(session, order)
+    wanted = dict(quantities) if quantities is not None else await _list_all_left(session, order)
     if not wanted or min(wanted.values()) < 1:
         raise Invalid.at("lines", NOTHING_TO_SHIP, "Nothing of the order is left to be shipped.")
     lines = {"ids": sorted(wanted), "quantities": [wanted[line_id] for line_id in sorted(wanted)]}
@@ -132,6 +133,15 @@ async def complete_if_done(session: AsyncSession, order: Order, *, now: datetime
 
 async def count_unshipped(session: AsyncSession, order: Order) -> dict[int, int]:
     """What of an order still has to be shipped, {line id: units}; nothing of goods that need no shipping."""
+    found = await session.execute(_OPEN, {"store_id": order.store_id, "order_id": order.id})
+    return {row.id: row.left for row in found if row.requires_shipping}
+
+
+async def _list_all_left(session: AsyncSession, order: Order) -> dict[int, int]:
+    """What goes where nobody says what. An order of vouchers, say, is handed over by mail: it has no other parcel."""
+    left = await count_unshipped(session, order)
+    if left or order.fulfilment_status != "unfulfilled":
+        return left
     found = await session.execute(_OPEN, {"store_id": order.store_id, "order_id": order.id})
     return {row.id: row.left for row in found}
 
