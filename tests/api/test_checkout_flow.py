@@ -74,6 +74,36 @@ async def test_a_declined_card_gives_the_stock_back_and_another_card_pays(guest:
     assert await stock_of(sessions, variant) == (0, 0)
 
 
+async def test_after_a_declined_card_the_same_order_is_placed_at_once(guest: Guest, sessions: Sessions):
+    variant = await add_variant(sessions, guest.store, price=1999, on_hand=3)
+    total = (await guest.prepare(variant))["totals"]["total"]
+    assert (await guest.pay(total, payment_token="decline")).status_code == 402
+    assert (await guest.pay(total, service="manual", payment_token="")).status_code == 204
+    assert await stock_of(sessions, variant) == (2, 0)
+    async with sessions() as session:
+        placed = await session.execute(
+            text(
+                """
+                SELECT o.status, o.number, c.state, c.order_id = o.id, c.frozen IS NOT NULL,
+                    (SELECT count(*) FROM order_lines l WHERE l.order_id = o.id),
+                    (SELECT array_agg(event ORDER BY id) FROM order_events e WHERE e.order_id = o.id),
+                    (SELECT sum(amount) FROM ledger_entries e WHERE e.order_id = o.id AND account = 'receivable'),
+                    (SELECT count(*) FROM cart_lines l WHERE l.cart_id = c.cart_id)
+                FROM orders o JOIN checkouts c ON c.id = o.checkout_id WHERE o.store_id = :id
+                """
+            ),
+            {"id": guest.store.id},
+        )
+        assert [tuple(row) for row in placed] == [
+            ("open", 1001, "completed", True, True, 1, ["payment_declined", "placed"], total, 0)
+        ]
+        attempts = await session.execute(
+            text("SELECT attempt, service, state FROM payments WHERE store_id = :id ORDER BY attempt"),
+            {"id": guest.store.id},
+        )
+        assert [tuple(row) for row in attempts] == [(1, "test", "declined"), (2, "manual", "pending")]
+
+
 async def test_the_second_step_holds_the_stock_until_it_is_answered(guest: Guest, sessions: Sessions):
     variant = await add_variant(sessions, guest.store, on_hand=1)
     checkout = await guest.prepare(variant)
