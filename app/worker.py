@@ -46,10 +46,10 @@ BATCH: Final = 6  # of each lane
 # been told so before JOB_SECONDS are over.
 MAILS: Final = 24
 # What is done together: few enough that each can be done alone within the lease, should they fail.
-TOGETHER: Final = 24
+TOGETHER: Final = 48
 # For how long what is done together is collected, and mails, which then share statements.
 COLLECT_SECONDS: Final = 1.0
-MAIL_SECONDS: Final = 0.1
+MAIL_SECONDS: Final = 0.25
 JOB_SECONDS: Final = 60.0  # well inside the lease, so that no job is taken twice while it runs
 SWEEP_SECONDS: Final = 60.0
 # A shop that has just opened grows by the second.

@@ -34,7 +34,8 @@ class RestingPool(AsyncAdaptedQueuePool):
         now = time.monotonic()
         while self._resting:
             lease, since = self._resting.pop()
-            driver: Any = lease.driver_connection
+            adapted: Any = lease.dbapi_connection  # the way to the driver that is short
+            driver = adapted.driver_connection
             if driver.is_closed():
                 self._invalidate(lease)  # whoever closed it has closed the others, too
                 return None
@@ -45,7 +46,9 @@ class RestingPool(AsyncAdaptedQueuePool):
 
     def rest(self, lease: PoolProxiedConnection) -> None:
         """Leave a connection whose transaction has ended to whoever comes next."""
-        if self._asking or self._disposed:
+        if self._disposed:
+            lease.invalidate()  # nobody will ask this pool again
+        elif self._asking:
             lease.close()
         else:
             self._resting.append((lease, time.monotonic()))

@@ -142,6 +142,13 @@ def _refuse_lost(dialect: Any, connection: Any, record: ConnectionPoolEntry, _pr
             raise InvalidatePoolError from problem
 
 
+class _OwnSessions(async_sessionmaker[AsyncSession]):
+    """Ours know their options: SQLAlchemy's own goes through them one by one for each session."""
+
+    def __call__(self, **options: Any) -> AsyncSession:
+        return self.class_(**{**self.kw, **options})
+
+
 def create_sessions(engine: AsyncEngine, *, committed: Callable[[Any], None] | None = None) -> Sessions:
     """Sessions of this engine; `committed` is called with each after its transaction took effect."""
 
@@ -156,7 +163,7 @@ def create_sessions(engine: AsyncEngine, *, committed: Callable[[Any], None] | N
                 committed(session)
 
         event.listen(OwnSession, "after_commit", tell)
-    return async_sessionmaker(
+    return _OwnSessions(
         engine,
         class_=ShopSession,
         sync_session_class=OwnSession,

@@ -5,6 +5,8 @@ import asyncio
 import pytest
 
 from app.db.side_by_side import SideBySide
+from app.domain.stores import directory
+from app.kit.errors import NotFound
 
 
 async def test_those_who_ask_side_by_side_share_a_call_and_none_fails_for_another():
@@ -35,3 +37,19 @@ async def test_those_who_ask_side_by_side_share_a_call_and_none_fails_for_anothe
     assert sorted(calls[2:]) == [[0], [4], [5]]
     with pytest.raises(ZeroDivisionError):
         await ask(0)
+
+
+async def test_a_store_is_read_once_for_all_who_ask_at_once(reads, store, monkeypatch):
+    asked, real = [], directory.get_store_config
+
+    async def read(reads, store_id):
+        asked.append(store_id)
+        return await real(reads, store_id)
+
+    monkeypatch.setattr(directory, "get_store_config", read)
+    stores = directory.StoreDirectory(reads)
+    found = await asyncio.gather(*(stores.get(store.id) for _ in range(3)))
+    assert [one.id for one in found] == [store.id] * 3
+    assert asked == [store.id]
+    with pytest.raises(NotFound):
+        await asyncio.gather(stores.get(0), stores.get(-1))

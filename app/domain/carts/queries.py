@@ -119,9 +119,12 @@ CART_COLUMNS: Final = ", ".join(f"cart.{name} AS in_cart_{name}" for name in _CO
 
 
 def cart_beside(*, cart_id: str, store_id: str) -> str:
-    """What joins a cart, named `cart`, in a statement that selects CART_COLUMNS for `beside_view`."""
+    """What joins a cart, named `cart`, in a statement that selects CART_COLUMNS for `beside_view`.
+
+    OFFSET 0 has it found by its id, as load_cart does; a join could go through all carts while these are few.
+    """
     which = f"c.id = {cart_id} AND {only_checked('c.store_id')} = {store_id}"
-    return f"CROSS JOIN LATERAL ({_cart_sql(which=which, shown=False)}) cart"
+    return f"CROSS JOIN LATERAL ({_cart_sql(which=which, shown=False)} OFFSET 0) cart"
 
 
 _lines: Final = msgspec.json.Decoder(tuple[_Line, ...])

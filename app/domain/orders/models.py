@@ -38,7 +38,13 @@ class Order(Base):
         ),
         CheckConstraint("total >= 0", name="total_sign"),
         CheckConstraint("(status = 'pending') = (number IS NULL) OR status = 'cancelled'", name="number"),
-        Index("orders_customer_idx", "store_id", "customer_id", "id"),
+        Index(
+            "orders_customer_idx",
+            "store_id",
+            "customer_id",
+            "id",
+            postgresql_where="customer_id IS NOT NULL",
+        ),
         Index("orders_email_idx", "store_id", text("lower(email)")),
         Index(
             "orders_placed_idx",
