@@ -1,15 +1,12 @@
 """What handlers are given: the shop's parts, the store that is meant, one session, who asks, and the time."""
 
-from collections.abc import Mapping
-from contextlib import AbstractAsyncContextManager, nullcontext
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from litestar import Litestar
 from litestar.di import NamedDependency, Provide
 from litestar.params import SkipValidation
-from litestar.routes import HTTPRoute
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.api.asked import asked
@@ -110,7 +107,7 @@ LOGIN_NEEDED: Final = {"actor": Provide(provide_customer)}
 
 
 # Those that need nothing of a call but what was made before them, which wants no validation.
-_PLAIN: Final = frozenset(
+PLAIN: Final[frozenset[Callable[..., Any]]] = frozenset(
     {
         provide_shop,
         provide_gate,
@@ -122,44 +119,6 @@ _PLAIN: Final = frozenset(
         provide_now,
     }
 )
-
-
-class _InTurn:
-    """Litestar's model of what a handler is called with; what it is given is made here, one after the other.
-
-    Litestar reads the values for each through a Struct, which costs more than making it does.
-    """
-
-    def __init__(self, model: Any) -> None:
-        self.has_kwargs = model.has_kwargs
-        self.to_kwargs = model.to_kwargs
-        self.dependency_batches = model.dependency_batches
-        self._turns = [
-            (one.key, one.provide.dependency, tuple(one.provide.signature_model._fields))
-            for batch in model.dependency_batches
-            for one in batch
-        ]
-
-    async def resolve_dependencies(
-        self, _connection: Any, kwargs: dict[str, Any]
-    ) -> AbstractAsyncContextManager[None]:
-        for key, make, names in self._turns:
-            kwargs[key] = await make(**{name: kwargs[name] for name in names})
-        return nullcontext()  # nothing of ours has to be cleaned up
-
-
-def make_in_turn(app: Litestar) -> None:
-    """Let what handlers are given be made one after the other, in the order in which it is needed.
-
-    Litestar makes what does not need each other at once, in tasks: they cost more than making it does.
-    """
-    for route in app.routes:
-        if isinstance(route, HTTPRoute):
-            handlers: dict[Any, Any] = route.route_handler_map
-            for method, (handler, model) in handlers.items():
-                model.dependency_batches = [{one} for batch in model.dependency_batches for one in batch]
-                if all(one.provide.dependency in _PLAIN for (one,) in model.dependency_batches):
-                    handlers[method] = (handler, _InTurn(model))
 
 
 def dependencies() -> dict[str, Any]:

@@ -8,7 +8,8 @@ from litestar import Litestar
 from litestar.di import Provide
 from litestar.routes import HTTPRoute
 
-from app.api.dependencies import make_in_turn
+from app.api.calling import call_at_once
+from app.api.dependencies import PLAIN
 from app.api.errors import Envelope, Envelopes
 from app.api.health import Check, health, ready_handler
 from app.api.kept import KeptAnswers
@@ -20,6 +21,7 @@ from app.api.openapi import StrictStructSchema, openapi_config, openapi_handler
 from app.api.paging import provide_page
 from app.api.rate_limits import refuse_unknown_limits
 from app.api.request import MAX_BODY, ShopRequest
+from app.api.shortcuts import Shortcuts
 from app.api.transactions import refuse_uncommitted
 from app.settings import Settings
 
@@ -65,7 +67,7 @@ def create_edge(
     refuse_lost_bounds(app)
     refuse_unknown_limits(app)
     refuse_uncommitted(app)
-    make_in_turn(app)
+    call_at_once(app, PLAIN)
     _remember_envelopes(app)
     level_for_success = "debug" if settings.is_production else "info"
     app.asgi_handler = Edge(
@@ -81,6 +83,7 @@ def create_edge(
         },
         kept=kept,
         calls=calls,
+        shortcuts=Shortcuts(app),
         log_success=settings.log_level in ("debug", level_for_success),
     )
     return app

@@ -20,6 +20,7 @@ from app.api.faults import invalid_field
 from app.api.kept import KeptAnswers
 from app.api.known_calls import KnownCalls
 from app.api.metrics import Observe
+from app.api.shortcuts import Shortcuts
 from app.kit.errors import NOT_FOUND, NotFound
 from app.log import request_id
 
@@ -69,6 +70,7 @@ class Edge:
         methods: Mapping[str, bytes] = MappingProxyType({}),
         kept: KeptAnswers | None = None,
         calls: KnownCalls | None = None,
+        shortcuts: Shortcuts | None = None,
     ) -> None:
         self._app = app
         self._envelopes = envelopes
@@ -81,6 +83,7 @@ class Edge:
         self._methods = methods
         self._kept = kept if kept is not None and kept.is_on else None
         self._calls = calls
+        self._shortcuts = shortcuts
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "http":
@@ -101,7 +104,10 @@ class Edge:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = _complete(message.get("headers") or (), extra)
+                given = message.get("headers") or ()
+                message["headers"] = _complete(
+                    _unchanged(given) if status == HTTPStatus.NOT_MODIFIED else given, extra
+                )
                 if scope["method"] == "OPTIONS":
                     self._name_all_methods(scope, message["headers"])
             await send(message)
@@ -125,7 +131,7 @@ class Edge:
             headers[:] = [(name, known if name.lower() == b"allow" else value) for name, value in headers]
 
     async def _answered_here(self, scope: Any, origin: bytes | None, receive: Any, send: Any) -> bool:
-        """Answer what no route should see: preflights, texts that no table can hold, and what is kept or known."""
+        """Answer what no route should see: preflights, texts that no table can hold, and what is kept, known or near."""
         if "\0" in scope["path"]:
             await self._send_error(scope, NotFound(NOT_FOUND, "There is nothing at this address."), send)
             return True
@@ -148,7 +154,7 @@ class Edge:
                 await _send(send, HTTPStatus.NO_CONTENT, headers, b"")
                 return True
         if scope["method"] != "GET":
-            return False
+            return self._shortcuts is not None and await self._shortcuts.send(scope, receive, send)
         if self._kept is not None and await self._kept.send(scope, send):
             return True
         return self._calls is not None and await self._calls.send(scope, receive, send)
@@ -195,6 +201,11 @@ def _complete(given: Iterable[tuple[bytes, bytes]], extra: Headers) -> Headers:
     if not keeps:
         headers.append(NO_STORE)
     return headers
+
+
+def _unchanged(given: Iterable[tuple[bytes, bytes]]) -> Headers:
+    """What a 304 says: nothing of content that it has not, where the length would be that of a 200 (RFC 9110, 8.6)."""
+    return [(name, value) for name, value in given if name not in (b"content-length", b"content-type")]
 
 
 def _cors(origin: bytes) -> Headers:

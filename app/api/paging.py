@@ -56,6 +56,8 @@ def read_page(number: int, *sizes: int | None) -> PageRequest:
     return PageRequest(number, said.pop() if said else DEFAULT_PAGE_SIZE)
 
 
+# The longest address whose links are remembered.
+MOST_REMEMBERED: Final = 1000
 # The parts of a query that say which page is meant.
 _PLACES = (b"page", b"after")
 
@@ -116,11 +118,9 @@ def page_bytes(
 
     is_capped: more than `total` were found, which the page then tells.
     """
-    links = _addresses(request, paging, total, after=after)
-    meta = msgspec.json.encode(page_meta(paging, total, is_capped=is_capped))
-    # Addresses are quoted, so that nothing in them has to be escaped in JSON.
-    told = _LINKS % tuple(b"null" if href is None else b'"%b"' % href.encode() for href in links)
-    return b'{"items":[%b],%b,"_meta":%b}' % (items, told, meta)
+    path, query = request.scope["path"], request.scope["query_string"]
+    around = _around if len(path) + len(query) <= MOST_REMEMBERED else _around.__wrapped__
+    return b'{"items":[%b%b' % (items, around(path, query, paging, total, after, is_capped))
 
 
 def page_meta(paging: PageRequest, total: int, *, is_capped: bool = False) -> PageMeta:
@@ -136,7 +136,8 @@ def page_links(
     after: the cursor that next begins at, empty where the page is not full; None for lists without cursors. On
     the way by cursors a full page has a next one, whatever its number: rows may have come in before it.
     """
-    here, first, prev, following, last = map(Link, _addresses(request, paging, total, after=after))
+    path, query = request.scope["path"], request.scope["query_string"]
+    here, first, prev, following, last = map(Link, _addresses(path, query, paging, total, after=after))
     return Links(self_=here, first=first, prev=prev, next=following, last=last)
 
 
@@ -144,11 +145,24 @@ def page_links(
 _LINKS: Final = b'"_links":{"self":{"href":%b},"first":{"href":%b},"prev":{"href":%b},"next":{"href":%b},"last":{"href":%b}}'
 
 
+# Readers ask for the same pages again and again, and putting addresses together takes as long as reading a short row.
+@lru_cache(maxsize=1024)
+def _around(
+    path: str, query: bytes, paging: PageRequest, total: int, after: str | None, is_capped: bool
+) -> bytes:
+    """What stands behind the items of a page."""
+    links = _addresses(path, query, paging, total, after=after)
+    meta = msgspec.json.encode(page_meta(paging, total, is_capped=is_capped))
+    # Addresses are quoted, so that nothing in them has to be escaped in JSON.
+    told = _LINKS % tuple(b"null" if href is None else b'"%b"' % href.encode() for href in links)
+    return b'],%b,"_meta":%b}' % (told, meta)
+
+
 def _addresses(
-    request: Request[Any, Any, Any], paging: PageRequest, total: int, *, after: str | None
+    path: str, query: bytes, paging: PageRequest, total: int, *, after: str | None
 ) -> tuple[str | None, ...]:
     """Of the page itself, the first, the previous, the next and the last one; None where there is no such page."""
-    base, begun = _base(request.scope["path"], request.scope["query_string"])
+    base, begun = _base(path, query)
     begun = begun if after is not None else b""
     last = max(1, page_count(total, paging.size))
     number = paging.number
@@ -166,7 +180,6 @@ def _addresses(
     )
 
 
-# Readers ask for the same pages again and again, and quoting an address takes as long as reading a short row.
 @lru_cache(maxsize=1024)
 def _base(path: str, query: bytes) -> tuple[str, bytes]:
     """The address of a page but for its number, and the part of the query that is a cursor."""

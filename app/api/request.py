@@ -7,7 +7,7 @@ import json
 from collections import Counter
 from collections.abc import AsyncGenerator
 from http import HTTPStatus
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
 from litestar import Request
@@ -87,7 +87,7 @@ class ShopRequest(Request[Any, Any, Any]):
             if self.content_type[0] == MULTIPART:
                 self._connection_state.body = _HELD_IN_PARTS
             else:
-                self._connection_state.body = b"".join([chunk async for chunk in self.stream()])
+                self._connection_state.body = await self._received_whole(MAX_BODY)
         self._body = self._connection_state.body
         return self._body
 
@@ -156,32 +156,48 @@ class ShopRequest(Request[Any, Any, Any]):
 
     async def _received(self, limit: int) -> AsyncGenerator[bytes, None]:
         """What arrives, up to a limit that holds whatever Content-Length says."""
+        await self._look_at_headers(limit)
+        left = limit
+        while not self._is_received():
+            chunk = await self._next_chunk(limit, left)
+            left -= len(chunk)
+            if chunk:
+                yield chunk
+
+    async def _received_whole(self, limit: int) -> bytes:
+        """As _received, for what is wanted in one: nearly every body is one chunk."""
+        await self._look_at_headers(limit)
+        chunks: list[bytes] = []
+        left = limit
+        while not self._is_received():
+            chunks.append(await self._next_chunk(limit, left))
+            left -= len(chunks[-1])
+        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+    async def _look_at_headers(self, limit: int) -> None:
         try:
             self._refuse_by_headers(limit)
         except HttpError:
             await self._drain()
             raise
-        total = 0
-        while True:
-            try:
-                async with asyncio.timeout(IDLE_SECONDS):
-                    event: Any = await self.receive()
-            except TimeoutError:
-                raise HttpError(
-                    HTTPStatus.REQUEST_TIMEOUT, BODY_TOO_SLOW, "The rest of the body did not arrive."
-                ) from None
-            self._ended = event["type"] == "http.disconnect" or not event.get("more_body", False)
-            if event["type"] == "http.disconnect":
-                raise HttpError(HTTPStatus.BAD_REQUEST, INCOMPLETE_BODY, "The body ended too early.")
-            chunk = event.get("body", b"")
-            total += len(chunk)
-            if total > limit:
-                await self._drain()
-                raise too_large(f"A body of this kind may have {limit // 1024} KB.")
-            if chunk:
-                yield chunk
-            if self._ended:
-                return
+
+    async def _next_chunk(self, limit: int, left: int) -> bytes:
+        """The next piece of a body of which `left` bytes may still come."""
+        try:
+            async with asyncio.timeout(IDLE_SECONDS):
+                event: Any = await self.receive()
+        except TimeoutError:
+            raise HttpError(
+                HTTPStatus.REQUEST_TIMEOUT, BODY_TOO_SLOW, "The rest of the body did not arrive."
+            ) from None
+        self._ended = event["type"] == "http.disconnect" or not event.get("more_body", False)
+        if event["type"] == "http.disconnect":
+            raise HttpError(HTTPStatus.BAD_REQUEST, INCOMPLETE_BODY, "The body ended too early.")
+        chunk: bytes = event.get("body", b"")
+        if len(chunk) > left:
+            await self._drain()
+            raise too_large(f"A body of this kind may have {limit // 1024} KB.")
+        return chunk
 
     def _refuse_by_headers(self, limit: int) -> None:
         headers = asked(self.scope)
@@ -276,11 +292,12 @@ async def refuse_repeated_names(request: Request[Any, Any, Any]) -> None:
     For signed and money calls, as `before_request` of the handler.
     """
     try:
-        names = [name for name, _ in parse_pairs(request.scope["query_string"])]
+        query = request.scope["query_string"]
+        names = [name for name, _ in parse_pairs(query)] if query else []
         kind = request.content_type[0]
         if kind == JSON:
             body = await request.body()
-            json.loads(body or b"null", object_pairs_hook=_no_repeats)
+            _LOOKS_FOR_REPEATS.decode((body or b"null").decode())
         elif kind == URLENCODED:
             names += [name for name, _ in parse_pairs(await request.body())]
         elif kind == MULTIPART:
@@ -290,6 +307,8 @@ async def refuse_repeated_names(request: Request[Any, Any, Any]) -> None:
         raise too_large(f"A form has at most {MAX_FIELDS} fields.") from None
     except (ValueError, RecursionError) as error:
         raise _malformed(error) from None
+    if not names:
+        return
     single = [name for name in names if not name.endswith("[]")]
     for name, times in Counter(single).items():
         if times > 1:
@@ -301,6 +320,9 @@ def _no_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) != len(pairs):
         raise _repeated(next(name for name, times in Counter(name for name, _ in pairs).items() if times > 1))
     return found
+
+
+_LOOKS_FOR_REPEATS: Final = json.JSONDecoder(object_pairs_hook=_no_repeats)
 
 
 def _repeated(name: str) -> Invalid:

@@ -1,6 +1,7 @@
 """`storefront order`: what the shop does about an order: look, ship, book money, cancel, give money back."""
 
 from collections.abc import Sequence
+from typing import Final
 
 import click
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -20,6 +21,11 @@ from app.domain.payments.states import MANUAL, PaymentState
 from app.domain.stores.models import Store
 from app.kit.clock import isoformat, utc_now
 from app.kit.money import to_decimal_text
+
+# What stands in an address beside the name, as it is shown in one row.
+_PLACE: Final = (
+    "company", "address_one", "address_two", "apartment_suite", "city", "region", "zip", "country", "phone",
+)  # fmt: skip
 
 
 class OrderNumber(click.ParamType[int]):
@@ -64,7 +70,7 @@ def command() -> None:
 @click.argument("number", type=OrderNumber())
 @store_option
 def show(number: int, code: str) -> None:
-    """Show order NUMBER: what was bought, what was paid, and all that happened."""
+    """Show order NUMBER: what was bought, where it goes, what was paid, and all that happened."""
 
     async def work(
         session: AsyncSession, store: Store
@@ -76,7 +82,8 @@ def show(number: int, code: str) -> None:
             await list_open_refunds(session, store.id, order.id),
         )
 
-    click.echo("\n".join(_describe(*work_in_store(code, work))))
+    for row in _describe(*work_in_store(code, work)):
+        click.echo(_printable(row))
 
 
 @command.command()
@@ -214,6 +221,7 @@ def keep(number: int, note: str, code: str) -> None:
     multiple=True,
     help="What so many units of a line of `show` cost, as 2=1.",
 )
+@click.option("--restock", is_flag=True, help="The units of --line are on stock again.")
 @click.option("--reason", help="Why; kept with the refund.")
 @credit_option
 @click.option(
@@ -227,6 +235,7 @@ def refund(
     number: int,
     amount: str | None,
     lines: tuple[tuple[int, int], ...],
+    restock: bool,
     reason: str | None,
     to_credit: bool,
     again: bool,
@@ -234,7 +243,8 @@ def refund(
 ) -> None:
     """Give AMOUNT of what was paid for order NUMBER back, as 12.50; without it, all that is left.
 
-    With --line it is what these units cost, tax and discount counted; each unit is paid back once.
+    With --line it is what these units cost, tax and discount counted; each unit is paid back once. Those that are
+    not shipped yet are then not shipped any more, unless `ship` names their line.
 
     What a payment service took goes back first: the worker asks it, and the buyer is mailed once it has said
     yes. Then comes what store credit paid, and what a gift card did. What was paid outside of any service is
@@ -244,7 +254,7 @@ def refund(
     asked which refunds it knows first, so that none is made twice.
     """
     if again:
-        if amount is not None or lines or to_credit:
+        if amount is not None or lines or to_credit or restock:
             raise click.UsageError("--ask-again gives nothing back, and takes neither an amount nor lines.")
         _ask_again(number, code)
         return
@@ -252,6 +262,8 @@ def refund(
         raise click.UsageError("Missing option '--reason'.")
     if amount is not None and lines:
         raise click.UsageError("Give either an amount or lines.")
+    if restock and not lines:
+        raise click.UsageError("Name the units that are on stock again by --line.")
 
     async def work(session: AsyncSession, store: Store) -> tuple[OrderView, OrderView, int]:
         order = await _load(number, session, store)
@@ -264,6 +276,7 @@ def refund(
             reason=reason,
             to_credit=to_credit,
             units=_named(order, lines),
+            restock=restock,
             now=utc_now(),
         )
         return order, await load_order(session, store.id, order.id), sum(one.amount for one in made)
@@ -319,6 +332,26 @@ def _say_who_pays(before: OrderView, after: OrderView, *, to_credit: bool) -> No
         click.echo(f"To be paid out by you: {_money(back[1] - back[0], after)}, which no service took.")
 
 
+def _describe_delivery(order: OrderView) -> list[str]:
+    """How and where the order goes, and what its buyer wrote about it."""
+    way = order.shipping_option or {}
+    rows = [f"  ships by {way['title']}"] if way.get("title") else []
+    if way.get("pickup"):
+        rows = [f"  fetched at {way['title']}, {way['location']}"]
+    for told, place in (("goes to", order.shipping_address), ("invoice to", order.billing_address)):
+        if place and not (told == "invoice to" and place == order.shipping_address):
+            whole = [f"{place['first_name']} {place['last_name']}", *(place.get(name) for name in _PLACE)]
+            rows.append(f"  {told} {', '.join(filter(None, whole))}")
+    if order.note:
+        rows.append(f"  note: {order.note}")
+    return rows + [f"  {one['name']}: {one['value']}" for one in order.attributes]
+
+
+def _printable(row: str) -> str:
+    """A row without what would move on a terminal: buyers write parts of it."""
+    return "".join(sign if sign.isprintable() else " " for sign in row).rstrip()
+
+
 def _describe(
     order: OrderView, disputes: Sequence[PaymentDispute], refunds: Sequence[OpenRefund]
 ) -> list[str]:
@@ -335,10 +368,12 @@ def _describe(
     for place, line in enumerate(order.lines, 1):
         shipped = f", {packed[line.id]} shipped" if line.id in packed else ""
         refunded = f", {line.refunded} paid back" if line.refunded else ""
+        stays = f", {line.dropped} not to be shipped" if line.dropped else ""
         rows.append(
-            f"  {place}  {line.quantity} x {line.title}  {money(line.line_price - line.discount)}{shipped}{refunded}"
+            f"  {place}  {line.quantity} x {line.title}  {money(line.line_price - line.discount)}{shipped}{refunded}{stays}"
         )
     rows.append(f"  total {money(order.total)}, with {money(order.shipping_total)} for shipping")
+    rows += _describe_delivery(order)
     for payment in order.payments:
         back = f", {money(payment.refunded)} went back" if payment.refunded else ""
         known = f" ({payment.reference})" if payment.service == MANUAL and payment.reference else ""

@@ -108,7 +108,7 @@ async def commit(session: AsyncSession) -> None:
     if ours.is_lost():
         raise LostBeforeCommitError
     with _telling_if_lost():
-        await session.commit()
+        await ours.commit_at_driver()
 
 
 def _commit(session: Session) -> None:

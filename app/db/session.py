@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from app.db.resting_pool import MADE_AT, REST_SECONDS, USED_AT, RestingPool
 from app.db.shop_session import ShopSession
 
 Sessions = async_sessionmaker[AsyncSession]
@@ -32,7 +33,7 @@ LIMITS: Final = {
 }
 POOL_WAIT_SECONDS: Final = 2.0
 CONNECT_SECONDS: Final = 2.0
-REST_SECONDS: Final = 10.0
+RECYCLE_SECONDS: Final = 1800
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +92,11 @@ def create_engine(
         plans["enable_seqscan"] = "off"
     engine = create_async_engine(
         database_address(url).sqlalchemy,
+        poolclass=RestingPool,
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=POOL_WAIT_SECONDS,
-        pool_recycle=1800,
+        pool_recycle=RECYCLE_SECONDS,
         hide_parameters=True,  # what shoppers sent stays out of logs
         json_serializer=as_json,
         json_deserializer=msgspec.json.decode,
@@ -104,6 +106,7 @@ def create_engine(
             "server_settings": {**LIMITS, **plans, "application_name": application_name},
         },
     )
+    event.listen(engine.sync_engine, "connect", _note_birth)
     event.listen(engine.sync_engine, "checkin", _note_use)
     event.listen(engine.sync_engine, "checkout", partial(_refuse_lost, engine.dialect))
     return engine
@@ -114,8 +117,12 @@ def as_json(value: Any) -> str:
     return msgspec.json.encode(value).decode()
 
 
+def _note_birth(_connection: Any, record: ConnectionPoolEntry) -> None:
+    record.info[MADE_AT] = time.monotonic()
+
+
 def _note_use(_connection: Any, record: ConnectionPoolEntry) -> None:
-    record.info["used_at"] = time.monotonic()
+    record.info[USED_AT] = time.monotonic()
 
 
 def _refuse_lost(dialect: Any, connection: Any, record: ConnectionPoolEntry, _proxy: Any) -> None:
@@ -127,12 +134,19 @@ def _refuse_lost(dialect: Any, connection: Any, record: ConnectionPoolEntry, _pr
     """
     if connection.driver_connection.is_closed():
         raise InvalidatePoolError
-    rested = time.monotonic() - record.info.get("used_at", time.monotonic())
+    rested = time.monotonic() - record.info.get(USED_AT, time.monotonic())
     if rested > REST_SECONDS:
         try:
             dialect.do_ping(connection)
         except dialect.loaded_dbapi.Error as problem:
             raise InvalidatePoolError from problem
+
+
+class _OwnSessions(async_sessionmaker[AsyncSession]):
+    """Ours know their options: SQLAlchemy's own goes through them one by one for each session."""
+
+    def __call__(self, **options: Any) -> AsyncSession:
+        return self.class_(**{**self.kw, **options})
 
 
 def create_sessions(engine: AsyncEngine, *, committed: Callable[[Any], None] | None = None) -> Sessions:
@@ -149,7 +163,7 @@ def create_sessions(engine: AsyncEngine, *, committed: Callable[[Any], None] | N
                 committed(session)
 
         event.listen(OwnSession, "after_commit", tell)
-    return async_sessionmaker(
+    return _OwnSessions(
         engine,
         class_=ShopSession,
         sync_session_class=OwnSession,

@@ -17,6 +17,7 @@ from sqlalchemy.pool import PoolProxiedConnection
 from sqlalchemy.util.concurrency import greenlet_spawn
 
 from app.db.base import Base
+from app.db.resting_pool import RestingPool
 
 # What AsyncSession calls the ORM's session: it is made when one of them is first looked for.
 _ORM: Final = frozenset({"sync_session", "_proxied"})
@@ -46,7 +47,11 @@ class ShopSession(AsyncSession):
         self._options = options
         self._info = dict(info or {})
         self._committed = committed
+        # Whether nobody has asked for the ORM yet.
+        self.sleeps = True
+        # The connection that is held, and the pool that it is of.
         self._lease: PoolProxiedConnection | None = None
+        self._pool: Any = None
         # While it sleeps and its transaction has begun: the driver's connection.
         self.begun: Any = None
         self._known: dict[Any, Base] = {}
@@ -57,7 +62,7 @@ class ShopSession(AsyncSession):
         if name not in _ORM:
             raise AttributeError(name)
         orm = self.sync_session_class(bind=self._engine, **self._options)
-        self.begun = None
+        self.sleeps, self.begun = False, None
         if self._lease is not None:
             orm.bind = Connection(self._engine, connection=self._lease)
         for known in self._known.values():
@@ -71,23 +76,23 @@ class ShopSession(AsyncSession):
         """What whoever made the session noted about it."""
         return self._info
 
-    @property
-    def sleeps(self) -> bool:
-        """Whether nobody has asked for the ORM yet."""
-        return "sync_session" not in self.__dict__
-
     def in_transaction(self) -> bool:
         """Whether there is something to commit or to roll back."""
         return self._lease is not None or (not self.sleeps and super().in_transaction())
 
     def is_lost(self) -> bool:
         """Whether the connection that the session holds is known to be gone; true where it holds none."""
-        driver = None if self._lease is None else self._lease.driver_connection
+        driver = self.begun or (None if self._lease is None else self._lease.driver_connection)
         return driver is None or bool(driver.is_closed())
 
     def has_sent_all(self) -> bool:
         """Whether a commit needs nothing of the ORM: it sleeps, and what was changed of objects is written."""
-        return self.sleeps and not any(instance_state(one).modified for one in self._known.values())
+        if not self.sleeps:
+            return False
+        for one in self._known.values():  # noqa: SIM110 - any() takes longer than there is to look at
+            if instance_state(one).modified:
+                return False
+        return True
 
     def find_known(self, key: Any) -> Any:
         """The object of an identity key, None where the session does not know it."""
@@ -117,9 +122,12 @@ class ShopSession(AsyncSession):
     async def _adapted(self) -> Any:
         """SQLAlchemy's side of the driver's connection."""
         if self.sleeps:
-            if self._lease is None:
-                self._lease = await greenlet_spawn(_lease_from, self._engine)
-            return self._lease.dbapi_connection
+            lease: Any = self._lease
+            if lease is None:
+                self._pool = self._engine.pool
+                lease = _take_from(self._pool) or await greenlet_spawn(_lease_from, self._engine)
+                self._lease = lease
+            return lease.dbapi_connection
         orm = self.sync_session
         known, adapted = self._in_orm
         current = orm.get_nested_transaction() or orm.get_transaction()
@@ -140,25 +148,36 @@ class ShopSession(AsyncSession):
 
     async def commit(self) -> None:
         """Commit; what was changed of objects is written before. Raises DBAPIError as the ORM does."""
-        if not self.has_sent_all():
+        if self.has_sent_all():
+            await self.commit_at_driver()
+        else:
             await super().commit()
             self.put_back()
-        elif self._lease is not None:
-            adapted: Any = self._lease.dbapi_connection
-            begun = adapted._transaction  # noqa: SLF001 - as in begin_at_driver
-            try:
-                if begun is not None:
-                    await adapted._call_and_discard(begun.commit)  # noqa: SLF001 - as above
-            except BaseException as problem:  # noqa: BLE001 - fail raises it, a cancellation too
-                await self.fail("COMMIT", problem)
-            self.put_back()
-            if self._committed is not None:
-                self._committed(self)
+
+    async def commit_at_driver(self) -> None:
+        """Commit where has_sent_all() holds."""
+        if self._lease is None:
+            return
+        adapted: Any = self._lease.dbapi_connection
+        try:
+            if self.begun is not None:
+                await _commit_at(self.begun)
+        except BaseException as problem:  # noqa: BLE001 - fail raises it, a cancellation too
+            adapted._transaction = None  # noqa: SLF001 - however it ended, there is nothing to roll back
+            await self.fail("COMMIT", problem)
+        adapted._transaction = None  # noqa: SLF001 - as in begin_at_driver
+        self.put_back()
+        if self._committed is not None:
+            self._committed(self)
 
     def put_back(self) -> None:
         """Give back the connection of a transaction that has ended."""
         lease = self._end_lease()
-        if lease is not None and lease.is_valid:
+        if lease is None or not lease.is_valid:
+            return
+        if self.sleeps and isinstance(self._pool, RestingPool):
+            self._pool.rest(lease)
+        else:
             lease.close()
 
     async def rollback(self) -> None:
@@ -202,12 +221,21 @@ class _Begun:
         self._driver = driver
 
     async def commit(self) -> None:
-        # PostgreSQL answers the COMMIT of a transaction that has failed without an error: it rolls back.
-        if await self._driver.execute("COMMIT") != "COMMIT":
-            raise asyncpg.InFailedSQLTransactionError("a statement had failed: nothing was committed")
+        await _commit_at(self._driver)
 
     async def rollback(self) -> None:
         await self._driver.execute("ROLLBACK")
+
+
+async def _commit_at(driver: Any) -> None:
+    # PostgreSQL answers the COMMIT of a transaction that has failed without an error: it rolls back.
+    if await driver.execute("COMMIT") != "COMMIT":
+        raise asyncpg.InFailedSQLTransactionError("a statement had failed: nothing was committed")
+
+
+def _take_from(pool: Any) -> PoolProxiedConnection | None:
+    """A connection that rests, where the pool lets them."""
+    return pool.take() if isinstance(pool, RestingPool) else None
 
 
 def _lease_from(engine: Any) -> PoolProxiedConnection:

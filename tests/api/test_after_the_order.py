@@ -18,7 +18,7 @@ from app.kit.errors import Conflict, Invalid
 from tests.api.after_order import forget_jobs, work_off
 from tests.conftest import make_store
 from tests.people import join
-from tests.shop import Guest, add_promotion, add_variant, settings_for
+from tests.shop import ADDRESS, Guest, add_promotion, add_variant, settings_for
 
 REASON = "Changed my mind"
 
@@ -144,6 +144,39 @@ async def test_a_parcel_is_tracked_mailed_and_moves_the_order_on(bought: Bought,
     assert events(order)[-3:] == ["shipped", "shipped", "completed"]
 
 
+async def test_an_order_of_what_needs_no_parcel_is_completed_once_staff_have_handed_it_over(
+    guest: Guest, sessions, run
+):
+    voucher = await add_variant(sessions, guest.store, price=1000, requires_shipping=False)
+    await guest.add(voucher, 2)
+    await guest.open_checkout()
+    ada = {"email": guest.email, "shipping_address": ADDRESS}
+    assert (await guest.call("PUT", f"/checkout/{guest.token}/customer", ada)).status_code == 200
+    paid = await guest.pay(2000)
+    order_id = int(paid.headers["location"].rpartition("/")[2])
+    number = (await guest.read_order(order_id)).json()["number"]
+    assert (await run("ship", number, "--carrier", "E-mail")).output == f"{number}: fulfilled\n"
+    assert (await guest.read_order(order_id)).json()["status"] == "completed"
+    assert (await run("ship", number, "--carrier", "E-mail")).exit_code != 0
+
+
+async def test_staff_see_where_an_order_goes_and_what_its_buyer_wrote(guest: Guest, sessions, run):
+    mug = await add_variant(sessions, guest.store, price=1000)
+    await guest.add(mug)
+    said = {"note": "Ring twice\x1b[2J\nplease", "attributes": [{"name": "Engraving", "value": "Ada"}]}
+    await guest.call("PUT", "/cart", {"cart_uuid": guest.cart_uuid, **said})
+    checkout = await guest.prepare(mug)
+    paid = await guest.pay(checkout["totals"]["total"])
+    order = (await guest.read_order(int(paid.headers["location"].rpartition("/")[2]))).json()
+    rows = (await run("show", order["number"])).output.splitlines()
+    assert "  ships by Parcel" in rows
+    country = order["shipping_address"]["country"]
+    place = f"12 Mill Lane, Portland, Oregon, 97201, {country}, +15035550123"
+    assert f"  goes to Ada Berg, {place}" in rows
+    assert "  note: Ring twice [2J please" in rows
+    assert "  Engraving: Ada" in rows
+
+
 async def test_no_more_units_are_shipped_than_were_bought_even_at_once(bought: Bought, run, sessions):
     ((line,),) = await rows(sessions, "SELECT id FROM order_lines WHERE order_id = :id", id=bought.id)
 
@@ -225,6 +258,16 @@ async def test_what_is_on_its_way_is_not_cancelled(bought: Bought, run):
     assert (asked.status_code, asked.json()["code"]) == (409, "order_shipped")
 
 
+async def test_an_order_of_which_a_part_was_paid_back_is_completed_with_its_last_parcel(
+    bought: Bought, run, work
+):
+    await run("refund", bought.number, "1.00", "--reason", "Late")
+    await work()
+    assert (await run("ship", bought.number, "--carrier", "Alpine Post")).output.endswith("fulfilled\n")
+    order = await bought.read()
+    assert (order["status"], order["payment_status"]) == ("completed", "partially_refunded")
+
+
 async def test_a_part_and_then_the_rest_is_refunded_and_never_more(bought: Bought, run, work, reads):
     await work()
     assert (await run("refund", bought.number, "10.00", "--reason", "Scratched")).output.endswith(
@@ -283,7 +326,45 @@ async def test_units_of_a_line_are_paid_back_once_and_named_to_the_buyer(
     assert (order["payment_status"], order["refunds"][0]["amount"]) == ("partially_refunded", 3000)
     noted = [entry["detail"] for entry in order["timeline"] if entry["event"] == "refund_ordered"]
     assert noted == ["2 x Enamel mug - Cream: 2000 USD", "1 x Enamel mug - Cream: 1000 USD"]
-    assert ", 3 paid back\n" in (await run("show", bought.number)).output
+    assert ", 3 paid back, 3 not to be shipped\n" in (await run("show", bought.number)).output
+    assert await run_audit(reads, utc_now(), store_id=bought.buyer.store.id) == []
+
+
+async def test_units_paid_back_before_they_are_shipped_stay_here_and_are_on_stock_if_staff_say_so(
+    bought: Bought, run, work, sessions, reads
+):
+    async def refund(*named: str) -> None:
+        assert (await run("refund", bought.number, *named, "--reason", "Scratched")).exit_code == 0
+
+    assert (await run("refund", bought.number, "1.00", "--restock", "--reason", "x")).exit_code == 2
+    await refund("--line", "1=1", "--restock")
+    assert await stock_of(sessions, bought.variant) == (8, 0)
+    assert "restocked" in events(await bought.read())
+    assert ", 1 paid back, 1 not to be shipped\n" in (await run("show", bought.number)).output
+    assert (await run("ship", bought.number, "--carrier", "Post", "--line", "1")).output.endswith("partial\n")
+    # One is shipped, one is paid back, and with the last one that is paid back nothing is left to be shipped.
+    await refund("--line", "1=1")
+    order = await bought.read()
+    assert (order["status"], order["fulfilment_status"]) == ("completed", "fulfilled")
+    assert (await run("ship", bought.number, "--carrier", "Post")).exit_code != 0
+    # What was shipped and came back: paid back, and on stock.
+    await refund("--line", "1=1", "--restock")
+    assert await stock_of(sessions, bought.variant) == (9, 0)
+    # Whoever names the line can still send what stayed here, once.
+    assert (await run("ship", bought.number, "--carrier", "Post", "--line", "1=3")).exit_code != 0
+    assert (await run("ship", bought.number, "--carrier", "Post", "--line", "1=2")).exit_code == 0
+    await work()
+    assert await run_audit(reads, utc_now(), store_id=bought.buyer.store.id) == []
+
+
+async def test_what_was_restocked_before_an_order_is_cancelled_comes_back_no_second_time(
+    bought: Bought, run, work, sessions, reads
+):
+    await run("refund", bought.number, "--line", "1=2", "--restock", "--reason", "x")
+    assert (await run("cancel", bought.number, "--reason", "x")).exit_code == 0
+    assert await stock_of(sessions, bought.variant) == (10, 0)
+    await work()
+    assert (await bought.read())["payment_status"] == "refunded"
     assert await run_audit(reads, utc_now(), store_id=bought.buyer.store.id) == []
 
 

@@ -59,6 +59,15 @@ async def test_the_nearest_colours_come_first(guest: Guest, sessions, store):
     assert set((await shown(guest, "FF0000", "%23fefefe"))[:3]) == {"Red", "White", "Black / White"}
 
 
+async def test_of_two_colours_that_are_asked_for_none_hides_the_other(guest: Guest, sessions, store):
+    for name in ("Navy", "Red"):
+        shades = tuple(f"{name} {place}" for place in range(MOST_SHOWN + 5))
+        code = {"Navy": "000080", "Red": "ff0000"}[name]
+        await save(sessions, store, dyed(name.lower(), shades, codes=((code,),) * len(shades)))
+    found = await shown(guest, "ff0000", "000080")
+    assert found == [f"{name} {place}" for place in range(MOST_SHOWN // 2) for name in ("Navy", "Red")]
+
+
 async def test_variants_of_very_many_colours_hide_no_others(guest: Guest, sessions, store):
     shades = tuple(f"{0xFF - place:02x}0000" for place in range(16))
     motley = dyed("motley", tuple("ABCDEFG"), codes=(shades,) * 7)

@@ -1,8 +1,12 @@
 """A guest's way from the cart to a placed order, and what stands in the database afterwards."""
 
+from typing import Any
+
+import httpx
 from sqlalchemy import text
 
-from app.db.session import Sessions
+from app.db.session import Sessions, transaction
+from app.domain.stores.models import TaxRate
 from tests.shop import ADDRESS, Guest, add_promotion, add_variant
 
 
@@ -68,6 +72,36 @@ async def test_a_declined_card_gives_the_stock_back_and_another_card_pays(guest:
     assert (await guest.read_checkout())["state"] == "priced"
     assert (await guest.pay(total)).status_code == 204
     assert await stock_of(sessions, variant) == (0, 0)
+
+
+async def test_after_a_declined_card_the_same_order_is_placed_at_once(guest: Guest, sessions: Sessions):
+    variant = await add_variant(sessions, guest.store, price=1999, on_hand=3)
+    total = (await guest.prepare(variant))["totals"]["total"]
+    assert (await guest.pay(total, payment_token="decline")).status_code == 402
+    assert (await guest.pay(total, service="manual", payment_token="")).status_code == 204
+    assert await stock_of(sessions, variant) == (2, 0)
+    async with sessions() as session:
+        placed = await session.execute(
+            text(
+                """
+                SELECT o.status, o.number, c.state, c.order_id = o.id, c.frozen IS NOT NULL,
+                    (SELECT count(*) FROM order_lines l WHERE l.order_id = o.id),
+                    (SELECT array_agg(event ORDER BY id) FROM order_events e WHERE e.order_id = o.id),
+                    (SELECT sum(amount) FROM ledger_entries e WHERE e.order_id = o.id AND account = 'receivable'),
+                    (SELECT count(*) FROM cart_lines l WHERE l.cart_id = c.cart_id)
+                FROM orders o JOIN checkouts c ON c.id = o.checkout_id WHERE o.store_id = :id
+                """
+            ),
+            {"id": guest.store.id},
+        )
+        assert [tuple(row) for row in placed] == [
+            ("open", 1001, "completed", True, True, 1, ["payment_declined", "placed"], total, 0)
+        ]
+        attempts = await session.execute(
+            text("SELECT attempt, service, state FROM payments WHERE store_id = :id ORDER BY attempt"),
+            {"id": guest.store.id},
+        )
+        assert [tuple(row) for row in attempts] == [(1, "test", "declined"), (2, "manual", "pending")]
 
 
 async def test_the_second_step_holds_the_stock_until_it_is_answered(guest: Guest, sessions: Sessions):
@@ -186,6 +220,24 @@ async def test_a_client_cannot_choose_what_it_pays(guest: Guest, sessions: Sessi
     assert (free.status_code, free.json()["code"]) == (422, "payment_not_free")
 
 
+async def test_a_payment_is_not_started_with_another_total_than_the_page_showed(
+    guest: Guest, sessions: Sessions
+):
+    variant = await add_variant(sessions, guest.store, price=2500)
+    shown = (await guest.prepare(variant))["totals"]["due"]
+    async with transaction(sessions) as session:
+        await session.execute(text("UPDATE variants SET price = 9900 WHERE id = :id"), {"id": variant})
+    for page in ({"amount": shown}, {"amount": shown + 7400, "currency": "EUR"}):
+        refused = await guest.call("POST", f"/checkout/{guest.token}/payment/test", page)
+        assert (refused.status_code, refused.json()["code"]) == (409, "total_changed"), page
+        assert refused.json()["totals"]["due"] == shown + 7400
+        assert [change["code"] for change in refused.json()["changes"]] == ["price_changed"]
+        assert (await guest.read_checkout())["state"] == "priced"
+    page = {"amount": shown + 7400, "currency": "USD"}
+    started = await guest.call("POST", f"/checkout/{guest.token}/payment/test", page)
+    assert (started.status_code, started.json()["amount"]) == (200, shown + 7400)
+
+
 async def test_stock_that_left_meanwhile_is_said_before_paying(guest: Guest, sessions: Sessions):
     variant = await add_variant(sessions, guest.store, on_hand=1)
     checkout = await guest.prepare(variant)
@@ -213,6 +265,35 @@ async def test_tax_is_added_per_line_and_shown(guest: Guest, sessions: Sessions)
         checkout["totals"].items()
         >= {"items": 2997, "discount": 0, "shipping": 500, "tax": 247, "total": 3744}.items()
     )
+
+
+async def test_no_address_leaves_out_the_region_that_its_tax_depends_on(guest: Guest, sessions: Sessions):
+    variant = await add_variant(sessions, guest.store, price=1000)
+    async with transaction(sessions) as session:
+        session.add(
+            TaxRate(store_id=guest.store.id, country="US", region="US-CA", name="California", rate=900)
+        )
+    await guest.add(variant)
+    await guest.open_checkout()
+    place = {**ADDRESS, "region": None}
+    at_home = {"shipping_address": place}
+    # As of a billing address alone, where goods are fetched or need no shipping.
+    elsewhere = {"billing_address": place, "billing_same_as_shipping": False}
+
+    async def ask(sent: dict[str, Any], code: str) -> httpx.Response:
+        place["zip"] = code
+        return await guest.call("PUT", f"/checkout/{guest.token}/customer", {"email": guest.email, **sent})
+
+    told = (await ask(at_home, "94103")).json()
+    assert (told["shipping_address"]["region"], told["totals"]["tax"]) == ("California", 90)
+    for sent, field in ((at_home, "shipping_address"), (elsewhere, "billing_address")):
+        refused = await ask(sent, "00000")
+        assert refused.status_code == 422, refused.text
+        assert [(fault["field"], fault["code"]) for fault in refused.json()["errors"]] == [
+            (f"{field}.region", "required")
+        ]
+    # Beside a shipping address nothing depends on where the invoice goes.
+    assert (await ask({**elsewhere, "shipping_address": ADDRESS}, "00000")).status_code == 200
 
 
 async def test_every_fault_of_an_address_is_named(guest: Guest, sessions: Sessions):

@@ -2,12 +2,14 @@
 
 from datetime import timedelta
 
+import msgspec
 import pytest
 from sqlalchemy import text
 
 from app.db.reads import Reads
 from app.db.session import transaction
 from app.db.versions import Versions
+from app.domain.catalogue.service import save_products
 from app.domain.content.service import ContentFile, PageDraft, PostDraft, apply_content
 from app.domain.discovery import popular
 from app.domain.discovery.popular import SearchTally, forget_queries, popular_queries, shown_query
@@ -15,7 +17,7 @@ from app.domain.stores import directory
 from app.domain.stores.applying import apply_store
 from app.domain.stores.plan import SearchPlan, StoreFile, StorePlan
 from app.kit.clock import utc_now
-from tests.api.catalogue_shop import Shelf, fill
+from tests.api.catalogue_shop import Shelf, fill, simple
 from tests.api.test_statements import known_version
 from tests.conftest import make_store
 
@@ -109,6 +111,23 @@ async def test_a_mistyped_word_that_only_a_text_has_is_mended(shelf):
     assert await shown(shelf, "shiping") == {"products": [], "pages": ["returns"], "blog_posts": []}
     assert await shown(shelf, "whisltes") == {"products": [], "pages": [], "blog_posts": ["kettles"]}
     assert (await shown(shelf, "rianed"))["blog_posts"] == ["tent-night"]
+
+
+async def test_an_error_that_once_stood_in_a_title_or_stands_in_a_draft_is_mended_like_any(shelf, sessions):
+    async with transaction(sessions) as session:
+        for title in ("Storm Lantren", "Storm Lantern"):
+            lamp = simple("storm-lantern", title, 4900)
+            await save_products(session, shelf.store.id, [lamp], now=NOW)
+        draft = simple("whistle", "Storm Whislte", 900, status="draft")
+        await save_products(
+            session, shelf.store.id, [draft, simple("pea-whistle", "Pea Whistle", 900)], now=NOW
+        )
+    for query, found in (
+        ("lantren", ["storm-lantern"]),
+        ("whislte", ["pea-whistle"]),
+        ("storm lantren", ["storm-lantern"]),
+    ):
+        assert (await shown(shelf, query, type="products"))["products"] == found, query
 
 
 async def test_texts_of_another_store_are_not_found(shelf, sessions):
@@ -257,6 +276,24 @@ async def test_later_pages_of_a_search_are_not_counted_again(shelf):
     assert await told(shelf) == [("tent", 1)]
 
 
+async def test_what_stands_behind_the_words_that_are_looked_for_is_not_told(shelf):
+    found = await look(shelf, "t " * 8 + "buy at evil.example")
+    assert not found["noResults"]
+    assert await told(shelf) == []
+
+
+async def test_no_visitor_alone_says_what_is_popular(sessions, reads, store, monkeypatch):
+    monkeypatch.setattr(popular, "MOST_OF_ONE", 3)
+    tally = SearchTally(sessions, clock=lambda: NOW)
+    for visitor in ("10.0.0.1",) * 50 + ("10.0.0.2", "10.0.0.3"):
+        tally.note(store.id, "my own shop", visitor=visitor)
+    for number in range(6):
+        tally.note(store.id, "tent", visitor=f"10.0.1.{number}")
+    await tally.close()
+    answer = msgspec.json.decode(await popular_queries(reads, store.id, now=NOW))
+    assert [(one["query"], one["count"]) for one in answer["items"]] == [("tent", 6), ("my own shop", 5)]
+
+
 async def test_each_store_tells_its_own(shelf, sessions):
     await look(shelf, "tent")
     other = Shelf(shelf.client, await make_store(sessions), {})
@@ -274,7 +311,7 @@ async def test_only_recent_queries_are_told_and_older_ones_forgotten(sessions, r
     for days, queries in ((40, ("old",)), (1, ("tent", "tent", "rare")), (0, ("kettle",))):
         tally = SearchTally(sessions, clock=lambda days=days: NOW - timedelta(days=days))
         for query in queries:
-            tally.note(store.id, query)
+            tally.note(store.id, query, visitor="10.0.0.1")
         await tally.close()
     answer = await popular_queries(reads, store.id, now=NOW)
     assert b"old" not in answer
@@ -291,11 +328,11 @@ async def test_a_tally_is_bounded_and_outlives_a_database_that_refuses(sessions,
     monkeypatch.setattr(popular, "MOST_AT_ONCE", 3)
     tally = SearchTally(sessions, clock=lambda: NOW)
     for number in range(10):
-        tally.note(store.id, f"query {number}")
-    tally.note(store.id, "query 0")
+        tally.note(store.id, f"query {number}", visitor="10.0.0.1")
+    tally.note(store.id, "query 0", visitor="10.0.0.1")
     assert tally._counts == {(store.id, NOW.date(), f"query {n}"): 1 + (n == 0) for n in range(3)}
     await tally.close()
     lost = SearchTally(sessions, clock=lambda: NOW)
-    lost.note(-1, "of no store")
+    lost.note(-1, "of no store", visitor="10.0.0.1")
     await lost.close()
     assert "1 queries are not counted" in caplog.text

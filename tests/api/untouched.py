@@ -13,8 +13,8 @@ from app.db.session import Sessions
 SHOPS_OWN = {
     "blog_categories", "blog_posts", "categories", "category_collections", "collection_products", "collections",
     "market_prices", "option_values", "pages", "product_documents", "product_images", "product_options",
-    "product_types", "products", "search_words", "shipping_options", "shipping_zones", "store_payment_services",
-    "stores", "tax_rates", "variant_documents", "variant_values", "variants",
+    "product_types", "products", "search_words", "shelf_documents", "shipping_options", "shipping_zones",
+    "store_payment_services", "stores", "tax_rates", "variant_documents", "variant_values", "variants",
 }  # fmt: skip
 
 

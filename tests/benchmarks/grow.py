@@ -13,6 +13,7 @@ import asyncpg
 
 from app.cli.demo import load_demo_if_empty
 from app.db.session import database_address
+from app.domain.catalogue.documents import shelves_sql
 from app.kit.colors import lab_of, spot_of
 from app.settings import load_settings
 
@@ -38,7 +39,7 @@ LISTS_OF_IDS: Final = ("siblings", "related", "bought_with", "similar_to")
 # What happened to the original did not happen to its copies.
 LEFT_OUT: Final = (
     "cart_lines", "order_lines", "reservations", "stock_movements", "stock_wishes", "product_questions",
-    "product_reviews", "category_collections", "list_sizes",
+    "product_reviews", "category_collections", "list_sizes", "shelf_documents",
 )  # fmt: skip
 # Columns of documents that are no text.
 FIGURES: Final = (
@@ -149,6 +150,8 @@ async def grow(url: str, *, variants: int, lean: bool = False) -> int:
                 f" generate_series(1, {copies}) n, unnest(ARRAY[pg_temp.own_name(o.id, n), pg_temp.series(n)]) word"
                 f" WHERE o.id < {SPAN} ON CONFLICT DO NOTHING"
             )
+            # Made of the documents of variants, as the shop makes them.
+            await connection.execute(f"INSERT INTO shelf_documents {shelves_sql(f'd.product_id >= {SPAN}')}")
             await connection.execute(_EVERYTHING)
             await connection.execute(_COUNT)
             await connection.execute(_SELL)

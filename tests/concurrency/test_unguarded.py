@@ -5,6 +5,7 @@ question are replaced by what a shop without them would do: look first, then wri
 """
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from copy import copy
 from dataclasses import dataclass
@@ -22,13 +23,14 @@ from app.db.idempotency import Key
 from app.db.session import transaction
 from app.domain.carts.queries import load_cart
 from app.domain.carts.service import add_item
-from app.domain.checkout import placing, refunds
+from app.domain.checkout import completing, placing, refunds
+from app.domain.checkout.locking import ToBuy
 from app.domain.checkout.models import Checkout
 from app.domain.checkout.placing import reserve, settle
 from app.domain.checkout.queries import price_checkout
 from app.domain.checkout.refunds import note_refund
 from app.domain.ledger.service import post_entries, posted_values
-from app.domain.orders import service as orders
+from app.domain.orders import writing as orders
 from app.domain.orders.models import Order
 from app.domain.payments.models import Payment
 from app.domain.payments.service import find_payment
@@ -135,19 +137,30 @@ def place_whatever_is_placed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(orders, "_PLACE", bare)
 
 
+def insert_whatever_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    bare = {}
+    for shape, statement in completing._AT_ONCE.items():
+        bare[shape] = copy(statement)
+        bare[shape]._sql = re.sub(
+            r"ON CONFLICT \(store_id, checkout_id\).*?'pending'", "", statement._sql, flags=re.DOTALL
+        )
+        assert bare[shape]._sql != statement._sql
+    monkeypatch.setattr(completing, "_AT_ONCE", bare)
+
+
 async def test_without_lock_and_unique_key_one_checkout_makes_many_orders(bare: Bare, monkeypatch):
     checkout = await bare.guest.prepare(bare.variant)
     together = asyncio.Barrier(HANDS)
 
-    async def insert_order(session, store_id, new, *, now):
-        content = {name: getattr(new, name) for name in new.__struct_fields__ if name != "lines"}
-        order = Order(store_id=store_id, status="pending", created_at=now, **content)
-        session.add(order)
-        await session.flush()
-        return order
+    look = read_together(Checkout, "token", together)
 
-    monkeypatch.setattr(placing, "lock_checkout", read_together(Checkout, "token", together))
-    monkeypatch.setattr(placing, "write_pending_order", insert_order)
+    async def look_to_buy(session, store, token):
+        checkout = await look(session, store.id, token)
+        order_id = await session.scalar(text("SELECT nextval('orders_id_seq')"))
+        return ToBuy(checkout, await load_cart(session, store, checkout.cart_id), order_id)
+
+    monkeypatch.setattr(placing, "lock_to_buy", look_to_buy)
+    insert_whatever_is_there(monkeypatch)
     await bare.change("ALTER TABLE orders DROP CONSTRAINT orders_store_id_checkout_id_key")
 
     async def pay() -> None:

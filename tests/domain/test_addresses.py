@@ -77,6 +77,12 @@ def test_an_empty_address_names_every_missing_field_at_once():
         ({"country": "Panama", "zip": None, "province": None, "phone": "6123 4567"}, {}),
         ({"country": "Jamaica", "zip": "", "province": None, "phone": "876 555 0123"}, {}),
         ({"country": "Germany", "zip": None, "province": None, "phone": "030 123456"}, {"zip": "required"}),
+        ({"country": "Ireland", "zip": None, "province": None, "phone": "085 123 4567"}, {}),
+        (
+            {"country": "Ireland", "zip": "1", "province": None, "phone": "085 123 4567"},
+            {"zip": "invalid_zip"},
+        ),
+        ({"country": "Kuwait", "zip": "", "province": None, "phone": "2222 2222"}, {}),
         ({"country": "Atlantis", "zip": None}, {"country": "unknown_country", "zip": "required"}),
     ],
 )

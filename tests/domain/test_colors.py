@@ -97,6 +97,8 @@ def test_only_six_hexadecimal_digits_are_a_colour(code):
         ("Dark heather grey", [0xB2B6B9]),
         ("Black / White", [0x000000, 0xFFFFFF]),
         ("Navy & red", [0x000080, 0xFF0000]),
+        ("BLACK AND WHITE", [0x000000, 0xFFFFFF]),
+        ("Rouge et Noir | Beige", [0xFF0000, 0x000000, 0xF5F5DC]),
         ("#2F5D3A", [0x2F5D3A]),
         ("Grün", [0x008000]),
         ("Moss", [0x78803F]),

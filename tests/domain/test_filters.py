@@ -28,7 +28,7 @@ from tests.conftest import make_store
 OPTIONS = {
     "Colour": ("Red", "Navy Blue", "Grün"),
     "Size": ("S", "M", "L"),
-    "Types": ("One", "Two"),
+    "Types": ("1 м", "1 см"),
     "日本": ("赤", "青"),
 }
 VENDORS = ("", "Fjellbu", "Åsen", "fjellbu")

@@ -6,7 +6,7 @@ from sqlalchemy import text
 from app.db.session import transaction
 from app.db.statements import row_of
 from app.domain.orders.models import Order
-from app.domain.orders.service import place_order
+from app.domain.orders.writing import place_order
 from app.kit.clock import utc_now
 
 _OPEN = text(

@@ -3,7 +3,7 @@
 import pytest
 
 from app.kit.places import list_countries
-from app.kit.postal import _form, normalise_zip
+from app.kit.postal import _form, find_region_of_code, normalise_zip
 
 
 @pytest.mark.parametrize(
@@ -66,6 +66,25 @@ def test_every_countrys_own_examples_are_codes():
     known = [code for code, _ in list_countries() if _form(code)]
     assert len(known) > 150
     for code in known:
-        for example in _form(code).examples:
+        for example in (one.text for one in _form(code).examples):
             assert normalise_zip(example, code), (code, example)
             assert normalise_zip(example.replace(" ", ""), code), (code, example)
+
+
+@pytest.mark.parametrize(
+    ("country", "code", "region"),
+    [
+        ("US", "94103", "US-CA"),
+        ("US", "97201-1234", "US-OR"),
+        ("US", "00901", "US-PR"),
+        ("US", "", None),
+        ("CA", "H2X 1Y4", "CA-QC"),
+        ("CA", "K1A 0B1", None),  # of the government, in two provinces
+        ("JP", "154-0023", "JP-13"),
+        ("AU", "2600", "AU-ACT"),
+        ("DE", "10115", None),
+        ("HK", "1", None),
+    ],
+)
+def test_a_code_tells_its_region_where_it_is_in_one_alone(country, code, region):
+    assert find_region_of_code(code, country) == region

@@ -21,6 +21,7 @@ from tests.api.catalogue_shop import DRAFTS, fill, tent
 
 DERIVED = (
     "SELECT d FROM variant_documents d WHERE store_id = :store",
+    "SELECT d FROM shelf_documents d WHERE store_id = :store",
     "SELECT product_id, brief, images, options FROM product_documents WHERE store_id = :store",
     "SELECT id, lead_variant_id, search::text FROM products WHERE store_id = :store",
     "SELECT id, listed, type_id, full_title, facets FROM variants WHERE store_id = :store",
@@ -95,12 +96,14 @@ async def test_documents_that_are_wrong_or_missing_are_mended_and_counted(sessio
             "DELETE FROM product_documents WHERE store_id = :s AND product_id = :p",
             "DELETE FROM variant_documents WHERE store_id = :s AND product_id = :p",
             "UPDATE variant_documents SET price = 1, siblings = NULL WHERE store_id = :s AND page IS NOT NULL",
+            "UPDATE shelf_documents SET sold = sold + 1, item = 'x' WHERE store_id = :s AND product_id <> :p",
+            "DELETE FROM shelf_documents WHERE store_id = :s AND product_id = :p",
             "UPDATE products SET search = NULL WHERE store_id = :s",
         ):
             values = {"s": store.id} | ({"p": ids["ridge-tent"]} if ":p" in damage else {})
             await session.execute(text(damage), values)
     async with transaction(sessions) as session:
-        assert await rebuild_products(session, store.id, list(ids.values())) == 1 + 2 + 5
+        assert await rebuild_products(session, store.id, list(ids.values())) == 1 + 2 + 5 + 6
     assert await derived(sessions, store) == before
 
 

@@ -27,6 +27,7 @@ from app.domain.catalogue.service import save_products
 from app.domain.inventory.importing import StockCount, set_stock
 from app.domain.inventory.service import release_stock, reserve_stock
 from app.kit.clock import utc_now
+from app.kit.errors import Invalid
 from app.worker import work_once
 
 SIZES = ("Small", "Large")
@@ -155,6 +156,24 @@ async def test_every_field_is_compared_by_every_relation_it_has(desk):
             for value in WORDS[field]:
                 rule = Rule(field, relation, value)
                 assert await desk.fitting((rule,), "all") == {d.handle for d in DRAFTS if fits(d, rule)}, rule
+
+
+async def test_capitals_make_no_difference_in_any_script(desk, sessions, store):
+    async with transaction(sessions) as session:
+        await save_products(session, store.id, [product("sea", "İzmir ΘΑΛΑΣΣΑΣ ÜBER")], now=utc_now())
+    for word in ("İzmir", "ΘΑΛΑΣΣΑΣ", "θαλασσασ", "über"):
+        assert await desk.fitting((Rule("title", "contains", word),), "all") == {"sea"}, word
+
+
+def test_what_is_no_number_is_told_in_a_merchants_words():
+    for field, value, told in (
+        ("weight", "2.5", "weight is compared with a whole number."),
+        ("stock", "many", "stock is compared with a whole number."),
+        ("price", "12,50", "'12,50' is no amount."),
+    ):
+        with pytest.raises(Invalid) as refused:
+            store_rule(Rule(field, "equals", value), 0, "USD")
+        assert [(fault.field, fault.message) for fault in refused.value.errors] == [("rules[0].value", told)]
 
 
 async def test_all_must_hold_or_any(desk):

@@ -27,6 +27,13 @@ def test_any_word_may_suffice():
     assert search_text(["head", "lamp"], "xx", joined=" | ").stemmed == "head | lamp | headlamp"
 
 
+def test_an_amount_is_also_looked_for_apart_from_its_unit():
+    found = search_text(["65l", "pack"], "en")
+    assert found.stemmed == "65l & pack | 65lpack | 65 & l & pack"
+    assert " l " not in found.written
+    assert search_text(["sku", "65l", "x"], "en").leading == ""
+
+
 def test_many_words_are_not_joined():
     assert "ab" not in search_text(["a", "b", "c", "d", "e"], "en").stemmed
 

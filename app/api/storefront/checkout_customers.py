@@ -1,5 +1,6 @@
 """Who buys and where it goes: what the call says, what the customer's account knows, and what is wrong with it."""
 
+from functools import partial
 from typing import Annotated
 
 import msgspec
@@ -8,7 +9,7 @@ from app.api.limits import Line, Token, Word
 from app.db.session import Sessions
 from app.domain.accounts.queries import AccountView, get_account
 from app.domain.checkout.service import NO_ADDRESS
-from app.domain.customers.addresses import Address, AddressInput, check_address, filled_from
+from app.domain.customers.addresses import Address, AddressInput, check_address, filled_from, with_region
 from app.domain.stores.queries import StoreConfig
 from app.kit.actor import Actor
 from app.kit.errors import NOT_FOUND, VALIDATION_FAILED, FieldError, Invalid, NotFound
@@ -78,8 +79,19 @@ def _filled(sent: AddressInput, account: AccountView) -> AddressInput:
     raise NotFound(NOT_FOUND, "There is no such address.")
 
 
-def check_customer(data: CheckoutCustomer) -> tuple[str, Address | None, Address | None]:
-    """Mail address, shipping and billing address, one of them at least, or every fault in them at once."""
+def _check_place(store: StoreConfig, sent: AddressInput, *, at: str) -> Address | list[FieldError]:
+    """An address that decides on tax and shipping."""
+    address = check_address(sent, at=at)
+    if isinstance(address, list) or not store.tells_regions_apart(address.country_code):
+        return address
+    return with_region(address, at=at)
+
+
+def check_customer(store: StoreConfig, data: CheckoutCustomer) -> tuple[str, Address | None, Address | None]:
+    """Mail address, shipping and billing address, one of them at least, or every fault in them at once.
+
+    Where the order goes is known as closely as the store's taxes and zones ask for.
+    """
     faults: list[FieldError] = []
     email = email_form(data.email or "")
     if not data.email:
@@ -88,12 +100,13 @@ def check_customer(data: CheckoutCustomer) -> tuple[str, Address | None, Address
         faults.append(FieldError("email", "invalid_email", "This is no mail address."))
     shipping: Address | list[FieldError] | None = None
     if data.shipping_address is not None:
-        shipping = check_address(data.shipping_address, at="shipping_address")
+        shipping = _check_place(store, data.shipping_address, at="shipping_address")
     elif data.billing_same_as_shipping:
         faults.append(NO_ADDRESS)
     billing: Address | list[FieldError] | None = None
     if not data.billing_same_as_shipping:
-        billing = check_address(data.billing_address or AddressInput(), at="billing_address")
+        check = check_address if data.shipping_address else partial(_check_place, store)
+        billing = check(data.billing_address or AddressInput(), at="billing_address")
     for checked in (shipping, billing):
         if isinstance(checked, list):
             faults.extend(checked)

@@ -42,12 +42,13 @@ from app.db import idempotency
 from app.domain.accounts.signing import NewAccount
 from app.domain.carts.errors import cart_not_found
 from app.domain.checkout.asking import ask_carriers
+from app.domain.checkout.completing import AT_ONCE
 from app.domain.checkout.consents import consents_of
 from app.domain.checkout.coupons import put_checkout_code
 from app.domain.checkout.funnel import list_funnel
 from app.domain.checkout.opening import open_checkout
 from app.domain.checkout.parts import FREE
-from app.domain.checkout.placing import AT_ONCE, totals_of
+from app.domain.checkout.placing import totals_of
 from app.domain.checkout.queries import (
     CheckoutView,
     get_checkout,
@@ -58,7 +59,7 @@ from app.domain.checkout.queries import (
 from app.domain.checkout.service import (
     check_editable,
     choose_shipping,
-    lock_editable,
+    lock_editable_with_cart,
     set_customer,
 )
 from app.domain.checkout.states import EDITABLE, CheckoutState
@@ -393,7 +394,7 @@ class CheckoutController(Controller):
         """
         actor.visitor()
         data = await fill_customer(shop.sessions, store, actor, data)
-        email, shipping, billing = check_customer(data)
+        email, shipping, billing = check_customer(store, data)
         person = shipping or billing
         assert person is not None  # check_customer saw to it
         digested = None
@@ -404,13 +405,14 @@ class CheckoutController(Controller):
             )
         goes_to = shipping.as_json() if shipping else None
         await _ask(request, shop, store, checkout_token, address=goes_to, now=now)
-        checkout = await lock_editable(
-            session, store.id, checkout_token, now=now, keep_seconds=shop.settings.checkout_seconds
+        checkout, cart = await lock_editable_with_cart(
+            session, store, checkout_token, now=now, keep_seconds=shop.settings.checkout_seconds
         )
         view = await set_customer(
             session,
             store,
             checkout,
+            cart,
             email=email,
             shipping_address=goes_to,
             billing_address=billing.as_json() if billing else None,
@@ -480,8 +482,10 @@ class CheckoutController(Controller):
     ) -> Response[StorefrontCheckout]:
         """Picks a shipping option; the totals follow."""
         await _ask(request, shop, store, checkout_token, address=None, now=now)
-        checkout = await lock_editable(
-            session, store.id, checkout_token, now=now, keep_seconds=shop.settings.checkout_seconds
+        checkout, cart = await lock_editable_with_cart(
+            session, store, checkout_token, now=now, keep_seconds=shop.settings.checkout_seconds
         )
-        view = await choose_shipping(session, store, checkout, option_id=data.shipping_option_id, now=now)
+        view = await choose_shipping(
+            session, store, checkout, cart, option_id=data.shipping_option_id, now=now
+        )
         return Answer(show_checkout(view, store, shop))

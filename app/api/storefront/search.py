@@ -8,6 +8,7 @@ from litestar import Response, get
 from litestar.di import NamedDependency
 from litestar.params import QueryParameter
 
+from app.api.client import client_address, network_of
 from app.api.dependencies import GivenShop
 from app.api.expand import parse_expand
 from app.api.paging import PageAnswer, page_bytes
@@ -133,7 +134,8 @@ async def search_everything(
     if PRODUCTS in shown:
         shown[PRODUCTS] = await pages.priced_items(shown[PRODUCTS], currency)
     if found.meant and pages.paging.number == 1:
-        shop.searches.note(pages.store.id, found.meant)
+        visitor = network_of(client_address(pages.request.scope, shop.settings.trusted_proxies))
+        shop.searches.note(pages.store.id, found.meant, visitor=visitor)
     parts = [
         b'"%b":%b'
         % (

@@ -32,7 +32,7 @@ class Cart(Base):
     )
 
     id: Mapped[BigId]
-    store_id: Mapped[StoreId] = mapped_column(ForeignKey("stores.id"))
+    store_id: Mapped[StoreId]
     uuid: Mapped[uuid.UUID]
     customer_id: Mapped[OptionalRef]
     # What it was made in; a store that has stopped selling in it shows the cart in its own.

@@ -10,7 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db.reads import Reads
-from app.db.statements import Statement
+from app.db.statements import Statement, only_checked
 from app.domain.carts.errors import cart_not_found
 from app.domain.carts.models import Cart
 from app.domain.catalogue.sale_items import Prices, SaleItem, UnitPrice, sale_item_sql
@@ -69,7 +69,7 @@ class _Line(msgspec.Struct, frozen=True, array_like=True):
     item: SaleItem | None
 
 
-def _cart_sql(*, store_id: str, which: str, shown: bool) -> str:
+def _cart_sql(*, which: str, shown: bool) -> str:
     """A cart with its lines and their variants: one statement, however many there are.
 
     The lines come in no order. Asked for the order of their ids, PostgreSQL may go through the lines of all carts by
@@ -84,32 +84,49 @@ def _cart_sql(*, store_id: str, which: str, shown: bool) -> str:
                 ), ({item})
             )), '[]') AS text) FROM cart_lines l WHERE l.cart_id = c.id) AS lines
     FROM carts c
-    WHERE c.store_id = {store_id} AND {which}
+    WHERE {which}
     """  # noqa: S608 - words of our own
 
 
 # A cart of a customer answers to that customer only; a guest's to whoever knows its uuid.
 _BY_UUID: Final = (
-    "c.expires_at > {now} AND c.uuid = {uuid} AND (c.customer_id IS NULL OR c.customer_id = {customer})"
+    "c.store_id = {store} AND c.expires_at > {now} AND c.uuid = {uuid}"
+    " AND (c.customer_id IS NULL OR c.customer_id = {customer})"
 )
 
 _READ_BY_UUID: Final = _cart_sql(
-    store_id="$1", which=_BY_UUID.format(now="$2", uuid="$3", customer="$4::bigint"), shown=True
+    which=_BY_UUID.format(store="$1", now="$2", uuid="$3", customer="$4::bigint"), shown=True
 )
 _READ_CUSTOMERS: Final = _cart_sql(
-    store_id="$1", which="c.expires_at > $2 AND c.customer_id = $3", shown=True
+    which="c.store_id = $1 AND c.expires_at > $2 AND c.customer_id = $3", shown=True
 )
 _LOAD_BY_ID: Final = {
-    shown: Statement(_cart_sql(store_id=":store_id", which="c.id = :cart_id", shown=shown))
+    shown: Statement(
+        _cart_sql(which=f"c.id = :cart_id AND {only_checked('c.store_id')} = :store_id", shown=shown)
+    )
     for shown in (True, False)
 }
 _LOAD_BY_UUID: Final = Statement(
     _cart_sql(
-        store_id=":store_id",
-        which=_BY_UUID.format(now=":now", uuid=":uuid", customer="CAST(:customer_id AS bigint)"),
+        which=_BY_UUID.format(
+            store=":store_id", now=":now", uuid=":uuid", customer="CAST(:customer_id AS bigint)"
+        ),
         shown=False,
     )
 )
+_COLUMNS: Final = ("id", "uuid", "currency", "note", "attributes", "customer_id", "coupon_code", "lines")
+CART_COLUMNS: Final = ", ".join(f"cart.{name} AS in_cart_{name}" for name in _COLUMNS)
+
+
+def cart_beside(*, cart_id: str, store_id: str) -> str:
+    """What joins a cart, named `cart`, in a statement that selects CART_COLUMNS for `beside_view`.
+
+    OFFSET 0 has it found by its id, as load_cart does; a join could go through all carts while these are few.
+    """
+    which = f"c.id = {cart_id} AND {only_checked('c.store_id')} = {store_id}"
+    return f"CROSS JOIN LATERAL ({_cart_sql(which=which, shown=False)} OFFSET 0) cart"
+
+
 _lines: Final = msgspec.json.Decoder(tuple[_Line, ...])
 
 
@@ -172,6 +189,11 @@ def _view(row: Any, store: StoreConfig) -> CartView:
         coupon_code=row["coupon_code"],
         items=tuple(entry(line) for line in sorted(_lines.decode(row["lines"]), key=attrgetter("id"))),
     )
+
+
+def beside_view(row: Any, store: StoreConfig) -> CartView:
+    """The cart that a statement with `cart_beside` found, as load_cart without `shown` would."""
+    return _view({name: row[f"in_cart_{name}"] for name in _COLUMNS}, store)
 
 
 async def get_cart(

@@ -8,7 +8,7 @@ from uuid import UUID
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.db.statements import Statement
+from app.db.statements import Statement, only_checked
 from app.domain.carts.errors import (
     CART_FULL,
     QUANTITY_TOO_LARGE,
@@ -103,16 +103,16 @@ _REMOVE: Final = Statement(
 
 # What was bought leaves the cart; what was added meanwhile stays. MERGE looks at each line's newest version.
 _TAKE_OUT: Final = Statement(
-    """
+    f"""
     MERGE INTO cart_lines l
     USING (
         SELECT variant_id, sum(quantity) AS quantity FROM order_lines
-        WHERE store_id = :store_id AND order_id = :order_id AND NOT gift GROUP BY 1
+        WHERE order_id = :order_id AND {only_checked("store_id")} = :store_id AND NOT gift GROUP BY 1
     ) bought
     ON l.store_id = :store_id AND l.cart_id = :cart_id AND l.variant_id = bought.variant_id
     WHEN MATCHED AND l.quantity > bought.quantity THEN UPDATE SET quantity = l.quantity - bought.quantity
     WHEN MATCHED THEN DELETE
-    """
+    """  # noqa: S608 - words of our own
 )
 
 # What was written about an order goes with it; what was written meanwhile stays.

@@ -1,5 +1,6 @@
 """Which colours the names of options mean: the store's own names first, then those of CSS and of shops."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
@@ -10,7 +11,7 @@ from app.kit.colors import parse_rgb
 COLOR_OPTIONS: Final = frozenset(
     {"color", "colour", "colors", "colours", "farbe", "farben", "couleur", "colore", "kleur", "shade"}
 )
-_JOINTS: Final = ("/", "&", "+", ",", " and ", " und ", " with ")
+_JOINT: Final = re.compile(r"[/&+,;|]|\s(?:and|und|et|with|mit|avec)\s", re.IGNORECASE)
 
 # CSS Color Module Level 4.
 _CSS: Final = """
@@ -104,10 +105,7 @@ def colors_of(name: str, named: Mapping[str, int]) -> list[int]:
     whole = named.get(_plain(name))
     if whole is not None:
         return [whole]
-    parts = [name]
-    for joint in _JOINTS:
-        parts = [piece for part in parts for piece in part.split(joint)]
-    found = (_one(part, named) for part in parts)
+    found = (_one(part, named) for part in _JOINT.split(name))
     return list(dict.fromkeys(rgb for rgb in found if rgb is not None))
 
 

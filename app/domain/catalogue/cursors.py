@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
@@ -33,7 +34,13 @@ class Cursor(msgspec.Struct, frozen=True, array_like=True):
 def write_cursor(order: str, *, down: bool, key: Any, row_id: int) -> str | None:
     """The cursor behind this row; None where its key is too long for an address."""
     plain = key.isoformat() if isinstance(key, datetime) else str(key) if isinstance(key, Decimal) else key
-    raw = msgspec.json.encode(Cursor(order, down, plain, row_id))
+    return _write(order, down, plain, row_id)
+
+
+# The last rows of pages are the same again and again.
+@lru_cache(maxsize=1024)
+def _write(order: str, down: bool, key: str | int, row_id: int) -> str | None:
+    raw = msgspec.json.encode(Cursor(order, down, key, row_id))
     written = base64.urlsafe_b64encode(raw).decode().rstrip("=")
     return written if len(written) <= MOST_LETTERS else None
 

@@ -61,6 +61,31 @@ class VariantDocument(Base):
     sold: Mapped[int] = mapped_column(BigInteger)
 
 
+class ShelfDocument(Base):
+    """Ready-made JSON of a product as collections and categories show it: by its first variant.
+
+    Made of that variant's document and written after it; the figures follow the variant as they do there. Reading
+    a page is one look-up here for each of its products, and one for their stock.
+    """
+
+    __tablename__ = "shelf_documents"
+    __table_args__ = (
+        belongs_to("products", "product_id"),
+        # Room on each page, so that a sale moves no index entry.
+        {"postgresql_with": {"fillfactor": 70, **_INLINE["postgresql_with"]}},
+    )
+
+    store_id: Mapped[KeyStore]
+    product_id: Mapped[KeyRef]
+    variant_id: Mapped[Ref]
+    price: Mapped[Minor]
+    compare_at_price: Mapped[Minor | None]
+    sold: Mapped[int] = mapped_column(BigInteger)
+    siblings: Mapped[list[int]] = mapped_column(ARRAY(BigInteger))
+    # An object of JSON without its closing brace, in UTF-8.
+    item: Mapped[bytes]
+
+
 class CatalogueChange(Base):
     """That transactions changed what a store shows: the sum of its rows is the version of its catalogue.
 
@@ -92,7 +117,7 @@ class ListSize(Base):
 
 
 class SearchWord(Base):
-    """A word that occurs in a store's products, for mending typing errors; stale words do no harm."""
+    """A word that occurs in what a store shows, or did once: what typing errors are mended by."""
 
     __tablename__ = "search_words"
     __table_args__ = (

@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.domain.catalogue.color_names import variant_colors
 from app.domain.catalogue.coloring import put_colors, read_named_colors
 from app.domain.catalogue.drafts import DEFAULT_TITLE, key_of
+from app.domain.catalogue.pieces import READY_LEAD
 from app.domain.catalogue.specifications import list_specifications, weight_in
 from app.domain.files.names import own_picture, sizes_of, srcset_of
 from app.kit.clock import isoformat
@@ -194,6 +195,28 @@ _PUT_VARIANTS: Final = text(
         specs_object = excluded.specs_object, page = excluded.page, siblings = excluded.siblings,
         product_id = excluded.product_id, position = excluded.position, price = excluded.price,
         compare_at_price = excluded.compare_at_price, sold = excluded.sold
+    WHERE had IS DISTINCT FROM excluded
+    """
+).bindparams(bindparam("ids", type_=ARRAY(BigInteger)))
+
+
+def shelves_sql(also: str) -> str:
+    """What shelves show of products, as rows of shelf_documents; `also` says of which."""
+    return f"""
+        SELECT DISTINCT ON (d.store_id, d.product_id) d.store_id, d.product_id, d.variant_id, d.price,
+            d.compare_at_price, d.sold, d.siblings, {READY_LEAD} AS item
+        FROM variant_documents d WHERE d.page IS NOT NULL AND {also}
+        ORDER BY d.store_id, d.product_id, d.position, d.variant_id
+    """  # noqa: S608 - no value in it
+
+
+_PUT_SHELVES: Final = text(
+    f"""
+    INSERT INTO shelf_documents AS had (store_id, product_id, variant_id, price, compare_at_price, sold, siblings, item)
+    {shelves_sql("d.store_id = :store_id AND d.product_id = ANY(:ids)")}
+    ON CONFLICT (store_id, product_id) DO UPDATE SET variant_id = excluded.variant_id, price = excluded.price,
+        compare_at_price = excluded.compare_at_price, sold = excluded.sold, siblings = excluded.siblings,
+        item = excluded.item
     WHERE had IS DISTINCT FROM excluded
     """
 ).bindparams(bindparam("ids", type_=ARRAY(BigInteger)))
@@ -415,6 +438,9 @@ async def rebuild_documents(session: AsyncSession, store_id: int, product_ids: S
                     values["ids"] = [variant.variant_id for variant in variants]
                 done = cast("CursorResult[Any]", await session.execute(statement, values))
                 changed += done.rowcount
+        values = {"store_id": store_id, "ids": [source.id for source in sources]}
+        done = cast("CursorResult[Any]", await session.execute(_PUT_SHELVES, values))
+        changed += done.rowcount
         await put_colors(session, store_id, _said_colors(sources, named))
     return changed
 

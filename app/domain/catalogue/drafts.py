@@ -5,12 +5,39 @@ import unicodedata
 from collections.abc import Collection, Mapping
 from datetime import datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, Final, Literal
 
 import msgspec
 
 DEFAULT_TITLE: Final = "Default Title"
-_NO_WORD: Final = re.compile(r"[^a-z0-9]+")
+_PLAIN: Final = re.compile(r"[a-z0-9]+")
+# Latin letters that are no letter with an accent.
+_LETTERS: Final = str.maketrans(
+    {
+        "ß": "ss",
+        "æ": "ae",
+        "œ": "oe",
+        "ø": "o",
+        "ł": "l",
+        "đ": "d",
+        "ð": "d",
+        "þ": "th",
+        "ħ": "h",
+        "\u0131": "i",
+    }
+)
+# Signs that tell names apart, where they do: -1 and +1, 10+, C++; not the dash of "S - M", nor the plus of "Red + Blue".
+_SIGNS: Final = {
+    "+": "plus",
+    "-": "minus",
+    "\u2212": "minus",
+    "<": "under",
+    ">": "over",
+    "≤": "to",
+    "≥": "from",
+}
+_SIGN: Final = re.compile(r"[<>≤≥]|(?<![^\s(])[-\u2212](?=\d)|(?<!\S)\+(?=\w)|(?<=[\w+])\+(?![^\s+)])")
 
 
 class ImageDraft(msgspec.Struct, frozen=True):
@@ -113,15 +140,35 @@ def variant_title(values: Collection[str]) -> str:
     return " / ".join(values) or DEFAULT_TITLE
 
 
-def fold_key(text: str) -> str:
-    """A name as filters and addresses spell it: "Rosé Gold" is rose-gold. Empty where nothing is left."""
-    plain = unicodedata.normalize("NFKD", text.replace("ß", "ss")).encode("ascii", "ignore").decode()
-    return _NO_WORD.sub("-", plain.lower()).strip("-")
-
-
+# The same few names stand on very many variants.
+@lru_cache(maxsize=4096)
 def key_of(text: str) -> str:
-    """A key for any name: folded, or the name itself in lower case where folding leaves nothing (日本)."""
-    return fold_key(text) or text.strip().lower()
+    """A name as filters and addresses spell it: "Rosé Gold" is rose-gold, "1 м" is 1-м. A key is its own key.
+
+    Capitals, accents of Latin letters and what stands between words make no difference; letters of other scripts do,
+    and the signs in +1, -1, <10 and C++. A name without any letter or number is its own key.
+    """
+    key = ""
+    for char in unicodedata.normalize("NFC", _SIGN.sub(_spell_sign, text).lower()).translate(_LETTERS):
+        key += _key_part(char, key[-1:])
+    return "-".join(part for part in key.split("-") if part) or text.strip().lower()
+
+
+def _spell_sign(sign: re.Match[str]) -> str:
+    return f" {_SIGNS[sign[0]]} "
+
+
+def _key_part(char: str, before: str) -> str:
+    """What stands in a key for a character; a dash where it only parts words."""
+    plain = "".join(one if one.isascii() else " " for one in unicodedata.normalize("NFKD", char))
+    latin = "-".join(_PLAIN.findall(plain.lower()))
+    if latin:
+        # 1½ is not 11/2.
+        return f"-{latin}" if "-" in latin else latin
+    if unicodedata.category(char).startswith("M"):
+        # Of letters of other scripts it is a part, as in Hindi.
+        return "" if before.isascii() else char
+    return unicodedata.normalize("NFKC", char) if char.isalnum() else "-"
 
 
 def free_handle(handle: str, reserved: Collection[str]) -> str:

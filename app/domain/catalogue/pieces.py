@@ -1,11 +1,13 @@
 """The SQL that puts one item together: ready-made documents, and beside them price, stock and reviews.
 
 An item is a scalar subquery over the row `page` around it: a handful of look-ups by primary key, whatever
-PostgreSQL believes of the size of a page. $1 is always the store. Aliases everywhere: d variant_documents,
-s stock_items, p products, pd product_documents, r review_stats, l the document of a product's first variant.
+PostgreSQL believes of the size of a page. $1 is always the store. Aliases everywhere: d variant_documents, or
+shelf_documents for the first variant of a product, s stock_items, p products, pd product_documents, r review_stats,
+l the document of a product's first variant.
 """
 # ruff: noqa: S608 - every part is written here; values travel as parameters
 
+from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from typing import Final
 
@@ -113,9 +115,20 @@ _EXPANDS: Final = {
     "reviews": f"',\"reviews\":', {_REVIEWS}",
     "questions": f"',\"questions\":', {_QUESTIONS}",
 }
+# Where d is no document of a variant.
+_LEAD_EXPANDS: Final = {
+    "options": """',"options":', (SELECT own.options FROM variant_documents own
+        WHERE own.store_id = d.store_id AND own.variant_id = d.variant_id)"""
+}
 _SHELF: Final = """
-    ',', {lead}.page, ',"order_qty":', d.sold, ',"related_inventory_quantity":', coalesce(s.related, 0)
+    ',"order_qty":', d.sold, ',"related_inventory_quantity":', coalesce(s.related, 0)
 """
+# What is ready of an item: with the document of the variant shown and that of the product's first one.
+_READY: Final = """
+    '{{', {own}.core, ',', {own}.flat, ',"specifications":', {own}.specs_object, ',', {lead}.page
+"""
+# The same for each product's first variant, which is what shelves show: as bytes, with nothing left to be joined.
+READY_LEAD: Final = f"convert_to(concat({_READY.format(own='d', lead='d')}), 'UTF8')"
 _FIGURES: Final = """
     ',"reviews_info":{"rating":', CAST(coalesce(r.rating, 0) AS double precision),
     ',"count":', coalesce(r.count, 0), '},"questions_info":{"count":', coalesce(r.questions, 0), '}'
@@ -127,19 +140,23 @@ _SHELF_STOCK: Final = f"""
         SELECT sum(o.on_hand - o.reserved) AS related,
             max(concat({_LEVEL.format(policy="o.policy", left="o.on_hand - o.reserved", available="o.available")}))
                 FILTER (WHERE o.variant_id = d.variant_id) AS level
-        FROM stock_items o WHERE o.store_id = $1 AND o.variant_id = ANY({{lead}}.siblings)
+        FROM stock_items o WHERE o.store_id = $1 AND o.variant_id = ANY({{siblings}})
     ) s
 """
-_SHELF_LIVE: Final = f"{_PRICE} coalesce(s.level, {_NO_STOCK})"
-# The first variant of a product, whose document has what is said of all of them.
-_LEAD: Final = """(
-    SELECT * FROM variant_documents lead WHERE lead.store_id = $1 AND lead.product_id = {product}
-    ORDER BY lead.position, lead.variant_id LIMIT 1
-)"""
+_SHELF_LIVE: Final = f"{_PRICE} coalesce(s.level, {_NO_STOCK}), {_SHELF}"
+# The first variant of the product of d, whose document has what is said of all of them.
+_LEAD: Final = """
+    CROSS JOIN LATERAL (
+        SELECT page, siblings FROM variant_documents lead
+        WHERE lead.store_id = $1 AND lead.product_id = d.product_id
+        ORDER BY lead.position, lead.variant_id LIMIT 1
+    ) l
+"""
 _PRODUCT: Final = "JOIN products p ON p.store_id = d.store_id AND p.id = d.product_id"
 _PRODUCT_PARTS: Final = (
     "JOIN product_documents pd ON pd.store_id = d.store_id AND pd.product_id = d.product_id"
 )
+_OF_VARIANT: Final = "FROM variant_documents d {joins} WHERE d.store_id = $1 AND d.variant_id = page.id"
 _REVIEWED: Final = "LEFT JOIN review_stats r ON r.store_id = d.store_id AND r.product_id = d.product_id"
 
 # A whole product with its variants, for the product page.id.
@@ -171,35 +188,39 @@ def joined(item: str, order: str = "") -> str:
     return f"convert_to(coalesce(string_agg({item}, ',' {order}), ''), 'UTF8')"
 
 
-def variant_item(
-    expands: AbstractSet[str],
-    *,
-    shelf: bool = False,
-    by_key: bool = False,
-    figures: bool = False,
-    lead: bool = False,
-) -> str:
-    """The JSON text of the variant page.id; lead: of the first variant of the product page.id.
+def variant_item(expands: AbstractSet[str], *, by_key: bool = False, figures: bool = False) -> str:
+    """The JSON text of the variant page.id.
 
-    shelf: with what pages of collections show beside. by_key: specifications as an object instead of a
-    list. figures: with reviews_info and questions_info.
+    by_key: specifications as an object instead of a list. figures: with reviews_info and questions_info.
     """
-    source = _LEAD.format(product="page.id") + " d" if lead else "variant_documents d"
-    told = "d" if lead else "l"
-    live = _SHELF_LIVE if shelf else LIVE
-    parts = ["'{'", "d.core", "','", "d.flat", live, """',"specifications":'"""]
-    parts.append("d.specs_object" if by_key else "d.specs_list")
-    parts += [_SHELF.format(lead=told)] * shelf + [_FIGURES] * figures
-    parts += [_EXPANDS[name] for name in sorted(expands)] + ["'}'"]
-    joins = []
-    if shelf and not lead:
-        joins.append(f"CROSS JOIN LATERAL {_LEAD.format(product='d.product_id')} l")
-    joins.append(_SHELF_STOCK.format(lead=told) if shelf else _STOCK)
-    if expands & {"product", "related_products"}:
-        joins.append(_PRODUCT)
-    if expands & {"product", "all_images"}:
-        joins.append(_PRODUCT_PARTS)
-    if figures:
-        joins.append(_REVIEWED)
-    where = "" if lead else "WHERE d.store_id = $1 AND d.variant_id = page.id"
-    return f"(SELECT concat({', '.join(parts)}) FROM {source} {' '.join(joins)} {where})"
+    specifications = "d.specs_object" if by_key else "d.specs_list"
+    parts = ["'{'", "d.core", "','", "d.flat", LIVE, """',"specifications":'""", specifications]
+    parts += [_FIGURES] * figures + _expanded(expands) + ["'}'"]
+    joins = [_STOCK, *_joined_for(expands)] + [_REVIEWED] * figures
+    return f"(SELECT concat({', '.join(parts)}) {_OF_VARIANT.format(joins=' '.join(joins))})"
+
+
+def shelf_item(expands: AbstractSet[str]) -> str:
+    """The JSON text of the variant page.id as collections and categories show it."""
+    parts = [_READY.format(own="d", lead="l"), _SHELF_LIVE, *_expanded(expands), "'}'"]
+    joins = [_LEAD, _SHELF_STOCK.format(siblings="l.siblings"), *_joined_for(expands)]
+    return f"(SELECT concat({', '.join(parts)}) {_OF_VARIANT.format(joins=' '.join(joins))})"
+
+
+def lead_item(expands: AbstractSet[str]) -> str:
+    """The same of the first variant of the product page.id, as bytes."""
+    live = ", ".join([_SHELF_LIVE, *_expanded(expands, _EXPANDS | _LEAD_EXPANDS), "'}'"])
+    joins = [_SHELF_STOCK.format(siblings="d.siblings"), *_joined_for(expands)]
+    return f"""(
+        SELECT d.item || convert_to(concat({live}), 'UTF8') FROM shelf_documents d {" ".join(joins)}
+        WHERE d.store_id = $1 AND d.product_id = page.id
+    )"""
+
+
+def _expanded(expands: AbstractSet[str], known: Mapping[str, str] = _EXPANDS) -> list[str]:
+    return [known[name] for name in sorted(expands)]
+
+
+def _joined_for(expands: AbstractSet[str]) -> list[str]:
+    joins = [_PRODUCT] if expands & {"product", "related_products"} else []
+    return joins + [_PRODUCT_PARTS] * bool(expands & {"product", "all_images"})

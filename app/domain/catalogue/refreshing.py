@@ -55,7 +55,7 @@ _WORDS: Final = text(
         p.title, p.vendor, t.name, array_to_string(p.tags, ' '),
         (SELECT string_agg(DISTINCT v.title, ' ') FROM variants v
             WHERE v.store_id = p.store_id AND v.product_id = p.id))))) AS w (word)
-    WHERE p.store_id = :store_id AND p.id = ANY(:ids) AND length(w.word) BETWEEN 3 AND 40
+    WHERE p.store_id = :store_id AND p.id = ANY(:ids) AND p.listed AND length(w.word) BETWEEN 3 AND 40
         AND w.word !~ '[0-9]'
     ON CONFLICT DO NOTHING
     """

@@ -62,7 +62,7 @@ def _refused(place: int, part: str, message: str) -> Invalid:
 
 
 def store_rule(rule: Rule, place: int, currency: str) -> dict[str, Any]:
-    """A rule as it is kept: text in lower case, money in minor units. Raises Invalid invalid_rule."""
+    """A rule as it is kept: text as it is written, money in minor units. Raises Invalid invalid_rule."""
     if rule.field not in FIELDS:
         raise _refused(place, "field", f"A rule looks at one of {', '.join(FIELDS)}.")
     relations = TEXT_RELATIONS if rule.field in TEXT_FIELDS else NUMBER_RELATIONS
@@ -70,21 +70,30 @@ def store_rule(rule: Rule, place: int, currency: str) -> dict[str, Any]:
         raise _refused(place, "relation", f"{rule.field} is compared by one of {', '.join(relations)}.")
     value: str | int
     if rule.field in TEXT_FIELDS:
-        value = rule.value.strip().lower()
+        value = rule.value.strip()
         if not value:
             raise _refused(place, "value", "A rule needs a value.")
     else:
-        try:
-            value = to_minor(rule.value, currency if rule.field in MONEY_FIELDS else "JPY")
-        except MoneyError as problem:
-            raise _refused(place, "value", f"{problem}.") from None
+        value = _number(rule, place, currency)
         if abs(value) > MAX_MINOR:
             raise _refused(place, "value", "The value is too large.")
     return {"field": rule.field, "relation": rule.relation, "value": value}
 
 
+def _number(rule: Rule, place: int, currency: str) -> int:
+    try:
+        return to_minor(rule.value, currency) if rule.field in MONEY_FIELDS else int(rule.value)
+    except MoneyError as problem:
+        raise _refused(place, "value", f"{problem}.") from None
+    except ValueError:
+        raise _refused(place, "value", f"{rule.field} is compared with a whole number.") from None
+
+
 def condition_of(rules: Sequence[dict[str, Any]], condition: str) -> tuple[str, dict[str, Any]]:
-    """The SQL condition of stored rules, and its parameters; without any rule nothing belongs."""
+    """The SQL condition of stored rules, and its parameters; without any rule nothing belongs.
+
+    Both sides are put in lower case by PostgreSQL: Python has another lower case for some letters.
+    """
     parts: list[str] = []
     values: dict[str, Any] = {}
     for place, rule in enumerate(rules):
@@ -92,14 +101,14 @@ def condition_of(rules: Sequence[dict[str, Any]], condition: str) -> tuple[str, 
         field = rule["field"]
         if field in TEXT_FIELDS:
             inner, frame = TEXT_FIELDS[field]
-            test, cast = TEXT_RELATIONS[relation], "text"
+            test, asked = TEXT_RELATIONS[relation], f"lower(CAST(:{name} AS text))"
             if field == "tag" and relation == "not_equals":
                 # No tag of the product equals it, rather than some other tag.
                 test, frame = TEXT_RELATIONS["equals"], f"NOT {frame}"
         else:
             inner, frame = (MONEY_FIELDS[field], _VARIANTS) if field in MONEY_FIELDS else NUMBER_FIELDS[field]
-            test, cast = NUMBER_RELATIONS[relation], "bigint"
-        parts.append(frame.format(test.format(x=inner, v=f"CAST(:{name} AS {cast})")))
+            test, asked = NUMBER_RELATIONS[relation], f"CAST(:{name} AS bigint)"
+        parts.append(frame.format(test.format(x=inner, v=asked)))
         values[name] = rule["value"]
     joined = (" AND " if condition == "all" else " OR ").join(f"({part})" for part in parts)
     return joined or "false", values

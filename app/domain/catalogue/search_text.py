@@ -1,5 +1,6 @@
 """How words are matched with texts: the text search query for what somebody typed, and for their typing."""
 
+import re
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Final
@@ -13,6 +14,8 @@ from app.kit.words import LONGEST_PHRASE, split_words
 MOST_JOINED: Final = 4
 # A word of so few letters begins so many others that the index takes long to put them together.
 FEW_LETTERS: Final = 2
+
+_AMOUNT: Final = re.compile(r"([0-9]+)([a-z]{1,4})")
 
 Phrase = tuple[str, ...]
 # Groups of words and phrases that mean the same.
@@ -64,7 +67,7 @@ def search_text(
 ) -> SearchText:
     """The query for these words (at least one), all of them or, joined by " | ", any.
 
-    Each counts as what means the same, and two neighbours also as one word.
+    Each counts as what means the same, two neighbours also as one word, and 65l as 65 l.
     """
     slots = _slots(words, _same_meaning(synonyms)) if synonyms else [((word,),) for word in words]
     stems = [_any_of(slot) for slot in slots]
@@ -72,13 +75,19 @@ def search_text(
     compounds = list(_compounds(words)) if len(words) <= MOST_JOINED else []
     return SearchText(
         configuration=search_configuration(language),
-        stemmed=" | ".join([joined.join(stems), *(" & ".join(each) for each in compounds)]),
+        stemmed=" | ".join(
+            [joined.join(stems), *(" & ".join(each) for each in (*compounds, *_parted(words)))]
+        ),
         written=" | ".join(
             [joined.join([*words[:-1], last]), *(" & ".join(each) + ":*" for each in compounds)]
         ),
         before_last=joined.join(words[:-1]),
         last=last,
-        leading=_leading(words, compounds) if joined == " & " and not _has_more(slots) else "",
+        leading=(
+            _leading(words, compounds)
+            if joined == " & " and not _has_more(slots) and not _parted(words)
+            else ""
+        ),
     )
 
 
@@ -103,6 +112,19 @@ def _compounds(words: Sequence[str]) -> Iterable[list[str]]:
     """The words with each pair of neighbours written as one."""
     for place in range(len(words) - 1):
         yield [*words[:place], words[place] + words[place + 1], *words[place + 2 :]]
+
+
+def _parted(words: Sequence[str]) -> list[list[str]]:
+    """The words with amounts apart from their units, as in 65l; nothing where there are none."""
+    if len(words) > MOST_JOINED:
+        return []
+    amounts = [_AMOUNT.fullmatch(word) for word in words]
+    parts = [
+        part
+        for word, amount in zip(words, amounts, strict=True)
+        for part in (amount.groups() if amount else (word,))
+    ]
+    return [parts] if len(parts) > len(words) else []
 
 
 def _slots(words: Sequence[str], meanings: dict[Phrase, tuple[Phrase, ...]]) -> list[tuple[Phrase, ...]]:

@@ -14,7 +14,7 @@ from app.domain.catalogue.errors import category_not_found, collection_not_found
 from app.domain.catalogue.filter_counts import counts_sql
 from app.domain.catalogue.filtering import EVERYTHING, Filters, Shape, arguments, conditions
 from app.domain.catalogue.large_shelves import PRICE_ORDER, LargeShelves
-from app.domain.catalogue.pieces import joined, size_of, variant_item
+from app.domain.catalogue.pieces import joined, lead_item, shelf_item, size_of
 from app.domain.catalogue.queries import NOTHING, Items
 from app.kit.paging import PageRequest
 
@@ -119,9 +119,12 @@ _COLLECTION_MEMBERS: Final = """
 """
 _COLLECTION_SHELF: Final = "SELECT id FROM collections WHERE store_id = $1 AND handle = $2 AND visible"
 
-# A category and all below it; of a product in several of their collections the first place counts.
+# A category and all below it: its collections one after the other, each in its own order. Of a product in several of
+# them the first place counts; a place is one text, so that it can be compared as one.
 _CATEGORY_MEMBERS: Final = """
-    SELECT m.product_id, min(l.position * 1000000::bigint) AS position, min(m.sort_text) AS sort_text
+    SELECT m.product_id, 0::bigint AS position,
+        min(lpad(CAST(l.position AS text), 9, '0') || lpad(CAST(m.position + (1::bigint << 62) AS text), 19, '0')
+            || m.sort_text) AS sort_text
     FROM below
     JOIN category_collections l ON l.store_id = $1 AND l.category_id = below.id
     JOIN collections c ON c.store_id = $1 AND c.id = l.collection_id AND c.visible
@@ -141,11 +144,14 @@ _BELOW: Final = """below AS (
 
 @lru_cache(maxsize=128)
 def _page_sql(kind: str, *, after: bool, descending: bool, expands: frozenset[str]) -> str:
-    """A page in a shelf's own order: of a collection it walks one index and touches only itself."""
+    """A page in a shelf's own order: of a collection it walks one index and touches only itself.
+
+    The first row is the shelf and its size, each further one an item with its place. Items come one by one: as
+    one value they would be copied five times on their way, in pieces of memory that the system takes back each time.
+    """
     way = "DESC" if descending else "ASC"
     place = "(m.position, m.sort_text, m.product_id)"
     begin = f"WHERE {place} {'<' if descending else '>'} ($5, $6, $7)" if after else ""
-    item = variant_item(expands, shelf=True, by_key=True, lead=True)
     # What stands below a category is put together anyway; the size of a collection is known.
     total = "(SELECT count(*) FROM members)"
     if kind == "collection":
@@ -153,8 +159,9 @@ def _page_sql(kind: str, *, after: bool, descending: bool, expands: frozenset[st
     return f"""
     WITH RECURSIVE {_shelf(kind)},
     members AS {"NOT " if kind == "collection" else ""}MATERIALIZED ({_MEMBERS[kind]})
-    SELECT (SELECT id FROM shelf) AS shelf, {total} AS total, {joined(item)} AS items,
-        (array_agg(ROW(page.position, page.sort_text, page.id)))[CAST($3 AS integer)] AS last
+    SELECT CAST(NULL AS bytea) AS item, (SELECT id FROM shelf) AS id, {total} AS position, NULL AS sort_text
+    UNION ALL
+    SELECT {lead_item(expands)}, page.id, page.position, page.sort_text
     FROM (
         SELECT product_id AS id, position, sort_text FROM members m {begin}
         ORDER BY m.position {way}, m.sort_text {way}, m.product_id {way} LIMIT $3 OFFSET $4
@@ -191,7 +198,7 @@ def _hits_sql(kind: str, shape: Shape, order_by: str | None, *, descending: bool
 
 @lru_cache(maxsize=64)
 def _items_sql(expands: frozenset[str]) -> str:
-    item = variant_item(expands, shelf=True, by_key=True)
+    item = shelf_item(expands)
     return f"""
     SELECT {joined(item, "ORDER BY page.place")} AS items
     FROM unnest(CAST($2 AS bigint[])) WITH ORDINALITY AS page (id, place)
@@ -250,15 +257,17 @@ async def _list_own(
 ) -> Items | None:
     begin = _begin(kind, paging, down=down)
     sql = _page_sql(kind, after=bool(begin), descending=down, expands=expands)
-    row = await reads.fetchrow(sql, store_id, handle, paging.size, paging.skip, *begin)
-    assert row is not None
-    if row["shelf"] is None:
+    shelf, *items = await reads.fetch(sql, store_id, handle, paging.size, paging.skip, *begin)
+    if shelf["id"] is None:
         return None
     after: str | None = ""
-    if row["last"] is not None:
-        position, words, row_id = row["last"]
-        after = write_cursor(kind, down=down, key=write_place(position, words), row_id=row_id)
-    return Items(row["items"], row["total"], after)
+    if len(items) == paging.size:
+        last = items[-1]
+        key = write_place(last["position"], last["sort_text"])
+        after = write_cursor(kind, down=down, key=key, row_id=last["id"])
+    return Items(
+        b",".join([row["item"] for row in items if row["item"] is not None]), shelf["position"], after
+    )
 
 
 async def _list_shelf(

@@ -27,8 +27,9 @@ from app.domain.orders.errors import (
     order_not_found,
 )
 from app.domain.orders.models import Order, OrderCancellation, OrderLine
-from app.domain.orders.refunding import take_back_units
+from app.domain.orders.refunding import count_by_variant, take_back_units
 from app.domain.orders.service import COUNT_SOLD, lock_order, note_event
+from app.domain.orders.shipping import drop_unshipped
 from app.domain.payments.authorizations import void_later
 from app.domain.payments.errors import REFUND_TOO_LARGE
 from app.domain.payments.models import Payment, RefundOrder
@@ -164,13 +165,15 @@ async def refund_order(
     now: datetime,
     to_credit: bool = False,
     units: Mapping[int, int] | None = None,
+    restock: bool = False,
 ) -> list[RefundOrder]:
     """Order so much of what was paid for an order back, or all that is left with None. Minor units.
 
-    With `units`, {line id: units}, it is what these cost, and they stand in the timeline and the buyer's mail.
+    With `units`, {line id: units}, it is what these cost, and they stand in the timeline and the buyer's mail; what
+    of them is not shipped yet stays here, and with `restock` they are on stock again.
     What a service took goes back first, then store credit, a gift card last. With `to_credit` the buyer's
     account has it as store credit instead. Raises Conflict refund_too_large and no_credit_account, and Invalid
-    nothing_to_refund. Locks order and payments, then gift card and credit.
+    nothing_to_refund. Locks order and payments, then gift card and credit, then stock.
     """
     order = await lock_order(session, store_id, order_id)
     if order.status == "pending":
@@ -213,6 +216,17 @@ async def refund_order(
                     lines=lines if not made else (),
                 )
             )
+    if lines:
+        await drop_unshipped(session, order, now=now)
+    if restock:
+        back = await return_stock(
+            session,
+            store_id,
+            order_id=order_id,
+            units=await count_by_variant(session, order, lines),
+            now=now,
+        )
+        await note_event(session, order, "restocked", str(back), now=now)
     return made
 
 

@@ -6,7 +6,7 @@ import msgspec
 
 from app.domain.carts.queries import CartView
 from app.domain.checkout.models import Checkout
-from app.domain.orders.service import NewLine, NewOrder
+from app.domain.orders.writing import NewLine, NewOrder
 from app.domain.promotions.quotes import Quote
 
 

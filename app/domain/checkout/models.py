@@ -36,7 +36,7 @@ class Checkout(Base):
     )
 
     id: Mapped[BigId]
-    store_id: Mapped[StoreId] = mapped_column(ForeignKey("stores.id"))
+    store_id: Mapped[StoreId]
     token: Mapped[str]
     cart_id: Mapped[Ref] = mapped_column(ForeignKey("carts.id"))
     customer_id: Mapped[OptionalRef]

@@ -1,6 +1,6 @@
 """What of a checkout is paid by gift card and store credit: put on, held while paying, turned into payments."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -11,14 +11,14 @@ from app.domain.checkout.errors import checkout_not_found
 from app.domain.checkout.models import Checkout
 from app.domain.checkout.queries import CheckoutView, Priced, make_view, price_checkout, source_of
 from app.domain.checkout.service import settle_state
-from app.domain.giftcards.holds import hold_parts, spend_parts
+from app.domain.giftcards.holds import Spent, hold_parts, spend_parts
 from app.domain.giftcards.service import find_usable_card
 from app.domain.giftcards.split import KINDS
 from app.domain.ledger.service import payments_account
 from app.domain.orders.models import Order
-from app.domain.orders.service import Paid
+from app.domain.orders.writing import Paid
 from app.domain.payments.errors import CURRENCY_NOT_TAKEN, PAYMENT_COVERED, PAYMENT_NOT_FREE
-from app.domain.payments.service import new_mark, start_payment
+from app.domain.payments.service import new_mark, new_payment, start_payment
 from app.domain.payments.states import PaymentState
 from app.domain.stores.queries import StoreConfig
 from app.kit.errors import Invalid
@@ -76,11 +76,11 @@ def check_way(service: str, priced: Priced, takes: Callable[[int, str], bool] | 
     """
     if (service == FREE) != (priced.quote.total == 0):
         raise Invalid.at(
-            "payment_type", PAYMENT_NOT_FREE, "free_payment is for a total of 0, and a total of 0 for it."
+            "payment_type", PAYMENT_NOT_FREE, "A total of 0 is paid by free_payment, and nothing else is."
         )
     covering = priced.split.parts() if priced.due == 0 else {}
     if (service in KINDS or covering) and service not in covering:
-        told = " or ".join(covering) or "with a service, since something is left to pay"
+        told = f"by {' or '.join(covering)}" if covering else "with a service, since something is left to pay"
         raise Invalid.at("payment_type", PAYMENT_COVERED, f"This checkout is paid {told}.")
     if takes is not None and not takes(priced.due, priced.quote.currency):
         raise Invalid.at(
@@ -105,25 +105,45 @@ async def hold_checkout_parts(
     )
 
 
-async def take_parts(session: AsyncSession, checkout: Checkout, order: Order, *, now: datetime) -> list[Paid]:
-    """Turn what is held of a gift card and of credit into payments of the order."""
+async def spend_checkout_parts(session: AsyncSession, checkout: Checkout) -> list[Spent]:
+    """Take what is held of a gift card and of credit off them for good."""
     if not source_of(checkout):
         return []
-    paid = []
-    for part in await spend_parts(session, checkout.store_id, checkout_id=checkout.id):
-        await start_payment(
-            session,
+    return await spend_parts(session, checkout.store_id, checkout_id=checkout.id)
+
+
+def paid_of(spent: Sequence[Spent]) -> list[Paid]:
+    """What of an order's total was spent so."""
+    return [Paid(part.kind, payments_account(part.kind, part.source_id), part.amount) for part in spent]
+
+
+async def write_parts(
+    session: AsyncSession,
+    checkout: Checkout,
+    spent: Sequence[Spent],
+    *,
+    order_id: int,
+    currency: str,
+    now: datetime,
+) -> None:
+    """Write what was spent as payments of the order."""
+    for part in spent:
+        payment = new_payment(
             checkout.store_id,
-            order_id=order.id,
+            order_id=order_id,
             checkout_id=checkout.id,
             service=part.kind,
-            token="",
-            mark=new_mark(),
             amount=part.amount,
-            currency=order.currency,
+            currency=currency,
             now=now,
             source_id=part.source_id,
             at_once=PaymentState.CAPTURED,
         )
-        paid.append(Paid(part.kind, payments_account(part.kind, part.source_id), part.amount))
-    return paid
+        await start_payment(session, payment, mark=new_mark())
+
+
+async def take_parts(session: AsyncSession, checkout: Checkout, order: Order, *, now: datetime) -> list[Paid]:
+    """Turn what is held of a gift card and of credit into payments of the order."""
+    spent = await spend_checkout_parts(session, checkout)
+    await write_parts(session, checkout, spent, order_id=order.id, currency=order.currency, now=now)
+    return paid_of(spent)

@@ -10,7 +10,7 @@ What a gift card and store credit pay is held in Reserve and becomes payments of
 is charged what is left, and where nothing is, the order is placed in Reserve already.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -19,19 +19,18 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db import queue
 from app.db.statements import write_changed
-from app.domain.carts.coupons import take_off_spent
-from app.domain.carts.queries import CartView, load_cart
-from app.domain.carts.service import take_out_bought
+from app.domain.carts.queries import CartView
 from app.domain.checkout.authorizing import note_authorized, settle_authorized
+from app.domain.checkout.completing import AT_ONCE, complete, complete_at_once
 from app.domain.checkout.errors import CHECKOUT_INCOMPLETE, TOTAL_CHANGED
 from app.domain.checkout.freezing import demand_of, new_order
+from app.domain.checkout.locking import lock_to_buy
 from app.domain.checkout.models import Checkout
-from app.domain.checkout.parts import FREE, check_way, hold_checkout_parts, take_parts
+from app.domain.checkout.parts import check_way, hold_checkout_parts, take_parts
 from app.domain.checkout.queries import (
     Priced,
     list_checkout_balances,
     list_checkout_offers,
-    lock_checkout,
     lock_checkout_by_id,
     price,
     price_checkout,
@@ -48,16 +47,11 @@ from app.domain.checkout.service import (
 from app.domain.checkout.states import CheckoutState
 from app.domain.giftcards.holds import release_parts
 from app.domain.giftcards.split import KINDS, Split
-from app.domain.inventory.service import release_stock, reserve_stock, sell_reserved, sell_stock
+from app.domain.inventory.service import release_stock, reserve_stock, sell_reserved
 from app.domain.ledger.service import payments_account, post_entries
 from app.domain.orders.models import Order
-from app.domain.orders.service import (
-    Paid,
-    lock_order,
-    note_event,
-    place_order,
-    write_pending_order,
-)
+from app.domain.orders.service import lock_order, note_event
+from app.domain.orders.writing import Paid, write_pending_order
 from app.domain.payments.authorizations import void_later
 from app.domain.payments.errors import method_not_found
 from app.domain.payments.models import Payment
@@ -68,6 +62,7 @@ from app.domain.payments.service import (
     lock_payment,
     move_payment,
     new_mark,
+    new_payment,
     start_payment,
 )
 from app.domain.payments.services import (
@@ -79,17 +74,15 @@ from app.domain.payments.services import (
     Unheard,
     Unknown,
 )
-from app.domain.payments.states import MANUAL, UNFINISHED, PaymentState
+from app.domain.payments.states import UNFINISHED, PaymentState
 from app.domain.promotions.errors import coupon_refused
 from app.domain.promotions.pricing import without
 from app.domain.promotions.quotes import Quote
-from app.domain.promotions.uses import give_back_uses, hold_uses, keep_uses
+from app.domain.promotions.uses import give_back_uses, hold_uses
 from app.domain.stores.queries import StoreConfig
 from app.kit.errors import Conflict, Invalid
 from app.kit.ids import digest
 
-# Of those that a store offers, the ones that no service is called for.
-AT_ONCE: Final = frozenset({FREE, MANUAL})
 NOT_CHARGED: Final = "not charged"
 
 
@@ -152,20 +145,13 @@ async def reserve(
     out_of_stock; and Invalid where something is missing, the coupon does not count (coupon_*) or the service does
     not take what is due.
     """
-    checkout = await lock_checkout(session, store.id, token)
-    if checkout.state == CheckoutState.COMPLETED and checkout.order_id is not None:
-        return Placed(checkout.order_id)
-    if checkout.state == CheckoutState.PAYING and checkout.order_id is not None:
-        live = await find_live_payment(session, store.id, checkout.order_id)
-        if live is not None:
-            abandoned = live.state == PaymentState.ACTION_NEEDED and not _is_same(
-                live, service, payment_token, payer
-            )
-            return Started(live.id, checkout.order_id, mine=is_marked(live, mark), abandoned=abandoned)
+    checkout, cart, order_id = await lock_to_buy(session, store, token)
+    earlier = await _find_earlier(session, store, checkout, service, payment_token, payer, mark=mark)
+    if earlier is not None:
+        return earlier
     if payment_token is None:
         raise method_not_found()
     check_editable(checkout, now=now)
-    cart = await load_cart(session, store, checkout.cart_id)
     check_basket(cart)
     priced = await price_checkout(session, store, checkout, cart, now=now)
     faults = what_is_missing(store, checkout, priced)
@@ -179,43 +165,75 @@ async def reserve(
     if amount not in (None, priced.due) or currency not in (None, quote.currency):
         raise total_changed(checkout, priced)
     check_way(service, priced, takes)
-    order = await write_pending_order(
-        session, store.id, new_order(checkout, cart, quote, additional_fields), now=now
-    )
-    checkout.order_id = order.id
-    checkout.currency = quote.currency
+    new, demand = new_order(checkout, cart, quote, additional_fields), demand_of(quote)
+    at_once = service in AT_ONCE or service in KINDS
+    if not at_once:
+        await write_pending_order(session, store.id, new, order_id=order_id, now=now)
+    elif checkout.order_id is not None:
+        await lock_order(session, store.id, order_id)  # before what comes after it in the order of locks
     if not await hold_checkout_parts(session, checkout, priced, now=now):
         raise total_changed(checkout, await price_checkout(session, store, checkout, cart, now=now))
     await _hold_uses(session, store, checkout, cart, quote, now=now)
-    demand = demand_of(quote)
-    if service in AT_ONCE or service in KINDS:
+    checkout.currency = quote.currency
+    if at_once:
         with saying(checkout, quote):
-            await sell_stock(session, store.id, order_id=order.id, demand=demand, now=now)
-        await _place_at_once(session, store, checkout, order, priced, service=service, now=now)
-        await write_changed(session, checkout)
-        return Placed(order.id)
+            await complete_at_once(
+                session,
+                store,
+                checkout,
+                new,
+                priced,
+                order_id=order_id,
+                service=service,
+                demand=demand,
+                now=now,
+            )
+        return Placed(order_id)
+    checkout.order_id = order_id
     held_until = now + timedelta(seconds=hold_seconds)
     with saying(checkout, quote):
         await reserve_stock(session, store.id, checkout_id=checkout.id, demand=demand, expires_at=held_until)
-    payment = await start_payment(
-        session,
+    payment = new_payment(
         store.id,
-        order_id=order.id,
+        order_id=order_id,
         checkout_id=checkout.id,
         service=service,
         token=payment_token,
-        mark=mark or new_mark(),
         amount=priced.due,
         currency=quote.currency,
         now=now,
         payer=payer,
     )
+    await start_payment(session, payment, mark=mark or new_mark())
     checkout.frozen = msgspec.to_builtins(priced)
     checkout.held_until = held_until
     move_checkout(checkout, CheckoutState.PRICED, now=now)
     move_checkout(checkout, CheckoutState.PAYING, now=now)
     await write_changed(session, checkout)
-    return Started(payment.id, order.id, mine=True)
+    return Started(payment.id, order_id, mine=True)
+
+
+async def _find_earlier(
+    session: AsyncSession,
+    store: StoreConfig,
+    checkout: Checkout,
+    service: str,
+    payment_token: str | None,
+    payer: Payer | None,
+    *,
+    mark: str,
+) -> Placed | Started | None:
+    """What an earlier call, or one beside this, made of a checkout; None where it is still to be paid."""
+    if checkout.state == CheckoutState.COMPLETED and checkout.order_id is not None:
+        return Placed(checkout.order_id)
+    if checkout.state == CheckoutState.PAYING and checkout.order_id is not None:
+        live = await find_live_payment(session, store.id, checkout.order_id)
+        if live is not None:
+            abandoned = live.state == PaymentState.ACTION_NEEDED and not _is_same(
+                live, service, payment_token, payer
+            )
+            return Started(live.id, checkout.order_id, mine=is_marked(live, mark), abandoned=abandoned)
+    return None
 
 
 def _is_same(live: Payment, service: str, token: str | None, payer: Payer | None) -> bool:
@@ -270,57 +288,6 @@ def total_changed(checkout: Checkout, priced: Priced) -> Conflict:
         totals=totals_of(priced.quote, priced.split),
         **quote_facts(checkout, priced.quote),
     )
-
-
-async def _place_at_once(
-    session: AsyncSession,
-    store: StoreConfig,
-    checkout: Checkout,
-    order: Order,
-    priced: Priced,
-    *,
-    service: str,
-    now: datetime,
-) -> None:
-    if service in AT_ONCE:
-        await start_payment(
-            session,
-            store.id,
-            order_id=order.id,
-            checkout_id=checkout.id,
-            service=service,
-            token="",
-            mark=new_mark(),
-            amount=priced.due,
-            currency=order.currency,
-            now=now,
-            at_once=PaymentState.CAPTURED if service == FREE else PaymentState.PENDING,
-        )
-    paid = await take_parts(session, checkout, order, now=now)
-    await _complete(session, store, checkout, order, paid=paid, now=now)
-    checkout.frozen = msgspec.to_builtins(priced)
-
-
-async def _complete(
-    session: AsyncSession,
-    store: StoreConfig,
-    checkout: Checkout,
-    order: Order,
-    *,
-    paid: Sequence[Paid],
-    now: datetime,
-) -> None:
-    await place_order(session, order, prefix=store.order_prefix, paid=paid, now=now)
-    said = bool(order.note or order.attributes)
-    await take_out_bought(session, store.id, checkout.cart_id, order_id=order.id, said=said)
-    if checkout.state == CheckoutState.OPEN:
-        move_checkout(checkout, CheckoutState.PRICED, now=now)
-    move_checkout(checkout, CheckoutState.COMPLETED, now=now)
-    checkout.held_until = None
-    if order.discounts:
-        await keep_uses(session, store.id, checkout_id=checkout.id, now=now)
-    if order.coupon_code is not None:
-        await take_off_spent(session, store.id, checkout.cart_id, order.coupon_code)
 
 
 async def settle(
@@ -396,7 +363,7 @@ async def _settle_captured(
         paid = [Paid(payment.service, payments_account(payment.service, payment.source_id), payment.captured)]
         paid += await take_parts(session, checkout, order, now=now)
         await sell_reserved(session, store.id, checkout_id=checkout.id, order_id=order.id, now=now)
-        await _complete(session, store, checkout, order, paid=paid, now=now)
+        await complete(session, store, checkout, order, paid=paid, now=now)
         return
     moved = move_payment(
         payment,
@@ -430,7 +397,7 @@ async def _settle_held(
         move_payment(payment, PaymentState.AUTHORIZED, reference=finding.reference, now=now)
         paid = await take_parts(session, checkout, order, now=now)
         await sell_reserved(session, store.id, checkout_id=checkout.id, order_id=order.id, now=now)
-        await _complete(session, store, checkout, order, paid=paid, now=now)
+        await complete(session, store, checkout, order, paid=paid, now=now)
         await note_authorized(session, order, payment, now=now)
     elif payment.state != PaymentState.CAPTURED:
         payment.reference = finding.reference

@@ -7,7 +7,7 @@ import msgspec
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.db.statements import Load
+from app.db.statements import Load, only_checked
 from app.domain.carts.changes import Change, list_changes
 from app.domain.carts.models import Cart
 from app.domain.carts.pricing import basket_of, list_cart_offers
@@ -63,7 +63,7 @@ def source_of(checkout: Checkout) -> Source:
 
 
 _TOKENS: Final = "store_id = :store_id AND token = :token"
-_IDS: Final = "store_id = :store_id AND id = :id"
+_IDS: Final = f"id = :id AND {only_checked('store_id')} = :store_id"
 _GET: Final = Load(Checkout, _TOKENS)
 _GET_BY_ID: Final = Load(Checkout, _IDS)
 _LOCK: Final = Load(Checkout, f"{_TOKENS} FOR UPDATE")

@@ -19,7 +19,7 @@ from app.domain.orders.service import lock_order, note_event, queue_paid, show_r
 from app.domain.orders.shipping import complete_if_done
 from app.domain.payments.errors import NOT_PAID_OUTSIDE, PAYMENT_TOO_LARGE, RECEIPT_DIFFERS
 from app.domain.payments.models import Payment
-from app.domain.payments.service import move_payment, new_mark, start_payment, sum_captured
+from app.domain.payments.service import move_payment, new_mark, new_payment, start_payment, sum_captured
 from app.domain.payments.states import MANUAL, PaymentState
 from app.kit.errors import Conflict
 
@@ -152,16 +152,14 @@ async def _lock_outside(session: AsyncSession, order: Order) -> Sequence[Payment
 
 async def _wait_for(session: AsyncSession, order: Order, amount: int, *, now: datetime) -> None:
     """Keep what is still owed as an attempt that waits."""
-    payment = await start_payment(
-        session,
+    payment = new_payment(
         order.store_id,
         order_id=order.id,
         checkout_id=order.checkout_id,
         service=MANUAL,
-        token="",
-        mark=new_mark(),
         amount=amount,
         currency=order.currency,
+        at_once=PaymentState.PENDING,
         now=now,
     )
-    move_payment(payment, PaymentState.PENDING, now=now)
+    await start_payment(session, payment, mark=new_mark())

@@ -20,6 +20,7 @@ from app.domain.checkout.errors import (
     NO_SHIPPING,
     SHIPPING_OPTION,
 )
+from app.domain.checkout.locking import lock_with_cart
 from app.domain.checkout.models import Checkout
 from app.domain.checkout.queries import (
     CheckoutView,
@@ -101,16 +102,30 @@ async def lock_editable(
 ) -> Checkout:
     """The checkout, locked for a change that also keeps it alive. Raises NotFound and Conflict."""
     checkout = await lock_checkout(session, store_id, token)
+    _keep_alive(checkout, now=now, keep_seconds=keep_seconds)
+    return checkout
+
+
+async def lock_editable_with_cart(
+    session: AsyncSession, store: StoreConfig, token: str, *, now: datetime, keep_seconds: int
+) -> tuple[Checkout, CartView]:
+    """As lock_editable, with the cart as it is then."""
+    checkout, cart = await lock_with_cart(session, store, token)
+    _keep_alive(checkout, now=now, keep_seconds=keep_seconds)
+    return checkout, cart
+
+
+def _keep_alive(checkout: Checkout, *, now: datetime, keep_seconds: int) -> None:
     check_editable(checkout, now=now)
     checkout.updated_at = now
     checkout.expires_at = now + timedelta(seconds=keep_seconds)
-    return checkout
 
 
 async def set_customer(
     session: AsyncSession,
     store: StoreConfig,
     checkout: Checkout,
+    cart: CartView,
     *,
     email: str,
     shipping_address: Mapping[str, Any] | None,
@@ -121,7 +136,7 @@ async def set_customer(
     note: str | UnsetType | None = UNSET,
     now: datetime,
 ) -> CheckoutView:
-    """Write who buys and where it goes; billing_address None means the same as shipping.
+    """Write who buys what is in the cart and where it goes; billing_address None means the same as shipping.
 
     shipping_address None is for what is fetched or needs no shipping; then there is a billing address.
     The note is the cart's. `facts` are identity, time_zone and detected_country, as the page tells them. The shipping option
@@ -139,7 +154,7 @@ async def set_customer(
     write_consents(store, checkout, consents or {}, now=now)
     if note is not UNSET:
         await write_note(session, store.id, checkout.cart_id, note)
-    cart = await load_cart(session, store, checkout.cart_id)
+        cart = await load_cart(session, store, checkout.cart_id)
     priced = await price_checkout(session, store, checkout, cart, now=now)
     if needs_shipping(priced.quote) and not priced.choices:
         if shipping_address is None:
@@ -159,11 +174,16 @@ async def set_customer(
 
 
 async def choose_shipping(
-    session: AsyncSession, store: StoreConfig, checkout: Checkout, *, option_id: int, now: datetime
+    session: AsyncSession,
+    store: StoreConfig,
+    checkout: Checkout,
+    cart: CartView,
+    *,
+    option_id: int,
+    now: datetime,
 ) -> CheckoutView:
     """Pick a shipping option. Raises Invalid shipping_option_not_available."""
     checkout.shipping_option_id = option_id
-    cart = await load_cart(session, store, checkout.cart_id)
     priced = await price_checkout(session, store, checkout, cart, now=now)
     if priced.quote.shipping_option is None:
         raise Invalid.at(

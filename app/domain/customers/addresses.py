@@ -11,10 +11,11 @@ from app.kit.places import (
     country_name,
     find_country,
     find_region_of,
+    list_regions,
     normalise_phone,
     region_name,
 )
-from app.kit.postal import has_codes, normalise_zip
+from app.kit.postal import find_region_of_code, needs_code, normalise_zip
 
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0e-\x1f\x7f\ud800-\udfff]")
 _MAX_LENGTHS: Final = {
@@ -138,7 +139,7 @@ def _text_faults(texts: dict[str, str], country: str | None) -> dict[str, tuple[
         elif len(text) > _MAX_LENGTHS[field]:
             found[field] = ("too_long", f"At most {_MAX_LENGTHS[field]} characters fit here.")
     for field in _REQUIRED:
-        if not texts.get(field) and not (field == "zip" and country and not has_codes(country)):
+        if not texts.get(field) and not (field == "zip" and country and not needs_code(country)):
             found[field] = ("required", "This is needed to send a parcel.")
     if country is None:
         found.setdefault(
@@ -165,7 +166,7 @@ def check_address(sent: AddressInput, *, at: str = "") -> Address | list[FieldEr
         if phone is None:
             message = f"This is no phone number of {country_name(country)}; others begin with +."
             faults.setdefault("phone", ("invalid_phone", message))
-        code = normalise_zip(texts.get("zip", ""), country)
+        code = normalise_zip(texts["zip"], country) if texts.get("zip") else ""
         if code is None:
             faults.setdefault("zip", ("invalid_zip", f"This is no postal code of {country_name(country)}."))
     if faults or country is None or phone is None:
@@ -185,3 +186,17 @@ def check_address(sent: AddressInput, *, at: str = "") -> Address | list[FieldEr
         phone=phone[0],
         phone_typed=phone[1],
     )
+
+
+def with_region(address: Address, *, at: str) -> Address | list[FieldError]:
+    """The address with the region that its postal code is in where none was sent, or the fault that there is none.
+
+    For a store that tells regions of the country apart, in tax or in shipping: without one nobody knows which.
+    """
+    if address.region_code is not None:
+        return address
+    region = find_region_of_code(address.zip or "", address.country_code)
+    if region is None or region not in dict(list_regions(address.country_code)):
+        message = f"Tax and shipping depend on the region of {country_name(address.country_code)}."
+        return [FieldError(f"{at}.region", "required", message)]
+    return msgspec.structs.replace(address, region_code=region)

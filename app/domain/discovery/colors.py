@@ -51,10 +51,10 @@ _NEAR: Final = f"""
 def _shown_sql(expands: frozenset[str]) -> str:
     return f"""
         SELECT {joined(variant_item(expands), "ORDER BY page.place, page.id")} AS items, count(*) AS shown FROM (
-            SELECT found.variant_id AS id, min(wanted.place) AS place
-            FROM unnest($2::integer[]) WITH ORDINALITY AS wanted (rgb, place)
+            SELECT found.variant_id AS id, min(ARRAY[wanted.step, found.turn, wanted.place]) AS place
+            FROM unnest($2::integer[], $4::integer[]) WITH ORDINALITY AS wanted (rgb, step, place)
             CROSS JOIN LATERAL (
-                SELECT x.variant_id FROM variant_colors x
+                SELECT x.variant_id, row_number() OVER (ORDER BY x.variant_id) AS turn FROM variant_colors x
                 WHERE x.store_id = $1 AND x.rgb = wanted.rgb AND {_ON_SALE} ORDER BY x.variant_id LIMIT $3
             ) found
             GROUP BY found.variant_id ORDER BY 2, 1 LIMIT $3
@@ -67,20 +67,21 @@ async def list_variants_by_colors(
 ) -> bytes:
     """The 50 variants on sale that are nearest to any of these colours (0xRRGGBB), as a JSON array.
 
-    A variant of several colours counts by its nearest. Two statements, three where few variants share a colour
+    A variant of several colours counts by its nearest; colours as near take turns, so that of two that are asked for
+    none hides the other. Two statements, three where few variants share a colour
     or many have several.
     """
     asked = [lab_of(rgb) for rgb in dict.fromkeys(colors)]
-    near, held = await _near(reads, store_id, asked, FEW_CANDIDATES)
+    near, held, steps = await _near(reads, store_id, asked, FEW_CANDIDATES)
     # Each of them has a variant on sale, so that no more colours than variants are needed.
     most = min(MOST_SHOWN, _enough(near, held))
     if len(near) >= FEW_CANDIDATES and sum(held[rgb] for rgb in near[:SURE]) < MOST_SHOWN:
-        near, _ = await _near(reads, store_id, asked, CANDIDATES)
+        near, _, steps = await _near(reads, store_id, asked, CANDIDATES)
         most = MOST_SHOWN
     sql = _shown_sql(frozenset(expands))
-    row = await reads.fetchrow(sql, store_id, near[:most], MOST_SHOWN)
+    row = await reads.fetchrow(sql, store_id, near[:most], MOST_SHOWN, steps[:most])
     if row and row["shown"] < MOST_SHOWN and most < min(MOST_SHOWN, len(near)):
-        row = await reads.fetchrow(sql, store_id, near[:MOST_SHOWN], MOST_SHOWN)
+        row = await reads.fetchrow(sql, store_id, near[:MOST_SHOWN], MOST_SHOWN, steps[:MOST_SHOWN])
     assert row is not None
     items: bytes = row["items"]
     return b"[%b]" % items
@@ -94,9 +95,15 @@ def _enough(near: Sequence[int], held: Mapping[int, int]) -> int:
 
 async def _near(
     reads: Reads, store_id: int, asked: Sequence[Lab], most: int
-) -> tuple[list[int], dict[int, int]]:
-    """So many colours near to each that is asked for, the nearest first by the formula, and what they hold."""
+) -> tuple[list[int], dict[int, int], list[int]]:
+    """So many colours near to each that is asked for, the nearest first by the formula; what they hold; and the place of
+    each among all that are nearer, the same for colours as near.
+    """
     axes = zip(*(spot_of(lab) for lab in asked), strict=True)
     held = {row["rgb"]: row["held"] for row in await reads.fetch(_NEAR, store_id, *map(list, axes), most)}
     apart = {rgb: min(ciede2000(lab, lab_of(rgb)) for lab in asked) for rgb in held}
-    return sorted(held, key=lambda rgb: (apart[rgb], rgb)), held
+    near = sorted(held, key=lambda rgb: (apart[rgb], rgb))
+    steps: dict[float, int] = {}
+    for place, rgb in enumerate(near):
+        steps.setdefault(apart[rgb], place)
+    return near, held, [steps[apart[rgb]] for rgb in near]

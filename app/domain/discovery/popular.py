@@ -26,6 +26,9 @@ LONGEST_QUERY: Final = 100
 WRITE_SECONDS: Final = 1.0
 # Different queries that a tally holds; further ones of the same second are not counted.
 MOST_AT_ONCE: Final = 1000
+# How often one visitor's asking for the same counts within an hour, and how many of such are remembered.
+MOST_OF_ONE: Final = 10
+MOST_ASKERS: Final = 20_000
 # Different queries that are kept of a day that is over, for each store.
 MOST_A_DAY: Final = 1000
 
@@ -77,18 +80,33 @@ class SearchTally:
         self._sessions = sessions
         self._clock = clock
         self._counts: dict[tuple[int, date, str], int] = {}
+        self._hour: datetime | None = None
+        # By a number that stands for visitor and query: who asked is written nowhere.
+        self._asked: dict[int, int] = {}
         self._writing: asyncio.Task[None] | None = None
         self._closing = asyncio.Event()
         self._turn = asyncio.Lock()
 
-    def note(self, store_id: int, query: str) -> None:
-        """Count a query that had results, once it is written within a second or so."""
-        shown = shown_query(query)
-        key = (store_id, self._clock().date(), shown)
+    def note(self, store_id: int, query: str, *, visitor: str) -> None:
+        """Count a query that had results, once it is written within a second or so.
+
+        Of one visitor the same query counts MOST_OF_ONE times an hour in each process, so that nobody alone says what
+        everybody is told.
+        """
+        now, shown = self._clock(), shown_query(query)
+        if self._is_enough(hash((store_id, shown, visitor)), now.replace(minute=0, second=0, microsecond=0)):
+            return
+        key = (store_id, now.date(), shown)
         if shown and (key in self._counts or len(self._counts) < MOST_AT_ONCE):
             self._counts[key] = self._counts.get(key, 0) + 1
         if self._writing is None or self._writing.done():
             self._writing = asyncio.create_task(self._write_later())
+
+    def _is_enough(self, mark: int, hour: datetime) -> bool:
+        if hour != self._hour or len(self._asked) >= MOST_ASKERS:
+            self._hour, self._asked = hour, {}
+        asked = self._asked[mark] = self._asked.get(mark, 0) + 1
+        return asked > MOST_OF_ONE
 
     async def write(self) -> None:
         """Write what was counted so far. Never raises for a database that is away: then it is forgotten.

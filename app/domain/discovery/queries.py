@@ -30,7 +30,7 @@ class Wanted(msgspec.Struct, frozen=True):
 
 
 class Found(msgspec.Struct, frozen=True):
-    """A page of each kind. `meant` is the query as it was understood, empty where only parts of it were found."""
+    """A page of each kind. `meant` is the query as it was understood, empty where only parts of it were found or read."""
 
     pages: Mapping[str, Items]
     meant: str = ""
@@ -57,6 +57,7 @@ async def search(
     words = split_words(wanted.query)
     if not words:
         return nothing
+    is_read = len(split_words(wanted.query, MOST_WORDS + 1)) == len(words)
 
     async def run(chosen: Sequence[str], joined: str, meant: str) -> tuple[Found, str | None]:
         asked = search_text(chosen, wanted.language, joined=joined, synonyms=wanted.synonyms)
@@ -72,7 +73,7 @@ async def search(
             pages[PRODUCTS] = capped(pages[PRODUCTS], more=row["more"])
         return Found(pages, meant), row["near"]
 
-    found, near = await run(words, " & ", wanted.query)
+    found, near = await run(words, " & ", wanted.query if is_read else "")
     if not found.is_empty:
         return found
     candidates: dict[str, list[str]] = {}
@@ -83,7 +84,7 @@ async def search(
     if not known:
         return nothing
     if None not in mended:
-        found, _ = await run(known, " & ", " ".join(known))
+        found, _ = await run(known, " & ", " ".join(known) if is_read else "")
         if not found.is_empty:
             return found
     found, _ = await run(known, " | ", "")

@@ -29,15 +29,16 @@ def closest(word: str, candidates: Iterable[str]) -> str | None:
     """The candidate with the fewest edits, also as the beginning of a longer word; None if all are too far.
 
     A third of the letters may be wrong, two at most, and one in words of three or four. The first letter is
-    rarely the wrong one: among words as near, one that begins alike was meant.
+    rarely the wrong one: among words as near, one that begins alike was meant, and one before two that were
+    written together.
     """
     most = 1 if len(word) <= 4 else 2
-    best: tuple[float, bool, str] | None = None
+    best: tuple[float, bool, bool, str] | None = None
     for candidate in candidates:
         away = float(edits_within(word, candidate, most))
         if len(candidate) > len(word) + 1:
             away = min(away, edits_within(word, candidate[: len(word)], most) + 0.5)
-        rank = (away, candidate[:1] != word[:1], candidate)
+        rank = (away, candidate[:1] != word[:1], " " in candidate, candidate)
         if away <= most and (best is None or rank < best):
             best = rank
     return best[-1] if best else None

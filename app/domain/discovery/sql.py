@@ -105,7 +105,8 @@ _MARKED: Final = "json_build_object('title', {title}, 'body', {body})"
 # Candidates by what the trigram index finds fast: words that are alike, and for mistakes that leave few trigrams
 # alike, those that begin as the word does, as it would with its first letters swapped, or end as it does. Trigrams
 # are compared last: of all this it takes longest. LIMIT keeps the look-ups of parts what they are: PostgreSQL would
-# make joins over all words of them.
+# make joins over all words of them. A word as it was typed is right only where something on show has it: an error may
+# have stood in a title once.
 _NEAR: Final = """
     CASE WHEN {nothing} THEN (
         SELECT json_agg(json_build_array(asked.word, near.word))
@@ -119,6 +120,7 @@ _NEAR: Final = """
                 OR w.word LIKE '%' || right(asked.word, CASE WHEN length(asked.word) < 6 THEN 2 ELSE 3 END)
                 OR w.word % asked.word
             ) AND (abs(length(w.word) - length(asked.word)) <= 2 OR w.word % asked.word)
+                AND CASE WHEN w.word = asked.word THEN {shown} ELSE true END
             ORDER BY similarity(w.word, asked.word) DESC, w.word LIMIT 40)
             UNION ALL
             SELECT left(asked.word, place) || ' ' || substr(asked.word, place + 1)
@@ -129,6 +131,17 @@ _NEAR: Final = """
                     AND w.word = substr(asked.word, place + 1) LIMIT 1)
         ) near
     ) END
+"""
+
+_ON_SHOW: Final = {
+    PRODUCTS: "t.listed",
+    PAGES: "t.visible AND t.published_at <= $12",
+    POSTS: "t.visible AND t.published_at <= $12",
+}
+_SHOWN: Final = """
+    (SELECT true FROM {kind} t WHERE t.store_id = $1 AND {on_show} AND t.search @@ (
+        plainto_tsquery($6::text::regconfig, asked.word) || plainto_tsquery('storefront_simple', asked.word)
+    ) LIMIT 1) IS TRUE
 """
 
 
@@ -151,7 +164,8 @@ def search_sql(kinds: tuple[str, ...], expands: frozenset[str], way: Way, *, men
         for kind in kinds
     ]
     nothing = " AND ".join(f"NOT EXISTS (SELECT FROM {kind}_hits)" for kind in kinds)
-    columns.append(f"{_NEAR.format(nothing=nothing)} AS near" if mending else "NULL AS near")
+    shown = " OR ".join(_SHOWN.format(kind=kind, on_show=_ON_SHOW[kind]) for kind in kinds)
+    columns.append(f"{_NEAR.format(nothing=nothing, shown=shown)} AS near" if mending else "NULL AS near")
     columns.append("(SELECT found FROM more) AS more" if PRODUCTS in kinds else "false AS more")
     return f"WITH {', '.join([_ASKED, *hits])} SELECT {', '.join(columns)}"
 

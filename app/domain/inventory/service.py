@@ -176,10 +176,14 @@ async def release_stock(session: AsyncSession, store_id: int, *, checkout_id: in
 
 _RETURN: Final = Statement(
     """
-    WITH due AS (
-        SELECT m.variant_id, -sum(m.delta) AS quantity FROM stock_movements m
+    WITH wanted AS (SELECT * FROM unnest(CAST(:variants AS bigint[]), CAST(:quantities AS integer[])) AS w (variant_id, quantity)),
+    due AS (
+        -- Where nothing is named, least() of NULL and the rest is the rest.
+        SELECT m.variant_id, least(w.quantity, -sum(m.delta)) AS quantity
+        FROM stock_movements m LEFT JOIN wanted w USING (variant_id)
         WHERE m.store_id = :store_id AND m.order_id = :order_id AND m.kind IN ('sold', 'returned')
-        GROUP BY m.variant_id HAVING sum(m.delta) < 0
+          AND (w.variant_id IS NOT NULL OR CAST(:variants AS bigint[]) IS NULL)
+        GROUP BY m.variant_id, w.quantity HAVING sum(m.delta) < 0
     ),
     locked AS (
         SELECT s.variant_id, due.quantity FROM stock_items s JOIN due USING (variant_id)
@@ -198,13 +202,30 @@ _RETURN: Final = Statement(
     )
     INSERT INTO stock_movements (store_id, variant_id, kind, delta, order_id, at)
     SELECT :store_id, variant_id, 'returned', quantity, :order_id, :now FROM moved
+    RETURNING delta
     """
 )
 
 
-async def return_stock(session: AsyncSession, store_id: int, *, order_id: int, now: datetime) -> None:
-    """Put back what an order took, once: its own movements say what that is, and what came back before.
+async def return_stock(
+    session: AsyncSession,
+    store_id: int,
+    *,
+    order_id: int,
+    units: Mapping[int, int] | None = None,
+    now: datetime,
+) -> int:
+    """Put back what an order took, once, or of it these {variant id: units}; how many units came back.
 
-    The caller holds the order's lock. Locks stock rows in variant order.
+    The order's own movements say what it took, and what came back before. The caller holds the order's lock. Locks
+    stock rows in variant order.
     """
-    await _RETURN.rows(session, store_id=store_id, order_id=order_id, now=now)
+    moved = await _RETURN.rows(
+        session,
+        store_id=store_id,
+        order_id=order_id,
+        variants=None if units is None else list(units),
+        quantities=None if units is None else list(units.values()),
+        now=now,
+    )
+    return sum(row["delta"] for row in moved)

@@ -38,7 +38,13 @@ class Order(Base):
         ),
         CheckConstraint("total >= 0", name="total_sign"),
         CheckConstraint("(status = 'pending') = (number IS NULL) OR status = 'cancelled'", name="number"),
-        Index("orders_customer_idx", "store_id", "customer_id", "id"),
+        Index(
+            "orders_customer_idx",
+            "store_id",
+            "customer_id",
+            "id",
+            postgresql_where="customer_id IS NOT NULL",
+        ),
         Index("orders_email_idx", "store_id", text("lower(email)")),
         Index(
             "orders_placed_idx",
@@ -92,6 +98,7 @@ class OrderLine(Base):
         CheckConstraint("line_price = price * quantity", name="line_price"),
         CheckConstraint("shipped BETWEEN 0 AND quantity", name="shipped"),
         CheckConstraint("refunded BETWEEN 0 AND quantity", name="refunded"),
+        CheckConstraint("dropped BETWEEN 0 AND quantity - shipped", name="dropped"),
         Index(None, "order_id"),
         Index(None, "store_id", "variant_id"),
     )
@@ -121,6 +128,8 @@ class OrderLine(Base):
     shipped: Mapped[int] = mapped_column(server_default="0")
     # How many of it were paid back, line by line; sums that are paid back name no line.
     refunded: Mapped[int] = mapped_column(server_default="0")
+    # How many of these were in no parcel then, and are not to be shipped any more.
+    dropped: Mapped[int] = mapped_column(server_default="0")
 
 
 class OrderEvent(Base):

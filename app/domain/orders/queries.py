@@ -30,6 +30,7 @@ class OrderLineView(msgspec.Struct, frozen=True):
     discounts: tuple[LineDiscount, ...]
     gift: bool
     refunded: int = 0
+    dropped: int = 0
 
 
 class PaymentView(msgspec.Struct, frozen=True):

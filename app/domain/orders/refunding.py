@@ -1,21 +1,24 @@
 """What units of an order's lines are worth when they are paid back, and that none is paid back twice."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Final
 
 import msgspec
-from sqlalchemy import BigInteger, Integer, bindparam, text
+from sqlalchemy import BigInteger, Integer, bindparam, select, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.domain.orders.errors import NOTHING_TO_REFUND
-from app.domain.orders.models import Order
+from app.domain.orders.models import Order, OrderLine
 from app.kit.errors import Invalid
 from app.kit.money import round_half_up
 
 _TAKE: Final = text(
     """
-    UPDATE order_lines l SET refunded = l.refunded + wanted.quantity
+    UPDATE order_lines l
+    SET refunded = l.refunded + wanted.quantity,
+        dropped = least(l.dropped + greatest(wanted.quantity, 0), l.quantity - l.shipped)
     FROM unnest(:ids, :quantities) AS wanted (id, quantity)
     WHERE l.store_id = :store_id AND l.order_id = :order_id AND l.id = wanted.id
       AND l.refunded + wanted.quantity BETWEEN 0 AND l.quantity
@@ -47,6 +50,7 @@ async def take_back_units(
 ) -> list[RefundedLine]:
     """Count units of lines, {line id: units}, as paid back; what they are worth. The caller holds the order's lock.
 
+    Of a line of which some are shipped and some are not, those that are not come first: they stay here.
     Raises Invalid nothing_to_refund where a line has not that many left, or all of them cost nothing.
     """
     if not quantities or min(quantities.values()) < 1:
@@ -63,8 +67,27 @@ async def take_back_units(
     return found
 
 
+async def count_by_variant(
+    session: AsyncSession, order: Order, lines: Sequence[RefundedLine]
+) -> dict[int, int]:
+    """How many units of each variant lines of an order are about."""
+    units = {line.line_id: line.quantity for line in lines}
+    found = await session.execute(
+        select(OrderLine.id, OrderLine.variant_id).where(
+            OrderLine.store_id == order.store_id, OrderLine.id.in_(units)
+        )
+    )
+    counted: Counter[int] = Counter()
+    for row in found:
+        counted[row.variant_id] += units[row.id]
+    return dict(counted)
+
+
 async def put_units_again(session: AsyncSession, order: Order, lines: Sequence[RefundedLine]) -> None:
-    """Count units as paid for again, whose refund has failed. The caller holds the order's lock."""
+    """Count units as paid for again, whose refund has failed. The caller holds the order's lock.
+
+    What was not to be shipped any more still is not: it is to be paid back in another way, or named to be shipped.
+    """
     if lines:
         await _move(session, order, {line.line_id: -line.quantity for line in lines})
 

@@ -24,17 +24,21 @@ from app.domain.payments.authorizations import capture_later
 from app.kit.errors import Conflict, Invalid
 
 SHIPPED: Final = "orders.shipped"
+# All of it was paid once.
+_PAID: Final = ("paid", "partially_refunded", "refunded")
 
-# What needs no shipping is fulfilled without a parcel, unless somebody names it.
+# What needs no shipping is fulfilled without a parcel, unless somebody names it or there is nothing else; what was paid
+# back stays here, too.
 _OPEN: Final = text(
     """
-    SELECT id, quantity - shipped AS left FROM order_lines
-    WHERE store_id = :store_id AND order_id = :order_id AND requires_shipping AND shipped < quantity
+    SELECT id, quantity - shipped - dropped AS left, requires_shipping FROM order_lines
+    WHERE store_id = :store_id AND order_id = :order_id AND shipped + dropped < quantity
     """
 )
 _TAKE: Final = text(
     """
-    UPDATE order_lines l SET shipped = l.shipped + wanted.quantity
+    UPDATE order_lines l
+    SET shipped = l.shipped + wanted.quantity, dropped = least(l.dropped, l.quantity - l.shipped - wanted.quantity)
     FROM unnest(:ids, :quantities) AS wanted (id, quantity)
     WHERE l.store_id = :store_id AND l.order_id = :order_id AND l.id = wanted.id
       AND l.shipped + wanted.quantity <= l.quantity
@@ -63,8 +67,8 @@ async def ship_order(
 ) -> Parcel:
     """Put units of an order's lines, {line id: units}, into a parcel, or all that is left with None; mail its buyer.
 
-    The order's fulfilment follows, and an order that is paid and shipped is completed. Raises Conflict
-    order_cancelled and cancellation_waits, and Invalid nothing_to_ship and bad_tracking. Locks the order.
+    What was paid back before it was shipped goes only where somebody names its line. The order's fulfilment
+    follows, and an order that is paid and shipped is completed. Raises Conflict order_cancelled and cancellation_waits, and Invalid nothing_to_ship and bad_tracking. Locks the order.
     """
     if url is not None and (urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname):
         raise Invalid.at("url", BAD_TRACKING, "A tracking link begins with http:// or https://.")
@@ -74,7 +78,7 @@ async def ship_order(
     if order.status == "cancelled":
         raise Conflict(ORDER_CANCELLED, "The order was cancelled; nothing of it can be shipped.")
     await _check_wish(session, order)
-    wanted = dict(quantities) if quantities is not None else await count_unshipped(session, order)
+    wanted = dict(quantities) if quantities is not None else await _list_all_left(session, order)
     if not wanted or min(wanted.values()) < 1:
         raise Invalid.at("lines", NOTHING_TO_SHIP, "Nothing of the order is left to be shipped.")
     lines = {"ids": sorted(wanted), "quantities": [wanted[line_id] for line_id in sorted(wanted)]}
@@ -112,9 +116,16 @@ async def ship_order(
     return parcel
 
 
+async def drop_unshipped(session: AsyncSession, order: Order, *, now: datetime) -> None:
+    """Let an order's fulfilment follow units that are not to be shipped any more. The caller holds its lock."""
+    if order.fulfilment_status == "partial" and not await count_unshipped(session, order):
+        order.fulfilment_status = "fulfilled"
+        await complete_if_done(session, order, now=now)
+
+
 async def complete_if_done(session: AsyncSession, order: Order, *, now: datetime) -> None:
-    """Complete an order that is paid and shipped. The caller holds its lock."""
-    done = order.payment_status == "paid" and order.fulfilment_status == "fulfilled"
+    """Complete an order that is paid and shipped, whatever went back of it. The caller holds its lock."""
+    done = order.payment_status in _PAID and order.fulfilment_status == "fulfilled"
     if done and may_move(order.status, "completed"):
         order.status = "completed"
         await note_event(session, order, "completed", "", now=now)
@@ -122,6 +133,15 @@ async def complete_if_done(session: AsyncSession, order: Order, *, now: datetime
 
 async def count_unshipped(session: AsyncSession, order: Order) -> dict[int, int]:
     """What of an order still has to be shipped, {line id: units}; nothing of goods that need no shipping."""
+    found = await session.execute(_OPEN, {"store_id": order.store_id, "order_id": order.id})
+    return {row.id: row.left for row in found if row.requires_shipping}
+
+
+async def _list_all_left(session: AsyncSession, order: Order) -> dict[int, int]:
+    """What goes where nobody says what. An order of vouchers, say, is handed over by mail: it has no other parcel."""
+    left = await count_unshipped(session, order)
+    if left or order.fulfilment_status != "unfulfilled":
+        return left
     found = await session.execute(_OPEN, {"store_id": order.store_id, "order_id": order.id})
     return {row.id: row.left for row in found}
 

@@ -59,7 +59,7 @@ class Payment(Base):
             "asked_at",
             postgresql_where="state IN ('started', 'action_needed', 'unknown')",
         ),
-        Index("payments_reference_idx", "service", "reference"),
+        Index("payments_reference_idx", "service", "reference", postgresql_where="reference IS NOT NULL"),
     )
 
     id: Mapped[BigId]

@@ -8,7 +8,7 @@ import msgspec
 from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.db.statements import Load, Statement, adopt, row_of
+from app.db.statements import Load, Statement, adopt, only_checked, row_of
 from app.domain.payments.models import Payment
 from app.domain.payments.saved import Payer
 from app.domain.payments.services import ServiceRefund
@@ -31,8 +31,8 @@ _STARTED: Final = (
     *("store_id", "order_id", "checkout_id", "service", "source_id", "means", "state", "currency"),
     *("amount", "captured", "refunded", "payer_id", "saves", "updated_at"),
 )
-_START: Final = Statement(
-    f"""
+# How an attempt is written, as a part of any statement; its key is made of order, attempt number and mark.
+STARTED: Final = f"""
     INSERT INTO payments (attempt, key, {", ".join(_STARTED)})
     SELECT next.attempt, 'order-' || CAST(:order_id AS bigint) || '-charge-' || next.attempt || '-' || CAST(:mark AS text),
         {", ".join(f":{name}" for name in _STARTED)}
@@ -40,32 +40,28 @@ _START: Final = Statement(
         SELECT coalesce(max(attempt), 0) + 1 AS attempt FROM payments
         WHERE store_id = :store_id AND order_id = :order_id
     ) next
-    RETURNING id, attempt, key, created_at
-    """  # noqa: S608 - names of our own
-)
+"""  # noqa: S608 - names of our own
+_START: Final = Statement(f"{STARTED} RETURNING id, attempt, key, created_at")
 
 
-async def start_payment(
-    session: AsyncSession,
+def new_payment(
     store_id: int,
     *,
     order_id: int,
     checkout_id: int,
     service: str,
-    token: str,
-    mark: str,
     amount: int,
     currency: str,
     now: datetime,
+    token: str = "",
     source_id: int | None = None,
     payer: Payer | None = None,
     at_once: PaymentState | None = None,
 ) -> Payment:
-    """Write the row of a new attempt, to be committed before the service is called.
+    """A new attempt, for `start_payment` or a statement with STARTED to write.
 
-    Its key is made of order, attempt number and the mark of the call that makes it. A second live attempt of
-    the order at a service is an IntegrityError. `source_id` is the gift card's or credit's that pays a part;
-    `at_once` is what becomes of an attempt that no service is called for.
+    `source_id` is the gift card's or credit's that pays a part; `at_once` is what becomes of an attempt that no
+    service is called for.
     """
     fresh: dict[str, Any] = {
         "store_id": store_id,
@@ -90,14 +86,28 @@ async def start_payment(
     payment = row_of(Payment, fresh)
     if at_once is not None:
         move_payment(payment, at_once, now=now)
-    written = await _START.one(session, mark=mark, **{name: getattr(payment, name) for name in _STARTED})
+    return payment
+
+
+def started_values(payment: Payment, *, mark: str) -> dict[str, Any]:
+    """The values of STARTED."""
+    return {"mark": mark, **{name: getattr(payment, name) for name in _STARTED}}
+
+
+async def start_payment(session: AsyncSession, payment: Payment, *, mark: str) -> Payment:
+    """Write the row of a new attempt, to be committed before the service is called.
+
+    Its key is made of order, attempt number and the mark of the call that makes it. A second live attempt of
+    the order at a service is an IntegrityError.
+    """
+    written = await _START.one(session, **started_values(payment, mark=mark))
     payment.id, payment.created_at = written["id"], written["created_at"]
     payment.attempt, payment.key = written["attempt"], written["key"]
     return adopt(session, payment)
 
 
 # Whoever read it before waiting for the lock does not go by what it was then.
-_LOCK: Final = Load(Payment, "store_id = :store_id AND id = :payment_id FOR UPDATE")
+_LOCK: Final = Load(Payment, f"id = :payment_id AND {only_checked('store_id')} = :store_id FOR UPDATE")
 
 
 async def lock_payment(session: AsyncSession, store_id: int, payment_id: int) -> Payment:

@@ -233,6 +233,13 @@ class StoreConfig(msgspec.Struct, frozen=True):
                 return zone
         return next((zone for zone in self.zones if zone.is_whole(country)), None)
 
+    def tells_regions_apart(self, country: str) -> bool:
+        """Whether what an order costs depends on the region of the country that it goes to."""
+        start = f"{country}-"
+        return any(tax.region.startswith(start) for tax in self.taxes) or any(
+            region.startswith(start) for zone in self.zones for region in zone.regions
+        )
+
     def tax_rate(self, country: str, region: str | None, tax_class: str = "") -> int:
         """Basis points at a place: the region's own rates where there are any, else the country's, added up.
 
