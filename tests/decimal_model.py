@@ -48,17 +48,20 @@ class Deal:
 class Basket:
     """Rates in percent; shipping is free where the goods are worth free_from. deals in the order of their age.
 
+    Taxes that are levied together stand in rates. They are those of a region where the rest of its country has
+    another, elsewhere; else those of the country.
     card and credit are what is on a gift card and what credit the buyer has.
     """
 
     currency: str
     items: tuple[Item, ...]
-    rate: Decimal
+    rates: tuple[Decimal, ...]
     included: bool
     taxed_shipping: bool
     shipping: Decimal
     free_from: Decimal | None = None
     deals: tuple[Deal, ...] = ()
+    elsewhere: Decimal | None = None
     reduced_rate: Decimal = NOTHING
     card: Decimal = NOTHING
     credit: Decimal = NOTHING
@@ -87,15 +90,16 @@ def cost_of(basket: Basket) -> Cost:
         worth = sum(lines, NOTHING)
         free = basket.free_from is not None and worth >= basket.free_from
         left, shipping = _reduced(basket, list(lines), NOTHING if free else basket.shipping, coin)
+        whole_rate = sum(basket.rates, NOTHING)
         taxes = tuple(
-            _tax(rest, basket.reduced_rate if item.reduced else basket.rate, basket, coin)
+            _tax(rest, basket.reduced_rate if item.reduced else whole_rate, basket, coin)
             if item.taxable
             else NOTHING
             for item, rest in zip(basket.items, left, strict=True)
         )
         tax = sum(taxes, NOTHING)
         if basket.taxed_shipping:
-            tax += _tax(shipping, basket.rate, basket, coin)
+            tax += _tax(shipping, whole_rate, basket, coin)
         rest = sum(left, NOTHING)
         total = rest + shipping + (0 if basket.included else tax)
         shares = tuple(line - still for line, still in zip(lines, left, strict=True))
@@ -230,12 +234,21 @@ def _shared(sum_: Decimal, lines: Sequence[Decimal], coin: Decimal) -> list[Deci
 
 
 SHELVES = ("A", "B", "C")
+# As laws have them: those of whole percents, New Jersey's, Minnesota's, Quebec's; and finest of all, any.
+RATES = ("0", "5", "7", "7.25", "8.1", "8.25", "8.88", "10", "19", "20", "25.5", "6.625", "6.875", "9.975")
 KINDS = ("percent", "fixed_amount", "fixed_price", "free_shipping", "buy_x_get_y")
 
 
 def random_amount(dice: random.Random, currency: str, most: int) -> Decimal:
     """Small and large amounts alike often; most in minor units."""
     return Decimal(dice.randint(0, 10 ** dice.randint(1, len(str(most)) - 1))).scaleb(-PLACES[currency])
+
+
+def random_rate(dice: random.Random) -> Decimal:
+    """A tax rate in percent."""
+    return (
+        Decimal(dice.choice(RATES)) if dice.random() < 0.8 else Decimal(dice.randint(0, 300_000)).scaleb(-4)
+    )
 
 
 def random_deal(dice: random.Random, currency: str) -> Deal:
@@ -272,17 +285,18 @@ def random_basket(dice: random.Random, currency: str, *, most_lines: int = 12) -
     ]
     # Lines that are alike share a discount whose last coins only the order of lines can decide.
     items += [dice.choice(items) for _ in range(dice.choice((0, 0, 2)))]
-    rates = (0, 500, 700, 725, 810, 825, 888, 1000, 1900, 2000, 2550)
+    regional = dice.random() < 0.4
     return Basket(
         currency=currency,
         items=tuple(items),
-        rate=Decimal(dice.choice(rates)) / 100,
+        rates=tuple(random_rate(dice) for _ in range(dice.choice((1, 1, 2, 3)))),
         included=dice.random() < 0.5,
         taxed_shipping=dice.random() < 0.5,
         shipping=amount(10**5),
         free_from=amount(10**7) if dice.random() < 0.3 else None,
         deals=tuple(random_deal(dice, currency) for _ in range(dice.choice((0, 1, 1, 2, 3, 5)))),
-        reduced_rate=Decimal(dice.choice(rates)) / 100,
+        elsewhere=random_rate(dice) if regional else None,
+        reduced_rate=random_rate(dice),
         card=amount(10**9) if dice.random() < 0.5 else NOTHING,
         credit=amount(10**9) if dice.random() < 0.5 else NOTHING,
     )

@@ -132,7 +132,7 @@ async def add_variant(
 
 
 async def open_till(sessions: Sessions, store: Store, *, rate: int = 0, shipping: int = 500) -> int:
-    """Shipping to the United States, a tax rate in basis points, and every service; the option's id."""
+    """Shipping to the United States, a tax rate in parts per million, and every service; the option's id."""
     async with transaction(sessions) as session:
         zone = ShippingZone(store_id=store.id, name="US", countries=["US"], regions=[])
         session.add(zone)
@@ -147,7 +147,7 @@ async def open_till(sessions: Sessions, store: Store, *, rate: int = 0, shipping
             position=0,
         )
         session.add(option)
-        session.add(TaxRate(store_id=store.id, country="US", region="", name="Tax", rate=rate))
+        session.add(TaxRate(store_id=store.id, country="US", region="", name="Tax", rate_ppm=rate))
         for position, name in enumerate(("manual", "free_payment", "test", "stripe", "paypal")):
             session.add(
                 StorePaymentService(

@@ -4,12 +4,14 @@ Minor units follow ISO 4217: the exponent of JPY is 0, of USD 2, of KWD 3.
 """
 
 from collections.abc import Sequence
-from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
+from decimal import Decimal, InvalidOperation
 from typing import Final
 
 from babel.numbers import get_currency_precision, list_currencies
 
-BASIS_POINTS: Final = 10_000
+BASIS_POINTS: Final = 10_000  # of promotions and shares: 1,000 is 10 %
+PARTS_PER_MILLION: Final = 1_000_000  # of tax rates, which laws write finer: 66,250 is 6.625 %
+MAX_PERCENT: Final = 1_000
 MAX_MINOR: Final = 10**14  # keeps every product of a price and a quantity inside 64 bits
 
 # CLDR gives display digits, which differ from ISO 4217's exponent for a few currencies in use.
@@ -71,9 +73,14 @@ def share(amount: int, basis_points: int) -> int:
     return round_half_up(amount * basis_points, BASIS_POINTS)
 
 
-def tax_in(gross: int, basis_points: int) -> int:
-    """The tax contained in a gross amount, rounded half up."""
-    return round_half_up(gross * basis_points, BASIS_POINTS + basis_points)
+def tax_on(net: int, rate: int) -> int:
+    """The tax that is added to a net amount at a rate in parts per million, rounded half up."""
+    return round_half_up(net * rate, PARTS_PER_MILLION)
+
+
+def tax_in(gross: int, rate: int) -> int:
+    """The tax contained in a gross amount at a rate in parts per million, rounded half up."""
+    return round_half_up(gross * rate, PARTS_PER_MILLION + rate)
 
 
 def allocate(amount: int, weights: Sequence[int]) -> list[int]:
@@ -103,12 +110,33 @@ def allocate(amount: int, weights: Sequence[int]) -> list[int]:
 
 def percent_to_basis_points(text: str) -> int:
     """Basis points of a percentage such as "7.25"; finer than 0.01 % is refused."""
+    return _percent(text, decimals=2)
+
+
+def percent_to_parts_per_million(text: str) -> int:
+    """Parts per million of a tax rate in percent such as "6.625"; finer than 0.0001 % is refused."""
+    return _percent(text, decimals=4)
+
+
+def to_percent_text(parts_per_million: int) -> str:
+    """The plain percentage of a tax rate: 66250 is "6.625"."""
+    whole, rest = divmod(parts_per_million, PARTS_PER_MILLION // 100)
+    return f"{whole}.{rest:04}".rstrip("0").removesuffix(".")
+
+
+def _percent(text: str, *, decimals: int) -> int:
+    """A percentage between 0 and 1000 in units of its last decimal."""
     try:
-        scaled = Decimal(text.strip()) * 100
+        value = Decimal(text.strip())
     except InvalidOperation:
         raise MoneyError(f"{text!r} is no percentage") from None
-    if not scaled.is_finite() or scaled != scaled.to_integral_value(rounding=ROUND_HALF_UP):
-        raise MoneyError(f"{text!r} is finer than 0.01 percent")
-    if not 0 <= scaled <= BASIS_POINTS * 10:
+    if not value.is_finite():
+        raise MoneyError(f"{text!r} is no percentage")
+    if not 0 <= value <= MAX_PERCENT:
         raise MoneyError(f"{text!r} is out of range")
-    return int(scaled)
+    finest = Decimal(1).scaleb(-decimals)
+    kept = value.quantize(finest)
+    # Compared with what was written and not multiplied first: a product is rounded to the digits of the context.
+    if kept != value:
+        raise MoneyError(f"{text!r} is finer than {finest} percent")
+    return int(kept.scaleb(decimals))

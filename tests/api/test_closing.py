@@ -370,6 +370,11 @@ async def test_others_keep_what_is_theirs(person, guest, sessions):
 async def test_the_export_is_a_file_with_everything_and_no_secret(person, guest, sessions, reads):
     await ship(sessions, guest.store, await buy(person, guest, sessions))
     await wish_away(sessions, reads, guest.store, await buy(person, guest, sessions))
+    async with transaction(sessions) as session:
+        await session.execute(
+            text("UPDATE order_lines SET tax_rate = 66250 WHERE store_id = :id AND shipped = 0"),
+            {"id": guest.store.id},
+        )
     answer = await person.call("GET", "/customer/export")
     assert answer.headers["content-disposition"].startswith(f'attachment; filename="{guest.store.code}-')
     assert answer.headers["cache-control"] == "private, no-store"
@@ -377,6 +382,8 @@ async def test_the_export_is_a_file_with_everything_and_no_secret(person, guest,
     assert (said["profile"]["email"], said["profile"]["firstname"]) == (person.email, "Ottilie")
     assert said["addresses"][0]["address"]["address_one"] == "4 Silberweg"
     assert said["orders"][0]["items"][0]["quantity"] == 2
+    # In basis points, as fine as it was charged.
+    assert [order["items"][0]["tax_rate"] for order in said["orders"]] == [0, 662.5]
     assert said["orders"][0]["payments"][0]["state"] == "captured"
     assert said["orders"][0]["parcels"][0]["number"] == "SNAIL-77"
     assert said["orders"][1]["cancellation"]["note"] == "I am moving to Elderflower Alley"

@@ -74,7 +74,7 @@ async def world(guest: Guest, sessions) -> tuple[Guest, int, int]:
     async with transaction(sessions) as session:
         await session.execute(text("UPDATE variants SET sku = 'MUG' WHERE id = :id"), {"id": mug})
         await session.execute(
-            text("UPDATE tax_rates SET rate = 825 WHERE store_id = :id"), {"id": guest.store.id}
+            text("UPDATE tax_rates SET rate_ppm = 82500 WHERE store_id = :id"), {"id": guest.store.id}
         )
     await add_promotion(sessions, guest.store, "OFF", kind="fixed_amount", value=200)
     await apply(sessions, guest.store.code, SHOP)

@@ -12,6 +12,7 @@ from sqlalchemy import text
 from app.db.audit import run_audit
 from app.db.session import transaction
 from app.domain.giftcards.service import give_credit
+from app.domain.stores.models import TaxRate
 from app.kit.clock import utc_now
 from tests.conftest import make_store
 from tests.decimal_model import PLACES, Basket, Deal, Item, cost_of, random_amount, random_deal
@@ -72,9 +73,13 @@ async def test_a_bought_cart_costs_what_the_model_says(
     bought = 0
     for included, taxed_shipping in ((False, False), (True, True)):
         store = await make_store(sessions, currency=currency)
-        rate, shipping = dice.choice((725, 810, 1900)), dice.randint(1, 999)
-        option = await open_till(sessions, store, rate=rate, shipping=shipping)
+        rates = tuple(Decimal(rate) for rate in dice.sample(("0", "5", "7.25", "6.625", "9.975", "19"), 2))
+        shipping = dice.randint(1, 999)
+        option = await open_till(sessions, store, rate=int(rates[0] * 10_000), shipping=shipping)
         async with transaction(sessions) as session:
+            session.add(
+                TaxRate(store_id=store.id, country="US", name="Another", rate_ppm=int(rates[1] * 10_000))
+            )
             await session.execute(
                 text("UPDATE stores SET tax_included = :included, tax_shipping = :taxed WHERE id = :id"),
                 {"included": included, "taxed": taxed_shipping, "id": store.id},
@@ -108,7 +113,7 @@ async def test_a_bought_cart_costs_what_the_model_says(
                 Basket(
                     currency=currency,
                     items=tuple(Item(price, quantity, taxable) for (_, price, taxable), quantity in picked),
-                    rate=Decimal(rate) / 100,
+                    rates=rates,
                     included=included,
                     taxed_shipping=taxed_shipping,
                     shipping=Decimal(shipping) / coins,

@@ -101,7 +101,7 @@ async def seed(sessions: Sessions, *, now: datetime) -> Seeded:
         session.add_all(
             [
                 option,
-                TaxRate(store_id=store_id, country="US", region="", name="Tax", rate=725),
+                TaxRate(store_id=store_id, country="US", region="", name="Tax", rate_ppm=72_500),
                 StorePaymentService(
                     store_id=store_id, name="manual", title="On delivery", enabled=True, position=0
                 ),

@@ -141,8 +141,19 @@ async def test_each_change_is_one_line(apply):
     assert (await apply(changed)).changes == [
         f"store {(await apply(changed)).store.code}: name North Hut -> South Hut",
         "shipping option Here / Ground: price 650 -> 700",
-        "tax US-CA Sales tax, in basis points: rate 725 -> 800",
+        "tax US-CA Sales tax: 7.25 % -> 8 %",
     ]
+
+
+async def test_a_tax_rate_is_kept_as_fine_as_laws_write_it(apply, reads):
+    """New Jersey's, in place of one that was written in two decimals."""
+    await apply()
+    finer = SHOP.replace('"7.25"', '"6.625"')
+    applied = await apply(finer)
+    assert applied.changes == ["tax US-CA Sales tax: 7.25 % -> 6.625 %"]
+    assert (await apply(finer)).changes == []
+    config = await get_store_config(reads, applied.store.id)
+    assert config.tax_rate("US", "US-CA") == 66_250
 
 
 async def test_what_a_section_does_not_name_goes_and_an_absent_section_is_left_alone(apply, sessions):
@@ -259,7 +270,9 @@ async def test_a_store_with_products_keeps_its_currency(apply, sessions):
         ('countries = ["US"]', 'countries = ["XX"]', "shipping_zones[0].countries"),
         ('countries = ["US"]', "countries = []", "shipping_zones[0]"),
         ('region = "US-CA"', 'region = "GB-ENG"', "tax_rates[0].region"),
-        ('rate = "7.25"', 'rate = "7.255"', "tax_rates[0].rate"),
+        ('rate = "7.25"', 'rate = "6.62505"', "tax_rates[0].rate"),
+        ('rate = "7.25"', 'rate = "6.6249999999999996"', "tax_rates[0].rate"),
+        ('rate = "7.25"', 'rate = "1000.1"', "tax_rates[0].rate"),
         ("manual =", "barter =", "payment_services.barter"),
         ('currency = "USD"', 'currency = "QQQ"', "store.currency"),
         ('value = "10.00"', 'value = "ten"', "collections[1].rules[0].value"),
@@ -290,6 +303,7 @@ async def test_the_test_service_is_refused_in_production(apply):
         ("[[shipping_zones]]\nname = 'x'\nfee = 1", "fee"),
         ("[[collections]]\nhandle = 'x'\ntitle = 'X'\nfoo = 1", "foo"),
         ("[[shipping_zones]]\nname = 'x'\n[[shipping_zones.options]]\ntitle = 'a'\nprice = 6.5", "price"),
+        ("[[tax_rates]]\ncountry = 'US'\nname = 'x'\nrate = 6.625", "rate"),
         ("[store", "at end of document"),
     ],
 )

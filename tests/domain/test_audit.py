@@ -88,7 +88,7 @@ def order_of(answer: httpx.Response) -> int:
 @pytest.fixture(scope="module")
 async def scene(client: httpx.AsyncClient, sessions: Sessions) -> Scene:
     store = await make_store(sessions)
-    option = await open_till(sessions, store, rate=825)
+    option = await open_till(sessions, store, rate=82_500)
     variant = await add_variant(sessions, store, on_hand=50, price=1999)
 
     async def checkout(quantity: int = 1) -> tuple[Guest, int]:

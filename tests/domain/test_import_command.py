@@ -104,7 +104,7 @@ async def test_apply_names_an_unknown_key(run):
 
 
 async def test_apply_lists_all_faults(run):
-    content = b'[[tax_rates]]\ncountry = "XX"\nname = "T"\nrate = "1.234"\n'
+    content = b'[[tax_rates]]\ncountry = "XX"\nname = "T"\nrate = "1.23456"\n'
     result = await run("apply", content=content)
     assert result.exit_code == 1
     assert "tax_rates[0].country" in result.stderr

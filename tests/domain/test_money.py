@@ -40,11 +40,52 @@ def test_a_share_is_rounded_half_up(amount, points):
     assert money.share(amount, points) == int(exact.quantize(Decimal(1), ROUND_HALF_UP))
 
 
-@given(st.integers(min_value=0, max_value=10**12), st.integers(min_value=0, max_value=10_000))
-def test_contained_tax_and_net_make_the_gross(gross, points):
-    tax = money.tax_in(gross, points)
+@given(st.integers(min_value=0, max_value=10**14), st.integers(min_value=0, max_value=1_000_000))
+def test_contained_tax_and_net_make_the_gross(gross, rate):
+    tax = money.tax_in(gross, rate)
     assert 0 <= tax <= gross
-    assert abs(money.share(gross - tax, points) - tax) <= 1
+    assert abs(money.tax_on(gross - tax, rate) - tax) <= 1
+
+
+@pytest.mark.parametrize(
+    ("text", "points", "millionths"),
+    [
+        ("7.25", 725, 72_500),
+        ("20", 2_000, 200_000),
+        ("7.2500", 725, 72_500),
+        ("1000", 100_000, 10_000_000),
+        ("6.625", None, 66_250),
+        ("0.0001", None, 1),
+        ("6.62505", None, None),
+        ("6.6249999999999996", None, None),
+        ("6.62500000000000000000000000000000000001", None, None),
+        ("1e-999999", None, None),
+        ("1000.0001", None, None),
+        ("9e999999", None, None),
+        ("-1", None, None),
+        ("NaN", None, None),
+        ("sNaN", None, None),
+        ("a lot", None, None),
+    ],
+)
+def test_a_percentage_is_exact_or_refused_and_taxes_have_two_decimals_more(text, points, millionths):
+    """However many digits it is written with: none is rounded away first."""
+    for read, expected in (
+        (money.percent_to_basis_points, points),
+        (money.percent_to_parts_per_million, millionths),
+    ):
+        if expected is None:
+            with pytest.raises(money.MoneyError):
+                read(text)
+        else:
+            assert read(text) == expected
+    if millionths is not None:
+        assert Decimal(money.to_percent_text(millionths)) == Decimal(text)
+
+
+def test_a_rate_is_shown_as_people_write_it():
+    shown = {66_250: "6.625", 200_000: "20", 72_500: "7.25", 0: "0", 1: "0.0001", 10_000_000: "1000"}
+    assert {rate: money.to_percent_text(rate) for rate in shown} == shown
 
 
 @given(amounts, st.lists(st.integers(min_value=0, max_value=10**9), min_size=1, max_size=30))

@@ -68,7 +68,9 @@ def half_up(value: Decimal) -> int:
     return int(value.quantize(Decimal(1), ROUND_HALF_UP))
 
 
-@given(lines, st.integers(0, 3000), st.integers(0, 5000), st.integers(0, 10**8), st.booleans(), st.booleans())
+@given(
+    lines, st.integers(0, 300_000), st.integers(0, 5000), st.integers(0, 10**8), st.booleans(), st.booleans()
+)
 def test_a_quote_agrees_with_a_decimal_model(basket, rate, shipping_price, discount, included, tax_shipping):
     quote = make_quote(
         store(tax_included=included, tax_shipping=tax_shipping, taxes=(Tax("US", "", "Tax", rate),)),
@@ -79,7 +81,7 @@ def test_a_quote_agrees_with_a_decimal_model(basket, rate, shipping_price, disco
     )
 
     def tax_of(value: int) -> int:
-        part = Decimal(rate) / (10_000 + rate) if included else Decimal(rate) / 10_000
+        part = Decimal(rate) / (1_000_000 + rate) if included else Decimal(rate) / 1_000_000
         return half_up(Decimal(value) * part)
 
     assert quote.items == sum(entry.price * entry.quantity for entry in basket)
@@ -140,6 +142,24 @@ def test_a_regions_tax_replaces_its_countrys():
     assert shop.tax_rate("US", "US-OR") == 250
     assert shop.tax_rate("US", "US-NY") == 100
     assert shop.tax_rate("DE", None) == 0
+
+
+def test_the_rates_of_a_region_add_up_as_fine_as_they_are_and_the_sum_is_rounded_once_a_line():
+    """Quebec: 5 % and 9.975 %, beside a country that has 5 % alone."""
+    quebec = (
+        Tax("CA", "", "GST", 50_000),
+        Tax("CA", "CA-QC", "GST", 50_000),
+        Tax("CA", "CA-QC", "QST", 99_750),
+    )
+
+    def tax(price, place, **how):
+        quote = make_quote(store(taxes=quebec, **how), [line(price)], place=place, shipping_option=None)
+        return quote.lines[0].tax_rate, quote.tax
+
+    # 10.00: 1.4975. 100.00 that include it: 100 * 149750 / 1149750 = 13.02457...
+    assert tax(1000, Place("CA", "CA-QC")) == (149_750, 150)
+    assert tax(10_000, Place("CA", "CA-QC"), tax_included=True) == (149_750, 1302)
+    assert tax(1000, Place("CA", "CA-BC")) == (50_000, 50)
 
 
 def test_a_class_with_rates_of_its_own_is_taxed_by_these_and_any_other_like_the_rest():

@@ -64,7 +64,8 @@ _EXPORT: Final = text(
         'orders', (
             SELECT coalesce(jsonb_agg(to_jsonb(t) - {_NOT_THEIRS} || jsonb_build_object(
                 'items', (
-                    SELECT coalesce(jsonb_agg(to_jsonb(l) - {_NOT_THEIRS} ORDER BY l.position), '[]')
+                    SELECT coalesce(jsonb_agg(to_jsonb(l) - {_NOT_THEIRS}
+                        || jsonb_build_object('tax_rate', trim_scale(l.tax_rate / 100.0)) ORDER BY l.position), '[]')
                     FROM order_lines l WHERE l.order_id = t.id
                 ),
                 'payments', (
@@ -124,7 +125,7 @@ _EXPORT: Final = text(
 
 
 async def export_account(session: AsyncSession, store_id: int, customer_id: int) -> dict[str, Any]:
-    """All that the database has of a customer, without anything that logs in. Minor units.
+    """All that the database has of a customer, without anything that logs in. Minor units; rates in basis points.
 
     Raises Unauthenticated where the account was closed meanwhile.
     """

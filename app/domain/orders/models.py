@@ -118,6 +118,7 @@ class OrderLine(Base):
     line_price: Mapped[Minor]
     discount: Mapped[Minor]
     tax: Mapped[Minor]
+    # In parts per million.
     tax_rate: Mapped[int]
     grams: Mapped[int]
     requires_shipping: Mapped[bool]

@@ -19,7 +19,7 @@ from app.domain.stores.service import order_numbers
 
 
 class NewLine(msgspec.Struct, frozen=True):
-    """A frozen line, as OrderLine keeps it."""
+    """A frozen line, as OrderLine keeps it; tax_rate in parts per million."""
 
     position: int
     variant_id: int

@@ -73,7 +73,7 @@ def make_quote(
         why = _take(promotion, earned, offers, place)
         if why is not None and promotion.code is not None:
             earned.refusal = why
-    taxed = money.tax_in if store.tax_included else money.share
+    taxed = money.tax_in if store.tax_included else money.tax_on
     quoted = tuple(
         _quoted(line, discounts, left, store=store, place=place)
         for line, discounts, left in (
@@ -105,7 +105,7 @@ def _quoted(
     line: Line, discounts: Sequence[LineDiscount], left: int, *, store: StoreConfig, place: Place | None
 ) -> QuotedLine:
     """A line with what promotions took off it; left is what they have left of its price."""
-    taxed = money.tax_in if store.tax_included else money.share
+    taxed = money.tax_in if store.tax_included else money.tax_on
     price = line.price * line.quantity
     rate = store.tax_rate(*place, line.tax_class) if place and line.taxable else 0
     return QuotedLine(

@@ -48,7 +48,10 @@ class LineDiscount(msgspec.Struct, frozen=True):
 
 
 class QuotedLine(msgspec.Struct, frozen=True):
-    """A line with what it costs: line_price before its discount, tax of what is left."""
+    """A line with what it costs: line_price before its discount, tax of what is left.
+
+    tax_rate is in parts per million, like all rates of taxes.
+    """
 
     line: Line
     line_price: int

@@ -28,7 +28,13 @@ from app.domain.stores.plan import (
 from app.domain.stores.queries import CurrencyRule, ReferralRule
 from app.domain.stores.service import create_store, order_numbers
 from app.kit.errors import Invalid
-from app.kit.money import percent_to_basis_points, to_decimal_text, to_minor
+from app.kit.money import (
+    percent_to_basis_points,
+    percent_to_parts_per_million,
+    to_decimal_text,
+    to_minor,
+    to_percent_text,
+)
 
 _SETTINGS: Final = (
     "name", "currency", "language", "email", "country", "host", "order_prefix",
@@ -273,7 +279,7 @@ async def _apply_taxes(session: AsyncSession, store_id: int, plans: list[TaxPlan
     rates = {(rate.country, rate.region, rate.name, rate.tax_class): rate for rate in found}
     for plan in plans:
         name = f"tax {plan.region or plan.country} {plan.name} {plan.tax_class}".rstrip()
-        basis_points = percent_to_basis_points(plan.rate)
+        wanted = percent_to_parts_per_million(plan.rate)
         rate = rates.pop((plan.country, plan.region, plan.name, plan.tax_class), None)
         if rate is None:
             session.add(
@@ -282,13 +288,14 @@ async def _apply_taxes(session: AsyncSession, store_id: int, plans: list[TaxPlan
                     country=plan.country,
                     region=plan.region,
                     name=plan.name,
-                    rate=basis_points,
+                    rate_ppm=wanted,
                     tax_class=plan.tax_class,
                 )
             )
-            changes.append(f"{name}: created at {plan.rate} %")
-        else:
-            changes += _update(rate, {"rate": basis_points}, f"{name}, in basis points")
+            changes.append(f"{name}: created at {to_percent_text(wanted)} %")
+        elif rate.rate_ppm != wanted:
+            changes.append(f"{name}: {to_percent_text(rate.rate_ppm)} % -> {to_percent_text(wanted)} %")
+            rate.rate_ppm = wanted
     for (country, region, name, tax_class), rate in rates.items():
         await session.delete(rate)
         changes.append(f"tax {region or country} {name} {tax_class}".rstrip() + ": removed")

@@ -89,7 +89,9 @@ class ShippingOption(Base):
 
 
 class TaxRate(Base):
-    """The tax of a country, or of a region (ISO 3166-2) of it; rate in basis points. Region '' is the country.
+    """The tax of a country, or of a region (ISO 3166-2) of it. Region '' is the country.
+
+    rate_ppm is in parts per million: 66250 is 6.625 %, since sales taxes have three decimals and more.
 
     tax_class names the variants that it is for; '' is for everything that has no rate of its own there.
     """
@@ -97,7 +99,7 @@ class TaxRate(Base):
     __tablename__ = "tax_rates"
     __table_args__ = (
         UniqueConstraint("store_id", "country", "region", "name", "tax_class"),
-        CheckConstraint("rate >= 0", name="rate"),
+        CheckConstraint("rate_ppm >= 0", name="rate_ppm"),
     )
 
     id: Mapped[BigId]
@@ -105,7 +107,7 @@ class TaxRate(Base):
     country: Mapped[str]
     region: Mapped[str] = mapped_column(server_default="")
     name: Mapped[str]
-    rate: Mapped[int]
+    rate_ppm: Mapped[int]
     tax_class: Mapped[str] = mapped_column(server_default="")
 
 

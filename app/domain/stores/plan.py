@@ -17,7 +17,14 @@ from msgspec import UNSET, Meta, UnsetType
 from app.domain.stores.delivery import Weekday
 from app.kit.errors import FieldError, Invalid, declare
 from app.kit.exchange import Rounding
-from app.kit.money import BASIS_POINTS, MoneyError, is_currency, percent_to_basis_points, to_minor
+from app.kit.money import (
+    BASIS_POINTS,
+    MoneyError,
+    is_currency,
+    percent_to_basis_points,
+    percent_to_parts_per_million,
+    to_minor,
+)
 from app.kit.places import find_time_zone
 from app.kit.words import LONGEST_PHRASE, split_words
 
@@ -106,7 +113,7 @@ class ZonePlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class TaxPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The tax of a country, or of an ISO 3166-2 region of it; rate is a percentage.
+    """The tax of a country, or of an ISO 3166-2 region of it; rate is a percentage with at most four decimals.
 
     tax_class is the tax code of the variants that it is for; without one it is for all others.
     """
@@ -344,7 +351,7 @@ def _check_taxes(taxes: list[TaxPlan]) -> Iterator[Fault]:
             if not tax.region.startswith(f"{tax.country}-"):
                 yield f"{path}.region", f"{tax.region} is no region of {tax.country}"
         try:
-            percent_to_basis_points(tax.rate)
+            percent_to_parts_per_million(tax.rate)
         except MoneyError as error:
             yield f"{path}.rate", str(error)
 

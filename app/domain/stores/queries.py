@@ -53,7 +53,7 @@ class Zone(msgspec.Struct, frozen=True):
 
 
 class Tax(msgspec.Struct, frozen=True):
-    """A rate in basis points; region '' is the whole country, tax_class '' is everything without a class."""
+    """A rate in parts per million; region '' is the whole country, tax_class '' is everything without a class."""
 
     country: str
     region: str
@@ -241,7 +241,7 @@ class StoreConfig(msgspec.Struct, frozen=True):
         )
 
     def tax_rate(self, country: str, region: str | None, tax_class: str = "") -> int:
-        """Basis points at a place: the region's own rates where there are any, else the country's, added up.
+        """Parts per million at a place: the region's own rates where there are any, else the country's, added up.
 
         A class that has rates of its own in the country is taxed by these, any other like everything else.
         """
@@ -300,7 +300,7 @@ SELECT json_build_object(
     ),
     'taxes', (
         SELECT coalesce(json_agg(json_build_object(
-            'country', t.country, 'region', t.region, 'name', t.name, 'rate', t.rate,
+            'country', t.country, 'region', t.region, 'name', t.name, 'rate', t.rate_ppm,
             'tax_class', t.tax_class
         ) ORDER BY t.id), '[]')
         FROM tax_rates t WHERE t.store_id = s.id
