@@ -233,7 +233,7 @@ def test_what_the_documents_show_of_offers_and_cards_can_be_pasted_below_the_dem
 ) -> None:
     shown = [
         section
-        for name in ("promotions.md", "giftcards.md")
+        for name in ("promotions.md", "taxes.md", "giftcards.md")
         for section in re.findall(r"```toml\n(.*?)```", (DOCS / name).read_text(encoding="utf-8"), re.DOTALL)
     ]
     pasted = "\n".join([(FIXTURES / "shop.toml").read_text(encoding="utf-8"), *shown])
