@@ -7,7 +7,7 @@ about a call is left to Litestar.
 
 from collections.abc import Callable, Collection
 from contextlib import AbstractAsyncContextManager, nullcontext
-from typing import Any
+from typing import Any, Final, cast
 
 import msgspec
 from litestar import Litestar, Response
@@ -17,6 +17,9 @@ from litestar.routes import HTTPRoute
 from app.api.request import ShopRequest
 
 Provider = Callable[..., Any]
+
+# What Litestar asks a handler for before each call.
+_RESOLVED: Final = "resolve_before_request"
 
 
 class _InTurn:
@@ -47,7 +50,7 @@ class _InTurn:
             kwargs[key] = await provide(**{name: kwargs[name] for name in names})
 
 
-class _AtOnce:
+class AtOnce:
     """Calls a handler, as its `before_request`: Litestar takes what that answers for the handler's own answer.
 
     None leaves the call to Litestar: where no body came, or a query that the handler may want to read.
@@ -57,20 +60,21 @@ class _AtOnce:
         self._before = handler.resolve_before_request()
         self._call = handler.fn
         self._in_turn = in_turn
-        self._reads_query = bool(model.expected_query_params)
+        self.reads_query = bool(model.expected_query_params)
         in_query = {one.field_name for one in model.expected_query_params}
         self._names = [name for name in handler.signature_model._fields if name not in in_query]
         data = handler.parsed_fn_signature.parameters.get("data")
         self._body: Any = None if data is None else data.annotation
+        self.reads_body = data is not None
 
     async def __call__(self, request: ShopRequest) -> Any:
         if self._before is not None and (answer := await self._before(request)) is not None:
             return answer
         scope = request.scope
-        if self._reads_query and scope["query_string"]:
+        if self.reads_query and scope["query_string"]:
             return None
         kwargs: dict[str, Any] = {"request": request, **scope["path_params"]}
-        if self._body is not None:
+        if self.reads_body:
             if not await request.body():
                 return None
             kwargs["data"] = await request.read(self._body)
@@ -93,8 +97,14 @@ def call_at_once(app: Litestar, plain: Collection[Provider]) -> None:
                     in_turn = _InTurn(model)
                     handlers[method] = (handler, in_turn)
                     if len(handler.http_methods) == 1 and _is_ordinary(handler, model):
-                        at_once = _AtOnce(handler, model, in_turn)
-                        handler.__dict__["resolve_before_request"] = lambda found=at_once: found
+                        at_once = AtOnce(handler, model, in_turn)
+                        handler.__dict__[_RESOLVED] = lambda found=at_once: found
+
+
+def at_once_of(handler: Any) -> AtOnce | None:
+    """What calls a handler at once; None where Litestar does."""
+    resolved = getattr(handler, "__dict__", {}).get(_RESOLVED)
+    return None if resolved is None else cast("AtOnce", resolved())
 
 
 def _is_ordinary(handler: HTTPRouteHandler, model: Any) -> bool:

@@ -21,6 +21,7 @@ from app.api.openapi import StrictStructSchema, openapi_config, openapi_handler
 from app.api.paging import provide_page
 from app.api.rate_limits import refuse_unknown_limits
 from app.api.request import MAX_BODY, ShopRequest
+from app.api.shortcuts import Shortcuts
 from app.api.transactions import refuse_uncommitted
 from app.settings import Settings
 
@@ -82,6 +83,7 @@ def create_edge(
         },
         kept=kept,
         calls=calls,
+        shortcuts=Shortcuts(app),
         log_success=settings.log_level in ("debug", level_for_success),
     )
     return app

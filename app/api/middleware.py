@@ -20,6 +20,7 @@ from app.api.faults import invalid_field
 from app.api.kept import KeptAnswers
 from app.api.known_calls import KnownCalls
 from app.api.metrics import Observe
+from app.api.shortcuts import Shortcuts
 from app.kit.errors import NOT_FOUND, NotFound
 from app.log import request_id
 
@@ -69,6 +70,7 @@ class Edge:
         methods: Mapping[str, bytes] = MappingProxyType({}),
         kept: KeptAnswers | None = None,
         calls: KnownCalls | None = None,
+        shortcuts: Shortcuts | None = None,
     ) -> None:
         self._app = app
         self._envelopes = envelopes
@@ -81,6 +83,7 @@ class Edge:
         self._methods = methods
         self._kept = kept if kept is not None and kept.is_on else None
         self._calls = calls
+        self._shortcuts = shortcuts
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "http":
@@ -128,7 +131,7 @@ class Edge:
             headers[:] = [(name, known if name.lower() == b"allow" else value) for name, value in headers]
 
     async def _answered_here(self, scope: Any, origin: bytes | None, receive: Any, send: Any) -> bool:
-        """Answer what no route should see: preflights, texts that no table can hold, and what is kept or known."""
+        """Answer what no route should see: preflights, texts that no table can hold, and what is kept, known or near."""
         if "\0" in scope["path"]:
             await self._send_error(scope, NotFound(NOT_FOUND, "There is nothing at this address."), send)
             return True
@@ -151,7 +154,7 @@ class Edge:
                 await _send(send, HTTPStatus.NO_CONTENT, headers, b"")
                 return True
         if scope["method"] != "GET":
-            return False
+            return self._shortcuts is not None and await self._shortcuts.send(scope, receive, send)
         if self._kept is not None and await self._kept.send(scope, send):
             return True
         return self._calls is not None and await self._calls.send(scope, receive, send)

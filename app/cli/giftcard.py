@@ -1,10 +1,12 @@
 """`storefront giftcard`: what staff do with gift cards. A code is shown once, when its card is made."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, time
+from datetime import UTC, date, datetime, time
 from functools import partial
+from zoneinfo import ZoneInfo
 
 import click
+import msgspec
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.cli.in_store import read_amount, store_option, work_in_store
@@ -15,6 +17,7 @@ from app.domain.giftcards.service import (
     list_gift_cards,
     switch_gift_card,
 )
+from app.domain.stores.delivery import DeliveryRules
 from app.domain.stores.models import Store
 from app.kit.clock import isoformat, utc_now
 from app.kit.money import to_decimal_text
@@ -36,7 +39,7 @@ def command() -> None:
 @click.option(
     "--expires",
     type=click.DateTime(["%Y-%m-%d"]),
-    help="The last day on which it can be used, as 2027-12-31.",
+    help="The last day on which it can be used, where the store is, as 2027-12-31.",
 )
 @click.option("--note", default="", help="What it is for; kept with the card.")
 @store_option
@@ -48,7 +51,7 @@ def create(amount: str, count: int, expires: datetime | None, note: str, code: s
 
     async def work(session: AsyncSession, store: Store) -> list[tuple[GiftCard, str]]:
         minor = read_amount(amount, store.currency)
-        end = None if expires is None else datetime.combine(expires, _END_OF_DAY, UTC)
+        end = None if expires is None else _end_of(expires.date(), store)
         if end is not None and end <= utc_now():
             raise click.BadParameter("is over already", param_hint="'--expires'")
         return [
@@ -99,6 +102,12 @@ def disable(number: int, note: str, code: str) -> None:
 def enable(number: int, note: str, code: str) -> None:
     """Let whoever has the code of the card NUMBER pay with it again, until it expires."""
     click.echo(_told(work_in_store(code, partial(_switch, number, on=True, note=note))))
+
+
+def _end_of(day: date, store: Store) -> datetime:
+    """The last second of a day in the time zone of the store's deliveries."""
+    rules = msgspec.convert(store.settings.get("delivery", {}), DeliveryRules)
+    return datetime.combine(day, _END_OF_DAY, ZoneInfo(rules.time_zone)).astimezone(UTC)
 
 
 async def _list(

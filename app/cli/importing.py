@@ -3,15 +3,15 @@
 import asyncio
 import os
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Awaitable, Callable, Collection, Iterator
+from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
-from app.domain.catalogue.csv_columns import Columns
 from app.domain.catalogue.import_load import Outcome
 from app.domain.catalogue.import_rows import ImportRow, RowReader
 from app.domain.catalogue.importing import (
@@ -21,6 +21,7 @@ from app.domain.catalogue.importing import (
     load_batch,
     open_staging,
     refresh_statistics,
+    relate_batch,
     stage_rows,
 )
 from app.domain.catalogue.shopify_csv import Issue, Table, open_table
@@ -30,6 +31,7 @@ TRIES: Final = 3
 # Serialization failure, deadlock, lock timeout, and a product that another import made first.
 _PASSING: Final = frozenset({"40001", "40P01", "55P03", "23505"})
 
+T = TypeVar("T")
 Progress = Callable[[str, int, int], None]
 Tell = Callable[[Issue], None]
 
@@ -99,7 +101,16 @@ async def import_products(
             await session.commit()
             done, products = 0, sum(count for _, count in batches)
             for run, (number, count) in enumerate(batches, 1):
-                outcome, issues = await _load(session, store_id, number, table.columns, skip_existing)
+                load = partial(
+                    load_batch,
+                    session,
+                    store_id,
+                    number,
+                    table.columns,
+                    now=utc_now(),
+                    skip_existing=skip_existing,
+                )
+                outcome, issues = await _committed(session, load)
                 for issue in issues:
                     hear(issue)
                 total.add(outcome)
@@ -108,6 +119,9 @@ async def import_products(
                     await session.commit()
                 done += count
                 progress("Loading", done, products)
+            # What came with a later batch stands beside products of the earlier ones, and of those that stood there.
+            for number, _ in batches if total.created or total.updated else ():
+                await _committed(session, partial(relate_batch, session, store_id, number))
             await close_staging(session)
             await session.commit()
     return Summary(rows, total, time.monotonic() - began, left_out=errors > 0)
@@ -132,14 +146,11 @@ def _batches(table: Table, reader: RowReader, tell: Tell) -> Iterator[list[Impor
         yield batch
 
 
-async def _load(
-    session: AsyncSession, store_id: int, number: int, columns: Columns, skip_existing: bool
-) -> tuple[Outcome, list[Issue]]:
+async def _committed(session: AsyncSession, work: Callable[[], Awaitable[T]]) -> T:
+    """Do the work of one batch and commit it; again where it failed in a way that passes by itself."""
     for attempt in range(1, TRIES + 1):
         try:
-            result = await load_batch(
-                session, store_id, number, columns, now=utc_now(), skip_existing=skip_existing
-            )
+            result = await work()
             await session.commit()
         except DBAPIError as error:
             await session.rollback()

@@ -1,6 +1,7 @@
 """`storefront order`: what the shop does about an order: look, ship, book money, cancel, give money back."""
 
 from collections.abc import Sequence
+from typing import Final
 
 import click
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -20,6 +21,11 @@ from app.domain.payments.states import MANUAL, PaymentState
 from app.domain.stores.models import Store
 from app.kit.clock import isoformat, utc_now
 from app.kit.money import to_decimal_text
+
+# What stands in an address beside the name, as it is shown in one row.
+_PLACE: Final = (
+    "company", "address_one", "address_two", "apartment_suite", "city", "region", "zip", "country", "phone",
+)  # fmt: skip
 
 
 class OrderNumber(click.ParamType[int]):
@@ -64,7 +70,7 @@ def command() -> None:
 @click.argument("number", type=OrderNumber())
 @store_option
 def show(number: int, code: str) -> None:
-    """Show order NUMBER: what was bought, what was paid, and all that happened."""
+    """Show order NUMBER: what was bought, where it goes, what was paid, and all that happened."""
 
     async def work(
         session: AsyncSession, store: Store
@@ -76,7 +82,8 @@ def show(number: int, code: str) -> None:
             await list_open_refunds(session, store.id, order.id),
         )
 
-    click.echo("\n".join(_describe(*work_in_store(code, work))))
+    for row in _describe(*work_in_store(code, work)):
+        click.echo(_printable(row))
 
 
 @command.command()
@@ -325,6 +332,26 @@ def _say_who_pays(before: OrderView, after: OrderView, *, to_credit: bool) -> No
         click.echo(f"To be paid out by you: {_money(back[1] - back[0], after)}, which no service took.")
 
 
+def _describe_delivery(order: OrderView) -> list[str]:
+    """How and where the order goes, and what its buyer wrote about it."""
+    way = order.shipping_option or {}
+    rows = [f"  ships by {way['title']}"] if way.get("title") else []
+    if way.get("pickup"):
+        rows = [f"  fetched at {way['title']}, {way['location']}"]
+    for told, place in (("goes to", order.shipping_address), ("invoice to", order.billing_address)):
+        if place and not (told == "invoice to" and place == order.shipping_address):
+            whole = [f"{place['first_name']} {place['last_name']}", *(place.get(name) for name in _PLACE)]
+            rows.append(f"  {told} {', '.join(filter(None, whole))}")
+    if order.note:
+        rows.append(f"  note: {order.note}")
+    return rows + [f"  {one['name']}: {one['value']}" for one in order.attributes]
+
+
+def _printable(row: str) -> str:
+    """A row without what would move on a terminal: buyers write parts of it."""
+    return "".join(sign if sign.isprintable() else " " for sign in row).rstrip()
+
+
 def _describe(
     order: OrderView, disputes: Sequence[PaymentDispute], refunds: Sequence[OpenRefund]
 ) -> list[str]:
@@ -346,6 +373,7 @@ def _describe(
             f"  {place}  {line.quantity} x {line.title}  {money(line.line_price - line.discount)}{shipped}{refunded}{stays}"
         )
     rows.append(f"  total {money(order.total)}, with {money(order.shipping_total)} for shipping")
+    rows += _describe_delivery(order)
     for payment in order.payments:
         back = f", {money(payment.refunded)} went back" if payment.refunded else ""
         known = f" ({payment.reference})" if payment.service == MANUAL and payment.reference else ""

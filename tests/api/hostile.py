@@ -285,11 +285,20 @@ PATHS: dict[str, str] = {
 
 
 def wrong_values(route: Route, body: dict[str, Any]) -> Iterator[tuple[str, bytes]]:
-    """The body as JSON, each time with one field that is not of its documented type or range."""
-    for place, kind in fields_of(route):
-        for label, raw in _WRONG.items():
-            if not _is_accepted(kind, raw):
+    """The body as JSON, each time with one field that is not of its documented type or range.
+
+    Each field gets something of every other type, and of its own type all that is wrong. Of another type all numbers,
+    texts or lists are wrong alike: of those each field gets one, and each route all.
+    """
+    fields = list(fields_of(route))
+    for number, (place, kind) in enumerate(fields):
+        for turn, (label, raw) in enumerate(_WRONG.items()):
+            has_turn = turn % len(fields) == number or number % len(_WRONG) == turn
+            if (has_turn or label in _OF_EACH_TYPE or _is_near(kind, raw)) and not _is_accepted(kind, raw):
                 yield f"{'.'.join(place)} is {label}", with_value(body, place, msgspec.Raw(raw))
+
+
+_OF_EACH_TYPE = {"null", "true", "a fraction", "a text", "a list", "an object"}
 
 
 _WRONG: dict[str, bytes] = {
@@ -328,6 +337,25 @@ _ALWAYS_WRONG = {
     "NUL inside",
     "NUL as a name",
 }
+
+
+def _is_near(kind: Any, raw: bytes) -> bool:
+    """Whether a value is written as those are that the type takes: as a text, a number, or a list or object."""
+    written = {b'"': "text", b"[": "nested", b"{": "nested"}.get(raw[:1], "number")
+    return any(_written_as(member) in (written, "any") for member in members_of(kind))
+
+
+def _written_as(kind: Any) -> str:
+    match kind:
+        case inspect.AnyType() | inspect.RawType():
+            return "any"
+        case inspect.IntType() | inspect.FloatType():
+            return "number"
+        case inspect.BoolType() | inspect.NoneType():
+            return "word"
+        case inspect.StructType() | inspect.DictType() | inspect.CollectionType():
+            return "nested"
+    return "text"
 
 
 def _is_accepted(kind: Any, raw: bytes) -> bool:

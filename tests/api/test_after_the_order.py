@@ -160,6 +160,23 @@ async def test_an_order_of_what_needs_no_parcel_is_completed_once_staff_have_han
     assert (await run("ship", number, "--carrier", "E-mail")).exit_code != 0
 
 
+async def test_staff_see_where_an_order_goes_and_what_its_buyer_wrote(guest: Guest, sessions, run):
+    mug = await add_variant(sessions, guest.store, price=1000)
+    await guest.add(mug)
+    said = {"note": "Ring twice\x1b[2J\nplease", "attributes": [{"name": "Engraving", "value": "Ada"}]}
+    await guest.call("PUT", "/cart", {"cart_uuid": guest.cart_uuid, **said})
+    checkout = await guest.prepare(mug)
+    paid = await guest.pay(checkout["totals"]["total"])
+    order = (await guest.read_order(int(paid.headers["location"].rpartition("/")[2]))).json()
+    rows = (await run("show", order["number"])).output.splitlines()
+    assert "  ships by Parcel" in rows
+    country = order["shipping_address"]["country"]
+    place = f"12 Mill Lane, Portland, Oregon, 97201, {country}, +15035550123"
+    assert f"  goes to Ada Berg, {place}" in rows
+    assert "  note: Ring twice [2J please" in rows
+    assert "  Engraving: Ada" in rows
+
+
 async def test_no_more_units_are_shipped_than_were_bought_even_at_once(bought: Bought, run, sessions):
     ((line,),) = await rows(sessions, "SELECT id FROM order_lines WHERE order_id = :id", id=bought.id)
 

@@ -8,6 +8,7 @@ from sqlalchemy import text
 from app.db.session import Sessions, transaction
 from app.domain.catalogue.arranging import CategoryDraft, CollectionDraft, apply_category, apply_collection
 from app.domain.catalogue.drafts import ImageDraft, OptionDraft, ProductDraft, StockDraft, VariantDraft
+from app.domain.catalogue.pieces import VARIANT_EXPANDS
 from app.domain.catalogue.rules import Rule
 from app.domain.catalogue.service import save_products
 from app.domain.stores.models import Store
@@ -254,6 +255,29 @@ async def test_a_filtered_product_is_shown_by_the_variant_that_fits(guest: Guest
     page = await _json(guest, "/collections/by-hand/products?shirt-colour[]=blue&size[]=m&size[]=xl")
     assert [item["variant_title"] for item in page["items"]] == ["Blue / M"]
     assert page["_meta"]["totalCount"] == 1
+
+
+@pytest.mark.parametrize("of", ["collections/all", "category/table"])
+async def test_a_product_is_shown_alike_on_whichever_way_it_is_found(
+    guest: Guest, shelf: None, sessions: Sessions, store: Store, of: str
+) -> None:
+    """Ready-made on a shelf's own pages, put together for those in another order: field for field the same."""
+    async with transaction(sessions) as session:
+        uncounted = "SELECT lead_variant_id FROM products WHERE handle IN ('tin-cup', 'wool-shirt')"
+        await session.execute(
+            text(f"DELETE FROM stock_items WHERE store_id = :s AND variant_id IN ({uncounted})"),
+            {"s": store.id},
+        )
+    for query in ("", f"&expand={','.join(sorted(VARIANT_EXPANDS))}"):
+        own = await _json(guest, f"/{of}/products?limit=50{query}")
+        ordered = await _json(guest, f"/{of}/products?limit=50&order_by=title{query}")
+        assert len(own["items"]) == 4
+        assert by_id(own) == by_id(ordered)
+        assert own["_meta"] == ordered["_meta"]
+
+
+def by_id(page: Any) -> dict[int, Any]:
+    return {item["id"]: item for item in page["items"]}
 
 
 async def test_groups_say_what_can_be_filtered_in_the_options_own_order(guest: Guest, shelf: None) -> None:

@@ -220,6 +220,24 @@ async def test_a_client_cannot_choose_what_it_pays(guest: Guest, sessions: Sessi
     assert (free.status_code, free.json()["code"]) == (422, "payment_not_free")
 
 
+async def test_a_payment_is_not_started_with_another_total_than_the_page_showed(
+    guest: Guest, sessions: Sessions
+):
+    variant = await add_variant(sessions, guest.store, price=2500)
+    shown = (await guest.prepare(variant))["totals"]["due"]
+    async with transaction(sessions) as session:
+        await session.execute(text("UPDATE variants SET price = 9900 WHERE id = :id"), {"id": variant})
+    for page in ({"amount": shown}, {"amount": shown + 7400, "currency": "EUR"}):
+        refused = await guest.call("POST", f"/checkout/{guest.token}/payment/test", page)
+        assert (refused.status_code, refused.json()["code"]) == (409, "total_changed"), page
+        assert refused.json()["totals"]["due"] == shown + 7400
+        assert [change["code"] for change in refused.json()["changes"]] == ["price_changed"]
+        assert (await guest.read_checkout())["state"] == "priced"
+    page = {"amount": shown + 7400, "currency": "USD"}
+    started = await guest.call("POST", f"/checkout/{guest.token}/payment/test", page)
+    assert (started.status_code, started.json()["amount"]) == (200, shown + 7400)
+
+
 async def test_stock_that_left_meanwhile_is_said_before_paying(guest: Guest, sessions: Sessions):
     variant = await add_variant(sessions, guest.store, on_hand=1)
     checkout = await guest.prepare(variant)

@@ -67,6 +67,17 @@ async def test_a_made_card_shows_its_code_once_can_be_looked_up_and_switched_off
         assert refused.exit_code != 0, wrong
 
 
+async def test_the_last_day_of_a_card_ends_where_the_store_is(run, guest: Guest, sessions):
+    async with transaction(sessions) as session:
+        await session.execute(
+            text("UPDATE stores SET settings = settings || CAST(:zone AS jsonb) WHERE id = :id"),
+            {"id": guest.store.id, "zone": '{"delivery": {"time_zone": "America/Los_Angeles"}}'},
+        )
+    made = await run("giftcard", "create", "50.00", "--expires", "2099-12-31")
+    asked = await guest.call("POST", "/gift-cards/balance", {"code": made.output.split()[1]})
+    assert asked.json()["expires_at"] == "2100-01-01T07:59:59+00:00"
+
+
 async def test_credit_is_given_with_its_reason_and_orders_are_refunded_as_credit(
     run, guest: Guest, sessions, redis_url, reads
 ):

@@ -26,7 +26,7 @@ from app.domain.catalogue.queries import get_product, get_variant
 from app.domain.catalogue.rules import Rule
 from app.domain.catalogue.sale_items import list_sale_items
 from app.domain.catalogue.service import save_product, save_products, set_related
-from app.domain.catalogue.shelves import list_collection_products
+from app.domain.catalogue.shelves import list_category_products, list_collection_products
 from app.domain.discovery.spelling import closest, edits, edits_within
 from app.kit.clock import utc_now
 from app.kit.errors import AppError, Invalid, NotFound
@@ -321,6 +321,32 @@ async def test_a_collection_has_an_order_of_its_own_and_applying_it_twice_change
     assert await desk.members() == handles
     assert await desk.collect(**values) == []
     assert await desk.collect(**values, title="New") == ["title"]
+
+
+async def test_a_category_shows_its_collections_one_after_the_other_each_in_its_own_order(desk):
+    prices = {"d": 400, "c": 100, "b": 300, "a": 200}
+    await desk.save(*(simple(handle, f"Cup {handle}", price) for handle, price in prices.items()))
+    await desk.collect(handle="picked", products=("b", "d"))
+    await desk.collect(
+        handle="dear", sort_order="price_descending", rules=(Rule("title", "contains", "cup"),)
+    )
+    await desk.collect(handle="named", sort_order="title", rules=(Rule("title", "contains", "cup"),))
+    for collections, handles in (
+        (("picked", "dear"), "bdac"),
+        (("dear", "picked"), "dbac"),
+        (("named",), "abcd"),
+    ):
+        async with transaction(desk.sessions) as session:
+            draft = CategoryDraft(handle="cups", title="Cups", collections=collections)
+            await apply_category(session, desk.store_id, draft, now=utc_now())
+        for down in (False, True):
+            shown, after = "", ""
+            for number in range(1, 5):
+                found = await list_category_products(
+                    desk.reads, desk.store_id, "cups", PageRequest(number, 1, after), descending=down
+                )
+                shown, after = shown + msgspec.json.decode(found.text)["handle"], found.after or ""
+            assert shown == (handles[::-1] if down else handles), (collections, down)
 
 
 async def test_a_category_cannot_stand_below_itself_or_hold_what_is_not_there(desk):

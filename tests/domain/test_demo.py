@@ -2,15 +2,14 @@
 
 import asyncio
 from dataclasses import replace
-from uuid import uuid4
 
 import asyncpg
 import pytest
 
 from app.cli.demo import load_demo_if_empty
-from app.db.migrations import migrate
 from app.db.session import database_address
 from app.settings import load_settings
+from tests.conftest import fresh_database
 
 FIGURES = """
 SELECT (SELECT count(*) FROM products), (SELECT count(*) FROM collections), (SELECT count(*) FROM categories),
@@ -22,15 +21,8 @@ SELECT (SELECT count(*) FROM products), (SELECT count(*) FROM collections), (SEL
 @pytest.fixture
 async def settings(database_server):
     """Settings with a migrated database that nobody else has."""
-    name = f"demo_{uuid4().hex}"
-    admin = await asyncpg.connect(database_address(database_server).asyncpg)
-    await admin.execute(f'CREATE DATABASE "{name}"')
-    base, _, query = database_server.partition("?")
-    url = f"{base.rpartition('/')[0]}/{name}" + (f"?{query}" if query else "")
-    await migrate(url)
-    yield load_settings({"DATABASE_URL": url})
-    await admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
-    await admin.close()
+    async with fresh_database(database_server) as url:
+        yield load_settings({"DATABASE_URL": url})
 
 
 async def load(settings):

@@ -16,21 +16,22 @@ from app.db.session import database_address
 from app.main import create_app
 from app.settings import Settings
 from tests.api.live import free_port, serve
+from tests.conftest import fresh_database
 from tests.shop import settings_for
 from tests.standins.paypal import paypal_stand_in
 
 
+@pytest.fixture(scope="module")
+async def empty_database(database_server: str) -> AsyncIterator[str]:
+    """A migrated database in which nobody ever sold anything, for whoever only looks at it."""
+    async with fresh_database(database_server) as url:
+        yield url
+
+
 @pytest.fixture
-async def fresh_database(database_server: str):
-    """A migrated database in which nobody ever sold anything."""
-    admin = await asyncpg.connect(database_address(database_server).asyncpg)
-    await admin.execute("CREATE DATABASE doctor")
-    base, _, query = database_server.partition("?")
-    url = f"{base.rpartition('/')[0]}/doctor" + (f"?{query}" if query else "")
-    await migrate(url)
-    yield url
-    await admin.execute("DROP DATABASE doctor WITH (FORCE)")
-    await admin.close()
+async def own_database(database_server: str) -> AsyncIterator[str]:
+    async with fresh_database(database_server) as url:
+        yield url
 
 
 @pytest.fixture
@@ -49,14 +50,14 @@ def doctor(redis_url, tmp_path):
     return ask
 
 
-async def test_a_shop_whose_rows_add_up_is_clean(doctor, fresh_database):
-    result = await doctor("--audit", DATABASE_URL=fresh_database)
+async def test_a_shop_whose_rows_add_up_is_clean(doctor, empty_database):
+    result = await doctor("--audit", DATABASE_URL=empty_database)
     nothing = "stores 0, stock items 0, orders 0, payments 0, ledger transactions 0, reservations 0, jobs 0"
     assert (result.exit_code, result.stdout) == (0, f"clean\nLooked at: {nothing}.\n")
 
 
-async def test_each_breach_is_a_line_and_the_status_is_1(doctor, fresh_database):
-    writer = await asyncpg.connect(database_address(fresh_database).asyncpg)
+async def test_each_breach_is_a_line_and_the_status_is_1(doctor, own_database):
+    writer = await asyncpg.connect(database_address(own_database).asyncpg)
     await writer.execute(
         """
         INSERT INTO stores (code, name, email, currency, language, country)
@@ -68,7 +69,7 @@ async def test_each_breach_is_a_line_and_the_status_is_1(doctor, fresh_database)
         """
     )
     await writer.close()
-    result = await doctor("--audit", DATABASE_URL=fresh_database)
+    result = await doctor("--audit", DATABASE_URL=own_database)
     assert result.exit_code == 1
     _, *lines, count, seen = result.stdout.splitlines()
     assert [line.split()[:4] for line in lines] == [
@@ -80,19 +81,19 @@ async def test_each_breach_is_a_line_and_the_status_is_1(doctor, fresh_database)
     assert "stores 1, stock items 1, orders 0" in seen
 
 
-async def test_an_old_schema_is_said_and_not_audited(doctor, fresh_database):
-    await migrate(fresh_database, "0004", down=True)
-    result = await doctor("--audit", DATABASE_URL=fresh_database)
+async def test_an_old_schema_is_said_and_not_audited(doctor, own_database):
+    await migrate(own_database, "0034", down=True)
+    result = await doctor("--audit", DATABASE_URL=own_database)
     assert (result.exit_code, "run `storefront migrate`" in result.output) == (1, True)
 
 
-async def test_the_audit_can_write_nothing(fresh_database, redis_url, monkeypatch):
+async def test_the_audit_can_write_nothing(empty_database, redis_url, monkeypatch):
     async def write(connection, now):
         await connection.execute("DELETE FROM stores")
 
     monkeypatch.setattr("app.cli.auditing.run_audit", write)
     with pytest.raises(asyncpg.ReadOnlySQLTransactionError):
-        await _find_breaches(settings_for(fresh_database, redis_url))
+        await _find_breaches(settings_for(empty_database, redis_url))
 
 
 async def test_what_an_empty_setting_means_is_said_of_each(doctor, database_url):
@@ -199,26 +200,26 @@ async def test_a_mail_server_that_is_away_is_trouble(doctor, database_url):
     ],
 )
 async def test_where_browsers_make_no_passkeys_is_said_and_is_no_trouble(
-    doctor, fresh_database, shop_url, told
+    doctor, empty_database, shop_url, told
 ):
-    result = await doctor(DATABASE_URL=fresh_database, STOREFRONT_SHOP_URL=shop_url)
+    result = await doctor(DATABASE_URL=empty_database, STOREFRONT_SHOP_URL=shop_url)
     assert told in result.stdout
     assert "✗ passkeys" not in result.stdout
 
 
-async def test_the_port_is_that_of_the_running_shop_unless_one_is_set(doctor, fresh_database, tmp_path):
+async def test_the_port_is_that_of_the_running_shop_unless_one_is_set(doctor, empty_database, tmp_path):
     with noted_port(Settings(port=9123, data_dir=tmp_path)):
         for environ, port in (({}, "9123"), ({"PORT": "9124"}, "9124")):
-            said = await doctor(DATABASE_URL=fresh_database, STOREFRONT_PUBLIC_URL="", **environ)
+            said = await doctor(DATABASE_URL=empty_database, STOREFRONT_PUBLIC_URL="", **environ)
             shown = dict(line.split(maxsplit=1) for line in said.stdout.splitlines() if " " in line.strip())
             assert (shown["port"].strip(), shown["public_url"].strip()) == (port, f"http://localhost:{port}")
-    said = await doctor(DATABASE_URL=fresh_database, STOREFRONT_PUBLIC_URL="")
+    said = await doctor(DATABASE_URL=empty_database, STOREFRONT_PUBLIC_URL="")
     assert "http://localhost:8000" in said.stdout
 
 
-async def test_the_port_of_a_shop_that_was_killed_is_not_believed(doctor, fresh_database, tmp_path):
+async def test_the_port_of_a_shop_that_was_killed_is_not_believed(doctor, empty_database, tmp_path):
     ended = await asyncio.create_subprocess_exec("true")
     await ended.wait()
     (tmp_path / "port").write_text(f"{ended.pid} 9123")
-    said = await doctor(DATABASE_URL=fresh_database, STOREFRONT_PUBLIC_URL="")
+    said = await doctor(DATABASE_URL=empty_database, STOREFRONT_PUBLIC_URL="")
     assert "http://localhost:8000" in said.stdout

@@ -200,6 +200,18 @@ async def test_a_metafield_of_the_file_is_told_with_the_variant(load, ask):
     ]
 
 
+async def test_what_comes_in_later_is_related_to_what_was_there(load, ask):
+    head = "Handle | Title | Tags | Variant Price\n"
+    tent, tarp = "tent | Tent | ultralight | 10\n", "tarp | Tarp | ultralight | 10\n"
+    await load(head + tent)
+    await load(head + tent + tarp)
+    related = """
+        SELECT p.handle, o.handle AS beside FROM products p JOIN products o ON o.id = ANY(p.similar_to)
+        WHERE p.store_id = :s ORDER BY 1
+    """
+    assert [tuple(row) for row in await ask(related)] == [("tarp", "tent"), ("tent", "tarp")]
+
+
 async def test_known_handles_can_be_skipped(load, ask):
     await load(MUGS)
     before = await ask(STATE)

@@ -97,7 +97,9 @@ def test_a_german_mail_has_no_english_left(name):
 
 
 def test_a_confirmation_says_how_its_total_came_about_and_is_paid():
-    bill = write("order_confirmation").text.partition("Items: ")[2].partition("It goes to")[0].split("\n")
+    text = write("order_confirmation").text
+    assert "It goes to:\nAda Berg\n12 Mill Lane\n97201 Portland\nOregon\nUnited States\n" in text
+    bill = text.partition("Items: ")[2].partition("It goes to")[0].split("\n")
     assert bill[:9] == [
         "$152.00",
         "Discount (Spring sale, SPRING): -$15.20",

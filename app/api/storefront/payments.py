@@ -68,8 +68,13 @@ class ConfirmPayment(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class StartPayment(ConfirmPayment, forbid_unknown_fields=True):
-    """`save_payment_method`: a customer wants to pay with it again."""
+    """`amount` and `currency` are what the page showed as `due`: another total is then said, with nothing started.
 
+    `save_payment_method`: a customer wants to pay with it again.
+    """
+
+    amount: Amount | None = None
+    currency: CurrencyCode | None = None
     save_payment_method: bool = False
 
 
@@ -309,6 +314,8 @@ class PaymentController(Controller):
     ) -> Response[StartedPayment]:
         """Freezes the checkout and opens a payment at the service that the shopper then completes there.
 
+        Where `amount` is not what is due (any more), 409 `total_changed` has the new totals and their reasons.
+
         Takes Idempotency-Key.
         """
         shop.till.get_service(service)
@@ -322,7 +329,8 @@ class PaymentController(Controller):
             token=checkout_token,
             service=service,
             means=_Means("", _saver(shop, actor, service) if data.save_payment_method else None),
-            amount=None,
+            amount=data.amount,
+            currency=data.currency,
             additional_fields=None,
             until=until,
             now=now,

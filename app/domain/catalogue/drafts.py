@@ -5,6 +5,7 @@ import unicodedata
 from collections.abc import Collection, Mapping
 from datetime import datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, Final, Literal
 
 import msgspec
@@ -139,6 +140,8 @@ def variant_title(values: Collection[str]) -> str:
     return " / ".join(values) or DEFAULT_TITLE
 
 
+# The same few names stand on very many variants.
+@lru_cache(maxsize=4096)
 def key_of(text: str) -> str:
     """A name as filters and addresses spell it: "Rosé Gold" is rose-gold, "1 м" is 1-м. A key is its own key.
 

@@ -2,7 +2,7 @@
 
 The waiting table makes the order of rows irrelevant and keeps memory flat. It lives as long as the
 connection, so that every batch can be a transaction of its own: a caller gives a session bound to one
-connection and commits after `stage_rows` and after each `load_batch`. A run that breaks off is finished by
+connection and commits after `stage_rows`, after each `load_batch` and each `relate_batch`. A run that breaks off is finished by
 running it again: what is there already is compared and left alone.
 """
 
@@ -19,6 +19,7 @@ from app.domain.catalogue.csv_columns import Columns
 from app.domain.catalogue.import_load import Loader, Outcome
 from app.domain.catalogue.import_products import Assembler, ImportProduct
 from app.domain.catalogue.import_rows import ImportRow
+from app.domain.catalogue.relating import relate_products
 from app.domain.catalogue.shopify_csv import Issue
 
 BATCH_ROWS: Final = 1_000
@@ -40,6 +41,12 @@ _ROWS: Final = text(
     """
     SELECT r.data FROM import_rows r JOIN import_batches b USING (handle)
     WHERE b.batch = :batch ORDER BY r.handle, r.line
+    """
+)
+_RELATED: Final = text(
+    """
+    SELECT p.id FROM products p JOIN import_batches b USING (handle)
+    WHERE p.store_id = :store_id AND b.batch = :batch ORDER BY p.id FOR NO KEY UPDATE OF p
     """
 )
 _decode: Final = msgspec.json.Decoder(ImportRow).decode
@@ -117,3 +124,12 @@ async def load_batch(
     outcome.left_out += left_out
     issues = sorted([*assembler.issues, *loader.issues], key=lambda issue: issue.line)
     return outcome, issues
+
+
+async def relate_batch(session: AsyncSession, store_id: int, batch: int) -> None:
+    """Find anew what the products of one batch have in common with others, once those of later batches are there.
+
+    Locks them in key order. Repeating it changes nothing.
+    """
+    found = await session.scalars(_RELATED, {"store_id": store_id, "batch": batch})
+    await relate_products(session, store_id, list(found))

@@ -41,5 +41,8 @@ _RELATE: Final = text(
 
 
 async def relate_products(session: AsyncSession, store_id: int, product_ids: Sequence[int]) -> None:
-    """Find anew what these products have in common with others; the others follow with their own next write."""
+    """Find anew what these products have in common with others.
+
+    The others follow with their own next write, or with the next import that names them and changes anything.
+    """
     await session.execute(_RELATE, {"store_id": store_id, "ids": list(product_ids)})

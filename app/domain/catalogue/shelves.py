@@ -119,9 +119,12 @@ _COLLECTION_MEMBERS: Final = """
 """
 _COLLECTION_SHELF: Final = "SELECT id FROM collections WHERE store_id = $1 AND handle = $2 AND visible"
 
-# A category and all below it; of a product in several of their collections the first place counts.
+# A category and all below it: its collections one after the other, each in its own order. Of a product in several of
+# them the first place counts; a place is one text, so that it can be compared as one.
 _CATEGORY_MEMBERS: Final = """
-    SELECT m.product_id, min(l.position * 1000000::bigint) AS position, min(m.sort_text) AS sort_text
+    SELECT m.product_id, 0::bigint AS position,
+        min(lpad(CAST(l.position AS text), 9, '0') || lpad(CAST(m.position + (1::bigint << 62) AS text), 19, '0')
+            || m.sort_text) AS sort_text
     FROM below
     JOIN category_collections l ON l.store_id = $1 AND l.category_id = below.id
     JOIN collections c ON c.store_id = $1 AND c.id = l.collection_id AND c.visible

@@ -151,6 +151,8 @@ WITH put AS (
 )
 SELECT DISTINCT o.product_id FROM put JOIN product_options o ON o.store_id = :store_id AND o.id = put.option_id
 """
+# Values are looked up one by one: without statistics, as in a shop that is being filled, PostgreSQL would join them
+# before the options are known, and read all names of the store for each.
 PUT_LINKS: Final = """
 WITH put AS (
     INSERT INTO variant_values AS x (store_id, variant_id, option_id, value_id)
@@ -158,7 +160,9 @@ WITH put AS (
     FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r (product_id bigint, title text, option integer, value text)
     JOIN variants v ON v.store_id = :store_id AND v.product_id = r.product_id AND v.title = r.title
     JOIN product_options o ON o.store_id = :store_id AND o.product_id = r.product_id AND o.position = r.option
-    JOIN option_values w ON w.store_id = :store_id AND w.option_id = o.id AND w.name = r.value
+    CROSS JOIN LATERAL (
+        SELECT id FROM option_values WHERE store_id = :store_id AND option_id = o.id AND name = r.value LIMIT 1
+    ) w
     ON CONFLICT (store_id, variant_id, option_id) DO UPDATE SET value_id = excluded.value_id
         WHERE x.value_id <> excluded.value_id
     RETURNING x.variant_id

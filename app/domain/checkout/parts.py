@@ -76,11 +76,11 @@ def check_way(service: str, priced: Priced, takes: Callable[[int, str], bool] | 
     """
     if (service == FREE) != (priced.quote.total == 0):
         raise Invalid.at(
-            "payment_type", PAYMENT_NOT_FREE, "free_payment is for a total of 0, and a total of 0 for it."
+            "payment_type", PAYMENT_NOT_FREE, "A total of 0 is paid by free_payment, and nothing else is."
         )
     covering = priced.split.parts() if priced.due == 0 else {}
     if (service in KINDS or covering) and service not in covering:
-        told = " or ".join(covering) or "with a service, since something is left to pay"
+        told = f"by {' or '.join(covering)}" if covering else "with a service, since something is left to pay"
         raise Invalid.at("payment_type", PAYMENT_COVERED, f"This checkout is paid {told}.")
     if takes is not None and not takes(priced.due, priced.quote.currency):
         raise Invalid.at(

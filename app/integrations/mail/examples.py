@@ -74,6 +74,7 @@ ORDER: Final = OrderView(
         "address_one": "12 Mill Lane",
         "zip": "97201",
         "city": "Portland",
+        "region": "Oregon",
         "country": "United States",
     },
     billing_address=None,
