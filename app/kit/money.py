@@ -11,7 +11,7 @@ from babel.numbers import get_currency_precision, list_currencies
 
 BASIS_POINTS: Final = 10_000  # of promotions and shares: 1,000 is 10 %
 PARTS_PER_MILLION: Final = 1_000_000  # of tax rates, which laws write finer: 66,250 is 6.625 %
-MAX_PERCENT: Final = 1_000
+MAX_PERCENT: Final = 1_000  # far above any tax or share: more is a slip of the pen
 MAX_MINOR: Final = 10**14  # keeps every product of a price and a quantity inside 64 bits
 
 # CLDR gives display digits, which differ from ISO 4217's exponent for a few currencies in use.
