@@ -14,7 +14,7 @@ from app.domain.catalogue.pieces import variant_item
 BEST_SELLING_DAYS: Final = 90
 MOST_BEST_SELLING: Final = 50
 # More orders than these are not counted by the call.
-MOST_COUNTED: Final = 500
+MOST_COUNTED: Final = 100
 
 _PLACED: Final = "o.store_id = $1 AND o.placed_at >= $2 AND o.status IN ('open', 'completed')"
 # The order of `placed` and OFFSET in the look-up of lines have indexes read, however many orders PostgreSQL expects;
