@@ -18,7 +18,7 @@ _TAKE: Final = text(
     """
     UPDATE order_lines l
     SET refunded = l.refunded + wanted.quantity,
-        dropped = least(l.dropped + greatest(wanted.quantity, 0), l.quantity - l.shipped)
+        dropped = least(greatest(l.dropped, l.refunded + wanted.quantity), l.quantity - l.shipped)
     FROM unnest(:ids, :quantities) AS wanted (id, quantity)
     WHERE l.store_id = :store_id AND l.order_id = :order_id AND l.id = wanted.id
       AND l.refunded + wanted.quantity BETWEEN 0 AND l.quantity
@@ -50,7 +50,8 @@ async def take_back_units(
 ) -> list[RefundedLine]:
     """Count units of lines, {line id: units}, as paid back; what they are worth. The caller holds the order's lock.
 
-    Of a line of which some are shipped and some are not, those that are not come first: they stay here.
+    Of a line of which some are shipped and some are not, those that are not come first: they stay here, and before
+    all those that stay here already, since a refund of them has failed.
     Raises Invalid nothing_to_refund where a line has not that many left, or all of them cost nothing.
     """
     if not quantities or min(quantities.values()) < 1:
