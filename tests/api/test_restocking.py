@@ -8,6 +8,7 @@ from app.domain.checkout.cancelling import cancel_order, refund_order
 from app.domain.checkout.refunds import fail_refund
 from app.domain.orders.service import lock_order
 from app.kit.clock import utc_now
+from tests.api.after_order import stock_of
 from tests.shop import Guest, add_variant
 
 
@@ -20,9 +21,7 @@ async def test_units_whose_refund_failed_are_on_stock_once_when_they_are_paid_ba
     order_id = int(paid.headers["location"].rpartition("/")[2])
 
     async def on_hand() -> int:
-        async with sessions() as session:
-            query = text("SELECT on_hand FROM stock_items WHERE variant_id = :id")
-            return await session.scalar(query, {"id": variant})
+        return (await stock_of(sessions, variant))[0]
 
     async def refund(units: int, *, fails: bool = False) -> int:
         """How much is on stock then."""
