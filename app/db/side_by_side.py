@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
+from app.kit.errors import Unavailable
+
 Wanted = TypeVar("Wanted")
 Found = TypeVar("Found")
 
@@ -12,7 +14,8 @@ class SideBySide(Generic[Wanted, Found]):
     """A function of many, called by each for one: those who call in the same turn of the event loop share a call.
 
     `do` answers each in the order in which they asked. Where it fails for several, each is tried alone, so that none
-    fails for another's sake.
+    fails for another's sake; but where it says Unavailable, which is nobody's fault, all are told so: each alone would
+    wait as long once more.
     """
 
     def __init__(self, do: Callable[[Sequence[Wanted]], Awaitable[Sequence[Found]]]) -> None:
@@ -37,8 +40,9 @@ class SideBySide(Generic[Wanted, Found]):
         try:
             found = await self._do([wanted for wanted, _ in asked])
         except Exception as problem:  # noqa: BLE001 - whoever asked is told
-            if len(asked) == 1:
-                _tell(asked[0][1], problem)
+            if len(asked) == 1 or isinstance(problem, Unavailable):
+                for _, answer in asked:
+                    _tell(answer, problem)
             else:
                 await asyncio.gather(*(self._answer(wanted, answer) for wanted, answer in asked))
             return

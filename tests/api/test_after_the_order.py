@@ -1,8 +1,6 @@
 """What becomes of an order: shipped in parcels, cancelled with everything back once, refunded and never too much."""
 
 import asyncio
-import json
-from dataclasses import dataclass
 
 import pytest
 from click.testing import CliRunner, Result
@@ -15,53 +13,10 @@ from app.domain.checkout.cancelling import cancel_order, refund_order
 from app.domain.orders.shipping import ship_order
 from app.kit.clock import utc_now
 from app.kit.errors import Conflict, Invalid
-from tests.api.after_order import forget_jobs, work_off
+from tests.api.after_order import REASON, Bought, buy, forget_jobs, rows, set_store, stock_of, work_off
 from tests.conftest import make_store
 from tests.people import join
 from tests.shop import ADDRESS, Guest, add_promotion, add_variant, settings_for
-
-REASON = "Changed my mind"
-
-
-@dataclass
-class Bought:
-    """An order of three mugs at 10.00, with shipping at 5.00."""
-
-    buyer: Guest
-    variant: int
-    id: int
-    number: str
-
-    async def read(self) -> dict:
-        return (await self.buyer.read_order(self.id)).json()
-
-    async def call(self, method: str, path: str, body=None, **headers):
-        return await self.buyer.call(
-            method, f"/orders/{self.id}{path}", body, **{"X-Checkout-Token": self.buyer.token, **headers}
-        )
-
-
-async def buy(buyer: Guest, sessions, *, service: str = "test", coupon: str = "") -> Bought:
-    variant = await add_variant(sessions, buyer.store, price=1000, on_hand=10)
-    async with transaction(sessions) as session:
-        await session.execute(text("UPDATE variants SET title = 'Cream' WHERE id = :id"), {"id": variant})
-    checkout = await buyer.prepare(variant, 3)
-    if coupon:
-        checkout = (await buyer.call("PUT", f"/checkout/{buyer.token}/coupon", {"coupon": coupon})).json()
-    paid = await buyer.pay(checkout["totals"]["total"], service=service)
-    assert paid.status_code == 204, paid.text
-    order_id = int(paid.headers["location"].rpartition("/")[2])
-    return Bought(buyer, variant, order_id, (await buyer.read_order(order_id)).json()["number"])
-
-
-async def set_store(sessions, store, **settings) -> None:
-    query = text(
-        "UPDATE stores SET cancellation_reasons = CAST(:reasons AS jsonb), settings = CAST(:settings AS jsonb)"
-        " WHERE id = :id"
-    )
-    values = {"id": store.id, "reasons": json.dumps([REASON]), "settings": json.dumps(settings)}
-    async with transaction(sessions) as session:
-        await session.execute(query, values)
 
 
 @pytest.fixture
@@ -91,21 +46,6 @@ def run(database_url, tmp_path_factory, store):
         return result
 
     return invoke
-
-
-async def stock_of(sessions, variant: int) -> tuple[int, int]:
-    async with sessions() as session:
-        row = (
-            await session.execute(
-                text("SELECT on_hand, reserved FROM stock_items WHERE variant_id = :id"), {"id": variant}
-            )
-        ).one()
-    return row.on_hand, row.reserved
-
-
-async def rows(sessions, query: str, **values):
-    async with sessions() as session:
-        return [tuple(row) for row in await session.execute(text(query), values)]
 
 
 def subjects(mails) -> list[str]:

@@ -6,7 +6,7 @@ import pytest
 
 from app.db.side_by_side import SideBySide
 from app.domain.stores import directory
-from app.kit.errors import NotFound
+from app.kit.errors import UNAVAILABLE, NotFound, Unavailable
 
 
 async def test_those_who_ask_side_by_side_share_a_call_and_none_fails_for_another():
@@ -53,3 +53,16 @@ async def test_a_store_is_read_once_for_all_who_ask_at_once(reads, store, monkey
     assert asked == [store.id]
     with pytest.raises(NotFound):
         await asyncio.gather(stores.get(0), stores.get(-1))
+
+
+async def test_nobody_waits_a_second_time_for_what_is_away():
+    calls = []
+
+    async def away(numbers):
+        calls.append(list(numbers))
+        raise Unavailable(UNAVAILABLE, "The database is busy.")
+
+    ask = SideBySide(away)
+    told = await asyncio.gather(*(ask(number) for number in (1, 2, 3)), return_exceptions=True)
+    assert [type(one) for one in told] == [Unavailable] * 3
+    assert calls == [[1, 2, 3]]

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Final
+from typing import Final, NamedTuple
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -176,14 +176,22 @@ async def release_stock(session: AsyncSession, store_id: int, *, checkout_id: in
 
 _RETURN: Final = Statement(
     """
-    WITH wanted AS (SELECT * FROM unnest(CAST(:variants AS bigint[]), CAST(:quantities AS integer[])) AS w (variant_id, quantity)),
+    WITH wanted AS (
+        SELECT * FROM unnest(CAST(:variants AS bigint[]), CAST(:quantities AS integer[]), CAST(:most AS integer[]))
+            AS w (variant_id, quantity, most)
+    ),
+    taken AS (
+        SELECT m.variant_id, -sum(m.delta) AS quantity, coalesce(sum(m.delta) FILTER (WHERE m.kind = 'returned'), 0) AS back
+        FROM stock_movements m
+        WHERE m.store_id = :store_id AND m.order_id = :order_id AND m.kind IN ('sold', 'returned')
+        GROUP BY m.variant_id
+    ),
     due AS (
         -- Where nothing is named, least() of NULL and the rest is the rest.
-        SELECT m.variant_id, least(w.quantity, -sum(m.delta)) AS quantity
-        FROM stock_movements m LEFT JOIN wanted w USING (variant_id)
-        WHERE m.store_id = :store_id AND m.order_id = :order_id AND m.kind IN ('sold', 'returned')
-          AND (w.variant_id IS NOT NULL OR CAST(:variants AS bigint[]) IS NULL)
-        GROUP BY m.variant_id, w.quantity HAVING sum(m.delta) < 0
+        SELECT t.variant_id, least(w.quantity, w.most - t.back, t.quantity) AS quantity
+        FROM taken t LEFT JOIN wanted w USING (variant_id)
+        WHERE (w.variant_id IS NOT NULL OR CAST(:variants AS bigint[]) IS NULL)
+          AND least(w.quantity, w.most - t.back, t.quantity) > 0
     ),
     locked AS (
         SELECT s.variant_id, due.quantity FROM stock_items s JOIN due USING (variant_id)
@@ -207,15 +215,22 @@ _RETURN: Final = Statement(
 )
 
 
+class Returned(NamedTuple):
+    """Units that come back, and how many of an order may have done so then, those that did before among them."""
+
+    units: int
+    most: int
+
+
 async def return_stock(
     session: AsyncSession,
     store_id: int,
     *,
     order_id: int,
-    units: Mapping[int, int] | None = None,
+    units: Mapping[int, Returned] | None = None,
     now: datetime,
 ) -> int:
-    """Put back what an order took, once, or of it these {variant id: units}; how many units came back.
+    """Put back what an order took, once, or of it these, by variant; how many units came back.
 
     The order's own movements say what it took, and what came back before. The caller holds the order's lock. Locks
     stock rows in variant order.
@@ -225,7 +240,8 @@ async def return_stock(
         store_id=store_id,
         order_id=order_id,
         variants=None if units is None else list(units),
-        quantities=None if units is None else list(units.values()),
+        quantities=None if units is None else [one.units for one in units.values()],
+        most=None if units is None else [one.most for one in units.values()],
         now=now,
     )
     return sum(row["delta"] for row in moved)

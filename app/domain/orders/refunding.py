@@ -5,10 +5,11 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 import msgspec
-from sqlalchemy import BigInteger, Integer, bindparam, select, text
+from sqlalchemy import BigInteger, Integer, bindparam, func, select, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.domain.inventory.service import Returned
 from app.domain.orders.errors import NOTHING_TO_REFUND
 from app.domain.orders.models import Order, OrderLine
 from app.kit.errors import Invalid
@@ -18,7 +19,7 @@ _TAKE: Final = text(
     """
     UPDATE order_lines l
     SET refunded = l.refunded + wanted.quantity,
-        dropped = least(l.dropped + greatest(wanted.quantity, 0), l.quantity - l.shipped)
+        dropped = least(greatest(l.dropped, l.refunded + wanted.quantity), l.quantity - l.shipped)
     FROM unnest(:ids, :quantities) AS wanted (id, quantity)
     WHERE l.store_id = :store_id AND l.order_id = :order_id AND l.id = wanted.id
       AND l.refunded + wanted.quantity BETWEEN 0 AND l.quantity
@@ -50,7 +51,8 @@ async def take_back_units(
 ) -> list[RefundedLine]:
     """Count units of lines, {line id: units}, as paid back; what they are worth. The caller holds the order's lock.
 
-    Of a line of which some are shipped and some are not, those that are not come first: they stay here.
+    Of a line of which some are shipped and some are not, those that are not come first: they stay here, and before
+    all those that stay here already, since a refund of them has failed.
     Raises Invalid nothing_to_refund where a line has not that many left, or all of them cost nothing.
     """
     if not quantities or min(quantities.values()) < 1:
@@ -69,18 +71,23 @@ async def take_back_units(
 
 async def count_by_variant(
     session: AsyncSession, order: Order, lines: Sequence[RefundedLine]
-) -> dict[int, int]:
-    """How many units of each variant lines of an order are about."""
+) -> dict[int, Returned]:
+    """How many units of each variant lines of an order are about, and how many of it are not the buyer's any more.
+
+    That is what was paid back, or stays here although its refund has failed.
+    """
     units = {line.line_id: line.quantity for line in lines}
     found = await session.execute(
-        select(OrderLine.id, OrderLine.variant_id).where(
-            OrderLine.store_id == order.store_id, OrderLine.id.in_(units)
-        )
+        select(
+            OrderLine.id, OrderLine.variant_id, func.greatest(OrderLine.refunded, OrderLine.dropped)
+        ).where(OrderLine.store_id == order.store_id, OrderLine.order_id == order.id)
     )
     counted: Counter[int] = Counter()
-    for row in found:
-        counted[row.variant_id] += units[row.id]
-    return dict(counted)
+    most: Counter[int] = Counter()
+    for line_id, variant_id, gone in found:
+        counted[variant_id] += units.get(line_id, 0)
+        most[variant_id] += gone
+    return {variant_id: Returned(count, most[variant_id]) for variant_id, count in counted.items() if count}
 
 
 async def put_units_again(session: AsyncSession, order: Order, lines: Sequence[RefundedLine]) -> None:
