@@ -45,6 +45,20 @@ _TAKE: Final = text(
     RETURNING l.id
     """
 ).bindparams(bindparam("ids", type_=ARRAY(BigInteger)), bindparam("quantities", type_=ARRAY(Integer)))
+# What was put back on stock is sold to somebody else by now. An order without movements is of goods that are not counted.
+_ON_STOCK_AGAIN: Final = text(
+    """
+    SELECT min(l.id) FROM order_lines l
+    WHERE l.store_id = :store_id AND l.order_id = :order_id
+    GROUP BY l.variant_id HAVING sum(l.shipped) > (
+        SELECT -sum(m.delta) FROM stock_movements m
+        WHERE m.store_id = :store_id AND m.order_id = :order_id AND m.variant_id = l.variant_id
+          AND m.kind IN ('sold', 'returned')
+        HAVING bool_or(m.kind = 'returned')
+    ) AND bool_or(l.id = ANY(:ids))
+    ORDER BY 1 LIMIT 1
+    """
+).bindparams(bindparam("ids", type_=ARRAY(BigInteger)))
 _PACK: Final = text(
     """
     INSERT INTO parcel_lines (parcel_id, order_line_id, store_id, quantity)
@@ -67,8 +81,9 @@ async def ship_order(
 ) -> Parcel:
     """Put units of an order's lines, {line id: units}, into a parcel, or all that is left with None; mail its buyer.
 
-    What was paid back before it was shipped goes only where somebody names its line. The order's fulfilment
-    follows, and an order that is paid and shipped is completed. Raises Conflict order_cancelled and cancellation_waits, and Invalid nothing_to_ship and bad_tracking. Locks the order.
+    What was paid back before it was shipped goes only where somebody names its line, and not once it is on stock
+    again. The order's fulfilment follows, and an order that is paid and shipped is completed. Raises Conflict
+    order_cancelled and cancellation_waits, and Invalid nothing_to_ship and bad_tracking. Locks the order.
     """
     if url is not None and (urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname):
         raise Invalid.at("url", BAD_TRACKING, "A tracking link begins with http:// or https://.")
@@ -90,6 +105,9 @@ async def ship_order(
             NOTHING_TO_SHIP,
             f"Line {missing[0]} has not that many units that are still to be shipped.",
         )
+    back = await session.scalar(_ON_STOCK_AGAIN, {**scope, "ids": lines["ids"]})
+    if back is not None:
+        raise Invalid.at("lines", NOTHING_TO_SHIP, f"Line {back} has units that were put on stock again.")
     parcel = Parcel(
         store_id=store_id, order_id=order_id, carrier=carrier, number=number, url=url, created_at=now
     )
