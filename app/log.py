@@ -47,6 +47,8 @@ def configure_logging(*, level: str, form: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(number)
+    # SQLAlchemy tells of its pools by our name for them, at every end.
+    logging.getLogger("app.db.resting_pool").setLevel(logging.WARNING)
     # It lists its own plugins at every start.
     logging.getLogger("alembic.runtime.plugins").setLevel(logging.WARNING)
     # Below warnings the stripe library writes down whole answers, with what opens a payment.

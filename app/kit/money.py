@@ -11,7 +11,8 @@ from babel.numbers import get_currency_precision, list_currencies
 
 BASIS_POINTS: Final = 10_000  # of promotions and shares: 1,000 is 10 %
 PARTS_PER_MILLION: Final = 1_000_000  # of tax rates, which laws write finer: 66,250 is 6.625 %
-MAX_PERCENT: Final = 1_000  # far above any tax or share: more is a slip of the pen
+MAX_PERCENT: Final = 1_000  # far above any share: more is a slip of the pen
+MAX_TAX_PERCENT: Final = 100  # and 997.5 is one for 9.975
 MAX_MINOR: Final = 10**14  # keeps every product of a price and a quantity inside 64 bits
 
 # CLDR gives display digits, which differ from ISO 4217's exponent for a few currencies in use.
@@ -110,12 +111,12 @@ def allocate(amount: int, weights: Sequence[int]) -> list[int]:
 
 def percent_to_basis_points(text: str) -> int:
     """Basis points of a percentage such as "7.25"; finer than 0.01 % is refused."""
-    return _percent(text, decimals=2)
+    return _percent(text, decimals=2, most=MAX_PERCENT)
 
 
 def percent_to_parts_per_million(text: str) -> int:
-    """Parts per million of a tax rate in percent such as "6.625"; finer than 0.0001 % is refused."""
-    return _percent(text, decimals=4)
+    """Parts per million of a tax rate in percent such as "6.625"; finer than 0.0001 %, or more than 100 %, is refused."""
+    return _percent(text, decimals=4, most=MAX_TAX_PERCENT)
 
 
 def to_percent_text(parts_per_million: int) -> str:
@@ -124,16 +125,16 @@ def to_percent_text(parts_per_million: int) -> str:
     return f"{whole}.{rest:04}".rstrip("0").removesuffix(".")
 
 
-def _percent(text: str, *, decimals: int) -> int:
-    """A percentage between 0 and 1000 in units of its last decimal."""
+def _percent(text: str, *, decimals: int, most: int) -> int:
+    """A percentage between 0 and `most` in units of its last decimal."""
     try:
         value = Decimal(text.strip())
     except InvalidOperation:
         raise MoneyError(f"{text!r} is no percentage") from None
     if not value.is_finite():
         raise MoneyError(f"{text!r} is no percentage")
-    if not 0 <= value <= MAX_PERCENT:
-        raise MoneyError(f"{text!r} is out of range")
+    if not 0 <= value <= most:
+        raise MoneyError(f"{text!r} is not between 0 and {most} percent")
     finest = Decimal(1).scaleb(-decimals)
     kept = value.quantize(finest)
     # Compared with what was written and not multiplied first: a product is rounded to the digits of the context.

@@ -53,7 +53,9 @@ def test_contained_tax_and_net_make_the_gross(gross, rate):
         ("7.25", 725, 72_500),
         ("20", 2_000, 200_000),
         ("7.2500", 725, 72_500),
-        ("1000", 100_000, 10_000_000),
+        ("100", 10_000, 1_000_000),
+        ("100.01", 10_001, None),
+        ("1000", 100_000, None),
         ("6.625", None, 66_250),
         ("0.0001", None, 1),
         ("6.62505", None, None),
@@ -84,7 +86,7 @@ def test_a_percentage_is_exact_or_refused_and_taxes_have_two_decimals_more(text,
 
 
 def test_a_rate_is_shown_as_people_write_it():
-    shown = {66_250: "6.625", 200_000: "20", 72_500: "7.25", 0: "0", 1: "0.0001", 10_000_000: "1000"}
+    shown = {66_250: "6.625", 200_000: "20", 72_500: "7.25", 0: "0", 1: "0.0001", 1_000_000: "100"}
     assert {rate: money.to_percent_text(rate) for rate in shown} == shown
 
 
