@@ -105,6 +105,13 @@ def _old_key(name):
 
 
 def _new_key(name):
+    key = _folded(name)
+    while (again := _folded(key)) != key:
+        key = again
+    return key
+
+
+def _folded(name):
     key = ""
     spelled = _SIGN.sub(lambda sign: f" {_SIGNS[sign[0]]} ", name)
     for char in unicodedata.normalize("NFC", spelled.lower()).translate(_LETTERS):

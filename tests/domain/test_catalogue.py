@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from sqlalchemy import text
 
@@ -430,6 +430,7 @@ def test_names_that_mean_different_things_have_different_keys():
     assert len({key_of(size) for size in sizes}) == len(sizes)
 
 
+@example("ำ")
 @given(st.text(max_size=20))
 def test_a_key_is_its_own_key(name):
     assert key_of(key_of(name)) == key_of(name)

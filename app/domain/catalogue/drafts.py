@@ -148,6 +148,14 @@ def key_of(text: str) -> str:
     Capitals, accents of Latin letters and what stands between words make no difference; letters of other scripts do,
     and the signs in +1, -1, <10 and C++. A name without any letter or number is its own key.
     """
+    key = _folded(text)
+    # A letter may come apart into a mark and another, as the Thai am does: at the beginning the mark then goes, too.
+    while (again := _folded(key)) != key:
+        key = again
+    return key
+
+
+def _folded(text: str) -> str:
     key = ""
     for char in unicodedata.normalize("NFC", _SIGN.sub(_spell_sign, text).lower()).translate(_LETTERS):
         key += _key_part(char, key[-1:])
