@@ -146,7 +146,9 @@ def to_problem(error: BaseException, handler: Any = None) -> Problem:
     else:
         status = next(number for kind, number in STATUSES.items() if isinstance(known, kind))
     if isinstance(known, Unauthenticated):
-        headers = {"WWW-Authenticate": 'Bearer realm="storefront"'}
+        # RFC 6750, 3.1: no error is named where nothing was shown.
+        told = ', error="invalid_token"' if known.ended else ""
+        headers = {"WWW-Authenticate": f'Bearer realm="storefront"{told}'}
     elif isinstance(known, Unavailable):
         headers = {"Retry-After": str(known.retry_after)}
     return Problem(
@@ -168,7 +170,8 @@ def _from_http(error: HTTPException, handler: Any) -> AppError | None:  # noqa: 
         return NotFound(NOT_FOUND, "There is nothing at this address.")
     if status == HTTPStatus.METHOD_NOT_ALLOWED:
         allowed = HttpError(status, METHOD_NOT_ALLOWED, "This address does not know this method.")
-        allowed.headers = {"Allow": (error.headers or {}).get("allow", "")}
+        methods = (error.headers or {}).get("allow", "").split(",")
+        allowed.headers = {"Allow": ", ".join(sorted(filter(None, map(str.strip, methods))))}
         return allowed
     if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
         return HttpError(status, BODY_TOO_LARGE, "The body is too large.")

@@ -32,6 +32,7 @@ LIMIT: Final = "limit"
 AFTER_FORM: Final = "limit_after_form"
 STATE_KEY: Final = "rates"
 _COUNTED: Final = "counted_call"
+_GUARDED: Final = "counted_by_guard"
 
 # What an answer says of its limit, errors included.
 RATE_HEADERS: Final = {
@@ -69,9 +70,14 @@ class RateLimits:
         self._warned = False
 
     async def guard(self, connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
-        """Count a call by its route's class, but for routes that do so themselves. Raises as `count`."""
+        """Count a call by its route's class, but for routes that do so themselves. Raises as `count`.
+
+        Once, also where a call that went the short way to its handler turns out to need the long one.
+        """
         name = handler.opt.get(LIMIT)
-        if name is not None and AFTER_FORM not in handler.opt:
+        state = connection.scope["state"]
+        if name is not None and AFTER_FORM not in handler.opt and not state.get(_GUARDED):
+            state[_GUARDED] = True
             await self.count(connection, name)
 
     async def count(self, connection: ASGIConnection[Any, Any, Any, Any], name: str) -> None:

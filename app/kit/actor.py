@@ -45,12 +45,16 @@ class Actor(msgspec.Struct, frozen=True):
             raise Unauthenticated(
                 SESSION_ENDED,
                 "The login that this call came with has ended. Log in again, or leave out the Authorization header.",
+                ended=True,
             )
         return self.customer_id
 
     def customer(self) -> int:
         """The customer's id. Raises Unauthenticated for a guest, Unavailable for `unknown`."""
         customer_id = self.known().customer_id
+        if self.kind == "ended":
+            told = "This call needs a login, and the one that it came with is not known or has ended."
+            raise Unauthenticated(LOGIN_REQUIRED, told, ended=True)
         if customer_id is None:
             raise Unauthenticated(LOGIN_REQUIRED, "This call needs a login.")
         return customer_id

@@ -77,7 +77,14 @@ class Unavailable(AppError):
 
 
 class Unauthenticated(AppError):
-    """It is not known who asks, or the proof was wrong."""
+    """It is not known who asks, or the proof was wrong.
+
+    `ended` says that a login was shown, and that it is none or has ended; else none was shown.
+    """
+
+    def __init__(self, code: str, message: str, *, ended: bool = False, **data: Any) -> None:
+        super().__init__(code, message, **data)
+        self.ended = ended
 
 
 class Code(msgspec.Struct, frozen=True):

@@ -48,7 +48,7 @@ NOBODIES: Final = (
     "a revoked session",
     "another store's customer",
 )
-# Of these, who brings a login that is none here. By bearer they are told so where a guest could go on.
+# Of these, who brings a login that is none here. By bearer they are told so, all of them the same.
 ENDED: Final = ("an expired session", "a revoked session", "another store's customer")
 OTHERS: Final = (*NOBODIES, "customer B", "another store's customer, at home")
 

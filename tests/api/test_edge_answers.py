@@ -407,7 +407,7 @@ async def test_options_and_405_name_every_method_of_the_path(client):
     assert (await client.options(path)).headers["allow"] == "DELETE, GET, OPTIONS"
     refused = await client.put(path)
     assert refused.status_code == 405
-    assert set(refused.headers["allow"].split(", ")) == {"DELETE", "GET", "OPTIONS"}
+    assert refused.headers["allow"] == "DELETE, GET, OPTIONS"
 
 
 async def test_handlers_are_given_what_they_ask_for_without_tasks_of_their_own(tmp_path):

@@ -84,10 +84,12 @@ async def trespasses(world: World, asked: Call, mode: Mode) -> list[str]:
     found = await asyncio.gather(*(trespass(world, asked, mode, who) for who in OTHERS))
     faults = [fault for faults, _ in found for fault in faults]
     answers = {who: missing for who, (_, missing) in zip(OTHERS, found, strict=True)}
+    locked = answers["nobody"].status_code == 401
     for who in NOBODIES:
-        if asked.looks and who in ENDED and mode.startswith("bearer"):
+        if (asked.looks or locked) and who in ENDED and mode.startswith("bearer"):
             told = answers[who].status_code, answers[who].json().get("code")
-            if told != (401, "session_ended") or shape(answers[who]) != shape(answers[ENDED[0]]):
+            code = "session_ended" if asked.looks else answers["nobody"].json()["code"]
+            if told != (401, code) or shape(answers[who]) != shape(answers[ENDED[0]]):
                 faults.append(f"{who} is not told that their login is none: {shape(answers[who])}")
         elif shape(answers[who]) != shape(answers["nobody"]):
             faults.append(f"{who} is not nobody: {shape(answers[who])}, {shape(answers['nobody'])}")

@@ -10,11 +10,14 @@ from typing import Any
 from uuid import uuid4
 
 import httpx
+import msgspec
 import pytest
-from litestar import get, post
+from litestar import Response, get, post
+from litestar.params import RequestBody
 from redis.exceptions import ResponseError
 from structlog.testing import capture_logs
 
+from app.api.answers import Answer
 from app.api.client import network_of
 from app.api.edge import create_edge
 from app.api.openapi import document
@@ -182,6 +185,15 @@ async def login() -> dict[str, Any]:
     return {}
 
 
+class Note(msgspec.Struct):
+    words: str
+
+
+@post("/note", status_code=200, opt={LIMIT: "lookup"})
+async def note(data: RequestBody[Note]) -> Response[str]:
+    return Answer(data.words)
+
+
 LIMITS_HERE = (Limit("lookup", 3, 60), Limit("forms", 2, 60), Limit("login", 2, 60))
 
 
@@ -193,7 +205,7 @@ async def callers(
     rates = RateLimits(LIMITS_HERE, trusted=trusted, counter=RedisRateCounter(gateway))
     app = create_edge(
         Settings(data_dir=folder),
-        route_handlers=[read, look, write, login],
+        route_handlers=[read, look, write, login, note],
         checks={},
         guards=[rates.guard],
     )
@@ -248,6 +260,17 @@ async def test_a_call_that_fails_is_counted_and_says_so(gateway: RedisGateway, t
         assert failed.status_code >= 400
         assert failed.headers["ratelimit-remaining"] == "1"
         assert "retry-after" not in failed.headers
+
+
+async def test_a_call_that_announces_a_body_and_has_none_is_counted_once(
+    gateway: RedisGateway, tmp_path: Path
+) -> None:
+    async with callers(gateway, tmp_path) as call:
+        for length, status, left in (("00", 422, "2"), (None, 200, "1")):
+            headers = {"content-type": "application/json"} | ({"content-length": length} if length else {})
+            content = None if length else b'{"words": "hello"}'
+            answer = await call("/note", content=content, **headers)
+            assert (answer.status_code, answer.headers["ratelimit-remaining"]) == (status, left), length
 
 
 async def test_parallel_calls_over_http_never_pass_more_than_the_limit(

@@ -248,9 +248,12 @@ async def test_without_a_valid_proof_the_customers_calls_answer_401(
 ) -> None:
     answer = await client.get("/mine", headers=headers)
     assert (answer.status_code, answer.json()["code"]) == (401, "login_required")
-    assert answer.headers["www-authenticate"].startswith("Bearer")
+    sent = headers.get("Authorization", "").lower().startswith("bearer")
+    told = ', error="invalid_token"' if sent else ""
+    assert answer.headers["www-authenticate"] == f'Bearer realm="storefront"{told}'
+    assert ("has ended" in answer.json()["detail"]) == sent
     # By bearer it was sent on purpose, and is not taken for a guest's call; a cookie comes along by itself.
-    kind = "ended" if headers.get("Authorization", "").lower().startswith("bearer") else "guest"
+    kind = "ended" if sent else "guest"
     assert (await client.get("/who", headers=headers)).json()["kind"] == kind
 
 

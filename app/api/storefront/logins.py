@@ -236,7 +236,7 @@ async def check_still_logged_in(
     """
     used = find_credential(request)
     if used is None or await gate.sessions.find(store.id, used.token, now=now) is None:
-        raise Unauthenticated(LOGIN_REQUIRED, "This login has ended.")
+        raise Unauthenticated(LOGIN_REQUIRED, "This login has ended.", ended=True)
 
 
 def read_email(typed: str, field: str = "email") -> tuple[str, str]:
