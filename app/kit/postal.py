@@ -17,6 +17,25 @@ _ABROAD: Final = re.compile(r"^[A-Z]{1,3}[\s\-]+(?=\d)")
 # What is required of an address in a country of which nothing else is written down: street and city.
 _USUALLY: Final = "AC"
 
+# Which regions share a border, each named once; those without one are islands, or lie beyond another country.
+_BORDERS: Final = {
+    "AU": {"ACT": "NSW", "NSW": "QLD SA VIC", "NT": "QLD SA WA", "QLD": "SA", "SA": "VIC WA", "TAS": ""},
+    "CA": {
+        "AB": "BC NT SK", "BC": "NT YT", "MB": "NT NU ON SK", "NB": "NS PE QC", "NL": "NS NU QC", "NS": "PE",
+        "NT": "NU SK YT", "NU": "QC SK", "ON": "QC",
+    },
+    "US": {
+        "AK": "", "AL": "FL GA MS TN", "AR": "LA MO MS OK TN TX", "AS": "", "AZ": "CA CO NM NV UT", "CA": "NV OR",
+        "CO": "KS NE NM OK UT WY", "CT": "MA NY RI", "DC": "MD VA", "DE": "MD NJ PA", "FL": "GA", "GA": "NC SC TN",
+        "GU": "", "HI": "", "IA": "IL MN MO NE SD WI", "ID": "MT NV OR UT WA WY", "IL": "IN KY MI MO WI",
+        "IN": "KY MI OH", "KS": "MO NE OK", "KY": "MO OH TN VA WV", "LA": "MS TX", "MA": "NH NY RI VT",
+        "MD": "PA VA WV", "ME": "NH", "MI": "MN OH WI", "MN": "ND SD WI", "MO": "NE OK TN", "MP": "", "MS": "TN",
+        "MT": "ND SD WY", "NC": "SC TN VA", "ND": "SD", "NE": "SD WY", "NH": "VT", "NJ": "NY PA", "NM": "OK TX UT",
+        "NV": "OR UT", "NY": "PA RI VT", "OH": "PA WV", "OK": "TX", "OR": "WA", "PA": "WV", "PR": "", "SD": "WY",
+        "TN": "VA", "UT": "WY", "VA": "WV", "VI": "",
+    },
+}  # fmt: skip
+
 
 class _Example(NamedTuple):
     """A code as its country writes it: where its separators stand, and what stands before the first digit."""
@@ -87,6 +106,30 @@ def find_region_of_code(code: str, country: str) -> str | None:
         return None
     found = [region for region, start in _code_regions(country) if start.match(code)]
     return found[0] if len(found) == 1 else None
+
+
+@cache
+def _next_to(country: str) -> dict[str, frozenset[str]]:
+    """Which regions share a border, both ways round; empty for a country of which that is not written down."""
+    found: dict[str, set[str]] = {}
+    for one, others in _BORDERS.get(country, {}).items():
+        found.setdefault(one, set()).update(others.split())
+        for other in others.split():
+            found.setdefault(other, set()).add(one)
+    return {f"{country}-{one}": frozenset(f"{country}-{next_}" for next_ in found[one]) for one in found}
+
+
+def find_other_region(code: str, country: str, region: str) -> str | None:
+    """The region that a postal code is certainly in where that is not the named one, both by ISO 3166-2; else None.
+
+    A post office serves houses beyond the border of its region, so regions that share one are never told apart, nor
+    are those of a country of which it is not written down which do.
+    """
+    of_code = find_region_of_code(code, country)
+    borders = _next_to(country)
+    if of_code is None or of_code == region or of_code not in borders or region not in borders:
+        return None
+    return None if region in borders[of_code] else of_code
 
 
 def normalise_zip(text: str, country: str) -> str | None:

@@ -3,7 +3,7 @@
 import pytest
 
 from app.kit.places import list_countries
-from app.kit.postal import _form, find_region_of_code, normalise_zip
+from app.kit.postal import _form, find_other_region, find_region_of_code, normalise_zip
 
 
 @pytest.mark.parametrize(
@@ -88,3 +88,25 @@ def test_every_countrys_own_examples_are_codes():
 )
 def test_a_code_tells_its_region_where_it_is_in_one_alone(country, code, region):
     assert find_region_of_code(code, country) == region
+
+
+def test_only_regions_that_share_no_border_contradict_a_code():
+    for country, code, region, other in (
+        ("US", "97201", "AK", "US-OR"),
+        ("US", "99501", "OR", "US-AK"),
+        ("US", "96813-1234", "CA", "US-HI"),
+        ("US", "10001", "CA", "US-NY"),
+        ("CA", "V6B 1A1", "ON", "CA-BC"),
+        ("AU", "7000", "VIC", "AU-TAS"),
+        ("US", "97201", "OR", None),
+        ("US", "84536", "AZ", None),  # of Utah, and houses in Arizona
+        ("US", "42223", "TN", None),  # of Kentucky, and half of it in Tennessee
+        ("US", "09012", "TX", None),  # of the forces, wherever they are at home
+        ("US", "06390", "NY", None),
+        ("CA", "K1A 0H3", "QC", None),
+        ("AU", "0872", "WA", None),
+        ("JP", "154-0023", "01", None),
+        ("US", "", "AK", None),
+    ):
+        found = find_other_region(code, country, f"{country}-{region}")
+        assert found == other, (country, code, region)

@@ -15,7 +15,7 @@ from app.kit.places import (
     normalise_phone,
     region_name,
 )
-from app.kit.postal import find_region_of_code, needs_code, normalise_zip
+from app.kit.postal import find_other_region, find_region_of_code, needs_code, normalise_zip
 
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0e-\x1f\x7f\ud800-\udfff]")
 _MAX_LENGTHS: Final = {
@@ -169,6 +169,10 @@ def check_address(sent: AddressInput, *, at: str = "") -> Address | list[FieldEr
         code = normalise_zip(texts["zip"], country) if texts.get("zip") else ""
         if code is None:
             faults.setdefault("zip", ("invalid_zip", f"This is no postal code of {country_name(country)}."))
+        elif region is not None and (other := find_other_region(code, country, region)):
+            field = next(field for field, text in named.items() if text)
+            message = f"{code} is a postal code of {region_name(other)}, not of {region_name(region)}."
+            faults[field] = ("region_mismatch", message)
     if faults or country is None or phone is None:
         dot = f"{at}." if at else ""
         return [FieldError(f"{dot}{field}", code, message) for field, (code, message) in faults.items()]
