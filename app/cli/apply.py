@@ -13,6 +13,7 @@ from msgspec import UNSET, UnsetType
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.cli.environment import production_checked_settings, with_databases
+from app.cli.file_places import explain_shape, name_place
 from app.db.session import create_engine, create_sessions, transaction
 from app.domain.catalogue.arranging import (
     CategoryDraft,
@@ -71,37 +72,46 @@ def command(file: Path) -> None:
     Only what differs is written, and each change is told; applied again, nothing changes. All of it is done,
     or nothing. fixtures/shop.toml is an example to copy.
     """
-    plan = read_toml(file, ShopFile)
+    content = load_toml(file)
+    plan = convert_toml(content, ShopFile, file)
     with with_databases(production_checked_settings()) as settings:
-        applied = asyncio.run(_run(settings, plan, file))
+        applied = asyncio.run(_run(settings, plan, file, content))
     for line in applied.changes or ["Nothing to change."]:
         click.echo(line)
     for line in applied.notes:
         click.echo(line, err=True)
 
 
-async def _run(settings: Settings, plan: ShopFile, file: Path) -> Applied:
+async def _run(settings: Settings, plan: ShopFile, file: Path, content: Mapping[str, Any]) -> Applied:
     engine = create_engine(settings.database_url, pool_size=1, application_name="storefront apply")
     try:
         async with transaction(create_sessions(engine)) as session:
             return await apply_shop(session, plan, now=utc_now(), production=settings.is_production)
     except AppError as error:
-        raise click.ClickException(f"{file.name}: {_told(error)}") from error
+        raise click.ClickException(f"{file.name}: {_told(error, content)}") from error
     finally:
         await engine.dispose()
 
 
 def read_toml(file: Path, kind: type[T]) -> T:
     """The file as this type; a fault ends the command with the key that it stands at."""
+    return convert_toml(load_toml(file), kind, file)
+
+
+def load_toml(file: Path) -> dict[str, Any]:
     try:
-        return msgspec.convert(tomllib.loads(file.read_text(encoding="utf-8")), kind)
+        return tomllib.loads(file.read_text(encoding="utf-8"))
     except UnicodeDecodeError:
         raise click.ClickException(f"{file.name}: is not UTF-8 text") from None
     except tomllib.TOMLDecodeError as error:
         raise click.ClickException(f"{file.name}: {error}") from None
+
+
+def convert_toml(content: Mapping[str, Any], kind: type[T], file: Path) -> T:
+    try:
+        return msgspec.convert(content, kind)
     except msgspec.ValidationError as error:
-        message = str(error).replace("Object contains unknown field", "unknown key").replace("`$.", "`")
-        raise click.ClickException(f"{file.name}: {message.removesuffix(' - at `$`')}") from None
+        raise click.ClickException(f"{file.name}: {explain_shape(str(error), content)}") from None
 
 
 async def apply_shop(
@@ -196,7 +206,11 @@ async def _apply_offers(
 def _missing_products(waiting: Mapping[str, Sequence[str]]) -> list[str]:
     """All products that the shop does not have yet, in one note with a line for each thing that waits for them."""
     lines = [f"  {what}: {', '.join(missing)}" for what, missing in waiting.items() if missing]
-    return ["\n".join(["Not in the shop yet; import, then apply again:", *lines])] if lines else []
+    return (
+        ["\n".join(["Not in the shop; import and apply again, or take out of the file:", *lines])]
+        if lines
+        else []
+    )
 
 
 async def _refuse_unknown_handles(session: AsyncSession, store_id: int, file: ShopFile) -> None:
@@ -245,8 +259,8 @@ def _at(path: str, error: AppError) -> Invalid:
     )
 
 
-def _told(error: AppError) -> str:
+def _told(error: AppError, content: Mapping[str, Any]) -> str:
     faults = error.errors if isinstance(error, Invalid) else ()
     if not faults:
         return error.message
-    return "\n".join(f"{fault.field}: {fault.message}" for fault in faults)
+    return "\n".join(f"{name_place(fault.field, content)}: {fault.message}" for fault in faults)

@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import select, text
 
 from app.cli.apply import ShopFile, apply_shop, read_toml
+from app.cli.file_places import name_place
 from app.db.session import transaction
 from app.domain.catalogue.drafts import ProductDraft, VariantDraft
 from app.domain.catalogue.service import save_product
@@ -172,7 +173,7 @@ async def test_what_a_section_does_not_name_goes_and_an_absent_section_is_left_a
 async def test_collections_wait_for_their_products(apply, sessions):
     applied = await apply()
     assert applied.notes == [
-        "Not in the shop yet; import, then apply again:\n  collection warm: mug, blanket"
+        "Not in the shop; import and apply again, or take out of the file:\n  collection warm: mug, blanket"
     ]
     async with transaction(sessions) as session:
         draft = ProductDraft(handle="mug", title="Mug", variants=(VariantDraft(price=900),))
@@ -224,7 +225,7 @@ async def test_all_handles_that_are_nowhere_are_named_together(apply):
     }
     more = SHOP + '[[collections]]\nhandle = "cold"\ntitle = "Cold"\nproducts = ["ice", "mug"]\n'
     assert (await apply(more)).notes == [
-        "Not in the shop yet; import, then apply again:\n  collection warm: mug, blanket\n  collection cold: ice, mug"
+        "Not in the shop; import and apply again, or take out of the file:\n  collection warm: mug, blanket\n  collection cold: ice, mug"
     ]
 
 
@@ -299,11 +300,21 @@ async def test_the_test_service_is_refused_in_production(apply):
 @pytest.mark.parametrize(
     ("content", "word"),
     [
-        ("[store]\nnmae = 'x'", "nmae"),
-        ("[[shipping_zones]]\nname = 'x'\nfee = 1", "fee"),
-        ("[[collections]]\nhandle = 'x'\ntitle = 'X'\nfoo = 1", "foo"),
-        ("[[shipping_zones]]\nname = 'x'\n[[shipping_zones.options]]\ntitle = 'a'\nprice = 6.5", "price"),
-        ("[[tax_rates]]\ncountry = 'US'\nname = 'x'\nrate = 6.625", "rate"),
+        ("[store]\nnmae = 'x'", "store: unknown key `nmae`$"),
+        ("[[shipping_zones]]\nname = 'x'\nfee = 1", 'shipping_zones "x": unknown key `fee`$'),
+        ("[[collections]]\nhandle = 'x'\ntitle = 'X'\nfoo = 1", 'collections "x": unknown key `foo`$'),
+        (
+            "[[shipping_zones]]\nname = 'x'\n[[shipping_zones.options]]\ntitle = 'a'\nprice = 6.5",
+            'zones "x", options "a", price: Expected `str`, got `float`: put it in quotes$',
+        ),
+        (
+            "[[tax_rates]]\ncountry = 'US'\nname = 'x'\nrate = 6.625",
+            'tax_rates "US x", rate: .* put it in quotes$',
+        ),
+        ("[[tax_rates]]\ncountry = 'US'\nname = 'x'\nrate = true", "rate: Expected `str`, got `bool`$"),
+        ("[[gift_cards]]\ncode = 'SECRET'\namount = 5", "gift_cards no. 1, amount: .* put it in quotes$"),
+        ("[search]\nsynonyms = [['a', 'b'], [1]]", "search.synonyms no. 2, no. 1: "),
+        ("[referral]\nreward = 10.5", "referral.reward: Expected .* put it in quotes$"),
         ("[store", "at end of document"),
     ],
 )
@@ -312,6 +323,25 @@ def test_unknown_keys_and_wrong_types_are_errors_that_name_the_key(tmp_path, con
     path.write_text(content)
     with pytest.raises(click.ClickException, match=word):
         read_toml(path, ShopFile)
+
+
+def test_a_place_is_named_as_whoever_wrote_the_file_would_find_it():
+    tax = {"country": "US", "name": "Sales tax", "tax_class": ""}
+    file = {
+        "tax_rates": [{**tax, "region": "US-CA"}, {**tax, "region": "US-NY"}, tax, tax],
+        "shipping_zones": [{"name": "Home", "options": [{"title": "Parcel"}, {"title": "Parcel"}]}],
+        "categories": [{"handle": "cups"}],
+    }
+    for path, told in (
+        ("tax_rates[1].rate", 'tax_rates "US-NY Sales tax", rate'),
+        ("tax_rates[3]", "tax_rates no. 4"),
+        ("shipping_zones[0].options[1]", 'shipping_zones "Home", options no. 2'),
+        ("store.currency", "store.currency"),
+        ("payment_services.barter", "payment_services.barter"),
+        ("categories.cups.parent", "categories.cups.parent"),
+        ("pickups[0].price", "pickups[0].price"),
+    ):
+        assert name_place(path, file) == told
 
 
 async def test_the_first_order_number_holds_until_an_order_has_one(apply, sessions):

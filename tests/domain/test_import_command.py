@@ -107,5 +107,5 @@ async def test_apply_lists_all_faults(run):
     content = b'[[tax_rates]]\ncountry = "XX"\nname = "T"\nrate = "1.23456"\n'
     result = await run("apply", content=content)
     assert result.exit_code == 1
-    assert "tax_rates[0].country" in result.stderr
-    assert "tax_rates[0].rate" in result.stderr
+    assert 'tax_rates "XX T", country: ' in result.stderr
+    assert 'tax_rates "XX T", rate: ' in result.stderr
