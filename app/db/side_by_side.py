@@ -2,9 +2,10 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Generic, TypeVar
 
-from app.kit.errors import Unavailable
+from app.kit.errors import UNAVAILABLE, Unavailable
 
 Wanted = TypeVar("Wanted")
 Found = TypeVar("Found")
@@ -15,7 +16,7 @@ class SideBySide(Generic[Wanted, Found]):
 
     `do` answers each in the order in which they asked. Where it fails for several, each is tried alone, so that none
     fails for another's sake; but where it says Unavailable, which is nobody's fault, all are told so: each alone would
-    wait as long once more.
+    wait as long once more. So are all where the call is cut off.
     """
 
     def __init__(self, do: Callable[[Sequence[Wanted]], Awaitable[Sequence[Found]]]) -> None:
@@ -32,8 +33,15 @@ class SideBySide(Generic[Wanted, Found]):
             # It begins when everybody whose turn it is now has had it.
             call = loop.create_task(self._answer_all())
             self._calls.add(call)
-            call.add_done_callback(self._calls.discard)
+            call.add_done_callback(partial(self._end, self._asked))
         return await answer
+
+    def _end(self, asked: "list[tuple[Wanted, asyncio.Future[Found]]]", call: "asyncio.Task[None]") -> None:
+        self._calls.discard(call)
+        if self._asked is asked:  # it was cut off before it began
+            self._asked = []
+        for _, answer in asked:
+            _tell(answer, Unavailable(UNAVAILABLE, "The server is going down. Please try again."))
 
     async def _answer_all(self) -> None:
         asked, self._asked = self._asked, []

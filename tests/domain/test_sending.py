@@ -161,6 +161,38 @@ async def test_many_mails_take_turns_at_a_few_connections(server: MailServer, ma
     assert len(set(taken(server))) == 20
 
 
+async def test_a_server_that_hangs_keeps_nobody_for_long_and_what_is_begun_is_not_cut_off(
+    server: MailServer, mailer: SmtpMailer, monkeypatch
+):
+    await mailer.send(numbered(0))  # what is done once for all mails is done
+    server.mood = "silent"
+    with monkeypatch.context() as patched:
+        patched.setattr(sending, "BEGIN_SECONDS", 0.5)
+        async with asyncio.timeout(conversation.SMTP_SECONDS - 1):
+            told = await asyncio.gather(
+                *(mailer.send(numbered(number)) for number in range(1, 9)), return_exceptions=True
+            )
+    assert {type(one) for one in told} == {aiosmtplib.SMTPTimeoutError}
+    assert {str(one) for one in told} == {"The mail server is too slow"}
+    server.recover()
+    limits: list[asyncio.Timeout] = []
+    ends: list[float | None] = []
+    timeout, give = asyncio.timeout, conversation.Conversation.give
+
+    def limit(seconds: float) -> asyncio.Timeout:
+        limits.append(timeout(seconds))
+        return limits[-1]
+
+    async def note_and_give(self: conversation.Conversation, message: bytes) -> None:
+        ends.append(limits[0].when())
+        await give(self, message)
+
+    monkeypatch.setattr(asyncio, "timeout", limit)
+    monkeypatch.setattr(conversation.Conversation, "give", note_and_give)
+    await mailer.send(numbered(9))
+    assert (ends, len(server.taken)) == ([None], 2)
+
+
 async def test_what_is_written_arrives_whatever_its_lines_begin_with(server: MailServer, mailer: SmtpMailer):
     words = ".\n..\n.hidden\n250 no reply\n\n.\n"
     await mailer.send(msgspec.structs.replace(MAIL, text=words))

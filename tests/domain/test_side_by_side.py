@@ -39,6 +39,26 @@ async def test_those_who_ask_side_by_side_share_a_call_and_none_fails_for_anothe
         await ask(0)
 
 
+async def test_nobody_waits_for_a_call_that_was_cut_off():
+    began = asyncio.Event()
+
+    async def hang(_numbers):
+        began.set()
+        await asyncio.Event().wait()
+
+    ask = SideBySide(hang)
+    for has_begun in (True, False):
+        asked = [asyncio.create_task(ask(number)) for number in (1, 2)]
+        await asyncio.sleep(0)  # they have asked; the call is the next to have its turn
+        if has_begun:
+            await began.wait()
+        for call in ask._calls:
+            call.cancel()
+        async with asyncio.timeout(5):
+            told = await asyncio.gather(*asked, return_exceptions=True)
+        assert [type(one) for one in told] == [Unavailable] * 2, has_begun
+
+
 async def test_a_store_is_read_once_for_all_who_ask_at_once(reads, store, monkeypatch):
     asked, real = [], directory.get_store_config
 

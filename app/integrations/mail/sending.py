@@ -21,6 +21,9 @@ from app.settings import Settings
 
 # As many as mail servers let one client have.
 MOST_CONNECTIONS: Final = 6
+# For how long a mail may wait for a connection, and for the server to ask for its content, also where it hangs at each
+# step: with the content, and what is said after a refusal, it is told well before its job is given up (a minute).
+BEGIN_SECONDS: Final = 35.0
 # A connection that rested for longer is ended: servers end theirs after minutes, most of them.
 REST_SECONDS: Final = 10.0
 
@@ -50,14 +53,28 @@ class SmtpMailer:
 
     async def send(self, mail: Mail) -> None:
         message = write_message(mail)
-        async with self._places:
-            conversation = await self._begin(mail)
-            try:
-                await conversation.give(message)
-            except aiosmtplib.SMTPResponseException:
-                await self._rest_if_fit(conversation)
-                raise
-            self._rest(conversation)
+        patience = asyncio.timeout(BEGIN_SECONDS)
+        try:
+            async with patience, self._places:
+                conversation = await self._begin(mail)
+                if patience.expired():  # of which Python 3.11's wait_for does not always let us hear
+                    conversation.close()
+                    raise aiosmtplib.SMTPTimeoutError("The mail server is too slow")
+                # Cut off from here on, nobody would know whether the server has it.
+                patience.reschedule(None)
+                await self._give(conversation, message)
+        except TimeoutError as problem:
+            if patience.expired():
+                raise aiosmtplib.SMTPTimeoutError("The mail server is too slow") from problem
+            raise
+
+    async def _give(self, conversation: Conversation, message: bytes) -> None:
+        try:
+            await conversation.give(message)
+        except aiosmtplib.SMTPResponseException:
+            await self._rest_if_fit(conversation)
+            raise
+        self._rest(conversation)
 
     async def _begin(self, mail: Mail) -> Conversation:
         """A connection at which the server waits for the content of the mail.
