@@ -56,6 +56,7 @@ def build_shop(settings: Settings, *, application_name: str = REQUESTS) -> Shop:
     return Shop(
         settings=settings,
         engine=parts.engine,
+        bell=parts.bell,
         sessions=parts.sessions,
         reads=parts.reads,
         versions=parts.versions,

@@ -1,10 +1,11 @@
 """What server processes and workers are both made of: the database, the stores and the payment services that are set."""
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from app.db.bell import Bell
 from app.db.reads import Reads
 from app.db.session import Sessions, create_engine, create_sessions
 from app.db.versions import CommitMark, Versions
@@ -24,6 +25,7 @@ class Parts:
 
     settings: Settings
     engine: AsyncEngine
+    bell: Bell
     sessions: Sessions
     reads: Reads
     versions: Versions
@@ -41,11 +43,18 @@ def build_parts(settings: Settings, *, application_name: str) -> Parts:
         by_key=application_name == REQUESTS,  # a worker's sweeps may well look at whole tables
     )
     mark = CommitMark(settings.data_dir / "commits")
-    sessions = create_sessions(engine, committed=mark.change)
+    bell = Bell(engine)
+
+    def committed(session: Any) -> None:
+        mark.change()
+        bell.after_commit(session)
+
+    sessions = create_sessions(engine, committed=committed, bell=bell)
     reads = Reads(settings.database_url, size=settings.reads_pool_size)
     return Parts(
         settings=settings,
         engine=engine,
+        bell=bell,
         sessions=sessions,
         reads=reads,
         versions=Versions(settings.database_url, reads, mark),
@@ -103,5 +112,6 @@ async def close_parts(parts: Parts) -> None:
     """Let go of every connection that they hold."""
     for service in parts.till.services.values():
         await service.close()
+    await parts.bell.close()
     await parts.reads.close()
     await parts.engine.dispose()

@@ -15,6 +15,7 @@ import asyncpg
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.db import queue
+from app.db.bell import CHANNEL
 from app.db.estimates import look_at_grown
 from app.db.outcomes import Outcomes
 from app.db.queue import GiveUp, Job, Kinds, Outcome, Together
@@ -42,8 +43,8 @@ Handler = Callable[[Job], Awaitable[None]]
 Handlers = Mapping[str, Handler | Together]
 
 BATCH: Final = 6  # of each lane
-# Mails share statements, too. They take turns at the connections to the mail server; should it hang, all of them have
-# been told so before JOB_SECONDS are over.
+# Mails share statements, too. They take turns at the connections to the mail server; should it hang, at however many
+# steps, all of them are told so before JOB_SECONDS are over, and none is cut off while the server takes it.
 MAILS: Final = 24
 # What is done together: few enough that each can be done alone within the lease, should they fail.
 TOGETHER: Final = 48
@@ -205,7 +206,7 @@ async def _listen(database_url: str, lanes: Sequence[tuple[Lane, asyncio.Event]]
         try:
             connection: Any = await asyncpg.connect(database_address(database_url).asyncpg, timeout=5)
             try:
-                await connection.add_listener(queue.CHANNEL, ring)
+                await connection.add_listener(CHANNEL, ring)
                 ring()
                 while not connection.is_closed():
                     await connection.fetchval("SELECT 1")
@@ -243,7 +244,7 @@ async def work_once(
     alone: list[tuple[Handler, Job]] = []
     together: dict[str, tuple[Together, list[Job]]] = {}
     for job in jobs:
-        handler = handlers.get(job.kind, _unknown)
+        handler = _worn_out if job.tries > queue.MAX_TRIES else handlers.get(job.kind, _unknown)
         if isinstance(handler, Together):
             together.setdefault(job.kind, (handler, []))[1].append(job)
         else:
@@ -254,6 +255,10 @@ async def work_once(
         *(_run_together(handler, jobs, outcomes) for handler, jobs in together.values()),
     )
     return len(jobs)
+
+
+async def _worn_out(job: Job) -> None:
+    raise GiveUp(f"whoever did {job.kind} was ended each time before it could say how that went")
 
 
 async def _unknown(job: Job) -> None:
@@ -287,6 +292,8 @@ async def _run(handler: Handler, job: Job, outcomes: Outcomes) -> None:
     except Exception as problem:  # noqa: BLE001 - whatever went wrong, the job is put back or parked
         outcome = Outcome(job, f"{type(problem).__name__}: {problem}", isinstance(problem, GiveUp))
         logger.warning("job %s %s failed on try %s: %r", job.kind, job.id, job.tries, problem)
+    if outcome.is_over:
+        logger.error("job %s %s is given up: `storefront job` has it tried again", job.kind, job.id)
     await _write_down(outcomes, outcome)
 
 

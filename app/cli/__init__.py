@@ -24,6 +24,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "coupon": ("app.cli.coupon", "Make codes for a promotion."),
     "customer": ("app.cli.customer", "Help a customer: mail them a link that logs in, put them into groups."),
     "withdrawal": ("app.cli.withdrawal", "Decide on what customers ask to be paid out of their balance."),
+    "job": ("app.cli.job", "See what the worker has given up, and have it tried again."),
     "doctor": ("app.cli.doctor", "Show the effective configuration and what is wrong with it."),
 }
 

@@ -1,7 +1,9 @@
 """`storefront doctor`: the effective configuration, and whether what the shop depends on is in order."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -104,7 +106,9 @@ async def _check_all(settings: Settings, console: Console) -> list[str]:
     checks: dict[str, Callable[[Settings], Awaitable[str]]] = {
         "database": _check_database,
         "migrations": _check_migrations,
+        "payments": check_payments,
         "refunds": check_refunds,
+        "jobs": check_jobs,
         "Redis": _check_redis,
         "mail": _check_mail,
         "public URL": _check_public_url,
@@ -156,21 +160,68 @@ async def _check_migrations(settings: Settings) -> str:
     return f"at {current}"
 
 
-async def check_refunds(settings: Settings) -> str:
-    """Whether a service has left one without an answer: nobody knows then whether the money went back."""
+@asynccontextmanager
+async def _rows(settings: Settings) -> AsyncIterator[Any]:
+    """A connection for whoever looks at rows. Raises NotNowError while they may not be there yet."""
     if await current_revision(settings.database_url) != head_revision():
         raise NotNowError("looked at once the schema is up to date")
     connection = await asyncpg.connect(database_address(settings.database_url).asyncpg)
     try:
-        found = await run_check(connection, "refund_unanswered", utc_now())
+        yield connection
     finally:
         await connection.close()
+
+
+# For so long nobody has to wait for an outcome, but by bank debit or while a service looks at a payment.
+_UNSETTLED: Final = """
+    SELECT service, count(*) AS many, min(key) AS one,
+        bool_and(coalesce(reason, '') IN ('processing', 'under_review')) AS takes_long
+    FROM payments WHERE state IN ('started', 'action_needed', 'unknown') AND created_at < $1
+    GROUP BY service ORDER BY service
+"""
+UNSETTLED_AFTER: Final = timedelta(days=1)
+
+
+async def check_payments(settings: Settings) -> str:
+    """Whether there are attempts to pay without an outcome: their stock is held, and their buyers wait."""
+    async with _rows(settings) as connection:
+        found = await connection.fetch(_UNSETTLED, utc_now() - UNSETTLED_AFTER)
+    if not found:
+        return "none without an outcome for a day"
+    told = ", ".join(f"{row['many']} by {row['service']} ({row['one']})" for row in found)
+    if all(row["takes_long"] for row in found):
+        raise NotNowError(f"being looked at by the service, or on their way, for over a day: {told}")
+    raise TroubleError(
+        f"without an outcome for over a day: {told}; their stock stays held until the service says what became of "
+        "them: is it switched on, and is it the same account?"
+    )
+
+
+async def check_refunds(settings: Settings) -> str:
+    """Whether a service has left one without an answer: nobody knows then whether the money went back."""
+    async with _rows(settings) as connection:
+        found = await run_check(connection, "refund_unanswered", utc_now())
     if found:
         raise TroubleError(
             f"{len(found)} without an answer of the service for a day: `storefront doctor --audit` names them, "
             "`storefront order refund NUMBER --ask-again` has it asked again"
         )
     return "all answered, or being asked about"
+
+
+async def check_jobs(settings: Settings) -> str:
+    """Whether the worker has given anything up: a mail, a capture, a refund that nobody tries any more."""
+    async with _rows(settings) as connection:
+        found = await connection.fetch(
+            "SELECT kind, count(*) AS many FROM jobs WHERE state = 'parked' GROUP BY kind ORDER BY kind"
+        )
+    if found:
+        told = ", ".join(f"{row['many']} x {row['kind']}" for row in found)
+        raise TroubleError(
+            f"given up by the worker: {told}; `storefront job list` says why, `storefront job retry` has them "
+            "tried again, `storefront job dismiss` lets them be"
+        )
+    return "none given up"
 
 
 async def _check_redis(settings: Settings) -> str:

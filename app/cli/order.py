@@ -1,6 +1,7 @@
 """`storefront order`: what the shop does about an order: look, ship, book money, cancel, give money back."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import click
@@ -11,6 +12,7 @@ from app.domain.checkout.cancelling import cancel_order, refund_order, refuse_wi
 from app.domain.checkout.receipts import Receipt, book_receipt
 from app.domain.orders.errors import order_not_found
 from app.domain.orders.queries import OrderView, find_order_id, load_order
+from app.domain.orders.refunding import list_begun
 from app.domain.orders.service import lock_order
 from app.domain.orders.shipping import ship_order
 from app.domain.payments.authorizations import capture_later
@@ -51,7 +53,8 @@ class LineUnits(click.ParamType[tuple[int, int]]):
         if isinstance(value, tuple):
             return value
         line, sign, units = str(value).partition("=")
-        if not line.isdigit() or (sign and not units.isdigit()) or len(line + units) > 12:
+        numbers = (line, units) if sign else (line,)
+        if not all(re.fullmatch(r"[0-9]{1,6}", number) for number in numbers):
             self.fail(f"{value!r} is no line with its units, as 2=1.", param, ctx)
         return int(line), int(units or 1)
 
@@ -74,12 +77,13 @@ def show(number: int, code: str) -> None:
 
     async def work(
         session: AsyncSession, store: Store
-    ) -> tuple[OrderView, Sequence[PaymentDispute], list[OpenRefund]]:
+    ) -> tuple[OrderView, Sequence[PaymentDispute], list[OpenRefund], dict[int, int]]:
         order = await _load(number, session, store)
         return (
             order,
             await list_disputes(session, store.id, order.id),
             await list_open_refunds(session, store.id, order.id),
+            await list_begun(session, order),
         )
 
     for row in _describe(*work_in_store(code, work)):
@@ -222,6 +226,11 @@ def keep(number: int, note: str, code: str) -> None:
     help="What so many units of a line of `show` cost, as 2=1.",
 )
 @click.option("--restock", is_flag=True, help="The units of --line are on stock again.")
+@click.option(
+    "--sent-back",
+    is_flag=True,
+    help="The units of --line had been shipped and came back; what is not shipped yet still goes.",
+)
 @click.option("--reason", help="Why; kept with the refund.")
 @credit_option
 @click.option(
@@ -236,6 +245,7 @@ def refund(
     amount: str | None,
     lines: tuple[tuple[int, int], ...],
     restock: bool,
+    sent_back: bool,
     reason: str | None,
     to_credit: bool,
     again: bool,
@@ -244,7 +254,8 @@ def refund(
     """Give AMOUNT of what was paid for order NUMBER back, as 12.50; without it, all that is left.
 
     With --line it is what these units cost, tax and discount counted; each unit is paid back once. Those that are
-    not shipped yet are then not shipped any more, unless `ship` names their line.
+    not shipped yet are then not shipped any more, unless `ship` names their line. Say --sent-back where they were
+    shipped.
 
     What a payment service took goes back first: the worker asks it, and the buyer is mailed once it has said
     yes. Then comes what store credit paid, and what a gift card did. What was paid outside of any service is
@@ -254,7 +265,7 @@ def refund(
     asked which refunds it knows first, so that none is made twice.
     """
     if again:
-        if amount is not None or lines or to_credit or restock:
+        if amount is not None or lines or to_credit or restock or sent_back:
             raise click.UsageError("--ask-again gives nothing back, and takes neither an amount nor lines.")
         _ask_again(number, code)
         return
@@ -262,8 +273,9 @@ def refund(
         raise click.UsageError("Missing option '--reason'.")
     if amount is not None and lines:
         raise click.UsageError("Give either an amount or lines.")
-    if restock and not lines:
-        raise click.UsageError("Name the units that are on stock again by --line.")
+    if (restock or sent_back) and not lines:
+        what = "are on stock again" if restock else "came back"
+        raise click.UsageError(f"Name the units that {what} by --line.")
 
     async def work(session: AsyncSession, store: Store) -> tuple[OrderView, OrderView, int]:
         order = await _load(number, session, store)
@@ -277,6 +289,7 @@ def refund(
             to_credit=to_credit,
             units=_named(order, lines),
             restock=restock,
+            sent_back=sent_back,
             now=utc_now(),
         )
         return order, await load_order(session, store.id, order.id), sum(one.amount for one in made)
@@ -353,7 +366,10 @@ def _printable(row: str) -> str:
 
 
 def _describe(
-    order: OrderView, disputes: Sequence[PaymentDispute], refunds: Sequence[OpenRefund]
+    order: OrderView,
+    disputes: Sequence[PaymentDispute],
+    refunds: Sequence[OpenRefund],
+    begun: Mapping[int, int],
 ) -> list[str]:
     def money(minor: int) -> str:
         return _money(minor, order)
@@ -368,10 +384,10 @@ def _describe(
     for place, line in enumerate(order.lines, 1):
         shipped = f", {packed[line.id]} shipped" if line.id in packed else ""
         refunded = f", {line.refunded} paid back" if line.refunded else ""
+        part = f", {money(begun[line.id])} of one more paid back" if line.id in begun else ""
         stays = f", {line.dropped} not to be shipped" if line.dropped else ""
-        rows.append(
-            f"  {place}  {line.quantity} x {line.title}  {money(line.line_price - line.discount)}{shipped}{refunded}{stays}"
-        )
+        what = f"{line.quantity} x {line.title}  {money(line.line_price - line.discount)}"
+        rows.append(f"  {place}  {what}{shipped}{refunded}{part}{stays}")
     rows.append(f"  total {money(order.total)}, with {money(order.shipping_total)} for shipping")
     rows += _describe_delivery(order)
     for payment in order.payments:

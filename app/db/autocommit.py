@@ -18,7 +18,11 @@ async def run_statement(sessions: Sessions, sql: str, *values: Any) -> list[asyn
     It is run once more where the connection is lost under it, whether it took effect or not: what it does must be
     the same when done twice. Raises Unavailable where the connection is lost again.
     """
-    engine: AsyncEngine = sessions.kw["bind"]
+    return await run_on(sessions.kw["bind"], sql, *values)
+
+
+async def run_on(engine: AsyncEngine, sql: str, *values: Any) -> list[asyncpg.Record]:
+    """As run_statement, on a connection of an engine."""
     for _ in range(TRIES):
         try:
             async with engine.connect() as connection:

@@ -17,10 +17,11 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from app.db.autocommit import run_statement
 from app.db.base import Base, BigId, CreatedAt, StoreId
+from app.db.bell import CHANNEL
 from app.db.session import Sessions, as_json
+from app.db.shop_session import shop_session
 from app.db.statements import Statement
 
-CHANNEL: Final = "storefront_jobs"
 LEASE: Final = timedelta(minutes=2)
 MAX_TRIES: Final = 12
 FIRST_GAP_SECONDS: Final = 2
@@ -79,24 +80,40 @@ class Outcome(NamedTuple):
     reason: str | None = None
     for_good: bool = False
 
+    @property
+    def is_over(self) -> bool:
+        """Whether nobody tries it again: it is parked, and waits for people."""
+        return self.reason is not None and (self.for_good or self.job.tries >= MAX_TRIES)
+
 
 class GiveUp(Exception):  # noqa: N818 - a handler says what it does
     """Raised by a handler whose job can never succeed: it is parked at once, with this reason."""
 
 
-# How jobs are queued, as a part of any statement: one that has QUEUED also selects RUNG, or nobody is woken.
-QUEUED: Final = """
+def queued(*, once: str = "") -> str:
+    """How jobs are queued, as a part of any statement, which also selects RUNG, or nobody may be woken.
+
+    `once` names what has a row where they are to be queued.
+    """
+    return f"""
     queued AS (
         INSERT INTO jobs (store_id, kind, dedupe_key, payload, run_at)
         SELECT :store_id, wanted.kind, wanted.dedupe_key, wanted.payload, :run_at
-        FROM unnest(CAST(:kinds AS text[]), CAST(:dedupe_keys AS text[]), CAST(:payloads AS jsonb[]))
+        FROM {once and f"{once},"}
+            unnest(CAST(:kinds AS text[]), CAST(:dedupe_keys AS text[]), CAST(:payloads AS jsonb[]))
             AS wanted (kind, dedupe_key, payload)
         ON CONFLICT (kind, dedupe_key) DO NOTHING
         RETURNING kind
     )
-"""
-RUNG: Final = "(SELECT count(pg_notify(:channel, kind)) FROM queued) AS queued"
-_ENQUEUE: Final = Statement(f"WITH {QUEUED} SELECT {RUNG}")
+    """  # noqa: S608 - names of our own
+
+
+# How many were queued; told within the transaction where nobody tells after it.
+RUNG: Final = """(
+    SELECT count(*) FILTER (WHERE CASE WHEN CAST(:rings AS boolean) THEN pg_notify(:channel, kind) IS NOT NULL ELSE true END)
+    FROM queued
+) AS queued"""
+_ENQUEUE: Final = Statement(f"WITH {queued()} SELECT {RUNG}")
 
 # The two ways to be due have an index each, and each is walked by itself: an index scan marks the entries of what was
 # done since as dead, and the next one passes them by. Asked for both at once, PostgreSQL reads all of them each time.
@@ -176,17 +193,22 @@ async def enqueue_all(
     session: AsyncSession, jobs: Sequence[NewJob], *, store_id: int, run_at: datetime
 ) -> int:
     """As enqueue, for several at once; how many were never queued before."""
-    added = await _ENQUEUE.one(session, store_id=store_id, **queued_values(jobs, run_at=run_at))
+    added = await _ENQUEUE.one(session, store_id=store_id, **queued_values(session, jobs, run_at=run_at))
     return int(added["queued"])
 
 
-def queued_values(jobs: Sequence[NewJob], *, run_at: datetime) -> dict[str, Any]:
-    """The values of QUEUED and RUNG, beside the store."""
+def queued_values(session: AsyncSession, jobs: Sequence[NewJob], *, run_at: datetime) -> dict[str, Any]:
+    """The values of `queued` and RUNG, beside the store, for a statement that the session sends."""
+    bell = shop_session(session).bell
+    kinds = [job.kind for job in jobs]
+    if bell is not None:
+        bell.note(session, kinds)
     return {
-        "kinds": [job.kind for job in jobs],
+        "kinds": kinds,
         "dedupe_keys": [job.dedupe_key for job in jobs],
         "payloads": [as_json(job.payload) for job in jobs],
         "run_at": run_at,
+        "rings": bell is None,
         "channel": CHANNEL,
     }
 
@@ -231,7 +253,7 @@ async def finish(sessions: Sessions, outcomes: Sequence[Outcome], *, now: dateti
 
     One that failed is put back for a later try, or parked where tries have run out or it can never succeed.
     """
-    states = ["done" if one.reason is None else "parked" if _is_over(one) else "queued" for one in outcomes]
+    states = ["done" if one.reason is None else "parked" if one.is_over else "queued" for one in outcomes]
     await run_statement(
         sessions,
         _FINISH,
@@ -247,10 +269,6 @@ async def finish(sessions: Sessions, outcomes: Sequence[Outcome], *, now: dateti
 def _storable(reason: str) -> str:
     """A reason as PostgreSQL takes it, whatever a service or a mail server said: it is written beside others."""
     return reason[:2000].replace("\0", "").encode("utf-8", "replace").decode()
-
-
-def _is_over(failed: Outcome) -> bool:
-    return failed.for_good or failed.job.tries >= MAX_TRIES
 
 
 async def take_up_again(session: AsyncSession, *, kind: str, dedupe_key: str, now: datetime) -> bool:

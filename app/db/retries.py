@@ -52,6 +52,10 @@ class OutcomeUnknownError(Unavailable):
         super().__init__(OUTCOME_UNKNOWN, "It is not known whether this took effect.")
 
 
+class OvertakenError(Exception):
+    """A row that was read without its lock is another by now: nothing took effect, and the next try locks it."""
+
+
 async def run_transaction(
     sessions: Sessions, work: Callable[[AsyncSession], Awaitable[T]], *, repeatable: bool
 ) -> T:
@@ -76,6 +80,13 @@ async def run_in(
         try:
             result = await work(session)
             await commit(session)
+        except OvertakenError:
+            await session.close()
+            ours = shop_session(session)
+            if ours.was_overtaken:
+                raise  # whoever locks is overtaken by nobody
+            ours.was_overtaken = True
+            continue
         except Exception as problem:
             tries += 1
             await _let_go(session, problem)
@@ -101,13 +112,14 @@ async def commit(session: AsyncSession) -> None:
     if not session.in_transaction():
         return
     ours = shop_session(session)
+    ours.refuse_unwritten()
     if not ours.has_sent_all():
         await session.run_sync(_commit)
         ours.put_back()
         return
-    if ours.is_lost():
+    if ours.has_begun() and ours.is_lost():
         raise LostBeforeCommitError
-    with _telling_if_lost():
+    with telling_if_lost():
         await ours.commit_at_driver()
 
 
@@ -117,13 +129,15 @@ def _commit(session: Session) -> None:
     connection = session.connection().connection.driver_connection
     if connection is None or connection.is_closed():
         raise LostBeforeCommitError
-    with _telling_if_lost():
+    with telling_if_lost():
         session.commit()
 
 
 @contextmanager
-def _telling_if_lost() -> Iterator[None]:
-    """Say of a COMMIT whose answer was lost that nobody knows what it did."""
+def telling_if_lost() -> Iterator[None]:
+    """Say of a COMMIT, or of a statement that is a transaction by itself, that nobody knows what it did where its
+    answer was lost.
+    """
     try:
         yield
     except (DBAPIError, ConnectionError) as problem:

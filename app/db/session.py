@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from app.db.resting_pool import MADE_AT, REST_SECONDS, USED_AT, RestingPool
-from app.db.shop_session import ShopSession
+from app.db.shop_session import AfterCommit, ShopSession
 
 Sessions = async_sessionmaker[AsyncSession]
 
@@ -149,8 +149,13 @@ class _OwnSessions(async_sessionmaker[AsyncSession]):
         return self.class_(**{**self.kw, **options})
 
 
-def create_sessions(engine: AsyncEngine, *, committed: Callable[[Any], None] | None = None) -> Sessions:
-    """Sessions of this engine; `committed` is called with each after its transaction took effect."""
+def create_sessions(
+    engine: AsyncEngine, *, committed: Callable[[Any], None] | None = None, bell: AfterCommit | None = None
+) -> Sessions:
+    """Sessions of this engine; `committed` is called with each after its transaction took effect.
+
+    With a `bell`, to be rung then, jobs are not told of within the transaction.
+    """
 
     class OwnSession(Session):
         pass
@@ -168,6 +173,7 @@ def create_sessions(engine: AsyncEngine, *, committed: Callable[[Any], None] | N
         class_=ShopSession,
         sync_session_class=OwnSession,
         committed=committed,
+        bell=bell,
         expire_on_commit=False,
         autoflush=False,
     )

@@ -5,8 +5,8 @@ takes longer than all of these together. So the session has its connection from 
 transaction at the driver; the ORM is made when it is first used, and goes on in the same transaction.
 """
 
-from collections.abc import Callable, Mapping
-from typing import Any, Final, NoReturn
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final, NoReturn, Protocol
 
 import asyncpg
 from sqlalchemy import Connection
@@ -24,6 +24,13 @@ _ORM: Final = frozenset({"sync_session", "_proxied"})
 BEGIN: Final = "BEGIN"
 
 
+class AfterCommit(Protocol):
+    """Who tells of jobs after a commit (`bell.Bell`)."""
+
+    def note(self, session: AsyncSession, kinds: Iterable[str]) -> None:
+        """Note what the transaction of a session has queued."""
+
+
 class ShopSession(AsyncSession):
     """An AsyncSession as everybody knows it, which sleeps until it is used as one.
 
@@ -37,6 +44,7 @@ class ShopSession(AsyncSession):
         *,
         sync_session_class: type[Session],
         committed: Callable[[Any], None] | None = None,
+        bell: AfterCommit | None = None,
         info: Mapping[str, Any] | None = None,
         **options: Any,
     ) -> None:
@@ -47,6 +55,8 @@ class ShopSession(AsyncSession):
         self._options = options
         self._info = dict(info or {})
         self._committed = committed
+        # Who tells of jobs after a commit; None where the transaction does.
+        self.bell = bell
         # Whether nobody has asked for the ORM yet.
         self.sleeps = True
         # The connection that is held, and the pool that it is of.
@@ -55,6 +65,10 @@ class ShopSession(AsyncSession):
         # While it sleeps and its transaction has begun: the driver's connection.
         self.begun: Any = None
         self._known: dict[Any, Base] = {}
+        # Objects whose rows were read without a lock, and in which version: the ORM is not to know them.
+        self.looked_at: dict[Base, int] = {}
+        # Whether somebody changed such a row before this could: the next try locks it.
+        self.was_overtaken = False
         # Awake: the ORM's transaction, savepoint included, and SQLAlchemy's side of the driver's connection in it.
         self._in_orm: tuple[Any, Any] = (None, None)
 
@@ -62,6 +76,7 @@ class ShopSession(AsyncSession):
         if name not in _ORM:
             raise AttributeError(name)
         orm = self.sync_session_class(bind=self._engine, **self._options)
+        orm.info = self._info
         self.sleeps, self.begun = False, None
         if self._lease is not None:
             orm.bind = Connection(self._engine, connection=self._lease)
@@ -80,6 +95,10 @@ class ShopSession(AsyncSession):
         """Whether there is something to commit or to roll back."""
         return self._lease is not None or (not self.sleeps and super().in_transaction())
 
+    def has_begun(self) -> bool:
+        """Whether what is sent is part of a transaction; of one that the ORM sees to, always."""
+        return self.begun is not None or not self.sleeps
+
     def is_lost(self) -> bool:
         """Whether the connection that the session holds is known to be gone; true where it holds none."""
         driver = self.begun or (None if self._lease is None else self._lease.driver_connection)
@@ -94,6 +113,12 @@ class ShopSession(AsyncSession):
                 return False
         return True
 
+    def refuse_unwritten(self) -> None:
+        """Raise ValueError where an object that was only looked at was changed and not written: nobody would."""
+        for one in self.looked_at:
+            if instance_state(one).modified:
+                raise ValueError(f"{one} was changed and not written")
+
     def find_known(self, key: Any) -> Any:
         """The object of an identity key, None where the session does not know it."""
         return self._known.get(key) if self.sleeps else self.sync_session.identity_map.get(key)
@@ -104,6 +129,12 @@ class ShopSession(AsyncSession):
             self._known[key] = instance
         else:
             self.sync_session.add(instance)
+
+    async def lease_driver(self) -> Any:
+        """The driver's connection, in the transaction where one has begun; none is begun for it."""
+        if self.has_begun():
+            return self.begun or await self.begin_at_driver()
+        return (await self._adapted()).driver_connection
 
     async def begin_at_driver(self) -> Any:
         """The driver's connection, with the transaction begun there: what is sent to it next is part of it."""
@@ -203,6 +234,7 @@ class ShopSession(AsyncSession):
     async def _let_go(self, *, drop: bool) -> None:
         lease = self._end_lease()
         self._known.clear()
+        self.looked_at.clear()
         if lease is not None and lease.is_valid:
             # The pool rolls back what it is given.
             await greenlet_spawn(lease.invalidate if drop else lease.close)

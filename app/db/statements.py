@@ -16,11 +16,14 @@ from sqlalchemy.orm import configure_mappers
 from sqlalchemy.orm.attributes import instance_dict, instance_state, set_committed_value
 
 from app.db.base import Base
+from app.db.retries import LostBeforeCommitError, OvertakenError, telling_if_lost
 from app.db.session import as_json
-from app.db.shop_session import shop_session
+from app.db.shop_session import ShopSession, shop_session
 
 M = TypeVar("M", bound=Base)
 
+# Of a row that was looked at in a version: nobody has written it since.
+STILL: Final = "xmin = CAST(:version AS xid)"
 _NAME: Final = re.compile(r"(?<![:'\w]):([a-z_]\w*)")
 
 
@@ -34,11 +37,15 @@ def only_checked(column: str) -> str:
 
 
 class Statement:
-    """One statement with its values under :names, as in text()."""
+    """One statement with its values under :names, as in text().
 
-    def __init__(self, sql: str) -> None:
+    looks: it changes nothing and locks nothing, so it is sent without a transaction where none has begun.
+    """
+
+    def __init__(self, sql: str, *, looks: bool = False) -> None:
         self._names: list[str] = []
         self._sql = _NAME.sub(self._number, sql)
+        self._looks = looks
 
     def _number(self, found: re.Match[str]) -> str:
         if found[1] not in self._names:
@@ -48,7 +55,10 @@ class Statement:
     async def rows(self, session: AsyncSession, **values: Any) -> list[asyncpg.Record]:
         """All rows. Raises DBAPIError as the session itself does."""
         ours = shop_session(session)
-        driver = ours.begun or await ours.begin_at_driver()
+        driver = ours.begun or await (ours.lease_driver() if self._looks else ours.begin_at_driver())
+        return await self._send(ours, driver, values)
+
+    async def _send(self, ours: ShopSession, driver: Any, values: Mapping[str, Any]) -> list[asyncpg.Record]:
         try:
             found: list[asyncpg.Record] = await driver.fetch(
                 self._sql, *[values[name] for name in self._names]
@@ -67,14 +77,34 @@ class Statement:
         (found,) = await self.rows(session, **values)
         return found
 
+    async def last(self, session: AsyncSession, **values: Any) -> asyncpg.Record | None:
+        """The first row of what is written last before the commit, None where there is none.
+
+        Where no transaction has begun, the statement is one by itself and has taken effect when this returns. Raises
+        DBAPIError, and OutcomeUnknownError where the connection is lost under it, as a COMMIT does; of one that was gone
+        before that, LostBeforeCommitError.
+        """
+        ours = shop_session(session)
+        if ours.has_begun():
+            return await self.row(session, **values)
+        driver = await ours.lease_driver()
+        if driver.is_closed():
+            raise LostBeforeCommitError
+        with telling_if_lost():
+            found = await self._send(ours, driver, values)
+        return found[0] if found else None
+
 
 class Load(Generic[M]):
     """The rows of a model that a condition names, as objects of the session."""
 
-    def __init__(self, model: type[M], where: str) -> None:
+    def __init__(self, model: type[M], where: str, *, looks: bool = False) -> None:
         self._model = model
         columns = ", ".join(column.name for column in model.__table__.columns)
-        self._statement = Statement(f"SELECT {columns} FROM {model.__tablename__} WHERE {where}")  # noqa: S608 - our own
+        self._statement = Statement(
+            f"SELECT {columns} FROM {model.__tablename__} WHERE {where}",  # noqa: S608 - our own
+            looks=looks,
+        )
 
     async def first(self, session: AsyncSession, **values: Any) -> M | None:
         """The first of them, as it is now, whatever the session knew of it; None where there is none."""
@@ -121,6 +151,60 @@ def adopt(session: AsyncSession, instance: M) -> M:
     return instance
 
 
+async def begin_together(session: AsyncSession) -> None:
+    """Begin the transaction now: what follows takes effect together, and what is read to be changed is locked."""
+    await shop_session(session).begin_at_driver()
+
+
+def may_only_look(session: AsyncSession) -> bool:
+    """Whether a row that is about to be changed may be read without its lock: see `look_at`.
+
+    Not where a transaction has begun already, nor where the last try of this one was overtaken.
+    """
+    ours = shop_session(session)
+    return not (ours.was_overtaken or ours.has_begun())
+
+
+def look_at(session: AsyncSession, model: type[M], row: Mapping[str, Any], *, version: int) -> M:
+    """The object of a row that was read without its lock, in a version (xmin), to be written by the next statement.
+
+    A call that changes one row needs no transaction then: `write_changed` writes it where it still is in its version,
+    or else the call is run again and locks it. The ORM never knows of the object.
+    """
+    seen = row_of(model, row)
+    instance_state(seen)._commit_all(instance_dict(seen))  # noqa: SLF001 - as it is in the database
+    shop_session(session).looked_at[seen] = version
+    return seen
+
+
+def version_of(session: AsyncSession, instance: Base) -> int | None:
+    """In which version an object was looked at; None where its row is locked."""
+    return shop_session(session).looked_at.get(instance)
+
+
+async def lock_looked_at(session: AsyncSession, instance: Base) -> None:
+    """Lock the row of an object that may have been only looked at and was not changed since.
+
+    Raises OvertakenError where it is another by now, or somebody else has it.
+    """
+    version = version_of(session, instance)
+    if version is None:
+        return
+    lock = _LOCKS.get(type(instance))
+    if lock is None:
+        table = type(instance).__tablename__
+        lock = _LOCKS[type(instance)] = Statement(
+            f"SELECT id FROM {table} WHERE id = :id AND {STILL} FOR UPDATE SKIP LOCKED"  # noqa: S608 - our own
+        )
+    if await lock.row(session, id=instance_dict(instance)["id"], version=version) is None:
+        raise OvertakenError
+    del shop_session(session).looked_at[instance]
+    adopt(session, instance)
+
+
+_LOCKS: Final[dict[type[Base], Statement]] = {}
+
+
 class _Update(NamedTuple):
     """The statement that writes some columns, and which of them the driver wants as text of JSON."""
 
@@ -128,13 +212,14 @@ class _Update(NamedTuple):
     as_json: tuple[str, ...]
 
 
-_UPDATES: Final[dict[tuple[type[Base], frozenset[str]], _Update]] = {}
+_UPDATES: Final[dict[tuple[type[Base], frozenset[str], bool], _Update]] = {}
 
 
 async def write_changed(session: AsyncSession, *instances: Base) -> None:
     """Write now what was changed of objects that the session knows, as a flush would, for less.
 
-    Nothing is sent where nothing was changed. The rows must be there: whoever calls has them locked.
+    Nothing is sent where nothing was changed. The rows must be there: whoever calls has them locked, or has looked
+    at them only. Raises OvertakenError where one of these is another by now.
     """
     for instance in instances:
         await _write_changed(session, instance)
@@ -145,14 +230,19 @@ async def _write_changed(session: AsyncSession, instance: Base) -> None:
     changed = frozenset(name for name, before in state.committed_state.items() if before != values[name])
     if not changed:
         return
-    known = _UPDATES.get((type(instance), changed))
+    version = version_of(session, instance)
+    kind = (type(instance), changed, version is not None)
+    known = _UPDATES.get(kind)
     if known is None:
-        known = _UPDATES[type(instance), changed] = _update_of(type(instance), changed)
+        known = _UPDATES[kind] = _update_of(*kind)
     sent = {name: values[name] for name in changed}
     for name in known.as_json:
         if sent[name] is not None:
             sent[name] = as_json(sent[name])
-    await known.statement.one(session, id=values["id"], **sent)
+    if version is None:
+        await known.statement.one(session, id=values["id"], **sent)
+    elif await known.statement.last(session, id=values["id"], version=version, **sent) is None:
+        raise OvertakenError
     note_written(session, instance)
 
 
@@ -160,15 +250,16 @@ def note_written(session: AsyncSession, instance: Base) -> None:
     """Let the session know that a statement has just written what was changed of an object."""
     state, values = instance_state(instance), instance_dict(instance)
     ours = shop_session(session)
-    if not ours.sleeps:
+    if not (ours.sleeps or instance in ours.looked_at):
         ours.sync_session._register_altered([state])  # noqa: SLF001 - a savepoint that is taken back reads it anew
     state._commit_all(values, None if ours.sleeps else ours.identity_map)  # noqa: SLF001 - what a flush ends with
 
 
-def _update_of(model: type[Base], changed: frozenset[str]) -> _Update:
+def _update_of(model: type[Base], changed: frozenset[str], looked_at: bool) -> _Update:
     assigned = ", ".join(f"{name} = :{name}" for name in sorted(changed))
+    which = f"id = :id AND {STILL}" if looked_at else "id = :id"
     columns = model.__table__.columns
     return _Update(
-        Statement(f"UPDATE {model.__tablename__} SET {assigned} WHERE id = :id RETURNING id"),  # noqa: S608 - our own
+        Statement(f"UPDATE {model.__tablename__} SET {assigned} WHERE {which} RETURNING id"),  # noqa: S608 - our own
         tuple(name for name in changed if isinstance(columns[name].type, JSONB)),
     )

@@ -48,8 +48,8 @@ class Payer:
             found = await session.execute(text(query), {"store": self.guest.store.id})
             return [tuple(row) for row in found]
 
-    async def reconcile(self) -> None:
-        """One round of the worker, after every call must be over."""
+    async def reconcile(self, *, after: float = CALL_IS_OVER_SECONDS + 5) -> None:
+        """One round of the worker, so many seconds from now: after every call must be over, or before."""
         async with self.sessions() as session:  # what other tests left unfinished is not this round's
             await session.execute(
                 text("UPDATE payments SET updated_at = now() + interval '1 day' WHERE store_id <> :store"),
@@ -57,7 +57,7 @@ class Payer:
             )
             await session.commit()
         async with self._worker() as shop:
-            later = utc_now() + timedelta(seconds=CALL_IS_OVER_SECONDS + 5)
+            later = utc_now() + timedelta(seconds=after)
             till = replace(shop.till, clock=lambda: later)
             await reconcile(till, shop.stores, now=later, quiet=timedelta(0))
 

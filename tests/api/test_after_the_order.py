@@ -299,6 +299,36 @@ async def test_units_paid_back_before_they_are_shipped_stay_here_and_are_on_stoc
     assert await run_audit(reads, utc_now(), store_id=bought.buyer.store.id) == []
 
 
+async def test_what_was_paid_back_and_is_not_on_stock_goes_where_its_line_is_named(bought: Bought, run):
+    await run("refund", bought.number, "--line", "1=1", "--reason", "Late, and a gift")
+    shipped = await run("ship", bought.number, "--carrier", "Post", "--line", "1=3")
+    assert shipped.output.endswith("fulfilled\n")
+
+
+async def test_what_was_shipped_and_came_back_keeps_nothing_from_being_shipped(
+    bought: Bought, run, work, sessions, reads
+):
+    async def ship(units: int) -> Result:
+        return await run("ship", bought.number, "--carrier", "Post", "--line", f"1={units}")
+
+    back = ("refund", bought.number, "--line", "1=1", "--restock", "--reason", "x")
+    assert (await run(*back, "--sent-back")).exit_code == 1, "nothing was shipped yet"
+    assert (await run("refund", bought.number, "1.00", "--sent-back", "--reason", "x")).exit_code == 2
+    await ship(1)
+    assert (await run(*back, "--sent-back")).exit_code == 0
+    assert (await run(*back, "--sent-back")).exit_code == 1, "only one was shipped"
+    assert await stock_of(sessions, bought.variant) == (8, 0)
+    assert (await ship(1)).output.endswith("partial\n"), "it is another one"
+    assert (await run(*back)).exit_code == 0
+    refused = await ship(1)
+    assert (refused.exit_code, "on stock again" in refused.output) == (1, True)
+    assert await stock_of(sessions, bought.variant) == (9, 0)
+    assert ", 2 shipped, 2 paid back, 1 not to be shipped\n" in (await run("show", bought.number)).output
+    assert (await bought.read())["fulfilment_status"] == "fulfilled"
+    await work()
+    assert await run_audit(reads, utc_now(), store_id=bought.buyer.store.id) == []
+
+
 async def test_what_was_restocked_before_an_order_is_cancelled_comes_back_no_second_time(
     bought: Bought, run, work, sessions, reads
 ):

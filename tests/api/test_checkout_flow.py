@@ -131,6 +131,41 @@ async def test_the_second_step_holds_the_stock_until_it_is_answered(guest: Guest
     assert await stock_of(sessions, variant) == (0, 0)
 
 
+async def test_what_comes_into_the_cart_while_it_is_paid_stays_there(guest: Guest, sessions: Sessions):
+    """Also what was given with the order, another code, and what is written anew."""
+    bought = await add_variant(sessions, guest.store)
+    given = await add_variant(sessions, guest.store, price=300)
+    await add_promotion(sessions, guest.store, kind="gift", value=0, gift_variant_id=given, title="Mug")
+    for code in ("FIRST", "SECOND"):
+        await add_promotion(sessions, guest.store, code)
+    await guest.add(bought)
+
+    async def say(code: str, note: str) -> None:
+        cart = {"cart_uuid": guest.cart_uuid}
+        assert (await guest.call("POST", "/cart/coupon", {**cart, "code": code})).status_code == 200
+        assert (await guest.call("PUT", "/cart", {**cart, "note": note})).status_code == 200
+
+    await say("FIRST", "Ring twice.")
+    checkout = await guest.prepare(bought)
+    assert [(one["variant_id"], one["gift"]) for one in checkout["items"]] == [(bought, False), (given, True)]
+    asked = await guest.pay(checkout["totals"]["total"], payment_token="second_step")
+    assert asked.status_code == 402, asked.text
+    for variant in (bought, given):
+        assert (await guest.add(variant)).status_code == 200
+    await say("SECOND", "Ring thrice.")
+    async with sessions() as session:
+        await session.execute(
+            text("UPDATE test_charges SET state = 'captured' WHERE reference = :reference"),
+            {"reference": asked.json()["next_step_url"].rpartition("/")[2]},
+        )
+        await session.commit()
+    done = await guest.call("POST", f"/checkout/{guest.token}/payment/test/confirm", {})
+    assert done.json()["state"] == "completed"
+    cart = (await guest.call("GET", f"/cart?cart_uuid={guest.cart_uuid}")).json()
+    assert [(line["variant_id"], line["quantity"]) for line in cart["items"]] == [(bought, 1), (given, 1)]
+    assert (cart["note"], cart["coupon"]["code"]) == ("Ring thrice.", "SECOND")
+
+
 async def test_another_card_takes_the_place_of_an_abandoned_second_step(guest: Guest, sessions: Sessions):
     variant = await add_variant(sessions, guest.store, on_hand=1)
     checkout = await guest.prepare(variant)

@@ -199,16 +199,17 @@ async def test_a_gift_joins_the_order_and_leaves_the_stock_and_the_cart_keeps_wh
     await add_promotion(
         sessions, guest.store, kind="gift", value=0, gift_variant_id=gift, minimum_purchase=5000, title="Mug"
     )
-    # What only a first order has is not promised to everybody.
-    await add_promotion(
-        sessions,
-        guest.store,
-        kind="gift",
-        value=0,
-        gift_variant_id=gift,
-        first_order=True,
-        minimum_purchase=4900,
-    )
+    # What only a first order has is not promised to everybody, nor what hangs on more than a price.
+    for condition in ({"first_order": True}, {"countries": ["US"]}, {"minimum_quantity": 2}):
+        await add_promotion(
+            sessions,
+            guest.store,
+            kind="gift",
+            value=0,
+            gift_variant_id=gift,
+            minimum_purchase=4900,
+            **condition,
+        )
     earned = await guest.call("GET", "/discounts/gift?price=5000")
     assert earned.status_code == 200, earned.text
     assert (earned.json()["gift_variant_id"], earned.json()["minimum_purchase_value"]) == (gift, 5000)

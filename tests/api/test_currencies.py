@@ -154,6 +154,7 @@ async def test_the_same_number_of_another_currency_is_another_total(guest: Guest
         "total_changed",
         "EUR",
     )
+    assert refused.json()["detail"] == "The checkout is in EUR by now, not in USD."
     wrong = await guest.call("POST", path, {**pay, "currency": "eur"})
     assert (wrong.status_code, wrong.json()["errors"][0]["field"]) == (422, "currency")
     assert (await guest.call("POST", path, {**pay, "currency": "EUR"})).status_code == 204
@@ -190,6 +191,7 @@ async def test_a_currency_that_the_store_gives_up_leaves_the_cart_in_the_stores_
     guest, mug, _ = world
     added = await guest.call("POST", "/cart/items", {"product_id": mug, "quantity": 1, "currency": "JPY"})
     guest.cart_uuid = added.json()["cart_uuid"]
+    due = (await guest.prepare(mug))["totals"]["due"]
     async with transaction(sessions) as session:
         await session.execute(
             text("UPDATE stores SET settings = settings - 'currencies' WHERE id = :id"),
@@ -198,6 +200,9 @@ async def test_a_currency_that_the_store_gives_up_leaves_the_cart_in_the_stores_
     cart = (await guest.call("GET", f"/cart?cart_uuid={guest.cart_uuid}")).json()
     assert (cart["currency"], cart["items"][0]["price"]) == ("USD", 1000)
     assert [(one["code"], one["variant_id"]) for one in cart["warnings"]] == [("currency_changed", None)]
+    # What it cost in another currency is no price that went down.
+    told = (await guest.pay(due)).json()
+    assert (told["code"], told["currency"], told["changes"]) == ("total_changed", "USD", [])
     refused = await guest.call("POST", "/cart/items", {"product_id": mug, "quantity": 1, "currency": "JPY"})
     assert (refused.status_code, refused.json()["code"]) == (422, "currency_not_offered")
 

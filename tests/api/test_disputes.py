@@ -5,9 +5,13 @@ import random
 import re
 
 from click.testing import CliRunner
+from sqlalchemy import select
 
 from app.cli import main
 from app.db.audit import run_audit
+from app.db.session import transaction
+from app.domain.payments.models import Payment
+from app.domain.payments.refunds import order_refund
 from app.domain.payments.states import is_further
 from app.kit.clock import utc_now
 from tests.api.stripe_shop import Buyer
@@ -68,6 +72,18 @@ async def test_a_dispute_is_noted_and_booked_as_it_goes_on(
     arguments = ["order", "show", str(number), "--store", buyer.guest.store.code]
     shown = await asyncio.to_thread(CliRunner(env=environ).invoke, main, arguments)
     assert re.search(r"DISPUTED at du_\w+: won, fraudulent, 30\.00 USD\n", shown.output), shown.output
+
+
+async def test_a_dispute_is_noted_while_a_refund_has_no_answer(buyer: Buyer):
+    assert (await buyer.pay()).status_code == 204
+    async with transaction(buyer.sessions) as session:
+        payment = (
+            await session.scalars(select(Payment).where(Payment.store_id == buyer.guest.store.id))
+        ).one()
+        await order_refund(session, payment, amount=1000, reason="Scratched", now=utc_now())
+    buyer.stripe.dispute((await buyer.intent())["id"])
+    await tell_all(buyer, seed=6)
+    assert [event for event, _ in await timeline(buyer)] == ["disputed", "dispute_withdrawn"]
 
 
 async def test_what_is_heard_of_a_dispute_late_does_not_take_it_back(buyer: Buyer, monkeypatch):

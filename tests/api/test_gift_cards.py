@@ -4,13 +4,20 @@ import asyncio
 from datetime import timedelta
 
 import pytest
+from click.testing import CliRunner
 from sqlalchemy import text
 
+from app.cli import main
 from app.db.audit import run_audit
 from app.db.session import transaction
 from app.domain.checkout.cancelling import cancel_order, refund_order
 from app.domain.checkout.refunds import note_refund
+from app.domain.giftcards.holds import Source, hold_parts
 from app.domain.giftcards.service import give_credit, switch_gift_card
+from app.domain.giftcards.split import Split
+from app.domain.orders.queries import load_order
+from app.domain.orders.refunding import list_begun
+from app.domain.payments.models import RefundOrder
 from app.domain.payments.service import get_payment
 from app.domain.payments.services import ServiceRefund
 from app.kit.clock import utc_now
@@ -100,6 +107,32 @@ async def one(sessions, query: str, **values):
 async def clean(reads, store) -> None:
     later = utc_now() + timedelta(minutes=3)
     assert await run_audit(reads, later, store_id=store.id) == []
+
+
+async def test_a_card_that_expires_or_is_switched_off_before_it_pays_pays_nothing(
+    guest: Guest, sessions, store, reads
+):
+    code, card = await add_gift_card(sessions, store, 1000)
+    totals = (await prepared(guest, sessions, card=code))["totals"]
+    assert split_of(totals) == (1000, 0, TOTAL - 1000)
+    for over in (
+        "expires_at = now() - interval '1 second', disabled_at = NULL",
+        "expires_at = NULL, disabled_at = now()",
+    ):
+        async with transaction(sessions) as session:
+            await session.execute(text(f"UPDATE gift_cards SET {over} WHERE id = :id"), {"id": card})
+        late = await guest.pay(totals["due"])
+        assert (late.status_code, late.json()["code"]) == (409, "total_changed")
+        assert split_of(late.json()["totals"]) == (0, 0, TOTAL)
+        # Nor where it ends between the price and the hold.
+        async with sessions() as session:
+            values = {"checkout_id": 1, "currency": "USD", "now": utc_now()}
+            held = await hold_parts(session, store.id, Source(card, None), Split(gift_card=1000), **values)
+        assert not held
+        assert await card_row(sessions, card) == (1000, 0)
+    assert (await guest.pay(TOTAL)).status_code == 204
+    assert await card_row(sessions, card) == (1000, 0)
+    await clean(reads, store)
 
 
 def split_of(totals: dict) -> tuple[int, int, int]:
@@ -280,18 +313,35 @@ async def test_refunds_go_to_the_service_first_then_to_credit_and_to_the_card_la
     await clean(reads, member.store)
 
 
-async def test_units_of_which_a_card_gave_its_part_back_are_not_paid_back_twice_when_the_service_fails(
-    member, sessions, reads, work
+async def test_units_of_which_a_card_gave_its_part_back_are_paid_only_the_rest_when_the_service_fails(
+    member, sessions, reads, work, database_url, tmp_path
 ):
     code, card = await add_gift_card(sessions, member.store, 1000)
     order = await bought(member, sessions, card=code)
-    units = {order["items"][0]["id"]: 1}
-    async with transaction(sessions) as session:
-        parts = await refund_order(
-            session, member.store.id, order["id"], amount=None, reason="Late", now=utc_now(), units=units
-        )
+    line = order["items"][0]["id"]
+
+    async def refund(**how: bool) -> list[RefundOrder]:
+        async with transaction(sessions) as session:
+            return await refund_order(
+                session,
+                member.store.id,
+                order["id"],
+                amount=None,
+                reason="Late",
+                now=utc_now(),
+                units={line: 1},
+                **how,
+            )
+
+    async def paid_back() -> tuple[int, dict[int, int]]:
+        async with transaction(sessions) as session:
+            whole = await load_order(session, member.store.id, order["id"])
+            return whole.lines[0].refunded, await list_begun(session, whole)
+
+    parts = await refund()
     assert [part.amount for part in parts] == [2000, 500]
     await work()
+    assert await paid_back() == (1, {})
     async with transaction(sessions) as session:
         payment = await get_payment(session, member.store.id, parts[0].payment_id)
         (reference,) = await one(
@@ -299,16 +349,16 @@ async def test_units_of_which_a_card_gave_its_part_back_are_not_paid_back_twice_
         )
         failed = ServiceRefund(reference, 2000, "USD", failed=True)
         await note_refund(session, payment=payment, refund=failed, now=utc_now())
+    assert await paid_back() == (0, {line: 500}), "what the card gave stays given"
+    assert (await member.read_order(order["id"])).json()["payment_status"] == "partially_refunded"
+    environ = {"DATABASE_URL": database_url, "STOREFRONT_DATA_DIR": str(tmp_path)}
+    show = ["order", "show", order["number"], "--store", member.store.code]
+    shown = await asyncio.to_thread(CliRunner(env=environ).invoke, main, show)
+    assert ", 5.00 USD of one more paid back, 1 not to be shipped\n" in shown.output, shown.output
+    assert [part.amount for part in await refund(to_credit=True)] == [2000]
+    assert await paid_back() == (1, {})
     with pytest.raises(Invalid, match="still to be paid back"):
-        async with transaction(sessions) as session:
-            await refund_order(
-                session, member.store.id, order["id"], amount=None, reason="x", now=utc_now(), units=units
-            )
-    # The rest is a sum, and can be ordered back as one.
-    async with transaction(sessions) as session:
-        await refund_order(
-            session, member.store.id, order["id"], amount=2000, reason="Again", now=utc_now(), to_credit=True
-        )
+        await refund()
     assert (await card_row(sessions, card), await credit_row(sessions, member)) == ((500, 0), (3200, 0))
     await clean(reads, member.store)
 

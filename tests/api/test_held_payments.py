@@ -195,6 +195,24 @@ async def test_a_cancelled_order_lets_the_money_go_and_one_that_was_quicker_send
     await buyer.check_books(orders=2, stock=(5, 0))
 
 
+async def test_stripe_tells_of_money_that_is_let_go_as_a_refund_which_is_none_of_ours(buyer: Buyer, run):
+    assert (await buyer.pay()).status_code == 204
+    intent = await buyer.intent()
+    assert (await run("cancel", await number(buyer), "--reason", "No")).exit_code == 0
+    await do_held(buyer, VOID)
+    (event,) = buyer.stripe.events_about(intent["id"])
+    assert (await buyer.send(event)).status_code == 200
+    buyer.stripe.fail("retrieve", "error")
+    with pytest.raises(RuntimeError, match="no capture yet"):  # nobody knows yet
+        await buyer.compare_refunds()
+    buyer.stripe.clear_faults()
+    await buyer.compare_refunds()
+    assert await stand(buyer) == ("cancelled", "failed", "cancelled")
+    assert await buyer.rows("SELECT id FROM payment_refunds WHERE store_id = :store") == []
+    assert "refund" not in " ".join(await timeline(buyer))
+    assert await booked(buyer) == SALE | {"cancellations": 3000}
+
+
 async def test_what_nobody_takes_is_warned_of_and_cancelled_at_its_end(buyer: Buyer, tmp_path, caplog):
     assert (await buyer.pay()).status_code == 204
     due = await buyer.rows(
@@ -213,6 +231,58 @@ async def test_what_nobody_takes_is_warned_of_and_cancelled_at_its_end(buyer: Bu
     assert (await buyer.intent())["status"] == "canceled"
     assert await stand(buyer) == ("cancelled", "failed", "cancelled")
     await buyer.check_books(orders=1, stock=(5, 0))
+
+
+async def test_an_order_is_not_cancelled_for_want_of_money_while_the_service_does_not_answer(buyer: Buyer):
+    assert (await buyer.pay()).status_code == 204
+    buyer.stripe.take_held((await buyer.intent())["id"])  # at Stripe's own pages, and the event never came
+    buyer.stripe.fail("retrieve", "error")
+    with pytest.raises(RuntimeError, match="did not say"):
+        await do_held(buyer, ENDS)
+    assert await stand(buyer) == ("open", "authorized", "authorized")
+    buyer.stripe.clear_faults()
+    await do_held(buyer, ENDS)
+    assert await stand(buyer) == ("open", "paid", "captured")
+    await buyer.check_books(orders=1, stock=(4, 0))
+
+
+async def test_a_part_that_is_captured_at_the_services_own_pages_goes_back(buyer: Buyer, run):
+    assert (await buyer.pay()).status_code == 204
+    intent = await buyer.intent()
+    buyer.stripe.take_held(intent["id"], 1000)
+    (event,) = buyer.stripe.events_of(intent["id"], "payment_intent.succeeded")
+    for _ in range(2):
+        assert (await buyer.send(event)).status_code == 200
+    # The sum of an event is not believed; the service is asked at once, and not only when the hold would end.
+    assert await stand(buyer) == ("open", "authorized", "authorized")
+    await buyer.work("payments.ask")
+    assert await stand(buyer) == ("open", "failed", "late")
+    assert await booked(buyer) == SALE | {
+        "receivable": 3000,
+        "payments:stripe": 1000,
+        "owed_to_shoppers": -1000,
+    }
+    await buyer.refund()
+    assert await buyer.rows("SELECT captured, refunded FROM payments WHERE store_id = :store") == [
+        (1000, 1000)
+    ]
+    assert (await run("cancel", await number(buyer), "--reason", "A part")).exit_code == 0
+    assert await booked(buyer) == SALE | {"cancellations": 3000}
+    await buyer.check_books(orders=1, stock=(5, 0))
+
+
+async def test_another_sum_that_is_held_places_no_order_and_is_let_go(buyer: Buyer):
+    buyer.stripe.fail("confirm", "cut")
+    assert (await buyer.pay()).status_code == 202
+    intent = await buyer.intent()
+    intent["amount_capturable"] = 1
+    await buyer.reconcile()
+    assert await buyer.rows("SELECT state, reason FROM payments WHERE store_id = :store") == [
+        ("declined", "another_sum")
+    ]
+    await do_held(buyer, VOID)
+    assert intent["status"] == "canceled"
+    await buyer.check_books(orders=0, stock=(5, 0))
 
 
 async def test_a_bank_that_lets_go_first_leaves_the_order_unpaid_until_it_is_cancelled(buyer: Buyer, run):

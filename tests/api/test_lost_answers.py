@@ -23,7 +23,7 @@ from app.main import build_shop, close_shop
 from tests.api.live import serve
 from tests.api.test_checkout_flow import stock_of
 from tests.api.test_idempotency import KEY
-from tests.shop import Guest, add_variant, open_till, running_shop, settings_for
+from tests.shop import ADDRESS, Guest, add_variant, open_till, running_shop, settings_for
 from tests.standins.postgres_line import Line, postgres_line
 
 
@@ -79,6 +79,29 @@ async def test_an_add_without_a_key_says_that_its_outcome_is_unknown(guest, sess
         "/storefront/v1/cart", params={"cart_uuid": guest.cart_uuid}, headers=guest.headers
     )
     assert cart.json()["items"][0]["quantity"] == quantity
+
+
+@pytest.mark.parametrize(("fault", "carts"), [("after", 1), ("before", 0)])
+async def test_nor_is_it_known_of_a_cart_that_one_statement_makes(guest, sessions, line, fault, carts):
+    variant = await add_variant(sessions, guest.store)
+    line.cut(fault)
+    unknown = await guest.add(variant)
+    assert (unknown.status_code, unknown.json()["code"]) == (503, "outcome_unknown")
+    assert await count(sessions, guest.store, "carts") == carts
+
+
+@pytest.mark.parametrize("fault", ["after", "before"])
+async def test_a_checkout_that_one_statement_changes_is_changed_whatever_was_lost(
+    guest, sessions, line, fault
+):
+    variant = await add_variant(sessions, guest.store)
+    checkout = await guest.prepare(variant)
+    line.cut(fault)
+    way = f"/checkout/{guest.token}/customer"
+    body = {"email": "grace@example.com", "shipping_address": ADDRESS}
+    changed = await guest.call("PUT", way, body)
+    assert (changed.status_code, changed.json()["totals"]) == (200, checkout["totals"])
+    assert (await guest.call("GET", f"/checkout/{guest.token}")).json()["email"] == "grace@example.com"
 
 
 @pytest.mark.parametrize("fault", ["after", "before"])

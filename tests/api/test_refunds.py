@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import select, text
 
 from app.cli.doctor import TroubleError, check_refunds
 from app.db.audit import run_audit
@@ -16,6 +16,8 @@ from app.db.reads import Reads
 from app.db.session import transaction
 from app.domain.checkout.cancelling import refund_order
 from app.domain.checkout.jobs import STRANGERS_TRIES, checkout_jobs
+from app.domain.payments.models import Payment
+from app.domain.payments.refunds import order_refund
 from app.domain.payments.services import ServiceRefund
 from app.integrations.stripe_payments import StripePayments
 from app.kit.clock import utc_now
@@ -208,6 +210,26 @@ async def test_a_refund_without_an_answer_for_a_day_is_seen_and_asked_for_again(
     assert paid.stripe.refunded((await paid.intent())["id"]) == 2000
     assert await booked(paid) == {"payments:stripe": 1000, "refunds": 2000}
     assert await paid.rows("SELECT state FROM refund_orders WHERE store_id = :store") == [("made",)] * 2
+
+
+async def test_a_refund_that_no_longer_fits_what_is_left_is_not_even_asked_for(paid: Buyer):
+    async with transaction(paid.sessions) as session:
+        payment = (
+            await session.scalars(select(Payment).where(Payment.store_id == paid.guest.store.id))
+        ).one()
+        await order_refund(session, payment, amount=2000, reason="Scratched", now=utc_now())
+    reference = (await paid.intent())["id"]
+    paid.stripe.give_back(reference, 1500)
+    await tell_all(paid)
+    made = paid.stripe.calls.count("refund")
+    await paid.work("payments.make_refund")
+    assert paid.stripe.calls.count("refund") == made
+    assert await paid.rows("SELECT state FROM refund_orders WHERE store_id = :store") == [("failed",)]
+    events = await paid.rows(
+        "SELECT detail FROM order_events WHERE store_id = :store ORDER BY id DESC LIMIT 1"
+    )
+    assert events == [("it went back before",)]
+    assert paid.stripe.refunded(reference) == 1500
 
 
 async def test_more_than_was_captured_is_never_booked(paid: Buyer):

@@ -3,8 +3,10 @@
 import re
 
 import pytest
+from click.testing import CliRunner
 from sqlalchemy import text
 
+from app.cli import main
 from app.db.session import transaction
 from tests.api.account_shop import signed_up, some_email
 from tests.people import Member, join
@@ -100,3 +102,10 @@ async def test_a_withdrawal_of_another_store_is_not_there(run, earner: Member, s
     other = await make_store(sessions)
     result = await run("withdrawal", "approve", number, code=other.code)
     assert (result.exit_code, "no such withdrawal" in result.output) == (1, True)
+
+
+def test_units_that_no_line_can_have_are_refused_as_they_are_typed():
+    for typed in ("1=4000000000", "1=²", "²", "1=-1", "1=", "=1", "9999999"):
+        for command in (["refund", "1", "--reason", "No"], ["ship", "1", "--carrier", "Alpine Post"]):
+            told = CliRunner().invoke(main, ["order", *command, "--line", typed])
+            assert (told.exit_code, "is no line with its units" in told.output) == (2, True), typed

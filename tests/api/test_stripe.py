@@ -239,9 +239,18 @@ async def test_a_signed_event_of_elsewhere_is_kept_and_has_no_effect(buyer: Buye
 
 
 async def test_events_of_other_objects_and_shops_are_kept(buyer: Buyer):
+    await buyer.pay("pm_card_authenticationRequired")
     for thing in ({"object": "customer", "id": "cus_1"}, {"object": "payment_intent", "metadata": {}}, [1]):
         event = {**_succeeded(buyer.stripe, {"id": "x"}), "data": {"object": thing}}
         assert (await buyer.send(event)).json() == {"received": True, "taken": True}
+    # A charge that was made is told in the words of one that went back.
+    charge = {"object": "charge", "id": "ch_1", "payment_intent": "pi_1"}
+    event = {**_succeeded(buyer.stripe, {"id": "x"}), "type": "charge.succeeded", "data": {"object": charge}}
+    assert (await buyer.send(event)).status_code == 200
+    kept = await buyer.rows(
+        f"SELECT outcome FROM payment_events WHERE event_id = '{event['id']}' AND :store > 0"
+    )
+    assert kept == [("parked",)]
 
 
 def _succeeded(stripe: StripeStandIn, intent: dict[str, Any]) -> dict[str, Any]:

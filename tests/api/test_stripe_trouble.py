@@ -6,6 +6,9 @@ import random
 import pytest
 from sqlalchemy import text
 
+from app.cli.doctor import NotNowError, TroubleError, check_payments
+from app.db.session import transaction
+from app.domain.checkout.till import CALL_IS_OVER_SECONDS
 from tests.api.stripe_shop import Buyer
 from tests.shop import Guest, add_variant
 
@@ -28,6 +31,24 @@ async def test_a_hanging_charge_answers_202_and_settles_by_itself(buyer: Buyer):
     assert (answer.status_code, answer.json()["state"]) == (202, "paying")
     # The return of the shopper does not disturb the call that is on its way.
     assert (await buyer.confirm()).json()["state"] == "paying"
+    buyer.stripe.release()
+    async with asyncio.timeout(10):
+        while await buyer.state() != "completed":  # noqa: ASYNC110 - only the shop knows, and is asked
+            await asyncio.sleep(0.05)
+    await buyer.check_books(orders=1, stock=(4, 0))
+
+
+@pytest.mark.parametrize("heard_of", [False, True])
+async def test_nobody_asks_about_a_payment_while_the_call_that_charges_is_on_its_way(
+    buyer: Buyer, heard_of: bool
+):
+    # That it is not known yet would be no news; and what is known and not confirmed yet would be ended.
+    buyer.stripe.hidden_from_lists = not heard_of
+    buyer.stripe.fail("create", "hang")
+    assert (await buyer.pay()).status_code == 202
+    await buyer.reconcile(after=CALL_IS_OVER_SECONDS - 15)
+    assert await buyer.rows("SELECT state FROM payments WHERE store_id = :store") == [("started",)]
+    buyer.stripe.hidden_from_lists = False
     buyer.stripe.release()
     async with asyncio.timeout(10):
         while await buyer.state() != "completed":  # noqa: ASYNC110 - only the shop knows, and is asked
@@ -66,6 +87,33 @@ async def test_a_payment_stays_unknown_until_stripe_answers(buyer: Buyer):
         await buyer.check_unknown()
     await buyer.reconcile()
     await buyer.check_books(orders=1, stock=(4, 0))
+
+
+async def test_doctor_names_a_payment_that_has_no_outcome_for_a_day(buyer: Buyer):
+    async def age(reason: str) -> None:
+        async with transaction(buyer.sessions) as session:
+            await session.execute(
+                text(
+                    "UPDATE payments SET created_at = now() - interval '25 hours', reason = :reason "
+                    "WHERE store_id = :id AND state = 'unknown'"
+                ),
+                {"id": buyer.guest.store.id, "reason": reason},
+            )
+
+    async with transaction(buyer.sessions) as session:  # what other tests left
+        await session.execute(text("UPDATE payments SET created_at = now()"))
+    buyer.stripe.fail("confirm", "error_after")
+    assert (await buyer.pay()).status_code == 202
+    ((key,),) = await buyer.rows("SELECT key FROM payments WHERE store_id = :store")
+    assert "none" in await check_payments(buyer.settings)
+    await age("resource_missing")
+    with pytest.raises(TroubleError, match=key):
+        await check_payments(buyer.settings)
+    await age("processing")
+    with pytest.raises(NotNowError, match=key):
+        await check_payments(buyer.settings)
+    await buyer.reconcile()
+    assert "none" in await check_payments(buyer.settings)
 
 
 async def test_a_charge_whose_process_died_is_found_by_its_key(buyer: Buyer):

@@ -137,14 +137,12 @@ def place_whatever_is_placed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(orders, "_PLACE", bare)
 
 
-def insert_whatever_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+def place_whatever_was_bought(monkeypatch: pytest.MonkeyPatch) -> None:
     bare = {}
     for shape, statement in completing._AT_ONCE.items():
         bare[shape] = copy(statement)
-        bare[shape]._sql = re.sub(
-            r"ON CONFLICT \(store_id, checkout_id\).*?'pending'", "", statement._sql, flags=re.DOTALL
-        )
-        assert bare[shape]._sql != statement._sql
+        bare[shape]._sql, found = re.subn(r"FOR UPDATE SKIP LOCKED", "", statement._sql)
+        assert found == 1
     monkeypatch.setattr(completing, "_AT_ONCE", bare)
 
 
@@ -154,13 +152,13 @@ async def test_without_lock_and_unique_key_one_checkout_makes_many_orders(bare: 
 
     look = read_together(Checkout, "token", together)
 
-    async def look_to_buy(session, store, token):
+    async def look_to_buy(session, store, token, *, at_once):
         checkout = await look(session, store.id, token)
         order_id = await session.scalar(text("SELECT nextval('orders_id_seq')"))
         return ToBuy(checkout, await load_cart(session, store, checkout.cart_id), order_id)
 
-    monkeypatch.setattr(placing, "lock_to_buy", look_to_buy)
-    insert_whatever_is_there(monkeypatch)
+    monkeypatch.setattr(placing, "take_to_buy", look_to_buy)
+    place_whatever_was_bought(monkeypatch)
     await bare.change("ALTER TABLE orders DROP CONSTRAINT orders_store_id_checkout_id_key")
 
     async def pay() -> None:

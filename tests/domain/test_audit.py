@@ -18,7 +18,7 @@ from app.domain.checkout.jobs import checkout_jobs
 from app.domain.stores.models import Store
 from app.integrations.test_payments import TestPayments
 from app.kit.clock import utc_now
-from app.main import build_shop
+from app.main import build_shop, close_shop
 from tests.canaries import SECRET_KEY
 from tests.conftest import make_store
 from tests.domain.planted_breaches import BREACHES
@@ -282,5 +282,5 @@ async def test_a_late_capture_is_a_breach_only_while_its_refund_is_overdue(
     refund = checkout_jobs(till=shop.till, stores=shop.stores, clock=utc_now)["payments.refund"]
     payment = await scalar(sessions, "SELECT id FROM payments WHERE store_id = :s", s=store.id)
     await refund(Job(0, store.id, "payments.refund", f"payment-{payment}", {"payment_id": payment}, 1))
-    await shop.engine.dispose()
+    await close_shop(shop)
     assert await run_audit(reads, overdue, store_id=store.id) == []

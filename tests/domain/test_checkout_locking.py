@@ -7,8 +7,9 @@ from uuid import uuid4
 from sqlalchemy import text
 
 from app.db.session import transaction
+from app.db.statements import begin_together
 from app.domain.checkout import locking
-from app.domain.checkout.locking import lock_to_buy, lock_with_cart
+from app.domain.checkout.locking import take_to_buy, take_with_cart
 from app.kit.clock import utc_now
 from tests.shop import config_of, waiting_for_locks
 
@@ -35,7 +36,8 @@ async def begin(sessions, store, token: str) -> dict[str, int]:
 
 async def seen(sessions, store, token: str) -> tuple[str | None, str | None]:
     async with sessions() as session:
-        checkout, cart = await lock_with_cart(session, config_of(store), token)
+        await begin_together(session)
+        checkout, cart = await take_with_cart(session, config_of(store), token)
         return checkout.email, cart.note
 
 
@@ -73,9 +75,9 @@ async def test_what_changed_between_the_look_and_the_lock_is_looked_at_again(ses
 async def test_an_order_has_an_id_before_its_row_and_keeps_it(sessions, store):
     ids = await begin(sessions, store, "ids")
     async with sessions() as session:
-        drawn = (await lock_to_buy(session, config_of(store), "ids")).order_id
+        drawn = (await take_to_buy(session, config_of(store), "ids", at_once=False)).order_id
     async with transaction(sessions) as session:
-        assert (await lock_to_buy(session, config_of(store), "ids")).order_id > drawn
+        assert (await take_to_buy(session, config_of(store), "ids", at_once=False)).order_id > drawn
         await session.execute(text("UPDATE checkouts SET order_id = 7 WHERE cart_id = :cart_id"), ids)
     async with sessions() as session:
-        assert (await lock_to_buy(session, config_of(store), "ids")).order_id == 7
+        assert (await take_to_buy(session, config_of(store), "ids", at_once=False)).order_id == 7

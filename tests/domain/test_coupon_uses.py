@@ -93,6 +93,10 @@ async def test_an_account_is_one_customer_whatever_mail_address_it_gives(session
     async with sessions() as session:
         found = await hold(session, store, offer, 2, email="two@example.com", customer=7)
         assert found == "coupon_already_used"
+    # What came back is none: the account may use it for another order.
+    async with transaction(sessions) as session:
+        assert await give_back_uses(session, store.id, checkout_id=1, now=utc_now()) == 1
+        assert await hold(session, store, offer, 2, email="two@example.com", customer=7) is None
 
 
 @pytest.mark.parametrize("used", [False, True])

@@ -96,8 +96,8 @@ async def test_the_audit_can_write_nothing(empty_database, redis_url, monkeypatc
         await _find_breaches(settings_for(empty_database, redis_url))
 
 
-async def test_what_an_empty_setting_means_is_said_of_each(doctor, database_url):
-    result = await doctor(DATABASE_URL=database_url)
+async def test_what_an_empty_setting_means_is_said_of_each(doctor, empty_database):
+    result = await doctor(DATABASE_URL=empty_database)
     said = {line.split()[0]: line.partition(" ")[2].strip() for line in result.stdout.splitlines() if line}
     assert said["smtp_url"] == "none: mails are written to files in the data folder"
     assert said["stripe_secret_key"] == "none: Stripe is off"
@@ -105,26 +105,26 @@ async def test_what_an_empty_setting_means_is_said_of_each(doctor, database_url)
     assert said["database_url"] != "the embedded PostgreSQL"
 
 
-async def test_paypal_is_logged_in_at(doctor, database_url):
+async def test_paypal_is_logged_in_at(doctor, empty_database):
     async with paypal_stand_in() as paypal:
         keys = {"PAYPAL_CLIENT_ID": paypal.client_id, "PAYPAL_API_BASE": paypal.url}
-        good = await doctor(DATABASE_URL=database_url, PAYPAL_CLIENT_SECRET=paypal.client_secret, **keys)
-        wrong = await doctor(DATABASE_URL=database_url, PAYPAL_CLIENT_SECRET="wrong", **keys)
+        good = await doctor(DATABASE_URL=empty_database, PAYPAL_CLIENT_SECRET=paypal.client_secret, **keys)
+        wrong = await doctor(DATABASE_URL=empty_database, PAYPAL_CLIENT_SECRET="wrong", **keys)
     assert good.exit_code == 0, good.output
     assert f"✓ PayPal: logged in at {paypal.url}; without PAYPAL_WEBHOOK_ID, no events" in good.stdout
     assert wrong.exit_code == 1
     assert f"PayPal: {paypal.url} does not log this shop in (login_401)" in wrong.stdout
 
 
-async def test_webhooks_are_looked_at_through_the_public_address(doctor, database_url, redis_url):
-    async with serve(create_app(settings_for(database_url, redis_url))) as url:
-        result = await doctor(DATABASE_URL=database_url, STOREFRONT_PUBLIC_URL=url)
+async def test_webhooks_are_looked_at_through_the_public_address(doctor, empty_database, redis_url):
+    async with serve(create_app(settings_for(empty_database, redis_url))) as url:
+        result = await doctor(DATABASE_URL=empty_database, STOREFRONT_PUBLIC_URL=url)
     assert result.exit_code == 0, result.output
     assert f"✓ webhooks: reached at {url}/storefront/v1/webhooks/test" in result.stdout
 
 
-async def test_a_shop_that_is_not_running_is_no_trouble_in_development(doctor, database_url):
-    result = await doctor(DATABASE_URL=database_url)
+async def test_a_shop_that_is_not_running_is_no_trouble_in_development(doctor, empty_database):
+    result = await doctor(DATABASE_URL=empty_database)
     assert result.exit_code == 0, result.output
     assert "start the shop to have them looked at" in result.stdout
 
@@ -156,21 +156,21 @@ async def answering(*lines: bytes) -> AsyncIterator[int]:
         (b"HTTP/1.1 301 Moved\r\nLocation: https://shop.example/\r\nContent-Length: 0\r\n\r\n", "redirects"),
     ],
 )
-async def test_somebody_else_at_the_public_address_is_trouble(doctor, database_url, answer, words):
+async def test_somebody_else_at_the_public_address_is_trouble(doctor, empty_database, answer, words):
     async with answering(b"", answer) as port:
-        result = await doctor(DATABASE_URL=database_url, STOREFRONT_PUBLIC_URL=f"http://127.0.0.1:{port}")
+        result = await doctor(DATABASE_URL=empty_database, STOREFRONT_PUBLIC_URL=f"http://127.0.0.1:{port}")
     assert result.exit_code == 1
     assert f"✗ webhooks: http://127.0.0.1:{port}/storefront/v1/webhooks/test {words}" in result.stdout
 
 
-async def test_a_mail_server_that_takes_us_in_is_in_order(doctor, database_url):
+async def test_a_mail_server_that_takes_us_in_is_in_order(doctor, empty_database):
     async with answering(b"220 hello\r\n", b"250 mail.example\r\n", b"221 bye\r\n") as port:
-        result = await doctor(DATABASE_URL=database_url, SMTP_URL=f"smtp://127.0.0.1:{port}")
+        result = await doctor(DATABASE_URL=empty_database, SMTP_URL=f"smtp://127.0.0.1:{port}")
     assert result.exit_code == 0, result.output
     assert f"✓ mail: through 127.0.0.1:{port}" in result.stdout
 
 
-async def test_a_mail_server_that_refuses_the_password_is_trouble(doctor, database_url):
+async def test_a_mail_server_that_refuses_the_password_is_trouble(doctor, empty_database):
     replies = (
         b"220 hello\r\n",
         b"250-mail.example\r\n250 AUTH PLAIN\r\n",
@@ -178,14 +178,14 @@ async def test_a_mail_server_that_refuses_the_password_is_trouble(doctor, databa
         b"221 bye\r\n",
     )
     async with answering(*replies) as port:
-        result = await doctor(DATABASE_URL=database_url, SMTP_URL=f"smtp://shop:hunter2@127.0.0.1:{port}")
+        result = await doctor(DATABASE_URL=empty_database, SMTP_URL=f"smtp://shop:hunter2@127.0.0.1:{port}")
     assert result.exit_code == 1
     assert f"✗ mail: 127.0.0.1:{port} takes no mail" in result.stdout
     assert "hunter2" not in result.output
 
 
-async def test_a_mail_server_that_is_away_is_trouble(doctor, database_url):
-    result = await doctor(DATABASE_URL=database_url, SMTP_URL=f"smtp://127.0.0.1:{free_port()}")
+async def test_a_mail_server_that_is_away_is_trouble(doctor, empty_database):
+    result = await doctor(DATABASE_URL=empty_database, SMTP_URL=f"smtp://127.0.0.1:{free_port()}")
     assert (result.exit_code, "takes no mail" in result.stdout) == (1, True)
 
 

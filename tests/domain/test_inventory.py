@@ -9,7 +9,15 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from app.db.session import transaction
-from app.domain.inventory.service import release_stock, reserve_stock, sell_reserved, sell_stock
+from app.db.statements import Statement
+from app.domain.inventory.importing import StockCount, set_stock
+from app.domain.inventory.service import (
+    release_stock,
+    reserve_stock,
+    sell_reserved,
+    sold,
+    sold_values,
+)
 from app.kit.clock import utc_now
 from app.kit.errors import Conflict
 from tests.shop import add_variant, waiting_for_locks
@@ -80,6 +88,17 @@ async def test_who_waits_for_the_last_unit_finds_it_gone(sessions, store):
     assert await stock(sessions, variant) == (1, 1, 0)
 
 
+async def test_who_waits_to_buy_the_last_unit_at_once_finds_it_gone(sessions, store):
+    variant = await add_variant(sessions, store, on_hand=1)
+    async with sessions() as first:
+        assert await sell(first, store.id, demand={variant: 1}) == []
+        second = asyncio.create_task(_do(sessions, store, partial(sell, demand={variant: 1})))
+        await waiting_for_locks(sessions, 1)
+        await first.commit()
+    assert await second == [variant]
+    assert (await stock(sessions, variant))[0] == 0
+
+
 async def test_stock_rows_are_locked_in_one_order_whatever_the_order_of_the_basket(sessions, store):
     """Somebody holds the first row: who wants both must wait there, and not hold the second one meanwhile."""
     first, second = [await add_variant(sessions, store, on_hand=9) for _ in range(2)]
@@ -89,7 +108,7 @@ async def test_stock_rows_are_locked_in_one_order_whatever_the_order_of_the_bask
     await hold(sessions, store, basket, 3)
     moves = (
         partial(reserve_stock, checkout_id=1, demand=basket, expires_at=until),
-        partial(sell_stock, order_id=1, demand=basket, now=utc_now()),
+        partial(sell, demand=basket),
         partial(sell_reserved, checkout_id=2, order_id=2, now=utc_now()),
         partial(release_stock, checkout_id=3),
     )
@@ -110,9 +129,20 @@ async def test_stock_rows_are_locked_in_one_order_whatever_the_order_of_the_bask
         assert free, move.func.__name__
 
 
+# What is sold by the statement that places its order, without the order.
+_SELL = Statement(
+    f"WITH asked AS (SELECT), {sold(once='asked')} SELECT ARRAY(SELECT variant_id FROM short) AS short"
+)
+
+
+async def sell(session, store_id, *, demand):
+    values = {"store_id": store_id, "order_id": 1, "now": utc_now(), **sold_values(demand)}
+    return (await _SELL.one(session, **values))["short"]
+
+
 async def _do(sessions, store, move):
     async with transaction(sessions) as session:
-        await move(session, store.id)
+        return await move(session, store.id)
 
 
 async def test_all_of_a_demand_or_nothing(sessions, store):
@@ -122,9 +152,8 @@ async def test_all_of_a_demand_or_nothing(sessions, store):
         await hold(sessions, store, {plenty: 2, scarce: 2}, 1)
     assert refused.value.data["items"] == [{"variant_id": scarce}]
     assert await stock(sessions, plenty) == (5, 0, 0)
-    with pytest.raises(Conflict):
-        async with transaction(sessions) as session:
-            await sell_stock(session, store.id, order_id=1, demand={plenty: 2, scarce: 2}, now=utc_now())
+    async with transaction(sessions) as session:
+        assert await sell(session, store.id, demand={plenty: 2, scarce: 2}) == [scarce]
     assert await stock(sessions, plenty) == (5, 0, 0)
 
 
@@ -149,13 +178,26 @@ async def test_units_that_come_back_after_a_recount_are_not_sold_again(sessions,
     variant = await add_variant(sessions, store, on_hand=5)
     await hold(sessions, store, {variant: 5}, 1)
     async with transaction(sessions) as session:  # a recount finds two, where five are held
-        await session.execute(
-            text("UPDATE stock_items SET on_hand = 2, floor = -3 WHERE variant_id = :id"), {"id": variant}
-        )
+        await set_stock(session, store.id, [StockCount(variant, on_hand=2)], now=utc_now())
     async with transaction(sessions) as session:
         await release_stock(session, store.id, checkout_id=1)
     assert await stock(sessions, variant) == (2, 0, 0)
     await hold(sessions, store, {variant: 2}, 2)
+    with pytest.raises(Conflict):
+        await hold(sessions, store, {variant: 1}, 3)
+
+
+async def test_what_is_held_is_sold_also_where_a_recount_found_less(sessions, store):
+    """Its buyer may have paid by then."""
+    variant = await add_variant(sessions, store, on_hand=5)
+    await hold(sessions, store, {variant: 4}, 1)
+    async with transaction(sessions) as session:
+        await set_stock(session, store.id, [StockCount(variant, on_hand=1)], now=utc_now())
+    with pytest.raises(Conflict):
+        await hold(sessions, store, {variant: 1}, 2)
+    async with transaction(sessions) as session:
+        await sell_reserved(session, store.id, checkout_id=1, order_id=1, now=utc_now())
+    assert await stock(sessions, variant) == (-3, 0, -3)
     with pytest.raises(Conflict):
         await hold(sessions, store, {variant: 1}, 3)
 

@@ -7,12 +7,16 @@ from uuid import uuid4
 
 import asyncpg
 import pytest
+from click.testing import CliRunner
 from sqlalchemy import text
 
+from app.cli import main
+from app.cli.doctor import TroubleError, check_jobs
 from app.db import outcomes, queue
 from app.db.queue import GiveUp, Outcome, Together
 from app.db.session import Sessions, create_engine, create_sessions, transaction
 from app.kit.clock import utc_now
+from app.settings import load_settings
 from app.worker import BATCH, lanes_of, work_once
 from tests.conftest import fresh_database
 
@@ -121,6 +125,23 @@ async def test_tries_run_out(sessions, kind):
             await session.execute(text("UPDATE jobs SET run_at = now() WHERE kind = :k"), {"k": kind})
         await work_once(sessions, {kind: handler})
     assert [row[:2] for row in await state_of(sessions, kind)] == [("parked", queue.MAX_TRIES)]
+
+
+async def test_a_job_that_ends_its_worker_each_time_is_given_up(sessions, kind):
+    done = []
+
+    async def handler(job):
+        done.append(job)
+
+    await put(sessions, kind)
+    for _ in range(queue.MAX_TRIES):  # nobody says what became of it
+        (job,) = await queue.take(sessions, now=utc_now(), most=5, lease=timedelta(seconds=-1))
+    assert job.tries == queue.MAX_TRIES
+    for one in (handler, Together(handler)):
+        await work_once(sessions, {kind: one})
+    assert done == []
+    ((state, _, reason),) = await state_of(sessions, kind)
+    assert (state, "ended each time" in str(reason)) == ("parked", True)
 
 
 async def test_the_job_of_a_dead_worker_is_taken_over_and_its_late_finish_is_ignored(sessions, kind):
@@ -246,3 +267,51 @@ async def test_jobs_that_wait_for_somebody_hold_up_no_others(sessions, kind):
     finally:
         never.set()
         assert await asyncio.gather(*waiting) == [BATCH, BATCH]
+
+
+async def test_what_was_given_up_is_told_and_tried_again_or_let_be_by_a_command(
+    sessions, kind, database_url, tmp_path, caplog
+):
+    async def storefront(*arguments: str) -> str:
+        environ = {"DATABASE_URL": database_url, "STOREFRONT_DATA_DIR": str(tmp_path)}
+        called = await asyncio.to_thread(CliRunner(env=environ).invoke, main, ["job", *arguments])
+        return called.output
+
+    async def away(job):
+        raise ConnectionError("the mail server\nis away")
+
+    settings = load_settings({"DATABASE_URL": database_url, "STOREFRONT_DATA_DIR": str(tmp_path)})
+    assert await storefront("list") == "Nothing was given up.\n"
+    assert await check_jobs(settings) == "none given up"
+    for key in ("one", "two", "three"):
+        await put(sessions, kind, key)
+    async with transaction(sessions) as session:
+        await session.execute(text("UPDATE jobs SET tries = :n"), {"n": queue.MAX_TRIES - 1})
+    await work_once(sessions, {kind: away})
+    assert caplog.text.count("is given up") == 3
+    with pytest.raises(TroubleError, match=f"3 x {kind}"):
+        await check_jobs(settings)
+    rows = (await storefront("list", "--kind", kind)).splitlines()
+    assert len(rows) == 3
+    assert all(row.endswith("ConnectionError: the mail server is away") for row in rows)
+    assert [row.split()[2] for row in rows] == ["one", "two", "three"]
+    first, second, third = (row.split()[0] for row in rows)
+
+    assert "Usage" in await storefront("retry")
+    assert await storefront("retry", first, "999999999") == (
+        "not among those that were given up: 999999999\n1 job is tried again\n"
+    )
+    assert "nothing of that kind" in await storefront("retry", first)
+    assert await storefront("dismiss", second) == "1 job is over\n"
+    done = []
+
+    async def back(job):
+        done.append((job.dedupe_key, job.tries))
+
+    await work_once(sessions, {kind: back})
+    assert await storefront("retry", "--kind", kind) == "1 job is tried again\n"
+    await work_once(sessions, {kind: back})
+    assert done == [("one", 1), ("three", 1)]
+    assert await storefront("list") == "Nothing was given up.\n"
+    assert [state for state, _, _ in await state_of(sessions, kind)] == ["done"] * 3
+    assert third in await storefront("retry", third)

@@ -7,7 +7,14 @@ from sqlalchemy import text
 from app.db.session import transaction
 from app.db.statements import row_of
 from app.domain.orders.models import Order
-from app.domain.orders.refunding import put_units_again, take_back_units, worth_of
+from app.domain.orders.refunding import (
+    RefundedLine,
+    put_units_again,
+    share_lines,
+    take_back_units,
+    units_covered,
+    worth_of,
+)
 
 
 @given(paid=st.integers(0, 10**9), cuts=st.lists(st.integers(1, 7), min_size=1, max_size=12))
@@ -18,6 +25,39 @@ def test_units_paid_back_in_any_parts_come_to_what_was_paid(paid: int, cuts: lis
         before += cut
     assert sum(parts) == paid
     assert all(abs(part - paid * cut / quantity) <= 1 for part, cut in zip(parts, cuts, strict=True))
+
+
+@given(
+    sums=st.lists(st.tuples(st.integers(1, 5), st.integers(0, 1000)), min_size=1, max_size=4),
+    cut=st.floats(0, 1),
+)
+def test_parts_of_a_refund_name_together_what_the_whole_is_for(sums: list[tuple[int, int]], cut: float):
+    lines = [RefundedLine(place, units, amount, "Mug") for place, (units, amount) in enumerate(sums)]
+    whole = sum(line.amount for line in lines)
+    parts = [int(whole * cut), whole - int(whole * cut)]
+    shares = share_lines(lines, parts)
+    assert [sum(line.amount for line in share) for share in shares] == parts
+    for line in lines:
+        named = [mine for share in shares for mine in share if mine.line_id == line.line_id]
+        assert named
+        assert {mine.quantity for mine in named} == {line.quantity}
+        assert sum(mine.amount for mine in named) == line.amount
+
+
+def test_what_stays_given_of_a_refund_keeps_as_many_units_paid_back_as_it_covers():
+    for paid, counted, named, back, stay in (
+        (3000, 3, 3, 0, 0),
+        (3000, 3, 3, 999, 0),
+        (3000, 3, 3, 1000, 1),
+        (3000, 3, 3, 2500, 2),
+        (3000, 3, 1, 2000, 2),
+        (3000, 3, 1, 0, 2),  # what went back before that is nobody's to take away
+        (3000, 1, 2, 500, 0),  # a second part fails as well
+        (0, 2, 2, 0, 0),  # gifts go with what they came with
+        (1, 3, 3, 0, 0),
+    ):
+        stays = units_covered(paid, 3, counted=counted, named=named, given=back)
+        assert stays == stay, (paid, counted, named, back)
 
 
 _ORDER = text(

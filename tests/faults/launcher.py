@@ -35,7 +35,7 @@ STEPS = (
     ("serve", "service_not_called", "app.integrations.stripe_payments", "StripePayments.charge", "before"),
     ("serve", "intent_made", "app.integrations.stripe_payments", "StripePayments._confirm", "before"),
     ("serve", "charged", "app.integrations.stripe_payments", "StripePayments._confirm", "after"),
-    ("serve", "placed", "app.domain.checkout.completing", "take_out_bought", "before"),
+    ("serve", "placed", "app.domain.checkout.completing", "_end_uses", "before"),
     ("serve", "settle_written", "app.domain.checkout.till", "settle", "after"),
     ("serve", "settle_committed", "app.domain.checkout.till", "Till.outcome", "before"),
     ("serve", "event_not_taken", "app.api.webhooks.payments", "take_event", "before"),

@@ -1,11 +1,14 @@
 """A line to PostgreSQL that can be cut around a COMMIT: before it arrives, or before its answer comes back.
 
+A statement that writes and is a transaction by itself is its own COMMIT.
+
 It speaks as much of the protocol (PostgreSQL documentation, "Message Formats") as it takes to know what was
 done in a transaction and when the server has committed it.
 """
 
 import asyncio
 import contextlib
+import re
 import struct
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -18,6 +21,7 @@ Reader, Writer = asyncio.StreamReader, asyncio.StreamWriter
 
 ENCRYPTION_REQUESTS = {80877103, 80877104}  # SSL and GSSAPI, each answered by one byte
 CANCEL_REQUEST = 80877102
+WRITES = re.compile(r"\b(INSERT|UPDATE|DELETE|MERGE)\b(?! OF | SKIP)")
 
 
 class Cut(NamedTuple):
@@ -87,6 +91,7 @@ class Wire:
     line: Line
     prepared: dict[bytes, str] = field(default_factory=dict)
     ran: list[str] = field(default_factory=list)
+    begun: bool = False
     fault: Cut | None = None
 
     async def up(self, reader: Reader, writer: Writer) -> None:
@@ -104,7 +109,7 @@ class Wire:
         with contextlib.suppress(OSError, asyncio.IncompleteReadError):
             while True:
                 kind, body = await _read(reader)
-                if self.fault is not None and kind == b"C" and body.startswith(b"COMMIT"):
+                if self.fault is not None and kind == b"C":
                     self.line.lost[self.fault.what] += 1
                     return
                 if kind == b"Z":
@@ -126,12 +131,16 @@ class Wire:
 
     def _run(self, statement: str) -> None:
         word = statement.strip().rstrip(";").upper()
-        if word == "COMMIT":
-            self.fault = self.line.said_of(self.ran)
-        if word in ("COMMIT", "ROLLBACK") or word.startswith("BEGIN"):
-            self.ran.clear()
-        else:
+        if word.startswith("BEGIN"):
+            self.begun = True
+        elif word not in ("COMMIT", "ROLLBACK"):
             self.ran.append(statement)
+        if word == "COMMIT" or (not self.begun and WRITES.search(word)):
+            self.fault = self.line.said_of(self.ran)
+        if word in ("COMMIT", "ROLLBACK"):
+            self.begun = False
+        if not self.begun:
+            self.ran.clear()
 
 
 async def _reach(database_url: str) -> tuple[Reader, Writer]:

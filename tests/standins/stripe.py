@@ -121,9 +121,9 @@ class StripeStandIn:
         """What happens to money that was held for seven days, or at somebody's wish at the service's own pages."""
         self._cancel(self._get(reference))
 
-    def take_held(self, reference: str) -> None:
-        """Somebody captures a payment at the service's own pages."""
-        self._capture(self._get(reference))
+    def take_held(self, reference: str, amount: int | None = None) -> None:
+        """Somebody captures a payment, or a part of it, at the service's own pages."""
+        self._capture(self._get(reference), amount)
 
     def give_back(self, reference: str, amount: int, *, status: str = "succeeded") -> dict[str, Any]:
         """A refund that somebody makes at the service's own pages."""
@@ -352,17 +352,23 @@ class StripeStandIn:
             self._agree(intent)
         return intent
 
-    def _capture(self, intent: Intent) -> Intent:
+    def _capture(self, intent: Intent, amount: int | None = None) -> Intent:
         if intent["status"] != "requires_capture":
             raise invalid("payment_intent_unexpected_state", "It cannot be captured now.")
-        self._take(intent)
+        self._take(intent, amount)
         return intent
 
     def _cancel(self, intent: Intent) -> Intent:
         if intent["status"] not in CANCELLABLE:
             raise invalid("payment_intent_unexpected_state", "It cannot be canceled now.")
+        held = intent["amount_capturable"]
         intent.update(status="canceled", next_action=None, amount_capturable=0)
         self._tell("payment_intent.canceled", intent)
+        if held:
+            # What was only held is let go by a refund of its charge, which took nothing.
+            self._tell(
+                "charge.refunded", {**self._charge_of(intent), "amount": held, "amount_refunded": held}
+            )
         return intent
 
     def _refund(self, given: dict[str, str], *, status: str = "succeeded") -> dict[str, Any]:
@@ -438,16 +444,16 @@ class StripeStandIn:
         )
         self._tell("payment_intent.amount_capturable_updated", intent)
 
-    def _take(self, intent: Intent) -> None:
+    def _take(self, intent: Intent, amount: int | None = None) -> None:
         intent.update(
             status="succeeded",
             amount_capturable=0,
-            amount_received=intent["amount"],
+            amount_received=amount or intent["amount"],
             next_action=None,
             last_payment_error=None,
         )
         self.log.append(
-            Taken(intent["id"], intent["metadata"]["attempt"], intent["amount"], intent["currency"])
+            Taken(intent["id"], intent["metadata"]["attempt"], intent["amount_received"], intent["currency"])
         )
         self._tell("payment_intent.succeeded", intent)
 

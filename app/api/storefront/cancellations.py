@@ -99,7 +99,7 @@ class CancellationController(Controller):
         actor: GivenActor,
         checkout_token: CheckoutToken = None,
     ) -> None:
-        """Takes back a wish that nobody has decided on yet; twice is fine."""
+        """Takes back a wish that nobody has decided on yet; twice is fine, and so it is where there was none."""
         await check_buyer(session, store.id, order_id, **buyer_of(actor, checkout_token))
         await withdraw_wish(session, store.id, order_id, now=now)
 

@@ -39,6 +39,7 @@ from app.api.storefront.orders import (
 from app.api.storefront.upsells import StorefrontUpsell, show_upsell
 from app.api.transactions import once, transactional
 from app.db import idempotency
+from app.db.statements import begin_together
 from app.domain.accounts.signing import NewAccount
 from app.domain.carts.errors import cart_not_found
 from app.domain.checkout.asking import ask_carriers
@@ -59,8 +60,8 @@ from app.domain.checkout.queries import (
 from app.domain.checkout.service import (
     check_editable,
     choose_shipping,
-    lock_editable_with_cart,
     set_customer,
+    take_editable_with_cart,
 )
 from app.domain.checkout.states import EDITABLE, CheckoutState
 from app.domain.customers.passwords import check_password
@@ -308,6 +309,8 @@ class CheckoutController(Controller):
         if before is not None and replayed:
             view = await view_checkout(session, store, before, now=now)
         else:
+            if data.coupon:
+                await begin_together(session)  # a code that is refused leaves no checkout behind
             view = await open_checkout(
                 session,
                 store,
@@ -405,7 +408,9 @@ class CheckoutController(Controller):
             )
         goes_to = shipping.as_json() if shipping else None
         await _ask(request, shop, store, checkout_token, address=goes_to, now=now)
-        checkout, cart = await lock_editable_with_cart(
+        if digested is not None or data.note is not msgspec.UNSET:
+            await begin_together(session)  # the account, or the cart's note, is written with it
+        checkout, cart = await take_editable_with_cart(
             session, store, checkout_token, now=now, keep_seconds=shop.settings.checkout_seconds
         )
         view = await set_customer(
@@ -482,7 +487,7 @@ class CheckoutController(Controller):
     ) -> Response[StorefrontCheckout]:
         """Picks a shipping option; the totals follow."""
         await _ask(request, shop, store, checkout_token, address=None, now=now)
-        checkout, cart = await lock_editable_with_cart(
+        checkout, cart = await take_editable_with_cart(
             session, store, checkout_token, now=now, keep_seconds=shop.settings.checkout_seconds
         )
         view = await choose_shipping(

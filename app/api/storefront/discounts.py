@@ -170,7 +170,9 @@ async def earned_gift(
     now: GivenNow,
     price: Annotated[int, QueryParameter(ge=0, le=MAX_MINOR, description="What a cart comes to, in cents.")],
 ) -> Response[EarnedGift]:
-    """The gift discount that a cart of this price (minor units) would earn; 404 where it earns none."""
+    """The gift discount that a cart of this price (minor units) would earn, whoever buys, wherever it goes and
+    however many things are in it; 404 where it earns none.
+    """
     return Response(
         show_earned(await get_earned_gift(reads, store.id, price=price, now=now)), headers=NO_STORE
     )

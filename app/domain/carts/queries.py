@@ -102,7 +102,8 @@ _READ_CUSTOMERS: Final = _cart_sql(
 )
 _LOAD_BY_ID: Final = {
     shown: Statement(
-        _cart_sql(which=f"c.id = :cart_id AND {only_checked('c.store_id')} = :store_id", shown=shown)
+        _cart_sql(which=f"c.id = :cart_id AND {only_checked('c.store_id')} = :store_id", shown=shown),
+        looks=True,
     )
     for shown in (True, False)
 }
@@ -112,7 +113,8 @@ _LOAD_BY_UUID: Final = Statement(
             store=":store_id", now=":now", uuid=":uuid", customer="CAST(:customer_id AS bigint)"
         ),
         shown=False,
-    )
+    ),
+    looks=True,
 )
 _COLUMNS: Final = ("id", "uuid", "currency", "note", "attributes", "customer_id", "coupon_code", "lines")
 CART_COLUMNS: Final = ", ".join(f"cart.{name} AS in_cart_{name}" for name in _COLUMNS)

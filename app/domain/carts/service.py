@@ -1,5 +1,6 @@
 """What may be put into a cart. One line per variant; the line's quantity is bounded by stock and by 999."""
 
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -114,6 +115,34 @@ _TAKE_OUT: Final = Statement(
     WHEN MATCHED THEN DELETE
     """  # noqa: S608 - words of our own
 )
+
+
+# The same for what is bought by the statement that this is a part of. A line is looked at once, where it is locked:
+# of a DELETE and an UPDATE that each look for themselves, both may pass by one that is changed meanwhile.
+def taken_out(*, once: str) -> str:
+    """How what is bought leaves its cart, as a part of any statement.
+
+    `once` names what has a row where it is bought. Its values are those of `taken_out_values`.
+    """
+    return f"""
+    in_cart AS MATERIALIZED (
+        SELECT l.id, l.quantity - b.quantity AS stays
+        FROM {once}, unnest(CAST(:bought AS bigint[]), CAST(:bought_units AS integer[])) AS b (variant_id, quantity)
+        JOIN cart_lines l USING (variant_id)
+        WHERE l.cart_id = :cart_id AND {only_checked("l.store_id")} = :store_id
+        ORDER BY l.id FOR UPDATE OF l
+    ),
+    emptied AS (DELETE FROM cart_lines l USING in_cart i WHERE l.id = i.id AND i.stays <= 0),
+    lessened AS (UPDATE cart_lines l SET quantity = i.stays FROM in_cart i WHERE l.id = i.id AND i.stays > 0)
+    """  # noqa: S608 - words of our own
+
+
+def taken_out_values(cart_id: int, bought: Mapping[int, int]) -> dict[str, Any]:
+    """The values of `taken_out` beside the store, for {variant id: units}."""
+    return {"cart_id": cart_id, "bought": list(bought), "bought_units": list(bought.values())}
+
+
+_LOCK: Final = Statement("SELECT FROM carts WHERE store_id = :store_id AND id = :cart_id FOR NO KEY UPDATE")
 
 # What was written about an order goes with it; what was written meanwhile stays.
 _TAKE_WORDS: Final = Statement(
@@ -230,7 +259,7 @@ async def add_item(
     if cart is not None:
         return cart.uuid, await _write(
             session,
-            _ADD,
+            _ADD.row,
             store,
             item,
             quantity,
@@ -239,9 +268,10 @@ async def add_item(
             customer_id=customer_id,
         )
     made = new_uuid()
+    check_quantity(item, quantity)  # what is written has taken effect
     line = await _write(
         session,
-        _BEGIN,
+        _BEGIN.last,
         store,
         item,
         quantity,
@@ -275,7 +305,7 @@ async def set_item(
     item = await _get_sale_item(session, store, variant_id)
     return await _write(
         session,
-        _SET,
+        _SET.row,
         store,
         item,
         quantity,
@@ -310,7 +340,7 @@ async def remove_item(
 
 async def _write(
     session: AsyncSession,
-    statement: Statement,
+    write: Callable[..., Awaitable[Any]],
     store: StoreConfig,
     kept: SaleItem,
     quantity: int,
@@ -320,7 +350,7 @@ async def _write(
 ) -> CartItem:
     """Write a line; kept is its variant as the catalogue has it. The line that is answered is in the cart's currency."""
     item = kept.sold_in(store.exchange_to(currency))
-    row = await statement.row(
+    row = await write(
         session,
         store_id=store.id,
         variant_id=item.variant_id,
@@ -342,14 +372,16 @@ async def _write(
     return CartItem(row["id"], item.variant_id, row["quantity"], price, item, added.title)
 
 
-async def take_out_bought(
-    session: AsyncSession, store_id: int, cart_id: int, *, order_id: int, said: bool
-) -> None:
-    """Take what an order bought out of its cart, once per order: the caller holds the order's lock.
+async def lock_cart(session: AsyncSession, store_id: int, cart_id: int) -> None:
+    """Lock a cart before its lines, as whoever changes one of these does."""
+    await _LOCK.rows(session, store_id=store_id, cart_id=cart_id)
 
-    said: the order has a note or attributes; these leave the cart as well, unless they are others by now.
-    """
-    values = {"store_id": store_id, "cart_id": cart_id, "order_id": order_id}
-    await _TAKE_OUT.rows(session, **values)
-    if said:
-        await _TAKE_WORDS.rows(session, **values)
+
+async def take_out_bought(session: AsyncSession, store_id: int, cart_id: int, *, order_id: int) -> None:
+    """Take what an order bought out of its cart, once per order: the caller holds the order's lock."""
+    await _TAKE_OUT.rows(session, store_id=store_id, cart_id=cart_id, order_id=order_id)
+
+
+async def take_out_words(session: AsyncSession, store_id: int, cart_id: int, *, order_id: int) -> None:
+    """Take the note and the attributes that an order has out of its cart, unless they are others by now."""
+    await _TAKE_WORDS.rows(session, store_id=store_id, cart_id=cart_id, order_id=order_id)

@@ -206,7 +206,7 @@ ORDER BY wanted.place
 """  # noqa: S608 - words of our own
 
 _READ: Final = _ITEMS.replace("@store_id", "$1").replace("@ids", "$2")
-_LIST: Final = Statement(_ITEMS.replace("@", ":"))
+_LIST: Final = Statement(_ITEMS.replace("@", ":"), looks=True)
 _decoder: Final = msgspec.json.Decoder(SaleItem)
 
 

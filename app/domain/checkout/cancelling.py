@@ -27,7 +27,7 @@ from app.domain.orders.errors import (
     order_not_found,
 )
 from app.domain.orders.models import Order, OrderCancellation, OrderLine
-from app.domain.orders.refunding import count_by_variant, take_back_units
+from app.domain.orders.refunding import count_by_variant, share_lines, take_back_units
 from app.domain.orders.service import COUNT_SOLD, lock_order, note_event
 from app.domain.orders.shipping import drop_unshipped
 from app.domain.payments.authorizations import void_later
@@ -166,11 +166,12 @@ async def refund_order(
     to_credit: bool = False,
     units: Mapping[int, int] | None = None,
     restock: bool = False,
+    sent_back: bool = False,
 ) -> list[RefundOrder]:
     """Order so much of what was paid for an order back, or all that is left with None. Minor units.
 
     With `units`, {line id: units}, it is what these cost, and they stand in the timeline and the buyer's mail; what
-    of them is not shipped yet stays here, and with `restock` they are on stock again.
+    of them is not shipped yet stays here, unless they were `sent_back`, and with `restock` they are on stock again.
     What a service took goes back first, then store credit, a gift card last. With `to_credit` the buyer's
     account has it as store credit instead. Raises Conflict refund_too_large and no_credit_account, and Invalid
     nothing_to_refund. Locks order and payments, then gift card and credit, then stock.
@@ -181,7 +182,7 @@ async def refund_order(
     payments = await _lock_payments(session, order)
     captured = [one for one in payments if one.state == PaymentState.CAPTURED]
     left = {one.id: await count_refundable(session, one) for one in captured}
-    lines = await take_back_units(session, order, units) if units is not None else []
+    lines = await take_back_units(session, order, units, sent_back=sent_back) if units is not None else []
     if lines:
         amount = sum(line.amount for line in lines)
         for line in lines:
@@ -199,23 +200,23 @@ async def refund_order(
     for payment in sorted(captured, key=lambda one: _GOES_BACK.get(one.service, 0)):
         parts[payment.id] = min(wanted, left[payment.id])
         wanted -= parts[payment.id]
-    made: list[RefundOrder] = []
-    for payment in captured:  # by id, as gift card and credit are locked
-        part = parts[payment.id]
-        if part:
-            made.append(
-                await give_back(
-                    session,
-                    order,
-                    payment,
-                    amount=part,
-                    reason=reason,
-                    to_credit=to_credit,
-                    now=now,
-                    # Where several payments share it, the first says for all of them what it is for.
-                    lines=lines if not made else (),
-                )
-            )
+    giving = [
+        payment for payment in captured if parts[payment.id]
+    ]  # by id, as gift card and credit are locked
+    shares = share_lines(lines, [parts[payment.id] for payment in giving])
+    made = [
+        await give_back(
+            session,
+            order,
+            payment,
+            amount=parts[payment.id],
+            reason=reason,
+            to_credit=to_credit,
+            now=now,
+            lines=share,
+        )
+        for payment, share in zip(giving, shares, strict=True)
+    ]
     if lines:
         await drop_unshipped(session, order, now=now)
     if restock:

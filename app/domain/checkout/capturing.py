@@ -85,7 +85,11 @@ async def _end(job: Job, *, till: Till, stores: StoreDirectory, clock: Callable[
     """Cancel an order whose money nobody took in time, unless something of it is on its way."""
     payment = await _find(job, till)
     if payment.state == PaymentState.AUTHORIZED:
-        await till.ask(await stores.get(job.store_id), payment)
+        call = till.get_service(payment.service).find(payment.key, payment.reference)
+        finding = await till.settle_call(await stores.get(job.store_id), payment, call)
+        if isinstance(finding, Unknown):
+            # It may have been taken at the service's own pages: nobody cancels what may be paid.
+            raise RuntimeError("the service did not say whether it still holds the money")
         payment = await _find(job, till)
     if payment.state not in (PaymentState.AUTHORIZED, PaymentState.CANCELLED):
         return

@@ -27,11 +27,12 @@ async def note_disputes(
 ) -> None:
     """Note all disputes of a payment as note_dispute does, and book what may be a refund as well, too.
 
-    Raises RuntimeError, to be tried later, while a refund of ours is on its way: it would be taken for one that
-    settled a dispute.
+    Raises RuntimeError, to be tried later, while a refund of ours is on its way that could be taken for one that
+    settled a dispute. Where a service tells the two apart, a refund that it never answers keeps no dispute secret.
     """
     await lock_order(session, payment.store_id, payment.order_id)
-    if await is_giving_back(session, payment):
+    unsure = any(move.may_be_refund for dispute in disputes for move in dispute.moves)
+    if unsure and await is_giving_back(session, payment):
         raise RuntimeError("a refund of this payment is on its way")
     refunds = await list_foreign_refunds(session, payment)
     for dispute in disputes:

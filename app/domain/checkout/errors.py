@@ -18,7 +18,9 @@ SHIPPING_OPTION: Final = declare(
 )
 NO_SHIPPING: Final = declare(Invalid, "country_not_shipped", "The store does not ship to this place.")
 TOTAL_CHANGED: Final = declare(
-    Conflict, "total_changed", "The amount is not the total of the checkout; `totals` says what it is."
+    Conflict,
+    "total_changed",
+    "The amount is not the total of the checkout, or not its currency; `totals` and `currency` say what they are.",
 )
 
 

@@ -20,6 +20,7 @@ from app.domain.payments.services import (
     Refused,
     ServiceEvent,
 )
+from app.domain.payments.states import PaymentState
 from app.domain.stores.directory import StoreDirectory
 
 Effect = Captured | Authorized | Refused | Approved | GivenBack | Contested
@@ -44,6 +45,8 @@ async def take_event(
         payload=msgspec.json.encode(event).decode(),
         outcome="settled" if finding is not None else "parked",
     )
+    if fresh and finding is None and _may_be_a_part(payment, event.finding):
+        await _ask_later(session, ASK, payment, service=service, event=event, now=now)
     if not fresh or finding is None:
         return fresh
     if isinstance(finding, GivenBack):
@@ -84,6 +87,12 @@ async def _ask_later(
         },
         run_at=now,
     )
+
+
+def _may_be_a_part(payment: Payment | None, finding: Effect | None) -> bool:
+    """Whether somebody captured a part of what is held. The reconciler asks about unfinished payments only."""
+    held = payment is not None and payment.state == PaymentState.AUTHORIZED
+    return held and isinstance(finding, Captured)
 
 
 def _has_effect(payment: Payment | None, finding: Effect | None) -> bool:

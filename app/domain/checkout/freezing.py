@@ -19,6 +19,15 @@ def demand_of(quote: Quote) -> dict[int, int]:
     return demand
 
 
+def units_of(new: NewOrder) -> dict[int, int]:
+    """How many units of each variant an order takes out of its cart: gifts were never in it."""
+    units: dict[int, int] = {}
+    for line in new.lines:
+        if not line.gift:
+            units[line.variant_id] = units.get(line.variant_id, 0) + line.quantity
+    return units
+
+
 def new_order(checkout: Checkout, cart: CartView, quote: Quote, additional_fields: Any) -> NewOrder:
     """The order of a checkout as this quote has it."""
     return NewOrder(

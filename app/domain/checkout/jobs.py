@@ -26,7 +26,7 @@ from app.domain.payments.disputes import is_disputed
 from app.domain.payments.models import Payment, RefundOrder
 from app.domain.payments.refunds import MAKE_REFUND, has_failed, lock_refund
 from app.domain.payments.service import find_payment, find_payment_by_reference, get_payment, lock_payment
-from app.domain.payments.services import ServiceRefund, TellsDisputes
+from app.domain.payments.services import Refused, ServiceRefund, TellsDisputes, Unheard
 from app.domain.payments.states import UNFINISHED, PaymentState
 from app.domain.stores.directory import StoreDirectory
 
@@ -57,13 +57,16 @@ def checkout_jobs(*, till: Till, stores: StoreDirectory, clock: Callable[[], dat
 
 
 async def _ask(job: Job, *, till: Till, stores: StoreDirectory) -> None:
-    """Have an approved payment taken now; whatever keeps that from happening, the reconciler asks again."""
+    """Have an approved payment taken now, or what really became of a held one written down.
+
+    Whatever keeps that from happening, the reconciler asks again, and for what is held whoever looks at its end.
+    """
     named = job.payload
     async with till.sessions() as session:
         payment = await find_payment_by_reference(
             session, named["service"], key=named["key"], reference=named["reference"]
         )
-    if payment is not None and payment.state in UNFINISHED:
+    if payment is not None and payment.state in (*UNFINISHED, PaymentState.AUTHORIZED):
         await till.ask(await stores.get(payment.store_id), payment)
 
 
@@ -74,9 +77,8 @@ async def _compare_refunds(
     payment = await _find_named(job, till=till)
     if payment is None:
         return
-    if not payment.captured:
-        # Heard of before the capture itself was.
-        await till.ask(await stores.get(payment.store_id), payment)
+    if not payment.captured and not await _was_taken(payment, till=till, stores=stores):
+        return
     now = clock()
     await _book_refunds(payment, till=till, now=now)
     if "refund" in job.payload:
@@ -86,6 +88,19 @@ async def _compare_refunds(
     if disputed:
         # What a dispute took may turn out to be one of these refunds.
         await _book_disputes(payment, till=till, now=now)
+
+
+async def _was_taken(payment: Payment, *, till: Till, stores: StoreDirectory) -> bool:
+    """Whether what a service tells to have gone back may ever have come in; False where it is certain that it did not.
+
+    It may be heard of before the capture itself is. And what was only held Stripe lets go by a refund.
+    """
+    store = await stores.get(payment.store_id)
+    if payment.state not in (PaymentState.DECLINED, PaymentState.CANCELLED):
+        await till.ask(store, payment)
+        return True
+    call = till.get_service(payment.service).find(payment.key, payment.reference)
+    return not isinstance(await till.settle_call(store, payment, call), (Refused, Unheard))
 
 
 async def _compare_disputes(job: Job, *, till: Till, clock: Callable[[], datetime]) -> None:

@@ -107,7 +107,7 @@ def _is_anothers(live: Checkout, cart: CartView, customer_id: int | None) -> boo
 
 async def _insert(session: AsyncSession, fresh: Checkout) -> bool:
     """Write a checkout; False where its cart has one that is open."""
-    made = await _INSERT.row(
+    made = await _INSERT.last(
         session,
         store_id=fresh.store_id,
         token=fresh.token,

@@ -7,7 +7,8 @@ whoever comes first wins. Locks are taken parents first: checkout, order, paymen
 promotion, coupon, stock.
 
 What a gift card and store credit pay is held in Reserve and becomes payments of their own in Settle; the service
-is charged what is left, and where nothing is, the order is placed in Reserve already.
+is charged what is left, and where nothing is, the order is placed in Reserve already. Where that is all there is to
+write, the checkout is only looked at, and the statement that places the order locks it (see `completing`).
 """
 
 from collections.abc import Callable
@@ -18,13 +19,13 @@ import msgspec
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db import queue
-from app.db.statements import write_changed
+from app.db.statements import lock_looked_at, write_changed
 from app.domain.carts.queries import CartView
 from app.domain.checkout.authorizing import note_authorized, settle_authorized
-from app.domain.checkout.completing import AT_ONCE, complete, complete_at_once
+from app.domain.checkout.completing import AT_ONCE, complete, complete_at_once, is_alone
 from app.domain.checkout.errors import CHECKOUT_INCOMPLETE, TOTAL_CHANGED
 from app.domain.checkout.freezing import demand_of, new_order
-from app.domain.checkout.locking import lock_to_buy
+from app.domain.checkout.locking import take_to_buy
 from app.domain.checkout.models import Checkout
 from app.domain.checkout.parts import check_way, hold_checkout_parts, take_parts
 from app.domain.checkout.queries import (
@@ -145,7 +146,7 @@ async def reserve(
     out_of_stock; and Invalid where something is missing, the coupon does not count (coupon_*) or the service does
     not take what is due.
     """
-    checkout, cart, order_id = await lock_to_buy(session, store, token)
+    checkout, cart, order_id = await take_to_buy(session, store, token, at_once=service in AT_ONCE)
     earlier = await _find_earlier(session, store, checkout, service, payment_token, payer, mark=mark)
     if earlier is not None:
         return earlier
@@ -163,14 +164,14 @@ async def reserve(
     if quote.coupon is not None and quote.coupon.refusal is not None:
         raise coupon_refused("coupon", quote.coupon.refusal)
     if amount not in (None, priced.due) or currency not in (None, quote.currency):
-        raise total_changed(checkout, priced)
+        raise total_changed(checkout, priced, currency=currency)
     check_way(service, priced, takes)
     new, demand = new_order(checkout, cart, quote, additional_fields), demand_of(quote)
     at_once = service in AT_ONCE or service in KINDS
     if not at_once:
         await write_pending_order(session, store.id, new, order_id=order_id, now=now)
-    elif checkout.order_id is not None:
-        await lock_order(session, store.id, order_id)  # before what comes after it in the order of locks
+    elif not is_alone(checkout, new):
+        await _lock(session, store, checkout)
     if not await hold_checkout_parts(session, checkout, priced, now=now):
         raise total_changed(checkout, await price_checkout(session, store, checkout, cart, now=now))
     await _hold_uses(session, store, checkout, cart, quote, now=now)
@@ -213,6 +214,13 @@ async def reserve(
     return Started(payment.id, order_id, mine=True)
 
 
+async def _lock(session: AsyncSession, store: StoreConfig, checkout: Checkout) -> None:
+    """Lock a checkout and its order, before what comes after them in the order of locks."""
+    await lock_looked_at(session, checkout)
+    if checkout.order_id is not None:
+        await lock_order(session, store.id, checkout.order_id)
+
+
 async def _find_earlier(
     session: AsyncSession,
     store: StoreConfig,
@@ -227,6 +235,7 @@ async def _find_earlier(
     if checkout.state == CheckoutState.COMPLETED and checkout.order_id is not None:
         return Placed(checkout.order_id)
     if checkout.state == CheckoutState.PAYING and checkout.order_id is not None:
+        await lock_looked_at(session, checkout)
         live = await find_live_payment(session, store.id, checkout.order_id)
         if live is not None:
             abandoned = live.state == PaymentState.ACTION_NEEDED and not _is_same(
@@ -280,11 +289,15 @@ async def _hold_uses(
     raise total_changed(checkout, price(store, checkout, cart, kept, balances, now=now))
 
 
-def total_changed(checkout: Checkout, priced: Priced) -> Conflict:
-    """The refusal that has the new quote, for the page to show before it asks again."""
+def total_changed(checkout: Checkout, priced: Priced, *, currency: str | None = None) -> Conflict:
+    """The refusal that has the new quote, for the page to show before it asks again; `currency` is what it named."""
+    due_in = priced.quote.currency
+    other = currency not in (None, due_in)
     return Conflict(
         TOTAL_CHANGED,
-        "The total is another one by now.",
+        f"The checkout is in {due_in} by now, not in {currency}."
+        if other
+        else "The total is another one by now.",
         totals=totals_of(priced.quote, priced.split),
         **quote_facts(checkout, priced.quote),
     )

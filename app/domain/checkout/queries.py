@@ -64,8 +64,8 @@ def source_of(checkout: Checkout) -> Source:
 
 _TOKENS: Final = "store_id = :store_id AND token = :token"
 _IDS: Final = f"id = :id AND {only_checked('store_id')} = :store_id"
-_GET: Final = Load(Checkout, _TOKENS)
-_GET_BY_ID: Final = Load(Checkout, _IDS)
+_GET: Final = Load(Checkout, _TOKENS, looks=True)
+_GET_BY_ID: Final = Load(Checkout, _IDS, looks=True)
 _LOCK: Final = Load(Checkout, f"{_TOKENS} FOR UPDATE")
 _LOCK_BY_ID: Final = Load(Checkout, f"{_IDS} FOR UPDATE")
 _LOCK_LIVE: Final = Load(

@@ -67,15 +67,13 @@ async def give_back(
 
 
 async def fail_refund(session: AsyncSession, order: Order, wish: RefundOrder) -> None:
-    """Let a refund that was wished come to nothing: its units are paid for again. The caller holds the order's lock.
+    """Let a refund that was wished come to nothing: its units are to be paid back anew. The caller holds the order's lock.
 
-    Where another payment gave a part of what they are worth, they stay paid back: ordered anew, that part would go
-    back twice. What is missing then is a sum, for people to decide on.
+    Where another payment gave a part of what they are worth, that part is not given back a second time.
     """
     wish.state = "failed"
-    lines = msgspec.convert(wish.lines, list[RefundedLine])
-    if sum(line.amount for line in lines) == wish.amount:
-        await put_units_again(session, order, lines)
+    await session.flush()  # what is given counts it no more
+    await put_units_again(session, order, msgspec.convert(wish.lines, list[RefundedLine]))
 
 
 async def note_refund(

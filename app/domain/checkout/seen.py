@@ -41,11 +41,16 @@ def note_seen(checkout: Checkout, quote: Quote) -> None:
 
 
 def what_changed(checkout: Checkout, quote: Quote) -> list[LineChange]:
-    """How the lines of a quote differ from what was shown last; nothing where that is not known."""
+    """How the lines of a quote differ from what was shown last; nothing where that is not known.
+
+    What was shown in another currency is compared by its units: of its price there is nothing to say.
+    """
     if checkout.seen is None:
         return []
     seen = msgspec.convert(checkout.seen, Seen, strict=False)
-    return list(_differences({int(variant): held for variant, held in seen.lines.items()}, _held(quote)))
+    found = _differences({int(variant): held for variant, held in seen.lines.items()}, _held(quote))
+    same = seen.currency == quote.currency
+    return [change for change in found if same or change.code != PRICE_CHANGED]
 
 
 def _held(quote: Quote) -> dict[int, tuple[int, int]]:

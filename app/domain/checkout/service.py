@@ -20,7 +20,7 @@ from app.domain.checkout.errors import (
     NO_SHIPPING,
     SHIPPING_OPTION,
 )
-from app.domain.checkout.locking import lock_with_cart
+from app.domain.checkout.locking import take_with_cart
 from app.domain.checkout.models import Checkout
 from app.domain.checkout.queries import (
     CheckoutView,
@@ -106,11 +106,11 @@ async def lock_editable(
     return checkout
 
 
-async def lock_editable_with_cart(
+async def take_editable_with_cart(
     session: AsyncSession, store: StoreConfig, token: str, *, now: datetime, keep_seconds: int
 ) -> tuple[Checkout, CartView]:
-    """As lock_editable, with the cart as it is then."""
-    checkout, cart = await lock_with_cart(session, store, token)
+    """As lock_editable, with the cart as it is then; only looked at where no transaction has begun."""
+    checkout, cart = await take_with_cart(session, store, token)
     _keep_alive(checkout, now=now, keep_seconds=keep_seconds)
     return checkout, cart
 

@@ -165,12 +165,16 @@ class Till:
     async def ask(self, store: StoreConfig, payment: Payment, *, give_up: bool = False) -> PaymentState:
         """Ask a service about an attempt and settle what it says; give_up ends one that waits for the shopper.
 
-        While the call that charges may still be on its way, not having heard of it is no news.
+        While the call that charges may still be on its way nobody asks, for what waits for its next step would be
+        ended; and later, as long as another one may be, not having heard of it is no news.
         """
         service = self.get_service(payment.service)
+        is_young = self._age(payment) < CALL_IS_OVER_SECONDS
+        if is_young and payment.state == PaymentState.STARTED:
+            return PaymentState.STARTED
         call = service.cancel if give_up else service.find
         finding = await _heard(call(payment.key, payment.reference))
-        if isinstance(finding, Unheard) and self._age(payment) < CALL_IS_OVER_SECONDS:
+        if isinstance(finding, Unheard) and is_young:
             return PaymentState(payment.state)
         return await self._settle(store, payment, finding)
 

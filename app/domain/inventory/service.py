@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -95,30 +95,40 @@ _RELEASE: Final = Statement(
     """
 )
 
-_SELL_NOW: Final = Statement(
+
+def sold(*, once: str) -> str:
+    """How stock is sold without a hold before, as a part of any statement.
+
+    `once` names what has a row where it is to be sold. All of the demand is sold or none: where there is too little of
+    something, it is in `short`, and `sellable` has no row. Its values are those of `sold_values`.
     """
-    WITH wanted AS (SELECT * FROM unnest(CAST(:variants AS bigint[]), CAST(:quantities AS integer[])) AS w (variant_id, quantity)),
-    locked AS (
-        SELECT s.variant_id, w.quantity FROM stock_items s JOIN wanted w USING (variant_id)
+    return f"""
+    wanted AS (SELECT * FROM unnest(CAST(:variants AS bigint[]), CAST(:quantities AS integer[])) AS w (variant_id, quantity)),
+    in_stock AS (
+        SELECT s.variant_id, w.quantity, s.floor IS NULL OR s.on_hand - s.reserved - w.quantity >= s.floor AS enough
+        FROM {once}, stock_items s JOIN wanted w USING (variant_id)
         WHERE s.store_id = :store_id AND s.tracked
         ORDER BY s.variant_id FOR NO KEY UPDATE OF s
     ),
+    short AS (SELECT variant_id FROM in_stock WHERE NOT enough),
+    sellable AS MATERIALIZED (SELECT FROM {once} WHERE NOT EXISTS (SELECT FROM short)),
     sold AS (
-        UPDATE stock_items s SET on_hand = s.on_hand - locked.quantity
-        FROM locked
-        WHERE s.store_id = :store_id AND s.variant_id = locked.variant_id
-          AND (s.floor IS NULL OR s.on_hand - s.reserved - locked.quantity >= s.floor)
-        RETURNING s.variant_id, locked.quantity
+        UPDATE stock_items s SET on_hand = s.on_hand - i.quantity
+        FROM in_stock i, sellable
+        WHERE s.store_id = :store_id AND s.variant_id = i.variant_id
+        RETURNING s.variant_id, i.quantity
     ),
     moved AS (
         INSERT INTO stock_movements (store_id, variant_id, kind, delta, order_id, at)
         SELECT :store_id, variant_id, 'sold', -quantity, CAST(:order_id AS bigint), CAST(:now AS timestamptz)
         FROM sold
-        RETURNING variant_id
     )
-    SELECT ARRAY(SELECT variant_id FROM locked EXCEPT SELECT variant_id FROM moved) AS missing
-    """
-)
+    """  # noqa: S608 - names of our own
+
+
+def sold_values(demand: Mapping[int, int]) -> dict[str, Any]:
+    """The values of `sold` beside store, order and time, for {variant id: units}."""
+    return {"variants": list(demand), "quantities": list(demand.values())}
 
 
 async def reserve_stock(
@@ -151,22 +161,6 @@ async def sell_reserved(
 ) -> None:
     """Turn what a checkout holds into a sale. Repeating it does nothing."""
     await _SELL.rows(session, store_id=store_id, checkout_id=checkout_id, order_id=order_id, now=now)
-
-
-async def sell_stock(
-    session: AsyncSession, store_id: int, *, order_id: int, demand: Mapping[int, int], now: datetime
-) -> None:
-    """Sell without a hold before, for orders that are made in one transaction. Errors as reserve_stock."""
-    result = await _SELL_NOW.one(
-        session,
-        store_id=store_id,
-        order_id=order_id,
-        variants=list(demand),
-        quantities=list(demand.values()),
-        now=now,
-    )
-    if result["missing"]:
-        raise out_of_stock(result["missing"])
 
 
 async def release_stock(session: AsyncSession, store_id: int, *, checkout_id: int) -> None:

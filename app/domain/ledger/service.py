@@ -19,12 +19,15 @@ def payments_account(service: str, source_id: int | None = None) -> str:
     return f"payments:{service}" if source_id is None else f"payments:{service}:{source_id}"
 
 
-# How a movement is written, as a part of any statement: nothing without entries, or where the key was posted before.
-POSTED: Final = """
+def posted(*, once: str = "") -> str:
+    """How a movement is written, as a part of any statement: nothing without entries, or where the key was posted
+    before. `once` names what has a row where it is to be written.
+    """
+    return f"""
     made AS (
         INSERT INTO ledger_transactions (store_id, key, order_id, at)
         SELECT :store_id, :key, CAST(:order_id AS bigint), CAST(:now AS timestamptz)
-        WHERE cardinality(CAST(:accounts AS text[])) > 0
+        {once and f"FROM {once}"} WHERE cardinality(CAST(:accounts AS text[])) > 0
         ON CONFLICT (store_id, key) DO NOTHING
         RETURNING id
     ),
@@ -33,12 +36,14 @@ POSTED: Final = """
         SELECT :store_id, made.id, e.account, :currency, e.amount, CAST(:order_id AS bigint)
         FROM made, unnest(CAST(:accounts AS text[]), CAST(:amounts AS bigint[])) AS e (account, amount)
     )
-"""
-_POST: Final = Statement(f"WITH {POSTED} SELECT id FROM made")  # noqa: S608 - words of our own
+    """  # noqa: S608 - names of our own
+
+
+_POST: Final = Statement(f"WITH {posted()} SELECT id FROM made")  # noqa: S608 - words of our own
 
 
 def posted_values(key: str, currency: str, amounts: Mapping[str, int]) -> dict[str, Any]:
-    """The values of POSTED beside store, order and time, for {account: minor units}.
+    """The values of `posted` beside store, order and time, for {account: minor units}.
 
     Raises ValueError where the amounts do not sum to zero; the database would refuse them too.
     """

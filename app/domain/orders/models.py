@@ -99,6 +99,7 @@ class OrderLine(Base):
         CheckConstraint("shipped BETWEEN 0 AND quantity", name="shipped"),
         CheckConstraint("refunded BETWEEN 0 AND quantity", name="refunded"),
         CheckConstraint("dropped BETWEEN 0 AND quantity - shipped", name="dropped"),
+        CheckConstraint("came_back BETWEEN 0 AND shipped", name="came_back"),
         Index(None, "order_id"),
         Index(None, "store_id", "variant_id"),
     )
@@ -131,6 +132,8 @@ class OrderLine(Base):
     refunded: Mapped[int] = mapped_column(server_default="0")
     # How many of these were in no parcel then, and are not to be shipped any more.
     dropped: Mapped[int] = mapped_column(server_default="0")
+    # How many of these had been shipped, and were sent back.
+    came_back: Mapped[int] = mapped_column(server_default="0")
 
 
 class OrderEvent(Base):

@@ -45,20 +45,20 @@ _TAKE: Final = text(
     RETURNING l.id
     """
 ).bindparams(bindparam("ids", type_=ARRAY(BigInteger)), bindparam("quantities", type_=ARRAY(Integer)))
-# What was put back on stock is sold to somebody else by now. An order without movements is of goods that are not counted.
+# What was put back on stock is sold to somebody else by now: as many of those that stay here as are back and had not
+# been shipped before. An order without movements is of goods that are not counted.
 _ON_STOCK_AGAIN: Final = text(
     """
-    SELECT min(l.id) FROM order_lines l
+    SELECT min(wanted.id) FROM order_lines l LEFT JOIN unnest(:ids, :quantities) AS wanted (id, quantity) USING (id)
     WHERE l.store_id = :store_id AND l.order_id = :order_id
-    GROUP BY l.variant_id HAVING sum(l.shipped) > (
-        SELECT -sum(m.delta) FROM stock_movements m
+    GROUP BY l.variant_id HAVING sum(wanted.quantity) > sum(l.quantity - l.shipped) - least(sum(l.dropped), (
+        SELECT coalesce(sum(m.delta), 0) FROM stock_movements m
         WHERE m.store_id = :store_id AND m.order_id = :order_id AND m.variant_id = l.variant_id
-          AND m.kind IN ('sold', 'returned')
-        HAVING bool_or(m.kind = 'returned')
-    ) AND bool_or(l.id = ANY(:ids))
+          AND m.kind = 'returned'
+    ) - sum(l.came_back))
     ORDER BY 1 LIMIT 1
     """
-).bindparams(bindparam("ids", type_=ARRAY(BigInteger)))
+).bindparams(bindparam("ids", type_=ARRAY(BigInteger)), bindparam("quantities", type_=ARRAY(Integer)))
 _PACK: Final = text(
     """
     INSERT INTO parcel_lines (parcel_id, order_line_id, store_id, quantity)
@@ -98,6 +98,7 @@ async def ship_order(
         raise Invalid.at("lines", NOTHING_TO_SHIP, "Nothing of the order is left to be shipped.")
     lines = {"ids": sorted(wanted), "quantities": [wanted[line_id] for line_id in sorted(wanted)]}
     scope = {"store_id": store_id, "order_id": order_id}
+    back = await session.scalar(_ON_STOCK_AGAIN, {**scope, **lines})
     taken = set(await session.scalars(_TAKE, {**scope, **lines}))
     if missing := sorted(set(wanted) - taken):
         raise Invalid.at(
@@ -105,7 +106,6 @@ async def ship_order(
             NOTHING_TO_SHIP,
             f"Line {missing[0]} has not that many units that are still to be shipped.",
         )
-    back = await session.scalar(_ON_STOCK_AGAIN, {**scope, "ids": lines["ids"]})
     if back is not None:
         raise Invalid.at("lines", NOTHING_TO_SHIP, f"Line {back} has units that were put on stock again.")
     parcel = Parcel(

@@ -11,7 +11,7 @@ from sqlalchemy.orm.attributes import set_committed_value
 from app.db import queue
 from app.db.session import as_json
 from app.db.statements import Statement, adopt, row_of
-from app.domain.ledger.service import POSTED, posted_values
+from app.domain.ledger.service import posted, posted_values
 from app.domain.orders.models import Order
 from app.domain.orders.service import COUNT_SOLD, jobs_of_paid
 from app.domain.orders.states import may_move
@@ -78,7 +78,7 @@ _CONTENT: Final = tuple(name for name in NewOrder.__struct_fields__ if name != "
 _LINE: Final = ", ".join(NewLine.__struct_fields__)
 
 # A number is drawn for good, so it is drawn where the order has its place.
-_DRAWN: Final = "drawn AS (SELECT nextval(CAST(CAST(:numbers AS text) AS regclass)) AS number)"
+_DRAWN: Final = "drawn AS (SELECT nextval(CAST(CAST(:numbers AS text) AS regclass)) AS number {})"
 _AS_PENDING: Final = {"status": "'pending'"}
 _AS_PLACED: Final = {
     "status": "'open'",
@@ -90,18 +90,21 @@ _AS_PLACED: Final = {
 }
 
 
-def _written(name: str, state: Mapping[str, str], *, drawn: str = "") -> str:
-    """How an order is written in this state, or written anew where an earlier attempt to pay has left it pending."""
+def _written(name: str, state: Mapping[str, str], *, drawn: str = "", again: bool = True) -> str:
+    """How an order is written in this state; `again`: an earlier attempt to pay may have left it pending."""
     columns = (*_CONTENT, *state)
+    over = f"""
+        ON CONFLICT (store_id, checkout_id) DO UPDATE
+            SET {", ".join(f"{column} = EXCLUDED.{column}" for column in columns)}
+            WHERE orders.status = 'pending'
+    """  # noqa: S608 - names of our own
     return f"""
     {name} AS (
         INSERT INTO orders (id, store_id, created_at, {", ".join(columns)})
         SELECT CAST(:order_id AS bigint), :store_id, CAST(:now AS timestamptz),
             {", ".join((*_CONTENT, *state.values()))}
         FROM {drawn} jsonb_populate_record(NULL::orders, CAST(:content AS jsonb))
-        ON CONFLICT (store_id, checkout_id) DO UPDATE
-            SET {", ".join(f"{column} = EXCLUDED.{column}" for column in columns)}
-            WHERE orders.status = 'pending'
+        {over if again else ""}
         RETURNING id, created_at, number, name
     ),
     lines AS (
@@ -127,49 +130,57 @@ _FOLLOWS: Final = f"""
             SELECT 0 AS place, 'placed' AS event, name AS detail FROM placed
             UNION ALL
             SELECT place, 'paid', service
-            FROM unnest(CAST(:services AS text[])) WITH ORDINALITY AS paid (service, place)
+            FROM placed, unnest(CAST(:services AS text[])) WITH ORDINALITY AS paid (service, place)
         ) said ORDER BY said.place
     ),
-    {POSTED},
-    {queue.QUEUED}
+    {posted(once="placed")},
+    {queue.queued(once="placed")}
 """  # noqa: S608 - parts of our own
-_SAID: Final = f"SELECT number, name, {queue.RUNG} FROM placed"  # noqa: S608 - as above
 
 _WRITE: Final = Statement(
     f"WITH {_written('written', _AS_PENDING)}, {_GONE.format('written')} SELECT id, created_at FROM written"  # noqa: S608 - as above
 )
 _PLACE: Final = Statement(
     f"""
-    WITH {_DRAWN},
+    WITH {_DRAWN.format("")},
     placed AS (
         UPDATE orders o SET {", ".join(f"{column} = {value}" for column, value in _AS_PLACED.items())}
         FROM drawn WHERE o.store_id = :store_id AND o.id = :order_id AND o.status = 'pending'
         RETURNING o.number, o.name
     ),
-    {_FOLLOWS} {_SAID}
+    {_FOLLOWS} SELECT number, name, {queue.RUNG} FROM placed
     """  # noqa: S608 - parts of our own
 )
 
 
-def placed_at_once(*parts: str, again: bool) -> Statement:
-    """The statement that writes an order as placed, and all that follows, with these parts (CTEs) of its caller.
+def placed_at_once(*, once: str, again: bool) -> str:
+    """How an order is written as placed, with all that follows, as a part of any statement, which also selects RUNG.
 
-    again: an earlier attempt may have left it pending. Its values are those of `values_at_once`; it has a row with
-    number and name unless the order was placed before.
+    `once` names what has a row where it is to be placed; `placed` has one then. again: an earlier attempt may have
+    left it pending; without that, an order that the checkout has already is an IntegrityError. Its values are those
+    of `values_at_once`.
     """
-    wanted = (_DRAWN, _written("placed", _AS_PLACED, drawn="drawn,"), _FOLLOWS, *parts)
-    if again:
-        wanted += (_GONE.format("placed"),)
-    return Statement(f"WITH {', '.join(wanted)} {_SAID}")
+    written = _written("placed", _AS_PLACED, drawn="drawn,", again=again)
+    gone = (_GONE.format("placed"),) if again else ()
+    return ", ".join((_DRAWN.format(f"FROM {once}"), written, _FOLLOWS, *gone))
 
 
 def values_at_once(
-    new: NewOrder, *, store_id: int, order_id: int, prefix: str, paid: Sequence[Paid], now: datetime
+    session: AsyncSession,
+    new: NewOrder,
+    *,
+    store_id: int,
+    order_id: int,
+    prefix: str,
+    paid: Sequence[Paid],
+    now: datetime,
 ) -> dict[str, Any]:
-    """The values of `placed_at_once`."""
+    """The values of `placed_at_once`, for a statement that the session sends."""
     return {
         **_values_written(new, store_id=store_id, order_id=order_id, now=now),
-        **_values_placed(new, store_id=store_id, order_id=order_id, prefix=prefix, paid=paid, now=now),
+        **_values_placed(
+            session, new, store_id=store_id, order_id=order_id, prefix=prefix, paid=paid, now=now
+        ),
     }
 
 
@@ -212,7 +223,7 @@ async def place_order(
     if not may_move(order.status, "open"):
         return False
     values = _values_placed(
-        order, store_id=order.store_id, order_id=order.id, prefix=prefix, paid=paid, now=now
+        session, order, store_id=order.store_id, order_id=order.id, prefix=prefix, paid=paid, now=now
     )
     named = await _PLACE.one(session, **values)
     placed = {
@@ -243,6 +254,7 @@ def _values_written(new: NewOrder, *, store_id: int, order_id: int, now: datetim
 
 
 def _values_placed(
+    session: AsyncSession,
     order: Order | NewOrder,
     *,
     store_id: int,
@@ -267,7 +279,7 @@ def _values_placed(
         "paid_at": now if wholly else None,
         "now": now,
         **posted_values(f"order-{order_id}-sale", order.currency, _entries_of_sale(order, paid)),
-        **queue.queued_values(jobs, run_at=now),
+        **queue.queued_values(session, jobs, run_at=now),
     }
 
 

@@ -31,17 +31,25 @@ _STARTED: Final = (
     *("store_id", "order_id", "checkout_id", "service", "source_id", "means", "state", "currency"),
     *("amount", "captured", "refunded", "payer_id", "saves", "updated_at"),
 )
-# How an attempt is written, as a part of any statement; its key is made of order, attempt number and mark.
-STARTED: Final = f"""
+
+
+def started(*, once: str = "") -> str:
+    """How an attempt is written, as a part of any statement; its key is made of order, attempt number and mark.
+
+    `once` names what has a row where it is to be written.
+    """
+    return f"""
     INSERT INTO payments (attempt, key, {", ".join(_STARTED)})
     SELECT next.attempt, 'order-' || CAST(:order_id AS bigint) || '-charge-' || next.attempt || '-' || CAST(:mark AS text),
         {", ".join(f":{name}" for name in _STARTED)}
-    FROM (
+    FROM {once and f"{once},"} (
         SELECT coalesce(max(attempt), 0) + 1 AS attempt FROM payments
         WHERE store_id = :store_id AND order_id = :order_id
     ) next
-"""  # noqa: S608 - names of our own
-_START: Final = Statement(f"{STARTED} RETURNING id, attempt, key, created_at")
+    """  # noqa: S608 - names of our own
+
+
+_START: Final = Statement(f"{started()} RETURNING id, attempt, key, created_at")
 
 
 def new_payment(
@@ -58,7 +66,7 @@ def new_payment(
     payer: Payer | None = None,
     at_once: PaymentState | None = None,
 ) -> Payment:
-    """A new attempt, for `start_payment` or a statement with STARTED to write.
+    """A new attempt, for `start_payment` or a statement with `started` to write.
 
     `source_id` is the gift card's or credit's that pays a part; `at_once` is what becomes of an attempt that no
     service is called for.
@@ -90,7 +98,7 @@ def new_payment(
 
 
 def started_values(payment: Payment, *, mark: str) -> dict[str, Any]:
-    """The values of STARTED."""
+    """The values of `started`."""
     return {"mark": mark, **{name: getattr(payment, name) for name in _STARTED}}
 
 

@@ -30,7 +30,8 @@ class GiftOffer(msgspec.Struct, frozen=True):
 
 
 # The best that the price earns: what asks for the most, and of equal ones what comes first on a cart. What is
-# only for certain buyers is not promised to everybody, and what is not on sale or sold out to nobody.
+# only for certain buyers, or hangs on where the cart goes or how much is in it, is not promised to everybody, and what is
+# not on sale or sold out to nobody.
 _EARNED: Final = """
 SELECT CAST(json_build_object(
     'id', p.id, 'handle', p.handle, 'title', p.title, 'minimum_purchase', p.minimum_purchase,
@@ -46,6 +47,7 @@ WHERE p.store_id = $1 AND p.kind = 'gift' AND p.automatic AND p.enabled
   AND coalesce(p.starts_at <= $3, true) AND coalesce(p.ends_at > $3, true)
   AND (p.uses < p.max_uses) IS NOT FALSE
   AND p.customer_ids = '{}' AND p.groups = '{}' AND NOT p.first_order
+  AND p.countries = '{}' AND coalesce(p.minimum_quantity, 1) <= 1
   AND (NOT coalesce(s.tracked, false) OR s.floor IS NULL OR s.on_hand - s.reserved > s.floor)
 ORDER BY coalesce(p.minimum_purchase, 0) DESC, p.priority DESC, p.id
 LIMIT 1
