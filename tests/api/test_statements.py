@@ -7,6 +7,7 @@ import asyncpg
 import pytest
 from sqlalchemy import Engine, event
 
+from app.db.bell import Bell
 from app.db.reads import Reads
 from app.db.shop_session import shop_session
 from app.db.statements import Statement
@@ -19,12 +20,19 @@ async def known_version(*_: object) -> int:
     return 1
 
 
+async def nobody_told(_: Bell) -> None:
+    pass
+
+
 @pytest.fixture
 def counted(monkeypatch):
     """A context that counts the statements of everything that runs in this process meanwhile."""
     # What a store is set to, and how often it changed, is asked once a second at most and not counted here.
     monkeypatch.setattr(directory, "FRESH_SECONDS", 3600)
     monkeypatch.setattr(Versions, "get", known_version)
+    # Nor is what the bell rings for afterwards, perhaps for the test before this one: its connection may be asked
+    # whether it is still there.
+    monkeypatch.setattr(Bell, "_tell", nobody_told)
     seen: list[str] = []
     original = Reads._run
 
