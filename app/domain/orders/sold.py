@@ -19,7 +19,7 @@ from app.db.autocommit import run_statement
 from app.db.queue import Job, Together
 from app.db.retries import run_transaction
 from app.db.session import Sessions
-from app.db.statements import Statement
+from app.db.statements import Statement, only_checked
 from app.domain.catalogue.membership import sort_by_sales
 from app.domain.orders.best_selling import BEST_SELLING_DAYS
 from app.domain.orders.service import COUNT_SOLD
@@ -67,17 +67,17 @@ _HOLD: Final = (
 )
 _COUNT: Final = (
     Statement(
-        """
+        f"""
         UPDATE variants v SET (sold, sold_amount) = (
             SELECT coalesce(sum(l.quantity), 0), coalesce(sum(l.line_price - l.discount) FILTER (
                 WHERE o.currency = (SELECT s.currency FROM stores s WHERE s.id = :store_id)
             ), 0)
-            FROM order_lines l JOIN orders o ON o.store_id = l.store_id AND o.id = l.order_id
+            FROM order_lines l JOIN orders o ON o.id = l.order_id AND {only_checked("o.store_id")} = l.store_id
             WHERE l.store_id = v.store_id AND l.variant_id = v.id
               AND o.status IN ('open', 'completed') AND o.placed_at > :since
         )
         WHERE v.store_id = :store_id AND v.id = ANY(CAST(:variant_ids AS bigint[]))
-        """
+        """  # noqa: S608 - words of our own
     ),
     Statement(
         """
@@ -90,7 +90,7 @@ _COUNT: Final = (
     ),
     # Of what is bought all the time, the newest orders stand for all.
     Statement(
-        """
+        f"""
         WITH touched AS (SELECT unnest(CAST(:product_ids AS bigint[])) AS id),
         counted AS (
             SELECT touched.id, other.product_id,
@@ -99,26 +99,26 @@ _COUNT: Final = (
             CROSS JOIN LATERAL (
                 SELECT DISTINCT o.id FROM variants v
                 JOIN order_lines l ON l.store_id = v.store_id AND l.variant_id = v.id
-                JOIN orders o ON o.store_id = l.store_id AND o.id = l.order_id
+                JOIN orders o ON o.id = l.order_id AND {only_checked("o.store_id")} = l.store_id
                 WHERE v.store_id = :store_id AND v.product_id = touched.id
                   AND o.status IN ('open', 'completed') AND o.placed_at > :since
                 ORDER BY o.id DESC LIMIT 300
             ) o
             CROSS JOIN LATERAL (
                 SELECT DISTINCT l.product_id FROM order_lines l
-                WHERE l.store_id = :store_id AND l.order_id = o.id AND l.product_id <> touched.id
+                WHERE {only_checked("l.store_id")} = :store_id AND l.order_id = o.id AND l.product_id <> touched.id
             ) other
             GROUP BY touched.id, other.product_id
         ),
         best AS (
             SELECT touched.id, coalesce(array_agg(counted.product_id ORDER BY counted.place)
-                FILTER (WHERE counted.product_id IS NOT NULL), '{}') AS others
+                FILTER (WHERE counted.product_id IS NOT NULL), '{{}}') AS others
             FROM touched LEFT JOIN counted ON counted.id = touched.id AND counted.place <= 8
             GROUP BY touched.id
         )
         UPDATE products p SET bought_with = best.others FROM best
         WHERE p.store_id = :store_id AND p.id = best.id AND p.bought_with <> best.others
-        """
+        """  # noqa: S608 - words of our own
     ),
 )
 
