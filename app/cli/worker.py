@@ -10,6 +10,7 @@ import click
 import uvloop
 
 from app.cli.environment import production_checked_settings, with_databases
+from app.integrations.embedded.child import take_turns
 from app.log import configure_logging
 
 
@@ -20,6 +21,7 @@ def command() -> None:
     Any number of them may run; each job is taken by one. SIGTERM ends it; a job in
     hand goes back to the queue.
     """
+    take_turns()
     with with_databases(production_checked_settings(), redis=True) as settings:
         configure_logging(level=settings.log_level, form=settings.log_format)
         from app.worker import run_worker  # noqa: PLC0415 - after the settings were found fit

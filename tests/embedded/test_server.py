@@ -1,5 +1,6 @@
 """The server processes and `storefront dev`: one port, one owner, fallen parts replaced, nothing left behind."""
 
+import contextlib
 import http.client
 import json
 import os
@@ -186,11 +187,23 @@ def developing(folder, port):
     return environment(PORT=str(port), STOREFRONT_WORKERS="1", STOREFRONT_DATA_DIR=str(folder / "data"))
 
 
+def policies(pids):
+    """How the kernel lets these processes run, but for what has ended meanwhile."""
+    found = set()
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            found.add(os.sched_getscheduler(pid))
+    return found
+
+
 def test_dev_runs_everything_and_ends_everything(developing, folder, port):
     with storefront("dev", environ=developing, output=folder / "out") as process:
         wait_until_ready(process, port, folder / "out")
         wait_until(lambda: "Ctrl-C" in (folder / "out").read_text(), "the banner is shown")
         pids = family(process.pid)
+        if sys.platform == "linux":
+            started = [pid for pid in pids if pid != process.pid]
+            wait_until(lambda: policies(started) == {os.SCHED_BATCH}, "nothing interrupts what wakes it")
         process.send_signal(signal.SIGINT)
         assert process.wait(PATIENCE) == 0
         wait_until_gone(pids)
