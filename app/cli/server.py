@@ -15,7 +15,7 @@ from functools import partial
 from typing import Any, Final
 
 import click
-from granian.constants import HTTPModes, Interfaces, Loops
+from granian.constants import HTTPModes, Interfaces, Loops, RuntimeModes
 from granian.log import LogLevels
 from granian.server.mp import MPServer
 
@@ -152,6 +152,8 @@ def serve(settings: Settings) -> None:
             interface=Interfaces.ASGI,
             workers=settings.workers,
             loop=Loops.uvloop,
+            # One thread beside Python's has little to hand over: it need not be one of many that wake each other.
+            runtime_mode=RuntimeModes.st,
             http=HTTPModes.http1,
             websockets=False,
             backlog=BACKLOG,
