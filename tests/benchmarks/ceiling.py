@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import asyncpg
 import msgspec
-from granian.constants import HTTPModes, Interfaces, Loops
+from granian.constants import HTTPModes, Interfaces, Loops, RuntimeModes
 from granian.log import LogLevels
 from litestar import Litestar, MediaType, Request, Response, get, route
 from litestar.enums import HttpMethod
@@ -121,6 +121,7 @@ def serve(host: str, port: int, workers: int) -> None:
         interface=Interfaces.ASGI,
         workers=workers,
         loop=Loops.uvloop,
+        runtime_mode=RuntimeModes.st,
         http=HTTPModes.http1,
         websockets=False,
         backlog=BACKLOG,
