@@ -44,9 +44,7 @@ def write_message(mail: Mail) -> bytes:
         )
     )
     mark = f"\r\n--{boundary}".encode()
-    # HTML has names of its own for what is beyond ASCII.
-    html = mail.html.encode("ascii", "xmlcharrefreplace").decode()
-    parts = (_part("plain", mail.text), _part("html", html))
+    parts = (_part("plain", mail.text), _part("html", mail.html))
     return b"".join((head, *(mark + b"\r\n" + part for part in parts), mark, b"--\r\n"))
 
 
