@@ -23,6 +23,7 @@ def test_a_process_that_was_forked_does_not_leave_what_its_parent_does(tmp_path,
     forked = copy.copy(mark)  # with all that the parent had noted, and the same bytes
     mark.change()
     before = mark.read()
-    monkeypatch.setattr(os, "getpid", lambda: 1)
+    another = os.getpid() + 1
+    monkeypatch.setattr(os, "getpid", lambda: another)
     forked.change()
     assert mark.read() != before

@@ -29,7 +29,7 @@ class ProductDocument(Base):
 class VariantDocument(Base):
     """Ready-made JSON of a variant, and beside it the figures that a list shows; stock is joined at read time.
 
-    The figures are those of the variant, kept by the trigger follow_variant: an item of a list then is one
+    The figures are those of the variant, kept by the trigger follow_update: an item of a list then is one
     look-up for text and price, and one for stock.
     """
 

@@ -43,11 +43,13 @@ def take_turns() -> None:
     """Ask the kernel to let whoever runs go on when this process is woken, and its children (Linux, sched(7)).
 
     Server, database and worker of one machine wake each other for each statement. Where all of them have work, each
-    interruption costs both sides what they have in their caches. Shares of the processors stay as they are.
+    interruption costs both sides what they have in their caches. Shares of the processors stay as they are, and so does
+    what somebody chose for the process.
     """
     if sys.platform == "linux":
         with contextlib.suppress(OSError):  # a sandbox may forbid it, and then it is slower
-            os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+            if os.sched_getscheduler(0) == os.SCHED_OTHER:
+                os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
 
 
 def watch_parent(pipe: int, signum: int) -> None:
@@ -133,7 +135,8 @@ def main(orders: dict[str, Any], command: list[str]) -> None:
     if orders["identity"] != "same":
         become_ordinary(orders["identity"], orders["folders"], program)
     os.umask(0o077)
-    take_turns()
+    if orders.get("takes_turns"):
+        take_turns()
     # After the change of identity, because that makes the kernel forget the parent-death signal.
     if orders["pipe"] is None:
         die_with_parent(orders["parent"], orders["signal"])

@@ -238,6 +238,7 @@ def _start(
         folders=[data_dir, socket_folder],
         environ=environ,
         use_pipe=use_pipe,
+        takes_turns=True,
     )
     server = EmbeddedServer(
         name=NAME,

@@ -195,6 +195,7 @@ def spawn(
     folders: Sequence[Path] = (),
     environ: Mapping[str, str] | None = None,
     use_pipe: bool | None = None,
+    takes_turns: bool = False,
 ) -> tuple[subprocess.Popen[bytes], int | None]:
     """Start a command in a session of its own that gets the signal when this process ends.
 
@@ -211,6 +212,7 @@ def spawn(
         "identity": identity,
         "folders": [str(folder) for folder in folders],
         "pipe": reader,
+        "takes_turns": takes_turns,
     }
     kept = tuple(fd for fd in (lock, reader) if fd is not None)
 
