@@ -19,7 +19,7 @@ from granian.constants import HTTPModes, Interfaces, Loops, RuntimeModes
 from granian.log import LogLevels
 from granian.server.mp import MPServer
 
-from app.integrations.embedded.child import die_with_parent, take_turns
+from app.integrations.embedded.child import die_with_parent
 from app.settings import Settings
 
 BACKLOG: Final = 2048
@@ -133,7 +133,6 @@ class ShopServer(MPServer):
 def serve(settings: Settings) -> None:
     """Serve until SIGTERM or Ctrl-C. The environment must lead each process to the same settings."""
     claim = claim_port(settings.host, settings.port)
-    take_turns()
     made = None
     if multiprocessing.get_start_method() == "fork":
         # Once, before the fork: the processes start at once, also in a fallen one's place, and share the memory

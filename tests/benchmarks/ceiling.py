@@ -22,7 +22,7 @@ from litestar.params import FromPath
 
 from app.cli.server import BACKLOG, BACKPRESSURE, ShopServer
 from app.db.session import database_address
-from app.integrations.embedded.child import die_with_parent, take_turns
+from app.integrations.embedded.child import die_with_parent
 
 POOL: Final = 10
 FETCH: Final = "SELECT body FROM bench_answers WHERE id = $1"
@@ -114,7 +114,6 @@ def load_app(parent: int) -> Litestar:
 
 def serve(host: str, port: int, workers: int) -> None:
     """The very server class and options that `storefront serve` uses."""
-    take_turns()
     ShopServer(
         "tests.benchmarks.ceiling:app_from_environment",
         address=host,

@@ -42,9 +42,9 @@ def die_with_parent(parent: int, signum: int) -> None:
 def take_turns() -> None:
     """Ask the kernel to let whoever runs go on when this process is woken, and its children (Linux, sched(7)).
 
-    Server, database and worker of one machine wake each other for each statement. Where all of them have work, each
-    interruption costs both sides what they have in their caches. Shares of the processors stay as they are, and so does
-    what somebody chose for the process.
+    Server and database of one machine wake each other for each statement. Where both have work, each interruption costs
+    both what they have in their caches. Shares of the processors stay as they are, and so does what somebody chose for the
+    process. Not for whoever must answer within a fraction of a second beside others that keep the processors busy.
     """
     if sys.platform == "linux":
         with contextlib.suppress(OSError):  # a sandbox may forbid it, and then it is slower
