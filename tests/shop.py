@@ -224,6 +224,16 @@ def config_of(store: Store, **more: Any) -> StoreConfig:
     return StoreConfig(**{**values, **more})
 
 
+async def agree_to(sessions: Sessions, next_step_url: str) -> None:
+    """The buyer agrees to a charge of the test service at its second step; no event tells the shop of it."""
+    async with sessions() as session:
+        await session.execute(
+            text("UPDATE test_charges SET state = 'captured' WHERE reference = :reference"),
+            {"reference": next_step_url.rpartition("/")[2]},
+        )
+        await session.commit()
+
+
 async def waiting_for_locks(sessions: Sessions, least: int) -> None:
     """Come back once so many sessions of this database wait for a lock."""
     query = text(

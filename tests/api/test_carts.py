@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from sqlalchemy import text
 
-from tests.shop import Guest, add_variant
+from tests.shop import Guest, add_variant, agree_to
 
 
 async def read(guest: Guest, uuid: str | None = None):
@@ -143,12 +143,7 @@ async def test_the_cart_may_change_while_paying_and_the_order_does_not(guest: Gu
     asked = await guest.pay(checkout["totals"]["total"], payment_token="second_step")
     assert asked.status_code == 402
     await guest.add(variant, 4)
-    async with sessions() as session:
-        await session.execute(
-            text("UPDATE test_charges SET state = 'captured' WHERE reference = :r"),
-            {"r": asked.json()["next_step_url"].rpartition("/")[2]},
-        )
-        await session.commit()
+    await agree_to(sessions, asked.json()["next_step_url"])
     done = await guest.call("POST", f"/checkout/{guest.token}/payment/test/confirm", {})
     order = (await guest.read_order(done.json()["order"]["id"])).json()
     assert [line["quantity"] for line in order["items"]] == [1]

@@ -7,7 +7,7 @@ from sqlalchemy import text
 
 from app.db.session import Sessions, transaction
 from app.domain.stores.models import TaxRate
-from tests.shop import ADDRESS, Guest, add_promotion, add_variant
+from tests.shop import ADDRESS, Guest, add_promotion, add_variant, agree_to
 
 
 async def stock_of(sessions: Sessions, variant_id: int) -> tuple[int, int]:
@@ -119,12 +119,7 @@ async def test_the_second_step_holds_the_stock_until_it_is_answered(guest: Guest
     unanswered = await guest.call("POST", f"/checkout/{guest.token}/payment/test/confirm", {})
     assert (unanswered.status_code, unanswered.json()["code"]) == (402, "second_step_required")
     url = asked.json()["next_step_url"]
-    async with sessions() as session:
-        await session.execute(
-            text("UPDATE test_charges SET state = 'captured' WHERE reference = :reference"),
-            {"reference": url.rpartition("/")[2]},
-        )
-        await session.commit()
+    await agree_to(sessions, url)
     done = await guest.call("POST", f"/checkout/{guest.token}/payment/test/confirm", {})
     assert done.status_code == 200, done.text
     assert (done.json()["state"], done.json()["order"]["number"]) == ("completed", "#1001")
@@ -153,12 +148,7 @@ async def test_what_comes_into_the_cart_while_it_is_paid_stays_there(guest: Gues
     for variant in (bought, given):
         assert (await guest.add(variant)).status_code == 200
     await say("SECOND", "Ring thrice.")
-    async with sessions() as session:
-        await session.execute(
-            text("UPDATE test_charges SET state = 'captured' WHERE reference = :reference"),
-            {"reference": asked.json()["next_step_url"].rpartition("/")[2]},
-        )
-        await session.commit()
+    await agree_to(sessions, asked.json()["next_step_url"])
     done = await guest.call("POST", f"/checkout/{guest.token}/payment/test/confirm", {})
     assert done.json()["state"] == "completed"
     cart = (await guest.call("GET", f"/cart?cart_uuid={guest.cart_uuid}")).json()
@@ -185,12 +175,7 @@ async def test_an_abandoned_step_that_was_paid_after_all_is_the_payment(guest: G
     checkout = await guest.prepare(variant)
     total = checkout["totals"]["total"]
     asked = await guest.pay(total, payment_token="second_step")
-    async with sessions() as session:
-        await session.execute(
-            text("UPDATE test_charges SET state = 'captured' WHERE reference = :reference"),
-            {"reference": asked.json()["next_step_url"].rpartition("/")[2]},
-        )
-        await session.commit()
+    await agree_to(sessions, asked.json()["next_step_url"])
     paid = await guest.pay(total, payment_token="ok")
     assert paid.status_code == 204, paid.text
     order = (await guest.read_order(int(paid.headers["location"].rpartition("/")[2]))).json()
