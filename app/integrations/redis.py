@@ -3,7 +3,6 @@
 Only silence and broken lines open it. A full Redis still answers, so what can be read of it is.
 """
 
-import asyncio
 import math
 import time
 from collections.abc import Awaitable, Callable
@@ -16,6 +15,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from app.kit.errors import UNAVAILABLE, Unavailable
+from app.kit.patience import Patience
 
 T = TypeVar("T")
 log = structlog.get_logger("storefront.redis")
@@ -115,9 +115,10 @@ class RedisGateway:
         pool = BlockingConnectionPool.from_url(
             url,
             max_connections=MOST_CONNECTIONS,
-            timeout=wait_seconds,
-            socket_connect_timeout=wait_seconds,
-            socket_timeout=wait_seconds,
+            # One limit holds for all steps of a call together, see `run`.
+            timeout=None,
+            socket_connect_timeout=None,
+            socket_timeout=None,
             # A connection that a restarted Redis left behind is made anew at once; nothing else is repeated.
             retry=Retry(NoBackoff(), 1, supported_errors=(redis.exceptions.ConnectionError,)),
             # The older protocol needs no greeting beyond the login, which makes a reconnect one trip shorter.
@@ -127,15 +128,14 @@ class RedisGateway:
         self.client: Redis = Redis.from_pool(pool)
 
     async def run(self, call: Callable[[Redis], Awaitable[T]]) -> T:
-        """Make one call within the time limit, connecting included.
+        """Make one call within the time limit, connecting included. Time in which this process does not run is not counted.
 
         Raises RedisDown. The call may be sent twice where a connection broke, so it has to bear that.
         """
         if not self.breaker.allows():
             raise RedisDown(self.breaker.retry_after)
         try:
-            # The socket limits hold per step; this one holds for all steps together.
-            async with asyncio.timeout(self._wait):
+            async with Patience(self._wait):
                 answer = await call(self.client)
         except AWAY as problem:
             if self.breaker.failed():

@@ -10,7 +10,7 @@ import pytest
 
 from app.domain.customers.sessions import SessionLimits
 from app.integrations.embedded.redis import start_redis
-from app.integrations.redis import FAILURES, Breaker, RedisDown, RedisGateway
+from app.integrations.redis import FAILURES, WAIT_SECONDS, Breaker, RedisDown, RedisGateway
 from app.integrations.redis_sessions import RedisSessions
 from app.kit.clock import utc_now
 from app.kit.ids import new_token
@@ -53,6 +53,26 @@ async def test_after_some_failures_nobody_waits_at_all(away: RedisGateway) -> No
             await away.ping()
     # One of them may have been the probe.
     assert time.monotonic() - began < BUDGET_SECONDS
+
+
+async def test_an_answer_that_came_while_the_process_was_kept_from_running_is_heard(tmp_path: Path) -> None:
+    def keep_from_running() -> None:
+        time.sleep(WAIT_SECONDS + 0.05)
+
+    async def keep_busy() -> None:
+        for _ in range(3):
+            keep_from_running()
+            await asyncio.sleep(0)
+
+    server = await asyncio.to_thread(start_redis, tmp_path)
+    gateway = RedisGateway(server.url)
+    try:
+        await gateway.ping()
+        await asyncio.gather(gateway.ping(), keep_busy())
+        assert not gateway.breaker.is_open
+    finally:
+        await gateway.close()
+        await asyncio.to_thread(server.stop)
 
 
 async def test_guests_go_on_and_the_customers_own_calls_answer_503(
