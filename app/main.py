@@ -153,7 +153,7 @@ def _notes(settings: Settings) -> dict[str, str]:
 def create_app(settings: Settings) -> Litestar:
     """The application of these settings. DATABASE_URL and REDIS_URL must be set by now."""
     shop = build_shop(settings)
-    redis = RedisGateway(settings.redis_url)
+    redis = RedisGateway(settings.redis_url, wait_seconds=settings.redis_wait_seconds)
     limits = SessionLimits(
         idle=settings.session_seconds,
         idle_remembered=settings.remember_seconds,

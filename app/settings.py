@@ -123,6 +123,8 @@ class Settings:
 
     database_url: str = ""
     redis_url: str = ""
+    # How long a call waits for Redis. The embedded one keeps its journal on PostgreSQL's disk and waits for that now and then.
+    redis_wait_seconds: float = 0.2
     smtp_url: str = ""
     mail_from: str = "shop@localhost"
 
@@ -348,6 +350,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         "/"
     )
     shop_url = reader.url("STOREFRONT_SHOP_URL", public_url, ("http", "https")).rstrip("/")
+    redis_url = reader.url("REDIS_URL", "", ("redis", "rediss", "unix"))
     google_issuer = reader.url("GOOGLE_ISSUER", GOOGLE_ISSUER, ("http", "https"))
     settings = Settings(
         env=env,
@@ -365,7 +368,10 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         metrics_allow=reader.networks("STOREFRONT_METRICS_ALLOW", LOOPBACK),
         limits=reader.limits("STOREFRONT_LIMITS"),
         database_url=reader.url("DATABASE_URL", "", ("postgresql", "postgres")),
-        redis_url=reader.url("REDIS_URL", "", ("redis", "rediss", "unix")),
+        redis_url=redis_url,
+        redis_wait_seconds=reader.number(
+            "STOREFRONT_REDIS_WAIT_SECONDS", 0.2 if redis_url else 1, least=0.01, most=10
+        ),
         smtp_url=reader.url("SMTP_URL", "", ("smtp", "smtps")),
         mail_from=reader.text("MAIL_FROM", "shop@localhost"),
         files_url=reader.files_url("STOREFRONT_FILES_URL"),

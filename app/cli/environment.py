@@ -97,5 +97,6 @@ def child_environ(settings: Settings) -> dict[str, str]:
         "STOREFRONT_SECRET_KEY": ",".join(settings.secret_keys),
         "DATABASE_URL": settings.database_url,
         "REDIS_URL": settings.redis_url,
+        "STOREFRONT_REDIS_WAIT_SECONDS": str(settings.redis_wait_seconds),
     }
     return {name: value for name, value in environ.items() if value}

@@ -1,20 +1,16 @@
 """A shop that trusts three login providers, their stand-ins, and a shopper's browser that goes there and back."""
 
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from functools import partial
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any
-from unittest.mock import patch
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
 from sqlalchemy import text
 
-from app import main
 from app.db.session import Sessions
-from app.integrations.redis import RedisGateway
 from app.settings import Settings
 from tests.api.account_shop import Person
 from tests.shop import running_shop, settings_for
@@ -58,10 +54,7 @@ async def social_shop(
                 **environ,
             },
         )
-        async with AsyncExitStack() as running:
-            # Many call at once here, on a machine that is busy, too; how long a shop waits is tested elsewhere.
-            with patch.object(main, "RedisGateway", partial(RedisGateway, wait_seconds=5)):
-                client = await running.enter_async_context(running_shop(settings))
+        async with running_shop(settings) as client:
             # Everybody has cookies of their own, also where many call at once.
             client.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=()))
             yield SocialShop(client, issuer, facebook, settings, sessions)

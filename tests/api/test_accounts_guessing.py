@@ -3,18 +3,14 @@
 import asyncio
 import secrets
 from collections.abc import AsyncIterator
-from functools import partial
-from unittest.mock import patch
 
 import httpx
 import pytest
 
-from app import main
 from app.api.client import wide_network_of
 from app.api.errors import HttpError
 from app.api.gate import GuessLimits
 from app.domain.stores.models import Store
-from app.integrations.redis import RedisGateway
 from app.kit.errors import Unavailable
 from app.kit.rates import LocalRateCounter, in_words
 from app.settings import Limit
@@ -30,10 +26,8 @@ async def limited(database_url, redis_url) -> AsyncIterator[httpx.AsyncClient]:
     settings = settings_for(
         database_url, redis_url, STOREFRONT_LIMITS=LIMITS, STOREFRONT_TRUSTED_PROXIES="127.0.0.0/8"
     )
-    # How long a shop waits for Redis is tested elsewhere, and one that waited in vain turns everybody away for a while.
-    with patch.object(main, "RedisGateway", partial(RedisGateway, wait_seconds=5)):
-        async with running_shop(settings) as client:
-            yield client
+    async with running_shop(settings) as client:
+        yield client
 
 
 async def join(client: httpx.AsyncClient, store: Store, *, address: str = "") -> Person:

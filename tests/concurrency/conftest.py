@@ -38,6 +38,7 @@ def shop_environ(database_url: str, redis_url: str, stripe: StripeStandIn, serve
     return {
         "DATABASE_URL": database_url,
         "REDIS_URL": redis_url,
+        "STOREFRONT_REDIS_WAIT_SECONDS": "5",
         "STRIPE_SECRET_KEY": stripe.secret_key,
         "STRIPE_PUBLISHABLE_KEY": "pk_test_standin",
         "STRIPE_API_BASE": stripe.url,

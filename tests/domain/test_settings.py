@@ -1,7 +1,10 @@
 """How the environment becomes settings, and what of them is shown."""
 
+from dataclasses import replace
+
 import pytest
 
+from app.cli.environment import child_environ
 from app.settings import SettingsError, check_production, load_settings, masked
 
 STRIPE = {
@@ -16,6 +19,15 @@ def test_stripe_takes_several_webhook_secrets():
     settings = load_settings(STRIPE)
     assert settings.stripe_webhook_secrets == ("whsec_canary_one", "whsec_canary_two")
     assert settings.stripe_api_base == "https://stripe.example"
+
+
+def test_the_embedded_redis_is_waited_for_longer_also_by_the_processes_it_is_started_for():
+    own = load_settings({"REDIS_URL": "redis://redis.example"})
+    assert (own.redis_wait_seconds, load_settings({}).redis_wait_seconds) == (0.2, 1)
+    begun = replace(
+        load_settings({}), redis_url="unix:///run/redis.sock", database_url="postgresql://db/shop"
+    )
+    assert load_settings(child_environ(begun)).redis_wait_seconds == 1
 
 
 def test_secrets_are_never_shown():
