@@ -8,6 +8,8 @@ from typing import Any, Final
 from rich.console import Console
 from rich.table import Table
 
+from tests.benchmarks.reference import REFERENCE_PER_SECOND
+
 KEPT: Final = Path(".cache/bench")
 GOAL_CONNECTIONS: Final = 16
 
@@ -23,6 +25,7 @@ def keep(record: dict[str, Any], *, now: datetime) -> Path:
 def show(record: dict[str, Any], console: Console) -> None:
     console.print(_operations(record))
     console.print(_costs(record))
+    console.print(_elsewhere(record))
     console.print(_start(record))
     for name, found in record["operations"].items():
         if "unavailable" in found:
@@ -92,6 +95,32 @@ def _costs(record: dict[str, Any]) -> Table:
             _judged(statements["server"], goal["statements"], most=True) if statements else "-",
             f"{goal['statements']:g}",
             f"{statements['with_worker']:g}" if statements else "-",
+        )
+    return table
+
+
+def _elsewhere(record: dict[str, Any]) -> Table:
+    least, most = REFERENCE_PER_SECOND
+    table = Table(
+        title=f"The same where the reference answers {least:,} a second: the slowest that was seen ({most:,} the fastest) on "
+        "the machine of the goals",
+        title_justify="left",
+    )
+    table.add_column("operation")
+    for column in ("reference/s here", "per s there", "goal", "CPU ms there", "goal"):
+        table.add_column(column, justify="right")
+    for name, found in record["operations"].items():
+        pair = found.get("connections", {}).get(str(GOAL_CONNECTIONS))
+        if pair is None:
+            continue
+        shop, goal, faster = pair["shop"], found["goal"], least / pair["reference"]
+        table.add_row(
+            name,
+            _figure(pair["reference"]),
+            _judged(shop["per_second"] * faster, goal["per_second"], most=False),
+            _figure(goal["per_second"]) if goal["per_second"] else "",
+            _judged(shop["cpu_ms"] / faster, goal["cpu_ms"], most=True),
+            f"{goal['cpu_ms']:g}",
         )
     return table
 

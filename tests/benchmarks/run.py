@@ -14,6 +14,7 @@ import os
 import platform
 import shutil
 import signal
+import statistics
 import sys
 import tempfile
 import time
@@ -27,7 +28,7 @@ from rich.console import Console
 
 from app.db.session import create_engine, create_sessions
 from app.kit.clock import isoformat, utc_now
-from tests.benchmarks import report
+from tests.benchmarks import reference, report
 from tests.benchmarks.ceiling import documents_of, keep_answers
 from tests.benchmarks.driver import find_wrk
 from tests.benchmarks.machine import Neighbours, Statements
@@ -41,6 +42,7 @@ READS: Final = ("list", "list-16", "detail", "variant")
 NAMES: Final = (*READS, *(f"{name}{UNKEPT}" for name in READS), "search", "cart", "checkout")
 COLD_STARTS: Final = 3
 WARM_SECONDS: Final = 1.0
+REFERENCE_SECONDS: Final = 2.0
 BUSY_CORES: Final = 0.15
 WARM_CONNECTIONS: Final = 16
 
@@ -58,7 +60,7 @@ class Plan:
 
     def minutes(self) -> float:
         runs = self.rounds * len(self.only) * len(self.connections) * 2
-        return (runs * (self.seconds + 1) + 30) / 60
+        return (runs * (self.seconds + 1 + REFERENCE_SECONDS / 2) + 30) / 60
 
 
 def parse(arguments: Sequence[str]) -> Plan:
@@ -172,6 +174,8 @@ class _Ready:
     calls: list[tuple[str, str, bytes]]
     shop: dict[int, list[Run]]
     ceiling: dict[int, list[Run]]
+    # Answers a second of the bare handler, just after each round.
+    reference: dict[int, list[float]]
 
 
 async def _prepare(
@@ -209,7 +213,7 @@ async def _prepare(
         )
         found["statements"] = await bench.count_statements(operation)
         await bench.run(operation, connections=WARM_CONNECTIONS, seconds=WARM_SECONDS)
-        ready.append(_Ready(operation, sent, slice(begin, len(answers)), [], {}, {}))
+        ready.append(_Ready(operation, sent, slice(begin, len(answers)), [], {}, {}, {}))
     if ready:
         paths = await keep_answers(database, answers)
         for one in ready:
@@ -218,6 +222,9 @@ async def _prepare(
             ]
         bench.stack.start_ceiling()
         await bench.stack.served(bench.stack.ceiling_port, "/0", "ceiling")
+        bench.stack.start_reference()
+        await bench.stack.served(bench.stack.reference_port, reference.PATH, "reference")
+        await bench.run_reference(WARM_SECONDS)
         for one in ready:
             await bench.run_ceiling(
                 one.calls,
@@ -245,12 +252,13 @@ async def _rounds(bench: Bench, ready: Sequence[_Ready], plan: Plan, result: dic
                 "shop": shop_median,
                 "ceiling": ceiling_median,
                 "ratio": round(ratio, 3),
+                "reference": round(statistics.median(one.reference[connections])),
             }
         result["operations"][one.operation.name]["connections"] = pairs
 
 
 async def _round(bench: Bench, one: _Ready, connections: int, seconds: float, notes: list[str]) -> None:
-    """The shop, then at once the ceiling: the machine's mood is the same for both."""
+    """The shop, then at once the ceiling and the reference: the machine's mood is the same for all."""
     orders = await bench.orders()
     shop = await bench.run(one.operation, connections=connections, seconds=seconds)
     made = await bench.orders() - orders
@@ -263,6 +271,7 @@ async def _round(bench: Bench, one: _Ready, connections: int, seconds: float, no
     )
     one.shop.setdefault(connections, []).append(shop)
     one.ceiling.setdefault(connections, []).append(ceiling)
+    one.reference.setdefault(connections, []).append(await bench.run_reference(REFERENCE_SECONDS))
 
 
 async def _machine(database: Any) -> dict[str, Any]:

@@ -45,6 +45,7 @@ class Stack:
     mail_port: int
     # Of a second server, which keeps no answers.
     unkept_port: int
+    reference_port: int
     parts: Parts = field(default_factory=Parts)
     _running: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
@@ -106,6 +107,9 @@ class Stack:
     def start_ceiling(self) -> None:
         self.start("ceiling", "tests.benchmarks.ceiling", HOST, str(self.ceiling_port), str(self.workers))
 
+    def start_reference(self) -> None:
+        self.start("reference", "tests.benchmarks.reference", HOST, str(self.reference_port))
+
     @contextmanager
     def worker_paused(self) -> Iterator[None]:
         """Nothing of the worker in between, so that what is counted is the server's."""
@@ -162,7 +166,7 @@ async def stack(
             stops.append(embedded.stop)
             redis_url = embedded.url
         async with _own_database(base) as (url, connection):
-            made = Stack(folder, url, redis_url, workers, *_free_ports(4))
+            made = Stack(folder, url, redis_url, workers, *_free_ports(5))
             stops.append(made.stop_all)
             made.parts.processes["postgres"] = await postgres_pid(connection)
             client = redis.Redis.from_url(redis_url)

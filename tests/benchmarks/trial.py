@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from random import Random
 from typing import Any, Final
 
+from tests.benchmarks import reference
 from tests.benchmarks.driver import Load, drive, drive_reads
 from tests.benchmarks.machine import Statements, spent_between
 from tests.benchmarks.operations import Operation
@@ -92,6 +93,18 @@ class Bench:
 
             load = await drive(HOST, port, work, connections=connections, seconds=seconds)
         return self._finish(load, before, BARE)
+
+    async def run_reference(self, seconds: float) -> float:
+        """What the bare handler answers a second, as fast as the machine is just now."""
+        load = await drive_reads(
+            HOST,
+            self.stack.reference_port,
+            [reference.PATH],
+            self.stack.folder,
+            connections=reference.CONNECTIONS,
+            seconds=seconds,
+        )
+        return load.per_second
 
     def _finish(self, load: Load, before: dict[str, float], parts: Sequence[str]) -> Run:
         spent = spent_between(before, self.stack.parts.cpu_seconds())
