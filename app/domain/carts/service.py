@@ -102,39 +102,38 @@ _REMOVE: Final = Statement(
     "DELETE FROM cart_lines WHERE store_id = :store_id AND cart_id = :cart_id AND variant_id = :variant_id"
 )
 
-# What was bought leaves the cart; what was added meanwhile stays. MERGE looks at each line's newest version.
-_TAKE_OUT: Final = Statement(
-    f"""
-    MERGE INTO cart_lines l
-    USING (
-        SELECT variant_id, sum(quantity) AS quantity FROM order_lines
-        WHERE order_id = :order_id AND {only_checked("store_id")} = :store_id AND NOT gift GROUP BY 1
-    ) bought
-    ON l.store_id = :store_id AND l.cart_id = :cart_id AND l.variant_id = bought.variant_id
-    WHEN MATCHED AND l.quantity > bought.quantity THEN UPDATE SET quantity = l.quantity - bought.quantity
-    WHEN MATCHED THEN DELETE
-    """  # noqa: S608 - words of our own
-)
 
-
-# The same for what is bought by the statement that this is a part of. A line is looked at once, where it is locked:
-# of a DELETE and an UPDATE that each look for themselves, both may pass by one that is changed meanwhile.
-def taken_out(*, once: str) -> str:
-    """How what is bought leaves its cart, as a part of any statement.
-
-    `once` names what has a row where it is bought. Its values are those of `taken_out_values`.
-    """
+# What was bought leaves the cart; what was added meanwhile stays. A line is looked at once, where it is locked: of a
+# DELETE and an UPDATE that each look for themselves, both may pass by one that is changed meanwhile.
+def _taken_out(bought: str) -> str:
+    """Parts of a statement that take (variant_id, quantity) of `bought` out of a cart, whose lines are locked in order."""
     return f"""
     in_cart AS MATERIALIZED (
         SELECT l.id, l.quantity - b.quantity AS stays
-        FROM {once}, unnest(CAST(:bought AS bigint[]), CAST(:bought_units AS integer[])) AS b (variant_id, quantity)
-        JOIN cart_lines l USING (variant_id)
+        FROM {bought} JOIN cart_lines l USING (variant_id)
         WHERE l.cart_id = :cart_id AND {only_checked("l.store_id")} = :store_id
         ORDER BY l.id FOR UPDATE OF l
     ),
     emptied AS (DELETE FROM cart_lines l USING in_cart i WHERE l.id = i.id AND i.stays <= 0),
     lessened AS (UPDATE cart_lines l SET quantity = i.stays FROM in_cart i WHERE l.id = i.id AND i.stays > 0)
     """  # noqa: S608 - words of our own
+
+
+_OF_ORDER: Final = f"""(
+    SELECT variant_id, sum(quantity)::integer AS quantity FROM order_lines
+    WHERE order_id = :order_id AND {only_checked("store_id")} = :store_id AND NOT gift GROUP BY 1
+) b"""  # noqa: S608 - words of our own
+_TAKE_OUT: Final = Statement(f"WITH {_taken_out(_OF_ORDER)} SELECT")
+
+
+def taken_out(*, once: str) -> str:
+    """How what is bought leaves its cart, as a part of the statement that buys it.
+
+    `once` names what has a row where it is bought. Its values are those of `taken_out_values`.
+    """
+    return _taken_out(
+        f"{once}, unnest(CAST(:bought AS bigint[]), CAST(:bought_units AS integer[])) AS b (variant_id, quantity)"
+    )
 
 
 def taken_out_values(cart_id: int, bought: Mapping[int, int]) -> dict[str, Any]:
