@@ -17,6 +17,9 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
+from app.db import reads as reads_module
+from app.db import session as session_module
+from app.db import versions as versions_module
 from app.db.migrations import migrate
 from app.db.reads import Reads
 from app.db.session import Sessions, create_engine, create_sessions, database_address, transaction
@@ -42,6 +45,15 @@ def pytest_collection_finish() -> None:
 # Nothing of a test outlives its machine: a commit need not wait for the disk.
 FORGETFUL = {"fsync": "off", "full_page_writes": "off"}
 SHARED_DATA = Path(os.environ.get("STOREFRONT_SHARED_DATA", Path(__file__).parents[2] / "shared" / "data"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def connections_take_their_time() -> Iterator[None]:
+    """A shop gives a connection two seconds; a machine that tests two things at once may need more for the first."""
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (session_module, reads_module, versions_module):
+            patch.setattr(module, "CONNECT_SECONDS", 20.0)
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -49,17 +49,21 @@ async def counters(sessions, promotion: int) -> tuple[int, int | None]:
         return tuple(row.one())
 
 
-async def in_turn(sessions, store, offer: Applied, *, second_email: str):
+async def in_turn(
+    sessions, store, offer: Applied, *, second_email: str, second_offer: Applied | None = None, customer=None
+):
     """Two checkouts hold a use, the second while the first has not committed; what the second hears."""
 
     async def follow():
         async with sessions() as session:
-            heard = await hold(session, store, offer, 2, email=second_email)
+            heard = await hold(
+                session, store, second_offer or offer, 2, email=second_email, customer=customer
+            )
             await session.rollback()
             return heard
 
     async with sessions() as first:
-        assert await hold(first, store, offer, 1) is None
+        assert await hold(first, store, offer, 1, customer=customer) is None
         second = asyncio.create_task(follow())
         await waiting_for_locks(sessions, 1)
         await first.commit()
@@ -84,6 +88,24 @@ async def test_a_customer_who_comes_twice_at_once_has_one_use(sessions, store):
         assert heard == "coupon_already_used", limit
         async with transaction(sessions) as session:
             await session.execute(text("DELETE FROM coupons WHERE store_id = :id"), {"id": store.id})
+
+
+@pytest.mark.parametrize(
+    ("second_email", "customer"), [("ada+1@example.com", None), ("another@example.com", 7)]
+)
+async def test_a_first_order_is_one_whichever_promotions_are_for_it(sessions, store, second_email, customer):
+    welcome, hello, other = [
+        applied(await add_promotion(sessions, store, code, first_order=first))
+        for code, first in (("WELCOME", True), ("HELLO", True), ("OTHER", False))
+    ]
+    turn = {"second_email": second_email, "second_offer": hello, "customer": customer}
+    assert await in_turn(sessions, store, welcome, **turn) == "coupon_already_used"
+    async with sessions() as session:
+        # Somebody else has a first order of their own, and what is for any order counts for itself.
+        assert await hold(session, store, hello, 3, email="bob@example.com", customer=8) is None
+        assert await hold(session, store, other, 2, email=second_email, customer=customer) is None
+        await give_back_uses(session, store.id, checkout_id=1, now=utc_now())
+        assert await hold(session, store, hello, 2, email=second_email, customer=customer) is None
 
 
 async def test_an_account_is_one_customer_whatever_mail_address_it_gives(sessions, store):

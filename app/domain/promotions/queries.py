@@ -35,7 +35,7 @@ class _Found(msgspec.Struct, frozen=True):
     buyer: Buyer
 
 
-# each: how often one customer may use it; a first order is had once, whatever else is said.
+# each: how often one customer may use it; a first order is had once, whatever else is said and with whichever of them.
 # Automatic ones that count now, and whatever the code stands for: why that does not count is said to whoever
 # typed it.
 _OFFERS: Final = """
@@ -66,7 +66,10 @@ SELECT CAST(json_build_object(
             'limited', l.coupon_id IS NOT NULL OR coalesce(l.max_uses, l.each) IS NOT NULL,
             'used_by_buyer', l.each IS NOT NULL AND (
                 SELECT count(*) FROM coupon_uses u
-                WHERE u.promotion_id = l.id AND u.state <> 'returned'
+                WHERE u.promotion_id = ANY(CASE WHEN l.first_order THEN
+                        ARRAY(SELECT f.id FROM promotions f WHERE f.store_id = @store AND f.first_order)
+                    ELSE ARRAY[l.id] END)
+                  AND u.state <> 'returned'
                   AND (u.customer_id = CAST(@customer AS bigint) OR u.email_digest = CAST(@digest AS bytea))
             ) >= l.each
         ) ORDER BY l.id), '[]') FROM live l

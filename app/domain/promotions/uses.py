@@ -3,10 +3,11 @@ is placed, given back where it is not, or where the order is cancelled.
 
 The counters stand in the rows of promotion and coupon, and one conditional UPDATE raises them, so that no
 number of parallel checkouts gets past a limit. That UPDATE also makes the users of one promotion follow each
-other, and so the count of one customer's uses, taken afterwards, is the count of all that came before.
+other, and so the count of one customer's uses, taken afterwards, is the count of all that came before. A first
+order is one, however many promotions there are for it: those who want one follow each other by who they are.
 
-Whoever calls holds the checkout's lock. Promotions are locked before coupons, each in the order of their ids,
-and both before stock, here and where uses are given back.
+Whoever calls holds the checkout's lock. Promotions are locked before customers and these before coupons, each in one
+order, and all before stock; where uses are given back, promotions before coupons.
 """
 
 from collections.abc import Sequence
@@ -31,11 +32,24 @@ _RAISE: Final = """
     WHERE t.id = locked.id AND (t.uses < t.max_uses) IS NOT FALSE
     RETURNING t.id
 """
-_RAISE_PROMOTIONS: Final = text(_RAISE.format(table="promotions")).bindparams(_IDS)
+_RAISE_PROMOTIONS: Final = text(_RAISE.format(table="promotions") + ", t.first_order").bindparams(_IDS)
+# Of this transaction alone for its rest: who the customer is, by account and by mail address.
+_BE_ALONE: Final = text(
+    """
+    SELECT pg_advisory_xact_lock(who.key) FROM (
+        SELECT DISTINCT hashtextextended(concat('first order of ', :store_id, ' ', name), 0) AS key
+        FROM unnest(ARRAY[CAST(:customer_id AS text), encode(:digest, 'hex')]) AS name WHERE name IS NOT NULL ORDER BY 1
+    ) who
+    """
+).bindparams(
+    bindparam("store_id", type_=BigInteger),
+    bindparam("customer_id", type_=BigInteger),
+    bindparam("digest", type_=LargeBinary),
+)
 _RAISE_COUPONS: Final = text(_RAISE.format(table="coupons")).bindparams(_IDS)
 
-# A customer is the account or the mail address, whichever has used it; nobody has two first orders. A use that this
-# checkout gave back earlier is held again.
+# A customer is the account or the mail address, whichever has used it; nobody has two first orders, whichever
+# promotions are for them. A use that this checkout gave back earlier is held again.
 _HOLD: Final = text(
     """
     INSERT INTO coupon_uses AS u (
@@ -47,7 +61,10 @@ _HOLD: Final = text(
     WHERE (p.max_per_customer IS NULL AND NOT p.first_order)
       OR least(p.max_per_customer, CASE WHEN p.first_order THEN 1 END) > (
         SELECT count(*) FROM coupon_uses o
-        WHERE o.promotion_id = p.id AND o.state <> 'returned' AND o.checkout_id <> :checkout_id
+        WHERE o.promotion_id = ANY(CASE WHEN p.first_order THEN
+                ARRAY(SELECT f.id FROM promotions f WHERE f.store_id = :store_id AND f.first_order)
+            ELSE ARRAY[p.id] END)
+          AND o.state <> 'returned' AND o.checkout_id <> :checkout_id
           AND (o.customer_id = :customer_id OR o.email_digest = :digest)
     )
     ON CONFLICT (store_id, checkout_id, promotion_id) DO UPDATE
@@ -106,16 +123,19 @@ async def hold_uses(
 ) -> Lost | None:
     """Take one use of each limited promotion of a quote for a checkout, or say which one ran out.
 
-    Where one is lost the caller must end its transaction without committing it. Three statements at most.
+    Where one is lost the caller must end its transaction without committing it. Four statements at most.
     """
     limited = {entry.promotion_id: entry for entry in applied if entry.limited}
     if not limited:
         return None
     values = {"store_id": store_id, "ids": sorted(limited)}
-    had = set((await session.execute(_RAISE_PROMOTIONS, values)).scalars())
+    who = {"customer_id": customer_id, "digest": mail_digest(email)}
+    for_first_order: dict[int, bool] = dict((await session.execute(_RAISE_PROMOTIONS, values)).all())
     for promotion_id, entry in limited.items():
-        if promotion_id not in had:
+        if promotion_id not in for_first_order:
             return Lost(promotion_id, entry.code, errors.refusal(errors.COUPON_USED_UP))
+    if any(for_first_order.values()):
+        await session.execute(_BE_ALONE, {"store_id": store_id, **who})
     coupons = {entry.coupon_id: entry for entry in limited.values() if entry.coupon_id is not None}
     if coupons:
         raised = await session.execute(_RAISE_COUPONS, {"store_id": store_id, "ids": sorted(coupons)})
@@ -127,10 +147,9 @@ async def hold_uses(
         _HOLD,
         {
             **values,
+            **who,
             "coupon_ids": [limited[promotion_id].coupon_id for promotion_id in sorted(limited)],
             "checkout_id": checkout_id,
-            "customer_id": customer_id,
-            "digest": mail_digest(email),
             "now": now,
         },
     )
