@@ -38,7 +38,7 @@ def read_amount(text: str, currency: str) -> int:
     except MoneyError as error:
         raise click.BadParameter(str(error), param_hint="AMOUNT") from error
     if minor <= 0:
-        raise click.BadParameter("is more than nothing", param_hint="AMOUNT")
+        raise click.BadParameter("must be more than nothing", param_hint="AMOUNT")
     return minor
 
 

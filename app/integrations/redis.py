@@ -3,6 +3,8 @@
 Only silence and broken lines open it. A full Redis still answers, so what can be read of it is.
 """
 
+import asyncio
+import contextlib
 import math
 import time
 from collections.abc import Awaitable, Callable
@@ -128,7 +130,7 @@ class RedisGateway:
         self.client: Redis = Redis.from_pool(pool)
 
     async def run(self, call: Callable[[Redis], Awaitable[T]]) -> T:
-        """Make one call within the time limit, connecting included. Time in which this process does not run is not counted.
+        """Make one call within the time limit, connecting included. Time in which this process cannot listen is not counted.
 
         Raises RedisDown. The call may be sent twice where a connection broke, so it has to bear that.
         """
@@ -166,4 +168,7 @@ class RedisGateway:
         await self.run(lambda client: client.ping())
 
     async def close(self) -> None:
-        await self.client.aclose()
+        """Let the connections go; a Redis that says nothing is not waited for."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._wait):
+                await self.client.aclose()

@@ -61,6 +61,11 @@ def to_decimal_text(minor: int, currency: str) -> str:
     return f"{Decimal(minor).scaleb(-exponent(currency)):f}"
 
 
+def to_text(minor: int, currency: str) -> str:
+    """An amount for people who keep a shop, the same in every language: 1250 USD is "12.50 USD"."""
+    return f"{to_decimal_text(minor, currency)} {currency}"
+
+
 def round_half_up(numerator: int, denominator: int) -> int:
     """The nearest whole number to numerator / denominator, halves away from zero; exact at any size."""
     if denominator <= 0:

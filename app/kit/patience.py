@@ -5,6 +5,7 @@ from types import TracebackType
 from typing import Final
 
 STEP_SECONDS: Final = 0.01
+MOST: Final = 5
 
 
 class Patience:
@@ -12,16 +13,19 @@ class Patience:
 
     Where this process is kept from running, by others on a busy machine or by work of its own, the answer may have come
     long ago when it runs again, and asyncio.timeout would give up before it looks. This limit is counted in steps of
-    STEP_SECONDS of which each takes a turn of the event loop, so a pause counts as one step however long it was.
+    STEP_SECONDS of which each takes a turn of the event loop, so a pause counts as one step however long it was. Past
+    MOST times the limit by the clock there is one more turn.
     """
 
-    __slots__ = ("_left", "_limit", "_loop", "_next")
+    __slots__ = ("_left", "_limit", "_loop", "_next", "_seconds", "_until")
 
     def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
         self._left = max(1, round(seconds / STEP_SECONDS))
 
     async def __aenter__(self) -> None:
         self._loop = asyncio.get_running_loop()
+        self._until = self._loop.time() + MOST * self._seconds
         self._limit = asyncio.timeout(None)
         await self._limit.__aenter__()
         self._next = self._loop.call_later(STEP_SECONDS, self._step)
@@ -37,7 +41,9 @@ class Patience:
 
     def _step(self) -> None:
         self._left -= 1
-        if self._left:
+        if self._left > 1 and self._loop.time() > self._until:
+            self._left = 1
+        if self._left > 0:
             self._next = self._loop.call_later(STEP_SECONDS, self._step)
         else:
             self._limit.reschedule(self._loop.time())

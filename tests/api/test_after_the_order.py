@@ -265,7 +265,7 @@ async def test_units_of_a_line_are_paid_back_once_and_named_to_the_buyer(
     order = await bought.read()
     assert (order["payment_status"], order["refunds"][0]["amount"]) == ("partially_refunded", 3000)
     noted = [entry["detail"] for entry in order["timeline"] if entry["event"] == "refund_ordered"]
-    assert noted == ["2 x Enamel mug - Cream: 2000 USD", "1 x Enamel mug - Cream: 1000 USD"]
+    assert noted == ["2 x Enamel mug - Cream: 20.00 USD", "1 x Enamel mug - Cream: 10.00 USD"]
     assert ", 3 paid back, 3 not to be shipped\n" in (await run("show", bought.number)).output
     assert await run_audit(reads, utc_now(), store_id=bought.buyer.store.id) == []
 

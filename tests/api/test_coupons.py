@@ -7,10 +7,11 @@ from sqlalchemy import text
 
 from app.db.audit import run_audit
 from app.db.session import transaction
-from app.domain.promotions.uses import give_back_uses
+from app.domain.promotions.quotes import Applied
+from app.domain.promotions.uses import give_back_uses, hold_uses
 from app.kit.clock import utc_now
 from tests.people import join
-from tests.shop import Guest, add_promotion, add_variant
+from tests.shop import Guest, add_promotion, add_variant, waiting_for_locks
 
 
 async def put(guest: Guest, code: str):
@@ -290,6 +291,34 @@ async def test_a_coupon_for_a_first_order_is_refused_to_who_has_one(guest: Guest
     for code in ("FIRST", "HELLO"):
         answer = await alias.call("PUT", f"/checkout/{alias.token}/coupon", {"coupon": code})
         assert (answer.status_code, answer.json()["code"]) == (422, "coupon_already_used")
+
+
+async def test_who_loses_a_first_order_is_told_the_total_that_is_left(guest: Guest, sessions):
+    """The buyer pays while another first order of theirs takes its place; what else they were promised stands."""
+    await add_promotion(sessions, guest.store, max_per_customer=1, combines=True)
+    await add_promotion(sessions, guest.store, first_order=True, combines=True)
+    other = await add_promotion(sessions, guest.store, "HELLO", first_order=True)
+    checkout = await guest.prepare(await add_variant(sessions, guest.store, price=2000))
+    totals = checkout["totals"]
+    assert totals["discount"] == 380
+    async with sessions() as elsewhere:
+        await hold_uses(
+            elsewhere,
+            guest.store.id,
+            checkout_id=1,
+            applied=(Applied(other, None, "HELLO", "Hello", "percent", 1000, 1, limited=True),),
+            customer_id=None,
+            email=guest.email,
+            now=utc_now(),
+        )
+        paying = asyncio.create_task(guest.pay(totals["total"]))
+        await waiting_for_locks(sessions, 1)
+        await elsewhere.commit()
+    lost = await paying
+    assert (lost.status_code, lost.json()["code"]) == (409, "total_changed")
+    left = lost.json()["totals"]
+    assert (left["discount"], left["total"]) == (200, totals["total"] + 180)
+    assert (await guest.pay(left["total"])).status_code == 204
 
 
 async def test_a_country_is_looked_at_once_there_is_an_address(guest: Guest, sessions):

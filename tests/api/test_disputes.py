@@ -50,7 +50,7 @@ async def test_a_dispute_is_noted_and_booked_as_it_goes_on(
     await tell_all(buyer, seed=1)
     assert await timeline(buyer) == [
         ("disputed", "stripe: needs_response, fraudulent"),
-        ("dispute_withdrawn", "stripe: 3000 USD, fee 1500"),
+        ("dispute_withdrawn", "stripe: 30.00 USD, fee 15.00 USD"),
     ]
     taken = {"payments:stripe": 3000, "disputes:stripe": -4500, "disputed": 3000, "dispute_fees": 1500}
     assert await booked(buyer) == taken
@@ -60,7 +60,7 @@ async def test_a_dispute_is_noted_and_booked_as_it_goes_on(
     await tell_all(buyer, seed=3)
     assert (await timeline(buyer))[2:] == [
         ("disputed", "stripe: won, fraudulent"),
-        ("dispute_reinstated", "stripe: 3000 USD"),
+        ("dispute_reinstated", "stripe: 30.00 USD"),
     ]
     assert await booked(buyer) == taken | {"disputes:stripe": -1500, "disputed": 0}
     # What was captured for the order stays what it was.

@@ -466,6 +466,14 @@ async def test_credit_is_spent_by_its_owners_login_alone(member, guest, sessions
     assert (await member.read_checkout())["totals"]["store_credit"] == 0
     on = await member.call("PUT", path, {"use_store_credit": True})
     assert on.json()["totals"]["store_credit"] == 1200
+    # Whoever has come by the token sees it, and pays with what is theirs.
+    for somebody, status in ((guest, 401), (stranger, 404)):
+        for way in ("payment", "payment/test"):
+            wanted = {"payment_type": "test", "payment_token": "ok", "amount": TOTAL - 1200}
+            body = wanted if way == "payment" else {}
+            refused = await somebody.call("POST", f"/checkout/{member.token}/{way}", body)
+            assert refused.status_code == status, refused.text
+    assert (await member.read_checkout())["state"] == "priced"
     off = await member.call("PUT", path, {"use_store_credit": False})
     assert off.json()["totals"]["store_credit"] == 0
     shown = (await member.call("GET", "/customer/store-credit")).json()

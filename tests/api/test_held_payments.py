@@ -101,7 +101,7 @@ async def test_money_is_held_with_the_order_and_taken_with_its_first_parcel(buye
     order = (await buyer.guest.read_order(order_id)).json()
     assert (order["payment_status"], order["paid_at"]) == ("authorized", None)
     assert [one["status"] for one in order["payments"]] == ["authorized"]
-    assert order["timeline"][1]["detail"].startswith("stripe: 3000 USD until 20")
+    assert order["timeline"][1]["detail"].startswith("stripe: 30.00 USD until 20")
     assert await booked(buyer) == SALE | {"receivable": 3000}
     assert buyer.stripe.events_of((await buyer.intent())["id"], "payment_intent.succeeded") == []
     asked = f"SELECT id FROM jobs WHERE kind = '{CAPTURE}' AND store_id = :store"

@@ -37,6 +37,7 @@ from app.domain.payments.service import find_payment
 from app.domain.payments.services import Captured, Refused, ServiceRefund
 from app.domain.stores.models import Store
 from app.domain.stores.queries import StoreConfig
+from app.kit.actor import GUEST
 from app.kit.clock import utc_now
 from app.main import build_shop, close_shop
 from tests.conftest import fresh_database, make_store
@@ -174,6 +175,7 @@ async def test_without_lock_and_unique_key_one_checkout_makes_many_orders(bare: 
                 additional_fields=None,
                 hold_seconds=60,
                 now=utc_now(),
+                spender=GUEST.customer,
             )
 
     await asyncio.gather(*(pay() for _ in range(HANDS)))

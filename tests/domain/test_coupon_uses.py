@@ -85,7 +85,8 @@ async def test_a_customer_who_comes_twice_at_once_has_one_use(sessions, store):
     for limit in ({"max_per_customer": 1}, {"first_order": True}):
         offer = applied(await add_promotion(sessions, store, "CODE", **limit))
         heard = await in_turn(sessions, store, offer, second_email="ADA+1@example.com")
-        assert heard == "coupon_already_used", limit
+        said = "coupon_first_order_only" if "first_order" in limit else "coupon_already_used"
+        assert heard == said, limit
         async with transaction(sessions) as session:
             await session.execute(text("DELETE FROM coupons WHERE store_id = :id"), {"id": store.id})
 
@@ -99,13 +100,21 @@ async def test_a_first_order_is_one_whichever_promotions_are_for_it(sessions, st
         for code, first in (("WELCOME", True), ("HELLO", True), ("OTHER", False))
     ]
     turn = {"second_email": second_email, "second_offer": hello, "customer": customer}
-    assert await in_turn(sessions, store, welcome, **turn) == "coupon_already_used"
+    assert await in_turn(sessions, store, welcome, **turn) == "coupon_first_order_only"
     async with sessions() as session:
         # Somebody else has a first order of their own, and what is for any order counts for itself.
         assert await hold(session, store, hello, 3, email="bob@example.com", customer=8) is None
         assert await hold(session, store, other, 2, email=second_email, customer=customer) is None
         await give_back_uses(session, store.id, checkout_id=1, now=utc_now())
         assert await hold(session, store, hello, 2, email=second_email, customer=customer) is None
+
+
+async def test_what_is_for_any_order_takes_nobodys_first_order_away(sessions, store):
+    other = applied(await add_promotion(sessions, store, "OTHER", max_per_customer=1))
+    welcome = applied(await add_promotion(sessions, store, "WELCOME", first_order=True))
+    async with transaction(sessions) as session:
+        assert await hold(session, store, other, 1) is None
+        assert await hold(session, store, welcome, 2) is None
 
 
 async def test_an_account_is_one_customer_whatever_mail_address_it_gives(sessions, store):

@@ -255,7 +255,8 @@ class PaymentController(Controller):
         """204 with Location once the order is made, also for every later or parallel caller.
 
         202 while the outcome is not known, 402 where the payment was declined or needs a second step,
-        409 where what is due or the stock has changed. Takes Idempotency-Key.
+        409 where what is due or the stock has changed. Store credit is spent for its own customer alone, who has
+        to be logged in. Takes Idempotency-Key.
         """
         service = data.payment_type
         check_offered(store, shop, service)
@@ -273,6 +274,7 @@ class PaymentController(Controller):
             amount=data.amount,
             currency=data.currency,
             additional_fields=extra,
+            spender=actor.customer,
             until=until,
             now=now,
         )
@@ -332,6 +334,7 @@ class PaymentController(Controller):
             amount=data.amount,
             currency=data.currency,
             additional_fields=None,
+            spender=actor.customer,
             until=until,
             now=now,
         )

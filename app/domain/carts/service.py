@@ -106,7 +106,10 @@ _REMOVE: Final = Statement(
 # What was bought leaves the cart; what was added meanwhile stays. A line is looked at once, where it is locked: of a
 # DELETE and an UPDATE that each look for themselves, both may pass by one that is changed meanwhile.
 def _taken_out(bought: str) -> str:
-    """Parts of a statement that take (variant_id, quantity) of `bought` out of a cart, whose lines are locked in order."""
+    """Parts of a statement that take out of a cart what `bought` has, and lock the lines in one order.
+
+    `bought` goes behind FROM and ends in an item named b, of (variant_id, quantity).
+    """
     return f"""
     in_cart AS MATERIALIZED (
         SELECT l.id, l.quantity - b.quantity AS stays

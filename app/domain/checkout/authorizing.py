@@ -21,6 +21,7 @@ from app.domain.payments.service import move_payment
 from app.domain.payments.services import Captured, Finding, Refused, Unheard
 from app.domain.payments.states import PaymentState
 from app.kit.clock import isoformat
+from app.kit.money import to_text
 
 # How long services hold money for certain: Stripe says 7 days. What it ends earlier it tells by an event.
 HELD_FOR: Final = timedelta(days=7)
@@ -36,7 +37,7 @@ async def note_authorized(session: AsyncSession, order: Order, payment: Payment,
     """
     until = now + HELD_FOR
     order.payment_status = "authorized"
-    told = f"{payment.service}: {payment.amount} {payment.currency} until {isoformat(until)}"
+    told = f"{payment.service}: {to_text(payment.amount, payment.currency)} until {isoformat(until)}"
     await note_event(session, order, "authorized", told, now=now)
     for kind, moment in ((ENDS_SOON, until - WARNED_BEFORE), (ENDS, until)):
         await queue.enqueue(

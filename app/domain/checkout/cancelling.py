@@ -39,6 +39,7 @@ from app.domain.payments.states import PaymentState
 from app.domain.promotions.uses import give_back_uses
 from app.domain.stores.queries import StoreConfig
 from app.kit.errors import Conflict, Invalid
+from app.kit.money import to_text
 
 CANCELLED: Final = "orders.cancelled"
 # What a buyer paid as money comes back as money first; what was the shop's own paper, last.
@@ -186,7 +187,7 @@ async def refund_order(
     if lines:
         amount = sum(line.amount for line in lines)
         for line in lines:
-            told = f"{line.quantity} x {line.title}: {line.amount} {order.currency}"
+            told = f"{line.quantity} x {line.title}: {to_text(line.amount, order.currency)}"
             await note_event(session, order, "refund_ordered", told, now=now)
     wanted = sum(left.values()) if amount is None else amount
     if not 0 < wanted <= sum(left.values()):

@@ -18,6 +18,7 @@ from app.domain.orders.service import lock_order, note_event
 from app.domain.payments.disputes import is_giving_back, list_foreign_refunds, write_dispute
 from app.domain.payments.models import Payment
 from app.domain.payments.services import DisputeMove, ServiceDispute
+from app.kit.money import to_text
 
 _TAKEN_OUT: Final = "-refunded"
 
@@ -110,10 +111,10 @@ async def _note(
     session: AsyncSession, order: Order, payment: Payment, move: DisputeMove, *, now: datetime
 ) -> None:
     if not move.amount:
-        told = f"{payment.service}: {move.fee} {move.currency}"
+        told = f"{payment.service}: {to_text(move.fee, move.currency)}"
         await note_event(session, order, "dispute_fee", told, now=now)
         return
     event = "dispute_withdrawn" if move.amount < 0 else "dispute_reinstated"
-    fee = f", fee {move.fee}" if move.fee else ""
-    told = f"{payment.service}: {abs(move.amount)} {move.currency}{fee}"
+    fee = f", fee {to_text(move.fee, move.currency)}" if move.fee else ""
+    told = f"{payment.service}: {to_text(abs(move.amount), move.currency)}{fee}"
     await note_event(session, order, event, told, now=now)

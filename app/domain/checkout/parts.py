@@ -53,13 +53,19 @@ async def use_credit(
 ) -> CheckoutView:
     """Let the credit of whoever is logged in pay what it can, or no more. The caller holds the checkout's lock.
 
-    Raises NotFound where the checkout is not theirs: its token alone spends nobody's credit.
+    Raises NotFound where the checkout is not theirs. Its token alone spends nobody's credit: `reserve` asks again.
     """
     if checkout.customer_id != customer_id:
         raise checkout_not_found()
     checkout.use_store_credit = use
     cart = await load_cart(session, store, checkout.cart_id)
     return await _look_again(session, store, checkout, cart, now=now)
+
+
+def check_spender(checkout: Checkout, priced: Priced, spender: Callable[[], int]) -> None:
+    """Raise NotFound where credit would be spent by somebody else than whose it is; `spender` says who pays, or raises."""
+    if priced.split.store_credit and spender() != checkout.customer_id:
+        raise checkout_not_found()
 
 
 async def _look_again(

@@ -27,7 +27,7 @@ from app.domain.checkout.errors import CHECKOUT_INCOMPLETE, TOTAL_CHANGED
 from app.domain.checkout.freezing import demand_of, new_order
 from app.domain.checkout.locking import take_to_buy
 from app.domain.checkout.models import Checkout
-from app.domain.checkout.parts import check_way, hold_checkout_parts, take_parts
+from app.domain.checkout.parts import check_spender, check_way, hold_checkout_parts, take_parts
 from app.domain.checkout.queries import (
     Priced,
     list_checkout_balances,
@@ -131,6 +131,7 @@ async def reserve(
     additional_fields: Any,
     hold_seconds: int,
     now: datetime,
+    spender: Callable[[], int],
     mark: str = "",
     payer: Payer | None = None,
     takes: Callable[[int, str], bool] | None = None,
@@ -140,11 +141,12 @@ async def reserve(
     `manual` and `free_payment` are placed at once, and so is what a gift card and store credit pay wholly
     (`gift_card`, `store_credit`). A repeated or parallel call answers what the first one made; `mark` names the
     call, so that one whose COMMIT was not answered knows its own attempt. `payment_token` is None where what was
-    saved is not there (any more), which matters to a new attempt only; `takes` says what the service takes.
-    Raises NotFound payment_method_not_found; Conflict total_changed where `amount` (minor units; None trusts the
-    caller to have read it from us) is not what is due, or what is due is not in `currency` (None: any); Conflict
-    out_of_stock; and Invalid where something is missing, the coupon does not count (coupon_*) or the service does
-    not take what is due.
+    saved is not there (any more), which matters to a new attempt only; `takes` says what the service takes;
+    `spender` is asked who calls, and may refuse by raising, where store credit would be spent.
+    Raises NotFound payment_method_not_found, and checkout_not_found for credit that is not the caller's; Conflict
+    total_changed where `amount` (minor units; None trusts the caller to have read it from us) is not what is due,
+    or what is due is not in `currency` (None: any); Conflict out_of_stock; and Invalid where something is missing,
+    the coupon does not count (coupon_*) or the service does not take what is due.
     """
     checkout, cart, order_id = await take_to_buy(session, store, token, at_once=service in AT_ONCE)
     earlier = await _find_earlier(session, store, checkout, service, payment_token, payer, mark=mark)
@@ -158,6 +160,7 @@ async def reserve(
     faults = what_is_missing(store, checkout, priced)
     if faults:
         raise Invalid(CHECKOUT_INCOMPLETE, "Something is still missing.", errors=faults)
+    check_spender(checkout, priced, spender)
     quote = priced.quote
     with saying(checkout, quote):
         check_stock(cart)

@@ -22,6 +22,7 @@ from app.domain.payments.models import Payment
 from app.domain.payments.service import move_payment, new_mark, new_payment, start_payment, sum_captured
 from app.domain.payments.states import MANUAL, PaymentState
 from app.kit.errors import Conflict
+from app.kit.money import to_text
 
 
 class Receipt(msgspec.Struct, frozen=True):
@@ -76,7 +77,7 @@ async def book_receipt(
     await session.flush()  # one attempt that waits, by constraint
     if wanted < left:
         await _wait_for(session, order, left - wanted, now=now)
-    told = f"{MANUAL}: {wanted} {order.currency}"
+    told = f"{MANUAL}: {to_text(wanted, order.currency)}"
     await book_capture(session, order, waiting, told=told, now=now)
     return Receipt(wanted, left - wanted, is_new=True)
 

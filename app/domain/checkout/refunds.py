@@ -23,6 +23,7 @@ from app.domain.payments.refunds import find_made_refund, order_refund
 from app.domain.payments.service import lock_payment, sum_captured, write_refund
 from app.domain.payments.services import ServiceRefund
 from app.domain.payments.states import MANUAL, PaymentState
+from app.kit.money import to_text
 
 REFUNDED: Final = "orders.refunded"
 _EVENTS: Final = {"made": "refunded", "failed": "refund_failed", "refused": "refund_mismatch"}
@@ -120,7 +121,7 @@ async def note_refund(
         await session.flush()
         taken = await sum_captured(session, order.store_id, order.id)
         show_refunded(order, captured=taken.captured, refunded=taken.refunded)
-    told = f"{service}: {refund.amount} {refund.currency}"
+    told = f"{service}: {to_text(refund.amount, refund.currency)}"
     await note_event(session, order, _EVENTS[noted.state], told, now=now)
     await queue.enqueue(
         session,

@@ -41,6 +41,7 @@ class PromotionRow(Base):
         CheckConstraint("uses >= 0 AND uses <= max_uses", name="uses"),
         CheckConstraint("max_per_customer > 0", name="max_per_customer"),
         Index("promotions_automatic_idx", "store_id", postgresql_where=text("automatic AND enabled")),
+        Index("promotions_first_order_idx", "store_id", postgresql_where=text("first_order")),
     )
 
     id: Mapped[BigId]

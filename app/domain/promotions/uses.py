@@ -6,8 +6,8 @@ number of parallel checkouts gets past a limit. That UPDATE also makes the users
 other, and so the count of one customer's uses, taken afterwards, is the count of all that came before. A first
 order is one, however many promotions there are for it: those who want one follow each other by who they are.
 
-Whoever calls holds the checkout's lock. Promotions are locked before customers and these before coupons, each in one
-order, and all before stock; where uses are given back, promotions before coupons.
+Whoever calls holds the checkout's lock. Promotions are locked before who the buyer is (an advisory lock), and that
+before coupons, each in one order, and all before stock; where uses are given back, promotions before coupons.
 """
 
 from collections.abc import Sequence
@@ -33,8 +33,8 @@ _RAISE: Final = """
     RETURNING t.id
 """
 _RAISE_PROMOTIONS: Final = text(_RAISE.format(table="promotions") + ", t.first_order").bindparams(_IDS)
-# Of this transaction alone for its rest: who the customer is, by account and by mail address.
-_BE_ALONE: Final = text(
+# Whoever the buyer is, by account and by mail address, buys for a first order in this transaction alone.
+_LOCK_BUYER: Final = text(
     """
     SELECT pg_advisory_xact_lock(who.key) FROM (
         SELECT DISTINCT hashtextextended(concat('first order of ', :store_id, ' ', name), 0) AS key
@@ -123,7 +123,8 @@ async def hold_uses(
 ) -> Lost | None:
     """Take one use of each limited promotion of a quote for a checkout, or say which one ran out.
 
-    Where one is lost the caller must end its transaction without committing it. Four statements at most.
+    Where one is lost none is held; the caller must end its transaction without committing it. Four statements at most,
+    and three more to let go of what was held.
     """
     limited = {entry.promotion_id: entry for entry in applied if entry.limited}
     if not limited:
@@ -131,18 +132,24 @@ async def hold_uses(
     values = {"store_id": store_id, "ids": sorted(limited)}
     who = {"customer_id": customer_id, "digest": mail_digest(email)}
     for_first_order: dict[int, bool] = dict((await session.execute(_RAISE_PROMOTIONS, values)).all())
-    for promotion_id, entry in limited.items():
-        if promotion_id not in for_first_order:
-            return Lost(promotion_id, entry.code, errors.refusal(errors.COUPON_USED_UP))
+    coupons: set[int] = set()
+
+    async def lost(promotion_id: int, why: str) -> Lost:
+        await session.execute(_GIVE_BACK, {"store_id": store_id, "checkout_id": checkout_id, "now": now})
+        await session.execute(_LOWER_PROMOTIONS, {"store_id": store_id, "ids": sorted(for_first_order)})
+        await session.execute(_LOWER_COUPONS, {"store_id": store_id, "ids": sorted(coupons)})
+        return Lost(promotion_id, limited[promotion_id].code, errors.refusal(why))
+
+    if gone := [promotion_id for promotion_id in limited if promotion_id not in for_first_order]:
+        return await lost(gone[0], errors.COUPON_USED_UP)
     if any(for_first_order.values()):
-        await session.execute(_BE_ALONE, {"store_id": store_id, **who})
-    coupons = {entry.coupon_id: entry for entry in limited.values() if entry.coupon_id is not None}
-    if coupons:
-        raised = await session.execute(_RAISE_COUPONS, {"store_id": store_id, "ids": sorted(coupons)})
-        had = set(raised.scalars())
-        for coupon_id, entry in coupons.items():
-            if coupon_id not in had:
-                return Lost(entry.promotion_id, entry.code, errors.refusal(errors.COUPON_USED_UP))
+        await session.execute(_LOCK_BUYER, {"store_id": store_id, **who})
+    with_coupon = {entry.coupon_id: entry for entry in limited.values() if entry.coupon_id is not None}
+    if with_coupon:
+        raised = await session.execute(_RAISE_COUPONS, {"store_id": store_id, "ids": sorted(with_coupon)})
+        coupons.update(raised.scalars())
+        if gone := [one.promotion_id for coupon_id, one in with_coupon.items() if coupon_id not in coupons]:
+            return await lost(gone[0], errors.COUPON_USED_UP)
     held = await session.execute(
         _HOLD,
         {
@@ -154,9 +161,10 @@ async def hold_uses(
         },
     )
     had = set(held.scalars())
-    for promotion_id, entry in limited.items():
-        if promotion_id not in had:
-            return Lost(promotion_id, entry.code, errors.refusal(errors.COUPON_ALREADY_USED))
+    if gone := [promotion_id for promotion_id in limited if promotion_id not in had]:
+        # Of two orders that are paid at once, one is the first.
+        first = for_first_order[gone[0]]
+        return await lost(gone[0], errors.COUPON_FIRST_ORDER_ONLY if first else errors.COUPON_ALREADY_USED)
     return None
 
 
