@@ -14,9 +14,9 @@ STATIC: Final = Path(__file__).parent / "static"
 PICTURES: Final = Path(__file__).parents[2] / "fixtures" / "images"
 
 MEDIA_TYPES: Final = {
-    ".html": "text/html; charset=utf-8",
-    ".css": "text/css; charset=utf-8",
-    ".js": "text/javascript; charset=utf-8",
+    ".html": "text/html",
+    ".css": "text/css",
+    ".js": "text/javascript",
     ".svg": "image/svg+xml",
 }
 

@@ -58,7 +58,7 @@ def mail_example_handlers(writer: MailWriter, stores: StoreDirectory) -> list[An
         mail = await render(request, language, name)
         return Response(
             mail.html,
-            media_type="text/html; charset=utf-8",
+            media_type="text/html",
             headers={"Content-Security-Policy": EXAMPLE_POLICY},
         )
 

@@ -102,7 +102,7 @@ def mail_handlers(folder: Path, *, over_smtp: bool) -> list[Any]:
         return Response(
             # Links open the page around the frame; the base stands before whatever the mail brings.
             f'<!doctype html><base target="_top">{html}',
-            media_type="text/html; charset=utf-8",
+            media_type="text/html",
             headers={"Content-Security-Policy": MAIL_POLICY},
         )
 

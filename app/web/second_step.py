@@ -54,9 +54,7 @@ def second_step_handlers(services: Mapping[str, PaymentService], *, shop_url: st
             return_url=charge.return_url,
             waiting=charge.state == "waiting",
         )
-        return Response(
-            page, media_type="text/html; charset=utf-8", headers={"Content-Security-Policy": policy}
-        )
+        return Response(page, media_type="text/html", headers={"Content-Security-Policy": policy})
 
     @post("/test-payments/{reference:str}", include_in_schema=False, status_code=303)
     async def decide(request: ShopRequest, reference: FromPath[str]) -> Response[None]:

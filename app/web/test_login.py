@@ -51,9 +51,7 @@ def test_login_handlers(providers: Mapping[str, RedirectProvider], *, shop_url: 
         if not provider.is_ours(asked.redirect_uri):
             raise NotFound(NOT_FOUND, "This is no login of this shop.")
         page = _templates.get_template("test_login.html").render(asked=msgspec.to_builtins(asked))
-        return Response(
-            page, media_type="text/html; charset=utf-8", headers={"Content-Security-Policy": policy}
-        )
+        return Response(page, media_type="text/html", headers={"Content-Security-Policy": policy})
 
     @post("/test-login", include_in_schema=False, status_code=303)
     async def decide(request: ShopRequest) -> Response[None]:

@@ -59,6 +59,13 @@ async def test_every_module_that_a_module_imports_is_there(page, path):
         assert ((STATIC / path).parent / other).resolve().is_file()
 
 
+@pytest.mark.parametrize(
+    ("path", "kind"), [("/", "html"), ("/web/base.css", "css"), ("/web/main.js", "javascript")]
+)
+async def test_what_is_sent_says_once_what_it_is_and_how_it_is_written(page, path, kind):
+    assert (await page.get(path)).headers["content-type"] == f"text/{kind}; charset=utf-8"
+
+
 async def test_a_file_that_has_not_changed_is_not_sent_again(page):
     first = await page.get("/web/base.css")
     again = await page.get("/web/base.css", headers={"If-None-Match": first.headers["etag"]})
