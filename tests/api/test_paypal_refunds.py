@@ -110,9 +110,9 @@ async def test_a_dispute_is_noted_and_booked_as_it_goes_on(paid: PayPalBuyer, ru
     assert len(set(told)) == len(told)
     assert told[-1] == ("disputed", "paypal: resolved_seller_favour, unauthorised") or told[-2:] == [
         ("disputed", "paypal: resolved_seller_favour, unauthorised"),
-        ("dispute_reinstated", "paypal: 3000 USD"),
+        ("dispute_reinstated", "paypal: 30.00 USD"),
     ]
-    assert {("dispute_withdrawn", "paypal: 3000 USD"), ("dispute_fee", "paypal: 1500 USD")} <= set(told)
+    assert {("dispute_withdrawn", "paypal: 30.00 USD"), ("dispute_fee", "paypal: 15.00 USD")} <= set(told)
     ((number,),) = await paid.rows("SELECT number FROM orders WHERE store_id = :store")
     shown = (await run("order", "show", str(number))).output
     assert f"DISPUTED at {dispute['dispute_id']}: resolved_seller_favour, unauthorised, 30.00 USD" in shown
@@ -159,7 +159,7 @@ async def test_what_a_dispute_took_is_booked_anew_where_the_refund_that_it_was_f
         await tell_all(paid, times=2)
         assert await moved(paid) == taken
     assert (await status_and_books(paid))[0] == "paid"
-    assert (await told_of_disputes(paid)).count(("dispute_withdrawn", "paypal: 2500 USD")) == 1
+    assert (await told_of_disputes(paid)).count(("dispute_withdrawn", "paypal: 25.00 USD")) == 1
 
 
 async def test_what_went_back_as_credit_settles_no_dispute(paypal_buyer: PayPalBuyer, reads: Reads):
@@ -183,7 +183,7 @@ async def test_what_went_back_as_credit_settles_no_dispute(paypal_buyer: PayPalB
     await tell_all(buyer, times=2)
     books = await moved(buyer)
     assert (books["disputes:paypal"], books["disputed"], books["refunds"]) == (-2500, 2500, 2500)
-    assert ("dispute_withdrawn", "paypal: 2500 USD") in await told_of_disputes(buyer)
+    assert ("dispute_withdrawn", "paypal: 25.00 USD") in await told_of_disputes(buyer)
     assert await run_audit(reads, utc_now(), store_id=store.id) == []
 
 
