@@ -123,7 +123,7 @@ class Settings:
 
     database_url: str = ""
     redis_url: str = ""
-    # How long a call waits for Redis. The embedded one keeps its journal on PostgreSQL's disk and waits for that now and then.
+    # How long a call waits for Redis. The embedded one keeps its journal on PostgreSQL's disk and waits for that as long.
     redis_wait_seconds: float = 0.2
     smtp_url: str = ""
     mail_from: str = "shop@localhost"
@@ -370,7 +370,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         database_url=reader.url("DATABASE_URL", "", ("postgresql", "postgres")),
         redis_url=redis_url,
         redis_wait_seconds=reader.number(
-            "STOREFRONT_REDIS_WAIT_SECONDS", 0.2 if redis_url else 1, least=0.01, most=10
+            "STOREFRONT_REDIS_WAIT_SECONDS", 0.2 if redis_url else 5, least=0.01, most=10
         ),
         smtp_url=reader.url("SMTP_URL", "", ("smtp", "smtps")),
         mail_from=reader.text("MAIL_FROM", "shop@localhost"),
