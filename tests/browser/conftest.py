@@ -12,7 +12,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from playwright.async_api import Browser, Page, async_playwright
+from playwright.async_api import Browser, Page, async_playwright, expect
 
 from tests.api.live import free_port
 from tests.browser.shopper import Shopper
@@ -20,6 +20,7 @@ from tests.standins.issuer import CLIENT_ID, CLIENT_SECRET, Issuer, issuer_stand
 
 ROOT = Path(__file__).parents[2]
 START_SECONDS = 90
+PATIENCE_MS = 15_000  # on a machine that is busy, whose disk may be as well
 CALM = [
     "--no-sandbox",  # the tests may run as root, and open pages of our own only
     "--disable-gpu",
@@ -136,5 +137,6 @@ async def phone(browser: Browser, shop_url: str) -> AsyncIterator[Shopper]:
 
 
 async def _walk_in(page: Page, shop_url: str) -> Shopper:
-    page.set_default_timeout(10_000)
+    page.set_default_timeout(PATIENCE_MS)
+    expect.set_options(timeout=PATIENCE_MS)
     return Shopper(page, shop_url)
