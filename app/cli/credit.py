@@ -8,7 +8,7 @@ from app.domain.customers.queries import find_customer_by_email
 from app.domain.giftcards.service import give_credit
 from app.domain.stores.models import Store
 from app.kit.clock import utc_now
-from app.kit.money import to_decimal_text
+from app.kit.money import to_text
 from app.kit.places import email_key
 
 
@@ -40,6 +40,6 @@ def give(email: str, amount: str, reason: str, code: str) -> None:
             reason=reason,
             now=utc_now(),
         )
-        return f"{to_decimal_text(credit.balance, credit.currency)} {credit.currency}"
+        return to_text(credit.balance, credit.currency)
 
     click.echo(work_in_store(code, work))

@@ -20,7 +20,7 @@ from app.domain.giftcards.service import (
 from app.domain.stores.delivery import DeliveryRules
 from app.domain.stores.models import Store
 from app.kit.clock import isoformat, utc_now
-from app.kit.money import to_decimal_text
+from app.kit.money import to_text
 
 MOST_CARDS = 10_000
 _END_OF_DAY = time(23, 59, 59)
@@ -123,7 +123,7 @@ async def _switch(number: int, session: AsyncSession, store: Store, *, on: bool,
 
 def _told(card: GiftCard) -> str:
     def money(minor: int) -> str:
-        return f"{to_decimal_text(minor, card.currency)} {card.currency}"
+        return to_text(minor, card.currency)
 
     facts = [f"{card.id:>6}  …{card.last_four}", f"{money(card.balance)} of {money(card.amount)}"]
     if card.held:

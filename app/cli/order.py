@@ -22,7 +22,7 @@ from app.domain.payments.refunds import OpenRefund, ask_again, list_open_refunds
 from app.domain.payments.states import MANUAL, PaymentState
 from app.domain.stores.models import Store
 from app.kit.clock import isoformat, utc_now
-from app.kit.money import to_decimal_text
+from app.kit.money import to_text
 
 # What stands in an address beside the name, as it is shown in one row.
 _PLACE: Final = (
@@ -141,7 +141,7 @@ def capture(number: int, code: str) -> None:
     order, held = work_in_store(code, work)
     if not held:
         raise click.ClickException(f"no money is held for {_name(order)}")
-    click.echo(f"{_name(order)}: {to_decimal_text(held, order.currency)} {order.currency} is taken")
+    click.echo(f"{_name(order)}: {to_text(held, order.currency)} is taken")
 
 
 @command.command()
@@ -335,7 +335,7 @@ def _name(order: OrderView) -> str:
 
 
 def _money(minor: int, order: OrderView) -> str:
-    return f"{to_decimal_text(minor, order.currency)} {order.currency}"
+    return to_text(minor, order.currency)
 
 
 def _say_who_pays(before: OrderView, after: OrderView, *, to_credit: bool) -> None:
@@ -405,8 +405,7 @@ def _describe(
         )
         rows.append(f"  refund by {wanted.service}: {money(wanted.amount)}, {state}")
     rows += [
-        f"  DISPUTED at {one.reference}: {one.status}, {one.reason}, "
-        f"{to_decimal_text(one.amount, one.currency)} {one.currency}"
+        f"  DISPUTED at {one.reference}: {one.status}, {one.reason}, {to_text(one.amount, one.currency)}"
         for one in disputes
     ]
     rows += [

@@ -17,7 +17,7 @@ from app.domain.accounts.withdrawals import (
 from app.domain.customers.models import Withdrawal
 from app.domain.stores.models import Store
 from app.kit.clock import isoformat, utc_now
-from app.kit.money import to_decimal_text
+from app.kit.money import to_text
 
 
 @click.group()
@@ -79,5 +79,5 @@ async def _pay(number: int, session: AsyncSession, store: Store) -> Withdrawal:
 
 
 def _told(withdrawal: Withdrawal) -> str:
-    amount = to_decimal_text(withdrawal.amount, withdrawal.currency)
-    return f"{withdrawal.id:>6}  {withdrawal.status:<9}  {amount} {withdrawal.currency}"
+    amount = to_text(withdrawal.amount, withdrawal.currency)
+    return f"{withdrawal.id:>6}  {withdrawal.status:<9}  {amount}"

@@ -7,11 +7,10 @@ down_revision = "0041"
 branch_labels = None
 depends_on = None
 
-# As of 0036, where each row that was changed had its documents follow by two statements of their own. Row by row and by
-# key whatever is in the tables: the plan is kept, and may have been made while they were all but empty, or for many rows.
+# As of 0036, where each row that was changed had its documents follow by two statements of their own. By key whatever
+# is in the tables: the plan is kept, and may have been made while they were all but empty.
 FOLLOW_VARIANTS = """
-    CREATE FUNCTION follow_variants() RETURNS trigger LANGUAGE plpgsql
-    SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+    CREATE FUNCTION follow_variants() RETURNS trigger LANGUAGE plpgsql SET enable_seqscan = off AS $$
     BEGIN
         UPDATE variant_documents d SET product_id = n.product_id, position = n.position, price = n.price,
             compare_at_price = n.compare_at_price, sold = n.sold

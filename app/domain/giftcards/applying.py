@@ -13,7 +13,7 @@ from app.domain.giftcards.codes import LONGEST_CODE, SHORTEST_CODE, code_digest,
 from app.domain.giftcards.models import GiftCard
 from app.domain.giftcards.service import create_gift_card, note_switch
 from app.kit.errors import FieldError, Invalid, declare
-from app.kit.money import MoneyError, to_decimal_text, to_minor
+from app.kit.money import MoneyError, to_minor, to_text
 
 GIFT_CARD_AMOUNT = declare(
     Invalid, "gift_card_amount", "What a card was made with never changes; make another card instead."
@@ -91,7 +91,7 @@ async def apply_gift_cards(
             )
             changes.append(f"gift card …{card.last_four}: made, {plan.amount} {currency}")
         if (card.amount, card.currency) != (amount, currency):
-            made_with = f"{to_decimal_text(card.amount, card.currency)} {card.currency}"
+            made_with = to_text(card.amount, card.currency)
             raise Invalid.at(
                 f"gift_cards[{index}].amount", GIFT_CARD_AMOUNT, f"the card was made with {made_with}"
             )
